@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make          ./lbd            make check    unit, purity, simulator, fuzz smoke (asan+ubsan), lab
+# make deps     Debian packages  make static   build/static/<triplet>/lbd (musl, mbedTLS 3.6)
+# make demo     the 60-second tour               make V=1 ... shows the commands
+
+VERSION := 0.1.0
+O       ?= build
+CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+PYTHON  := /usr/bin/python3
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
+
+# -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
+PURE := addr alloc arena arp buf cluster config doc elect elig event http1 iface json kubeconf label leader plan service vip watch
+SHELL_UNITS := control http kube lbd log net tls
+
+USES_addr     :=
+USES_arena    :=
+USES_buf      :=
+USES_json     :=
+USES_label    :=
+USES_doc      := arena
+USES_config   := addr arena buf doc json label
+USES_cluster  := addr arena buf json label
+USES_service  := addr buf cluster config
+USES_vip      := addr cluster config service
+USES_alloc    := addr cluster config service
+USES_iface    := addr
+USES_leader   := cluster
+USES_elig     := addr buf cluster config iface label service vip
+USES_elect    := addr buf cluster config elig leader vip
+USES_plan     := addr elect vip
+USES_arp      := addr
+USES_event    := buf
+USES_http1    := buf
+USES_watch    := buf json
+USES_kubeconf := doc json
+USES_log      := buf
+USES_tls      := addr buf
+USES_http     := buf http1 log tls
+USES_kube     := buf cluster http json kubeconf leader log watch
+USES_net      := addr iface log
+USES_control  := buf json log
+USES_lbd      := $(PURE) control http kube log net tls
+
+uniq     = $(if $(1),$(firstword $(1)) $(call uniq,$(filter-out $(firstword $(1)),$(1))))
+closure  = $(call uniq,$(1) $(foreach u,$(USES_$(1)),$(call closure,$(u))))
+objs     = $(addprefix $(O)/,$(addsuffix .o,$(call closure,$(1))))
+
+# -- flags (STYLE) -------------------------------------------------------------------------------------------------------------
+PKGS     := libuv libcjson yaml-0.1 libpcap
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
+            -Wcast-align -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wimplicit-fallthrough -Wnull-dereference
+WERROR   ?= -Werror
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=3 -fPIE
+OPT      ?= -O2
+SAN      ?=
+ifneq ($(SAN),)
+HARDEN   := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -fPIE
+OPT      := -O1
+endif
+CPPFLAGS += -D_GNU_SOURCE -DLBD_VERSION='"$(VERSION)"' -I. $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
+CFLAGS   += -std=gnu11 $(WARN) $(WERROR) $(OPT) -g -fno-strict-aliasing -fno-common $(HARDEN)
+LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack $(if $(SAN),-fsanitize=address$(comma)undefined)
+comma    := ,
+LIBS_PURE := -lcjson -lyaml -lmbedcrypto
+LIBS     := -luv -lpcap -lcjson -lyaml -lmbedtls -lmbedx509 -lmbedcrypto
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+.PHONY: all
+all: lbd
+
+lbd: $(O)/lbd
+	$(Q)cp -f $< $@
+
+$(O)/lbd: $(call objs,lbd)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(O)/%.o: %.c | $(O)/.dir
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+%/.dir:
+	$(Q)mkdir -p $(@D) && touch $@
+
+# -- unit tests: tests/unit/test_X.c links with X and what X may use; TEST_USES_X adds more --------------------------------------
+UNIT_TESTS := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
+
+define unit_test
+$(O)/tests/test_$(1): $(O)/tests/test_$(1).o $(if $(wildcard $(1).c),$(call objs,$(1))) $(foreach u,$(TEST_USES_$(1)),$(call objs,$(u)))
+	$$(call say,LINK,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$(sort $$^) $$(if $$(filter $(1),$$(PURE)),$$(LIBS_PURE),$$(LIBS))
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
+
+$(O)/tests/%.o: tests/unit/%.c | $(O)/tests/.dir
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP -c -o $@ $<
+
+.PHONY: unit
+unit: $(UNIT_TESTS:%=$(O)/tests/test_%)
+	$(Q)for t in $^; do $$t || exit 1; done
+
+-include $(wildcard $(O)/*.d $(O)/*/*.d)
+include $(wildcard tests/*.mk)
+
+.PHONY: fmt
+fmt:
+	clang-format -i *.c *.h $(wildcard tests/*/*.c tests/*/*.h)
+
+.PHONY: clean
+clean:
+	rm -rf build lbd

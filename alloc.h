@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * alloc.h - pools, and which Service has which address.  Pure; used by the leader only.
+ *
+ * State in: configuration, Services.  Out: writes to Service status (pull, one at a time) and
+ * results for Events.  The allocator's own table is ahead of the API by the writes that it has
+ * handed out; a failed write is told back and the Service decided anew.
+ *
+ * Order of a new leader: alloc_begin(); alloc_put() of every Service of a consistent list;
+ * alloc_adopted(): lawful addresses are adopted first (a doubled one by the first known holder,
+ * else the elder), only then is anything given.
+ */
+#ifndef LBD_ALLOC_H
+#define LBD_ALLOC_H
+
+#include "addr.h"
+#include "cluster.h"
+#include "config.h"
+#include "counter.h"
+#include "hash.h"
+#include "reason.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct alloc; /* opaque */
+
+struct alloc *alloc_new(const struct hash_key *hkey, struct counters *counters) MUST_CHECK;
+void alloc_free(struct alloc *a);
+
+/* conf is borrowed until the next call.  Every Service is looked at again.  0 or -ENOMEM (old pools
+ * stay). */
+int alloc_configure(struct alloc *a, const struct config *conf, uint64_t now_ms) MUST_CHECK;
+
+/* Forgets all holdings; until alloc_adopted() only adopts. */
+void alloc_begin(struct alloc *a);
+/* A Service as it now is in the picture (put or changed). It is copied as far as needed.  0 or
+ * -ENOMEM. */
+int alloc_put(struct alloc *a, const struct cluster_service *s, uint64_t now_ms) MUST_CHECK;
+/* A Service that is gone: its addresses are free. */
+void alloc_delete(struct alloc *a, const char *key, uint64_t now_ms);
+/* All Services of the list were put. */
+void alloc_adopted(struct alloc *a, uint64_t now_ms);
+bool alloc_is_ready(const struct alloc *a); /* between alloc_adopted() and the next alloc_begin() */
+
+/* What one decision came to; each is reported once, when it changes. */
+struct alloc_result {
+	const char *key, *namespace_, *name, *uid; /* valid until the next call of the allocator */
+	enum reason reason;                        /* REASON_ALLOCATED, or why not */
+	bool cleared; /* an address was taken away (MetalLB: ClearAssignment) */
+	struct addr ips[2];
+	size_t n_ips;
+	const char *pool; /* of ips[0]; NULL when none */
+	char detail[512]; /* a sentence for the Event, "" = reason_text() says it all */
+};
+/* The next result not yet reported; false when there is none. */
+bool alloc_next_result(struct alloc *a, struct alloc_result *ret_r);
+
+/* One write of status.loadBalancer.ingress and the pool annotation (n_ips = 0 clears both). */
+struct alloc_write {
+	const char *key, *namespace_, *name, *uid,
+		*resource_version; /* valid until the next call of the allocator */
+	struct addr ips[2];
+	size_t n_ips;
+	const char *pool; /* NULL when cleared */
+	uint64_t id;      /* hand back to alloc_write_done() */
+};
+/* The next write that may be sent at now_ms: fair order, one in flight a Service.  False when there
+ * is none. */
+bool alloc_next_write(struct alloc *a, uint64_t now_ms, struct alloc_write *ret_w);
+enum alloc_outcome {
+	ALLOC_WRITE_OK,       /* the watch will bring the new object; until then the write counts as
+				 standing */
+	ALLOC_WRITE_CONFLICT, /* 409: decide anew from the next object that the watch brings, or
+				 after a pause */
+	ALLOC_WRITE_GONE,     /* 404 */
+	ALLOC_WRITE_FAILED,   /* anything else: again with back-off (0.1 s doubled to 30 s) */
+	ALLOC_WRITE_NOT_SENT, /* deadline passed or cancelled: nothing reached the API */
+};
+void alloc_write_done(struct alloc *a, uint64_t id, enum alloc_outcome outcome, uint64_t now_ms);
+/* When alloc_next_write() may have one again; TIME_NEVER. */
+uint64_t alloc_next_deadline(const struct alloc *a);
+
+/* -- for status and tests -- */
+struct alloc_pool_use {
+	const char *name;
+	uint64_t total[ADDR_FAMILIES], used[ADDR_FAMILIES]; /* saturated */
+};
+size_t alloc_pool_count(const struct alloc *a);
+struct alloc_pool_use alloc_pool_use(const struct alloc *a, size_t i);
+/* The addresses that key holds in the allocator's table; 0..2. */
+size_t alloc_holding(const struct alloc *a, const char *key, struct addr ret_ips[2]);
+
+#endif

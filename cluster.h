@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cluster.h - the typed picture of the cluster: Services, Nodes, endpoints, Leases.  Pure.
+ *
+ * Objects arrive as cJSON trees of the Kubernetes API, hostile until decoded; only the fields that
+ * lbd uses are kept, each object in one arena, bounded.  Pointers that the picture hands out stay
+ * valid until the object is put or deleted again.  Consumers learn of changes through the dirty
+ * list (Services) and the generation numbers (the rest).
+ */
+#ifndef LBD_CLUSTER_H
+#define LBD_CLUSTER_H
+
+#include "addr.h"
+#include "base.h"
+#include "counter.h"
+#include "hash.h"
+#include "label.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Limits, in one place: an object over one of them is refused as a bad object. */
+enum {
+	CLUSTER_MAX_SERVICES = 65536,
+	CLUSTER_MAX_NODES = 5000,
+	CLUSTER_MAX_SLICES = 131072,
+	CLUSTER_MAX_LEASES = 3 * CLUSTER_MAX_NODES,
+	CLUSTER_MAX_PORTS = 1024,        /* a Service */
+	CLUSTER_MAX_INGRESS = 64,        /* a Service */
+	CLUSTER_MAX_LABELS = 512,        /* an object */
+	CLUSTER_MAX_OBJECT = 512 * 1024, /* arena bytes a decoded object may take */
+	CLUSTER_MAX_CLAIMS = 128 * 1024, /* bytes of the claims annotation */
+};
+
+enum cluster_kind {
+	CLUSTER_SERVICE,
+	CLUSTER_NODE,
+	CLUSTER_ENDPOINT_SLICE, /* discovery.k8s.io v1 or v1beta1 */
+	CLUSTER_ENDPOINTS,      /* core v1, on servers without EndpointSlices */
+	CLUSTER_LEASE,
+	CLUSTER_KINDS
+};
+
+enum cluster_protocol { CLUSTER_TCP, CLUSTER_UDP, CLUSTER_SCTP, CLUSTER_OTHER };
+
+struct cluster_port {
+	enum cluster_protocol protocol;
+	uint16_t port, node_port;
+	const char *name;
+};
+
+/* What the annotations (lbd.io and their synonyms) ask for, as text; NULL = not set. */
+struct cluster_request {
+	const char *ips;  /* .../loadBalancerIPs, kube-vip.io/loadbalancerIPs, OpenELB v1alpha1 */
+	const char *pool; /* .../address-pool, OpenELB v1alpha2 */
+	const char *sharing_key; /* .../allow-shared-ip */
+	const char *conflict; /* NULL, or "A and B" when two set fields or annotations disagree */
+	bool ignore;          /* lbd.io/ignore */
+};
+
+enum cluster_ip_family_policy { CLUSTER_SINGLE_STACK, CLUSTER_PREFER_DUAL, CLUSTER_REQUIRE_DUAL };
+
+struct cluster_service {
+	struct arena *arena; /* owned: everything below */
+	const char *key;     /* "namespace/name" */
+	const char *namespace_, *name, *uid, *resource_version;
+	int64_t created_s; /* creationTimestamp, seconds since 1970; 0 = unknown */
+	bool deleting;     /* has a deletionTimestamp */
+	bool is_load_balancer;
+	bool local;                   /* externalTrafficPolicy: Local */
+	const char *class_;           /* loadBalancerClass; NULL = none */
+	const char *load_balancer_ip; /* spec.loadBalancerIP; NULL or "" = none */
+	struct cluster_request request;
+	struct labels labels;
+	const char *backend_key; /* canonical text of spec.selector ("k=v,k=v" sorted), "" = none */
+	enum cluster_ip_family_policy family_policy;
+	enum addr_family
+		families[2]; /* spec.ipFamilies, or those of the cluster IPs on old servers */
+	size_t n_families;
+	bool has_cluster_ip; /* false for headless and not yet given */
+	const struct cluster_port *ports;
+	size_t n_ports;
+	const struct addr *ingress; /* addresses in status.loadBalancer.ingress[].ip, in order, no
+				       duplicates */
+	size_t n_ingress;
+	bool ingress_foreign;      /* an ingress entry is a host name or not an address */
+	bool ingress_not_vip_mode; /* an entry's ipMode is set and not VIP */
+	const char *pool_written;  /* lbd.io/ip-allocated-from-pool; NULL = none */
+
+	/* Kept by the picture, not decoded. */
+	UT_hash_handle hh;
+	bool dirty;
+	uint64_t seen; /* mark of the list that saw it last */
+};
+
+struct cluster_node {
+	struct arena *arena;
+	const char *name, *uid, *resource_version;
+	struct labels labels;
+	bool network_unavailable; /* condition NetworkUnavailable is True */
+	bool ready, unschedulable;
+	bool excluded; /* node.kubernetes.io/exclude-from-external-load-balancers is present */
+	const struct addr *internal_ips, *external_ips;
+	size_t n_internal_ips, n_external_ips;
+	UT_hash_handle hh;
+	uint64_t seen;
+};
+
+enum cluster_lease_role {
+	CLUSTER_LEASE_LEADER,
+	CLUSTER_LEASE_NODE,
+	CLUSTER_LEASE_CLAIMS,
+	CLUSTER_LEASE_OTHER
+};
+
+/* A coordination.k8s.io/v1 Lease with label lbd.io/lease.  renewTime is another host's clock: kept
+ * as text, to be compared for change only. */
+struct cluster_lease {
+	struct arena *arena;
+	const char *name, *uid, *resource_version;
+	enum cluster_lease_role role;
+	const char *node;   /* from annotation or name: the <node> of lbd-node-<node>; NULL for the
+			       leader's */
+	const char *holder; /* spec.holderIdentity, "" when released */
+	uint64_t duration_ms;                  /* spec.leaseDurationSeconds; 0 = absent */
+	const char *renew_time, *acquire_time; /* NULL = absent */
+	int64_t transitions;
+	/* annotations lbd.io/...; NULL = absent */
+	const char *schema, *version, *config_hash, *addresses, *macs, *subnets, *bfd, *draining;
+	const char *claims; /* elect_claims_parse() */
+	uint64_t claims_generation;
+	UT_hash_handle hh;
+	uint64_t seen;
+};
+
+struct cluster; /* opaque */
+
+/* hkey is copied.  NULL when out of memory. */
+struct cluster *cluster_new(const struct hash_key *hkey, struct counters *counters) MUST_CHECK;
+void cluster_free(struct cluster *c);
+
+enum cluster_event { CLUSTER_PUT, CLUSTER_DELETE }; /* ADDED and MODIFIED are PUT */
+
+/* Called from cluster_apply() and cluster_sweep() after a Lease was put (l) or is about to be
+ * deleted. */
+typedef void (*cluster_lease_fn)(void *ctx, const struct cluster_lease *l, bool deleted);
+void cluster_on_lease(struct cluster *c, cluster_lease_fn fn, void *ctx);
+
+/* Takes one object in.  obj stays the caller's.  0; -EBADMSG: it cannot be understood (counted;
+ * what was known of it before stays); -E2BIG: over a limit; -ENOMEM.  An object equal in
+ * resourceVersion to what is known is not dirty. */
+int cluster_apply(struct cluster *c, enum cluster_kind kind, enum cluster_event event,
+	const cJSON *obj) MUST_CHECK;
+
+/* A full list: begin, apply each object, end.  End deletes what the list did not hold; abort
+ * deletes nothing. */
+void cluster_list_begin(struct cluster *c, enum cluster_kind kind);
+void cluster_list_end(struct cluster *c, enum cluster_kind kind);
+void cluster_list_abort(struct cluster *c, enum cluster_kind kind);
+/* Forgets all objects of a kind (an EndpointSlice API that went away). */
+void cluster_forget(struct cluster *c, enum cluster_kind kind);
+
+/* -- reading -- */
+const struct cluster_service *cluster_service(const struct cluster *c, const char *key);
+const struct cluster_node *cluster_node(const struct cluster *c, const char *name);
+const struct cluster_lease *cluster_lease(const struct cluster *c, const char *name);
+size_t cluster_count(const struct cluster *c, enum cluster_kind kind);
+/* Iteration in order of insertion; NULL starts, NULL ends.  The picture must not change meanwhile.
+ */
+const struct cluster_service *cluster_next_service(
+	const struct cluster *c, const struct cluster_service *s);
+const struct cluster_node *cluster_next_node(const struct cluster *c, const struct cluster_node *n);
+const struct cluster_lease *cluster_next_lease(
+	const struct cluster *c, const struct cluster_lease *l);
+/* One more each time any Node (Lease) is put with a difference or deleted. */
+uint64_t cluster_nodes_generation(const struct cluster *c);
+
+/* Ready endpoints of a Service: total, and on one node (node NULL: 0). An endpoint counts when
+ * ready is true or absent (discovery/v1), and when serving while terminating if none is ready. */
+struct cluster_endpoints {
+	unsigned ready, ready_on_node;
+};
+struct cluster_endpoints cluster_endpoints(
+	const struct cluster *c, const char *service_key, const char *node);
+
+/* -- what changed: Services put, deleted, or with changed endpoints since the last cluster_clean()
+ * -- */
+/* key stays valid until cluster_clean(); the Service itself may be gone (cluster_service() is NULL
+ * then). */
+struct cluster_dirty {
+	const char *key;
+	const struct cluster_service *service; /* NULL = deleted */
+};
+size_t cluster_dirty_count(const struct cluster *c);
+/* i-th of the dirty list, in order of first change. */
+struct cluster_dirty cluster_dirty_at(const struct cluster *c, size_t i);
+void cluster_clean(struct cluster *c);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * counter.h - every counter of lbd in one table: name, labels, help.  Pure, header only.
+ *
+ * A row is one time series: rows with equal names differ in their labels and stand together. Values
+ * that depend on objects (per VIP, per pool) are read from the state when asked for, not kept here.
+ * The names follow Prometheus's conventions (_total, base units).
+ */
+#ifndef LBD_COUNTER_H
+#define LBD_COUNTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* clang-format off */
+/* X(id, name, labels, help) */
+#define COUNTERS(X)                                                                                                    \
+	X(ARP_REQUESTS,        "lbd_arp_requests_received_total", "",             "ARP requests for announced addresses") \
+	X(ARP_REPLIES,         "lbd_arp_replies_sent_total",      "",             "ARP replies sent")                     \
+	X(ARP_ANNOUNCEMENTS,   "lbd_arp_announcements_sent_total","",             "gratuitous ARP frames sent")           \
+	X(ARP_PROBES,          "lbd_arp_probes_sent_total",       "",             "RFC 5227 probes sent")                 \
+	X(ARP_SEND_ERRORS,     "lbd_arp_send_errors_total",       "",             "ARP frames the kernel did not take")   \
+	X(ARP_CLAIMS_HEARD,    "lbd_arp_claims_heard_total",      "",             "announcements of our addresses by other hosts") \
+	X(ARP_SENDER_IS_VIP,   "lbd_arp_sender_is_vip_total",     "",             "ordinary ARP frames with an announced address as sender (kube-proxy in IPVS mode without strictARP?)") \
+	X(ARP_DEFENCES,        "lbd_arp_defences_sent_total",     "",             "announcements sent against a foreign claim") \
+	X(ARP_DROP_SHORT,      "lbd_arp_frames_dropped_total", "reason=\"short\"",    "ARP frames not used")              \
+	X(ARP_DROP_FORMAT,     "lbd_arp_frames_dropped_total", "reason=\"format\"",   "ARP frames not used")              \
+	X(ARP_DROP_ETHERTYPE,  "lbd_arp_frames_dropped_total", "reason=\"ethertype\"","ARP frames not used")              \
+	X(ARP_DROP_SENDER,     "lbd_arp_frames_dropped_total", "reason=\"sender\"",   "ARP frames not used")              \
+	X(ARP_DROP_OWN,        "lbd_arp_frames_dropped_total", "reason=\"own\"",      "ARP frames not used")              \
+	X(ARP_DROP_IFACE,      "lbd_arp_frames_dropped_total", "reason=\"interface\"","ARP frames not used")              \
+	X(NET_CAPTURE_DROPS,   "lbd_capture_drops_total",         "",             "frames the capture rings lost")        \
+	X(NET_NETLINK_OVERRUN, "lbd_netlink_overruns_total",      "",             "netlink socket overruns, each followed by a fresh dump") \
+	X(API_REQUESTS,        "lbd_api_requests_total",   "",                    "requests sent to the API server")      \
+	X(API_ERRORS,          "lbd_api_errors_total",     "reason=\"transport\"","requests to the API server that failed") \
+	X(API_STATUS_4XX,      "lbd_api_errors_total",     "reason=\"4xx\"",      "requests to the API server that failed") \
+	X(API_STATUS_409,      "lbd_api_errors_total",     "reason=\"409\"",      "requests to the API server that failed") \
+	X(API_STATUS_429,      "lbd_api_errors_total",     "reason=\"429\"",      "requests to the API server that failed") \
+	X(API_STATUS_5XX,      "lbd_api_errors_total",     "reason=\"5xx\"",      "requests to the API server that failed") \
+	X(API_TOO_LATE,        "lbd_api_writes_too_late_total", "",               "writes not sent because their deadline had passed") \
+	X(API_BAD_BODY,        "lbd_api_errors_total",     "reason=\"body\"",     "requests to the API server that failed") \
+	X(TLS_ERRORS,          "lbd_tls_errors_total",     "",                    "TLS handshakes and records that failed") \
+	X(WATCH_LISTS,         "lbd_watch_lists_total",    "",                    "full lists read from the API server")  \
+	X(WATCH_OPENS,         "lbd_watch_opens_total",    "",                    "watches opened")                       \
+	X(WATCH_EVENTS,        "lbd_watch_events_total",   "",                    "watch events received, bookmarks left out") \
+	X(WATCH_BOOKMARKS,     "lbd_watch_bookmarks_total","",                    "bookmarks received")                   \
+	X(WATCH_EXPIRED,       "lbd_watch_expired_total",  "",                    "watches ended by 410")                 \
+	X(WATCH_BAD_OBJECTS,   "lbd_watch_bad_objects_total", "",                 "objects from the API that could not be understood") \
+	X(EVENTS_SENT,         "lbd_events_sent_total",    "",                    "Kubernetes Events written")            \
+	X(EVENTS_DROPPED,      "lbd_events_dropped_total", "",                    "Kubernetes Events dropped by the rate limit") \
+	X(ALLOCATIONS,         "lbd_allocations_total",    "result=\"allocated\"","decisions of the allocator")           \
+	X(ALLOC_REFUSED,       "lbd_allocations_total",    "result=\"refused\"",  "decisions of the allocator")           \
+	X(ALLOC_ADOPTED,       "lbd_allocations_total",    "result=\"adopted\"",  "decisions of the allocator")           \
+	X(ALLOC_RELEASED,      "lbd_allocations_total",    "result=\"released\"", "decisions of the allocator")           \
+	X(STATUS_WRITES,       "lbd_status_writes_total",  "",                    "Service status writes that the API took") \
+	X(LEASE_WRITES,        "lbd_lease_writes_total",   "",                    "Lease writes that the API took")       \
+	X(LEADER_TERMS,        "lbd_leader_terms_total",   "",                    "times this node became leader")        \
+	X(VIP_TAKES,           "lbd_vip_takes_total",      "",                    "addresses taken into ownership")       \
+	X(VIP_YIELDS,          "lbd_vip_yields_total",     "",                    "addresses given up to another node")   \
+	X(LOOP_STALLS,         "lbd_loop_stalls_total",    "",                    "stalls of the event loop that fenced ownership") \
+	X(CONFIG_RELOADS,      "lbd_config_reloads_total", "result=\"ok\"",       "configuration reloads")                \
+	X(CONFIG_REJECTED,     "lbd_config_reloads_total", "result=\"rejected\"", "configuration reloads")                \
+	X(CONTROL_REQUESTS,    "lbd_control_requests_total", "",                  "requests on the control socket")
+/* clang-format on */
+
+enum counter_id {
+#define X(id, name, labels, help) COUNTER_##id,
+	COUNTERS(X)
+#undef X
+		COUNTER_COUNT
+};
+
+struct counters {
+	uint64_t v[COUNTER_COUNT];
+};
+
+struct counter_row {
+	const char *name, *labels, *help;
+};
+
+static inline const struct counter_row *counter_row(enum counter_id id)
+{
+	static const struct counter_row row[] = {
+#define X(id, name, labels, help) {name, labels, help},
+		COUNTERS(X)
+#undef X
+	};
+
+	return &row[id];
+}
+
+/* c may be NULL: a unit under test needs no table. */
+static inline void counter_add(struct counters *c, enum counter_id id, uint64_t n)
+{
+	if (c != NULL)
+		c->v[id] += n;
+}
+
+static inline void counter_inc(struct counters *c, enum counter_id id)
+{
+	counter_add(c, id, 1);
+}
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * elect.h - membership and the ownership of each VIP group: shared/OWNERSHIP.md's rules that need
+ * only Leases, with the inputs for the wire and for BFD in place.  Pure: state in, events in,
+ * actions out.
+ */
+#ifndef LBD_ELECT_H
+#define LBD_ELECT_H
+
+#include "base.h"
+#include "cluster.h"
+#include "config.h"
+#include "counter.h"
+#include "elig.h"
+#include "hash.h"
+#include "leader.h"
+#include "vip.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct elect; /* opaque */
+
+struct elect_conf {
+	const char *node;     /* this node's name; copied */
+	const char *identity; /* "<node>/<boot id>/<process start>"; copied */
+	const char *version;  /* for the Lease's annotations; copied */
+};
+
+/* R7 */
+enum elect_peer {
+	ELECT_PEER_NEVER,
+	ELECT_PEER_UP,
+	ELECT_PEER_LATE,
+	ELECT_PEER_SILENT,
+	ELECT_PEER_DEAF,
+	ELECT_PEER_LEAVING
+};
+
+/* Per VIP group, on this node. */
+enum elect_state {
+	ELECT_IDLE,  /* not eligible */
+	ELECT_WATCH, /* another's */
+	ELECT_WAIT,  /* grounds to take it: waiting for our turn */
+	ELECT_PROBE, /* asking the wire */
+	ELECT_OWNER,
+	ELECT_HANDOVER, /* ours, offered to others */
+	ELECT_CONFLICT, /* a foreign host answers for it */
+};
+
+struct elect_ops {
+	/* Send one probe for each of the group's VIPs (ELECT_PROBE); answers come by
+	 * elect_on_wire(). */
+	void (*probe)(void *ctx, const struct vip_group *g);
+	/* Claim the group's VIPs on the wire, now (a defence, R19). */
+	void (*announce)(void *ctx, const struct vip_group *g);
+};
+
+/* conf's strings are copied; ops, ctx, rng are borrowed. */
+struct elect *elect_new(const struct elect_conf *conf, const struct elect_ops *ops, void *ctx,
+	const struct hash_key *hkey, struct rng *rng, struct counters *counters) MUST_CHECK;
+void elect_free(struct elect *e);
+
+/* -- events: they update state and mark; elect_pass() draws the conclusions -- */
+/* in is borrowed until the next call; all groups are judged again. */
+void elect_set_input(struct elect *e, const struct elig_input *in, uint64_t now_ms);
+/* A lbd-node-* or lbd-claims-* Lease as the watch has it; deleted: R5, counts as unchanged. */
+void elect_on_lease(
+	struct elect *e, const struct cluster_lease *lease, bool deleted, uint64_t now_ms);
+/* Are all lists complete and all watches live? */
+void elect_on_synced(struct elect *e, bool synced, uint64_t now_ms);
+/* The BFD verdict on a member (shared/OWNERSHIP.md R7), all segments. Without BFD every peer is
+ * NEVER. */
+void elect_on_peer(struct elect *e, const char *node, enum elect_peer state, uint64_t now_ms);
+/* A wire claim or an answer for a VIP was heard. mac tells a member (its Lease's macs) from a
+ * foreign host. */
+enum elect_wire { ELECT_WIRE_CLAIM, ELECT_WIRE_ANSWER, ELECT_WIRE_PROBE };
+void elect_on_wire(struct elect *e, enum elect_wire what, struct addr vip, const uint8_t mac[6],
+	uint64_t now_ms);
+/* The loop stalled, the clock resumed, a link or address was lost: owners go back to PROBE (R24).
+ */
+void elect_fence(struct elect *e, uint64_t now_ms);
+/* By hand and at exit (R27): offers everything; elect_drained() once nothing is owned or the time
+ * is over. reason is copied; NULL ends it. */
+void elect_drain(struct elect *e, const char *reason, uint64_t until_ms, uint64_t now_ms);
+bool elect_drained(const struct elect *e, uint64_t now_ms);
+
+/* Groups that vip_table reports dirty are judged again; then every group's state is brought up to
+ * date.  Cheap when nothing is dirty and nothing is due. */
+void elect_pass(struct elect *e, uint64_t now_ms);
+/* Groups whose state changed since elect_clean(). */
+size_t elect_dirty_count(const struct elect *e);
+uint64_t elect_dirty_at(const struct elect *e, size_t i);
+void elect_clean(struct elect *e);
+
+/* -- writes: this node's Lease and claims object -- */
+bool elect_next_action(struct elect *e, uint64_t now_ms, struct lease_action *ret_a);
+void elect_done(struct elect *e, uint64_t id, enum lease_outcome outcome,
+	const struct cluster_lease *lease, uint64_t now_ms);
+
+uint64_t elect_next_deadline(const struct elect *e);
+
+/* -- reading -- */
+struct elect_view {
+	enum elect_state state;
+	uint64_t since_ms;
+	uint64_t term;
+	const char *owner; /* node name, as far as known; NULL = nobody known; valid until the next
+			      call */
+	const struct elig *elig; /* this node's verdict */
+};
+/* false for an unknown group. */
+bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v);
+bool elect_is_healthy(const struct elect *e, uint64_t now_ms); /* R5 */
+/* Is the node name's Lease written by somebody else as well (R29)? */
+bool elect_is_impersonated(const struct elect *e);
+
+enum elect_liveness { ELECT_ALIVE, ELECT_EXPIRED, ELECT_RELEASED };
+struct elect_member {
+	const char *node, *holder, *addresses, *macs, *subnets, *version, *config_hash,
+		*draining; /* NULL = absent */
+	enum elect_liveness liveness;
+	enum elect_peer peer;
+	uint64_t observed_ms; /* when its Lease last changed */
+	size_t n_claims;      /* addresses it claims */
+	bool self;
+};
+size_t elect_member_count(const struct elect *e);
+void elect_member_at(const struct elect *e, size_t i, uint64_t now_ms, struct elect_member *ret_m);
+
+/* -- the claims annotation: "TERM[flags]:START[-COUNT],+GAP[-COUNT],... TERM:..." -- */
+enum { ELECT_CLAIM_WEAK = 1, ELECT_CLAIM_OFFERED = 2 };
+struct elect_claim {
+	struct addr_range range;
+	uint64_t term;
+	unsigned flags;
+};
+/* Sorted claims to text.  0, -ENOMEM, -E2BIG (over CLUSTER_MAX_CLAIMS: text then holds what fits).
+ */
+int elect_claims_print(const struct elect_claim *v, size_t n, struct buf *out) MUST_CHECK;
+/* *ret_v is malloc'ed (free()).  0, -EBADMSG, -E2BIG (more than VIP_MAX ranges), -ENOMEM. */
+int elect_claims_parse(const char *s, struct elect_claim **ret_v, size_t *ret_n) MUST_CHECK;
+
+#endif

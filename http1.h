@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * http1.h - HTTP/1.1 message syntax (RFC 9112): an incremental response parser and a request
+ * writer.  Pure.
+ */
+#ifndef LBD_HTTP1_H
+#define LBD_HTTP1_H
+
+#include "base.h"
+#include "buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	HTTP1_MAX_HEAD = 64 * 1024
+}; /* bytes of status line and headers, trailers and chunk lines included */
+
+struct http1_head {
+	unsigned status; /* 200..599; 1xx are skipped */
+	bool keep_alive; /* the connection may be used again after the body */
+	bool has_length;
+	uint64_t length; /* Content-Length */
+	bool chunked;
+	uint64_t retry_after_ms; /* Retry-After in seconds as ms; 0 = absent or a date */
+	char content_type[64];   /* "" = absent; parameters cut off */
+};
+
+enum http1_error {
+	HTTP1_OK,
+	HTTP1_BAD_STATUS_LINE,
+	HTTP1_BAD_HEADER,
+	HTTP1_BAD_LENGTH, /* Content-Length malformed or contradicting, or beside chunked (RFC
+			     9112 6.3) */
+	HTTP1_BAD_CHUNK,
+	HTTP1_BAD_ENCODING, /* a Transfer-Encoding other than chunked */
+	HTTP1_TOO_LONG,     /* head over HTTP1_MAX_HEAD */
+	HTTP1_TRUNCATED,    /* the stream ended inside the message */
+	HTTP1_SURPLUS,      /* bytes after the message ended */
+};
+const char *http1_error_text(enum http1_error e);
+
+struct http1_ops {
+	/* Each may be called from http1_feed() only.  Returning false stops the parser (http1_feed
+	 * returns HTTP1_OK). */
+	bool (*head)(void *ctx, const struct http1_head *head);
+	bool (*body)(void *ctx, const char *p, size_t n);
+	bool (*done)(void *ctx);
+};
+
+struct http1; /* opaque: the parser of one connection's responses */
+struct http1 *http1_new(const struct http1_ops *ops, void *ctx) MUST_CHECK;
+void http1_free(struct http1 *h);
+/* A request was sent: one response is expected (head_request: without body). */
+void http1_expect(struct http1 *h, bool head_request);
+/* Bytes from the connection, in pieces of any size.  After an error the parser stays in it. */
+enum http1_error http1_feed(struct http1 *h, const char *p, size_t n) MUST_CHECK;
+/* The peer closed cleanly: completes a body that runs to the end, else HTTP1_TRUNCATED. */
+enum http1_error http1_eof(struct http1 *h) MUST_CHECK;
+/* Is a response under way or expected? */
+bool http1_busy(const struct http1 *h);
+
+struct http1_request {
+	const char *method, *host, *path;  /* path with query, already escaped */
+	const char *authorization;         /* NULL = none; the whole value */
+	const char *accept, *content_type; /* NULL = none */
+	const void *body;
+	size_t len;
+	bool has_body;
+};
+/* Appends the request. Refuses (marks out bad) values with CR, LF or NUL. */
+void http1_print(const struct http1_request *r, struct buf *out);
+/* Percent-escapes a query value or path segment (RFC 3986 unreserved stay). */
+void http1_escape(const char *s, struct buf *out);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * iface.h - this node's interfaces and addresses, from rtnetlink messages.  Pure: bytes in, table
+ * out.
+ */
+#ifndef LBD_IFACE_H
+#define LBD_IFACE_H
+
+#include "addr.h"
+#include "base.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { IFACE_MAX = 4096, IFACE_MAX_ADDRS = 1024, IFACE_NAMELEN = 16, IFACE_KINDLEN = 16 };
+
+struct iface_addr {
+	struct addr addr;
+	struct addr_prefix subnet; /* on-link */
+	bool deprecated, tentative;
+};
+
+struct iface {
+	unsigned ifindex;
+	char name[IFACE_NAMELEN];
+	char kind[IFACE_KINDLEN]; /* "vlan", "bond", "veth", ...; "" for hardware */
+	uint8_t mac[6];
+	bool ethernet; /* ARPHRD_ETHER with a 6-byte address */
+	bool up;       /* IFF_UP and carrier (IFF_LOWER_UP, operstate not down) */
+	bool loopback, noarp, broadcast;
+	unsigned master; /* ifindex of the bridge or bond it is enslaved to; 0 = none */
+	unsigned mtu;
+	const struct iface_addr *addrs; /* in order of arrival */
+	size_t n_addrs;
+};
+
+struct iface_table; /* opaque */
+
+struct iface_table *iface_new(void) MUST_CHECK;
+void iface_free(struct iface_table *t);
+
+/* Takes a buffer of rtnetlink messages (RTM_NEWLINK, DELLINK, NEWADDR, DELADDR; others are
+ * skipped).  Returns how many of them changed something, or -EBADMSG at the first malformed message
+ * (those before it count), -ENOMEM, -E2BIG. */
+int iface_on_netlink(struct iface_table *t, const void *buf, size_t len) MUST_CHECK;
+/* A fresh dump: begin, all messages of the dump, end: what the dump did not name is removed.  End
+ * returns whether it removed anything. */
+void iface_dump_begin(struct iface_table *t);
+bool iface_dump_end(struct iface_table *t);
+
+const struct iface *iface_get(const struct iface_table *t, unsigned ifindex);
+const struct iface *iface_named(const struct iface_table *t, const char *name);
+/* Ordered by ifindex; NULL starts, NULL ends. */
+const struct iface *iface_next(const struct iface_table *t, const struct iface *i);
+/* One more with each change. */
+uint64_t iface_generation(const struct iface_table *t);
+/* May a VIP of the family be announced on it: up, Ethernet, broadcast, ARP on, not loopback, not
+ * enslaved? */
+bool iface_is_usable(const struct iface *i);
+/* Is a in one of its on-link subnets? */
+bool iface_has_subnet_of(const struct iface *i, struct addr a);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kubeconf.h - a kubeconfig (client-go's v1 Config) read as text.  Pure: file names in it are given
+ * back, not opened.
+ */
+#ifndef LBD_KUBECONF_H
+#define LBD_KUBECONF_H
+
+#include "base.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Each secret is data (decoded from base64, owned) or a file (path as written), or neither. */
+struct kubeconf {
+	char *context; /* the one chosen */
+	bool tls;      /* https */
+	char *host;    /* name or IP, no brackets */
+	uint16_t port;
+	char *path_prefix;     /* "" or "/k8s/clusters/c-1" */
+	char *tls_server_name; /* NULL = host */
+	char *ca_data, *ca_file;
+	char *cert_data, *cert_file, *key_data, *key_file;
+	char *token, *token_file; /* token_file wins over token (client-go) */
+	char *namespace_;         /* NULL = none */
+};
+
+/* context: NULL = current-context.  0, -EINVAL with a sentence in err (what is not supported is
+ * refused by name: exec, auth-provider, username/password, insecure-skip-tls-verify, proxy-url,
+ * as/impersonation), -ENOMEM. Relative file names are relative to the kubeconfig's folder: dir is
+ * put before them. */
+int kubeconf_parse(const char *text, size_t len, const char *context, const char *dir,
+	struct kubeconf *ret_k, char *err, size_t err_len) MUST_CHECK;
+void kubeconf_free(struct kubeconf *k);
+
+#endif

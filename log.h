@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * log.h - one line to stderr, logfmt: time, level, unit, fields, msg.  Not for pure units: they
+ * return reasons.
+ *
+ *   log_info("kube", "watch expired", "res", "services", "rv", rv, NULL);
+ *   2026-08-21T10:00:00.123Z info kube res=services rv=123 msg="watch expired"
+ *
+ * Fields are key, value string pairs up to a NULL key; a NULL value prints as "".  Values are
+ * quoted and escaped here, so remote strings are safe.  Fixed keys: svc ip iface node peer err.
+ * Never pass a secret.
+ */
+#ifndef LBD_LOG_H
+#define LBD_LOG_H
+
+#include <stdint.h>
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+#define LOG_SENTINEL __attribute__((sentinel))
+
+void log_set_level(enum log_level level);
+enum log_level log_level(void);
+/* Under systemd ($JOURNAL_STREAM names stderr) lines get a "<N>" priority and no time. */
+void log_open(void);
+/* "error", "warn", "info", "debug"; 0 or -EINVAL. */
+int log_level_parse(const char *s, enum log_level *ret_level);
+
+void log_write(enum log_level level, const char *unit, const char *msg, ...) LOG_SENTINEL;
+#define log_error(unit, ...) log_write(LOG_ERROR, unit, __VA_ARGS__)
+#define log_warn(unit, ...)  log_write(LOG_WARN, unit, __VA_ARGS__)
+#define log_info(unit, ...)  log_write(LOG_INFO, unit, __VA_ARGS__)
+#define log_debug(unit, ...) log_write(LOG_DEBUG, unit, __VA_ARGS__)
+
+/* Decimal text of v in s, for a field.  Returns s. */
+const char *log_number(int64_t v, char s[24]);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reason.h - why something is, or is not, announced or allocated: one enum that Events, explain,
+ * metrics and status all read.  Pure, header only.
+ *
+ * Codes where MetalLB has the same meaning are MetalLB's.
+ */
+#ifndef LBD_REASON_H
+#define LBD_REASON_H
+
+#include "base.h"
+
+/* clang-format off */
+#define REASONS(X)                                                                                                   \
+	/* announced, or about to be */                                                                              \
+	X(OWNER,                "owner",                  "this node owns the address and answers for it")          \
+	X(HANDOVER,             "handover",               "this node answers until its successor does")             \
+	X(WAITING,              "waiting",                "this node waits for its turn to take the address")       \
+	X(PROBING,              "probing",                "this node asks the wire whether the address is free")    \
+	/* not announced here */                                                                                     \
+	X(NOT_OWNER,            "notOwner",               "another node owns the address")                          \
+	X(NO_ADVERTISEMENT,     "noMatchingAdvertisement","no layer 2 advertisement selects the pool and this Service on this node") \
+	X(NETWORK_UNAVAILABLE,  "nodeNetworkUnavailable", "the node's condition NetworkUnavailable is True")        \
+	X(NODE_EXCLUDED,        "nodeLabeledExcludeBalancers", "the node has the label node.kubernetes.io/exclude-from-external-load-balancers") \
+	X(NO_ENDPOINTS,         "noEndpoints",            "the Service has no ready endpoint")                      \
+	X(NO_LOCAL_ENDPOINTS,   "noLocalEndpoints",       "externalTrafficPolicy is Local and no ready endpoint is on this node") \
+	X(NO_INTERFACE,         "noInterface",            "no usable interface of this node carries the address")   \
+	X(NO_NODE,              "noNode",                 "this node's Node object was not found")                  \
+	X(NOT_SYNCED,           "notSynced",              "the first lists from the API are not complete")          \
+	X(DRAINING,             "draining",               "this node is draining")                                  \
+	X(CONFLICT,             "conflict",               "a foreign host answers for the address")                 \
+	X(DOUBLE_ALLOCATION,    "doubleAllocation",       "another Service held the address first")                 \
+	X(IP_NOT_ALLOWED,       "ipNotAllowed",           "the address in the Service's status is in no pool")      \
+	X(NO_IP,                "noIPAllocated",          "the Service has no address yet")                         \
+	X(NOT_SERVED,           "protocolNotServed",      "this kind of announcement is not served by this version")\
+	X(DRY_RUN,              "dryRun",                 "lbd runs with --dry-run")                                \
+	/* not allocated */                                                                                          \
+	X(ALLOCATED,            "allocated",              "an address was given")                                   \
+	X(NOT_LOAD_BALANCER,    "notLoadBalancer",        "the Service's type is not LoadBalancer")                 \
+	X(OTHER_CLASS,          "otherClass",             "the Service's loadBalancerClass is not served here")     \
+	X(IGNORED,              "ignored",                "the Service carries lbd.io/ignore")                      \
+	X(DELETED,              "serviceDeleted",         "the Service is being deleted")                           \
+	X(NO_POOL,              "noPool",                 "no pool is configured")                                  \
+	X(NO_FITTING_POOL,      "noFittingPool",          "no pool with automatic assignment admits this Service")  \
+	X(POOL_UNKNOWN,         "poolUnknown",            "the requested pool does not exist")                      \
+	X(POOL_NOT_ADMITTED,    "poolNotAdmitted",        "the requested pool does not admit this Service")         \
+	X(POOL_EXHAUSTED,       "poolExhausted",          "every address of the fitting pools is in use")           \
+	X(BAD_REQUEST,          "badRequest",             "the requested addresses cannot be understood")           \
+	X(REQUEST_CONFLICT,     "requestConflict",        "two fields or annotations request different things")     \
+	X(NOT_IN_POOL,          "requestNotInPool",       "the requested address is in no pool")                    \
+	X(IN_USE,               "addressInUse",           "the requested address is used by another Service")       \
+	X(SHARING_REFUSED,      "sharingRefused",         "the requested address cannot be shared")                 \
+	X(FAMILY_MISMATCH,      "familyMismatch",         "the requested addresses do not fit the Service's IP families") \
+	X(NO_CLUSTER_IP,        "noClusterIP",            "the Service has no cluster IP to load-balance to")       \
+	X(OUT_OF_MEMORY,        "outOfMemory",            "out of memory; tried again later")
+/* clang-format on */
+
+enum reason {
+#define X(id, code, text) REASON_##id,
+	REASONS(X)
+#undef X
+		REASON_COUNT
+};
+
+/* The stable machine name, camelCase. */
+static inline const char *reason_code(enum reason r)
+{
+	static const char *const code[] = {
+#define X(id, code, text) code,
+		REASONS(X)
+#undef X
+	};
+
+	REQUIRE((unsigned)r < REASON_COUNT);
+	return code[r];
+}
+
+/* A sentence for a person, no final stop. */
+static inline const char *reason_text(enum reason r)
+{
+	static const char *const text[] = {
+#define X(id, code, text) text,
+		REASONS(X)
+#undef X
+	};
+
+	REQUIRE((unsigned)r < REASON_COUNT);
+	return text[r];
+}
+
+#endif

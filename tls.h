@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tls.h - one TLS client session over memory: ciphertext in and out, plaintext in and out.
+ * mbedTLS 2.28 and 3.6 alike.
+ *
+ * The server is always verified: chain to the given CA, and its name or IP address against the
+ * certificate's subjectAltName. 2.28 does not look at iPAddress entries: then tls.c compares them
+ * itself, after mbedTLS verified the chain.  TLS 1.2 at least.
+ */
+#ifndef LBD_TLS_H
+#define LBD_TLS_H
+
+#include "base.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct tls_conf; /* opaque; shared by sessions, counted */
+
+struct tls_files {
+	const char *ca, *cert,
+		*key; /* PEM text, NUL-terminated; cert and key NULL = no client certificate */
+};
+/* 0; -EINVAL with a sentence in err.  Seeds its own random generator. */
+int tls_conf_new(const struct tls_files *files, struct tls_conf **ret_conf, char *err,
+	size_t err_len) MUST_CHECK;
+struct tls_conf *tls_conf_ref(struct tls_conf *c);
+void tls_conf_unref(struct tls_conf *c);
+
+struct tls; /* opaque */
+/* name: a DNS name or the text of an IP address that the certificate must hold.  NULL when out of
+ * memory. Takes a reference. */
+struct tls *tls_new(struct tls_conf *c, const char *name) MUST_CHECK;
+void tls_free(struct tls *t);
+
+/* Ciphertext from the peer. 0 or -ENOMEM. */
+int tls_feed(struct tls *t, const void *p, size_t n) MUST_CHECK;
+/* The transport ended; without close_notify before it, tls_read() reports truncation. */
+void tls_feed_eof(struct tls *t);
+/* Ciphertext to send: sets *ret_p to pending bytes, returns how many; tls_sent() drops them. */
+size_t tls_pending(struct tls *t, const void **ret_p);
+void tls_sent(struct tls *t, size_t n);
+/* Steps the handshake: 1 done and verified, 0 needs more input, -EPROTO with tls_error(). */
+int tls_handshake(struct tls *t) MUST_CHECK;
+/* Plaintext: > 0 bytes, 0 none now, -ENODATA clean end (close_notify), -ECONNRESET truncated,
+ * -EPROTO. */
+long tls_read(struct tls *t, void *p, size_t n) MUST_CHECK;
+/* Takes all n bytes (buffers ciphertext) or fails: 0, -ENOMEM, -EPROTO. */
+int tls_write(struct tls *t, const void *p, size_t n) MUST_CHECK;
+/* Queues close_notify. */
+void tls_close(struct tls *t);
+/* A sentence on what went wrong: "server certificate is not signed by the CA", ...; "" = nothing.
+ */
+const char *tls_error(const struct tls *t);
+/* "TLSv1.3" and the like, after the handshake. */
+const char *tls_version(const struct tls *t);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * vip.h - the addresses in service, and the groups that Services join them to.  Pure.
+ *
+ * A VIP is an address that the status of a served Service holds and that is lawful: in a pool
+ * (CVE-2020-8554: anything else found in a status is not announced).  VIPs of one family that one
+ * Service holds, and the VIPs of Services that share an address, move together: they are a group,
+ * the unit of ownership (DESIGN section 4).
+ */
+#ifndef LBD_VIP_H
+#define LBD_VIP_H
+
+#include "addr.h"
+#include "cluster.h"
+#include "config.h"
+#include "hash.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { VIP_MAX = 65536 }; /* addresses in service */
+
+struct vip_group;
+
+struct vip_holder {
+	const char *key; /* Service, "namespace/name"; owned by the table */
+	bool doubled; /* holds the address unlawfully: a Service known before it may not share it */
+};
+
+struct vip {
+	struct addr addr;
+	const struct config_pool *pool;   /* borrowed from the configuration */
+	struct vip_group *group;          /* never NULL */
+	const struct vip_holder *holders; /* first known first; never empty */
+	size_t n_holders;
+};
+
+struct vip_group {
+	uint64_t id; /* never re-used while the process lives */
+	enum addr_family family;
+	struct addr key; /* rank key: first ingress address of the eldest Service (MetalLB's order,
+			    F34) */
+	struct vip *const *vips; /* sorted by address */
+	size_t n_vips;
+	const char *const *services; /* lawful holders of its VIPs, eldest first */
+	size_t n_services;
+};
+
+struct vip_table; /* opaque */
+
+struct vip_table *vip_new(const struct hash_key *hkey) MUST_CHECK;
+void vip_free(struct vip_table *t);
+
+/* Rebuilds all from the picture: after the first lists, and after each new configuration (conf is
+ * borrowed until the next call; holders keep their order of being known).  0 or -ENOMEM (table
+ * emptied). */
+int vip_rebuild(struct vip_table *t, const struct config *conf, const struct cluster *c) MUST_CHECK;
+/* Takes one dirty Service in (gone from the picture: removed).  Touched groups are dissolved and
+ * built anew; a group whose VIPs and Services are the same keeps its id.  0, -ENOMEM (call again),
+ * -E2BIG (over VIP_MAX: the address is left out). */
+int vip_update(struct vip_table *t, const struct config *conf, const struct cluster *c,
+	const char *service_key) MUST_CHECK;
+
+const struct vip *vip_find(const struct vip_table *t, struct addr a);
+const struct vip_group *vip_group(const struct vip_table *t, uint64_t id);
+/* Order of creation; NULL starts, NULL ends. */
+const struct vip_group *vip_next_group(const struct vip_table *t, const struct vip_group *g);
+size_t vip_count(const struct vip_table *t);
+size_t vip_group_count(const struct vip_table *t);
+/* Why address a of Service s is not a VIP, or REASON_OWNER when it is one: IP_NOT_ALLOWED,
+ * DOUBLE_ALLOCATION, or what service_served() says. */
+enum reason vip_why(const struct vip_table *t, const struct config *conf,
+	const struct cluster_service *s, struct addr a);
+
+/* Groups made, changed (also: endpoints or policy of one of its Services) or gone since
+ * vip_clean(). */
+size_t vip_dirty_count(const struct vip_table *t);
+uint64_t vip_dirty_at(const struct vip_table *t, size_t i); /* id; vip_group() is NULL when gone */
+void vip_clean(struct vip_table *t);
+
+#endif

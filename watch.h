@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * watch.h - the list/watch state machine of one Kubernetes resource kind.  Pure: bytes and time in,
+ * requests and objects out.
+ *
+ * List in pages (resourceVersion unset: consistent), then watch from the list's version with
+ * bookmarks; 410 (as a status or as an ERROR event inside a 200 stream) lists anew; everything else
+ * that ends a watch re-opens it from the last version with back-off and jitter; a watch is renewed
+ * after a random 5 to 10 minutes.  Objects are cut out of the page as it arrives, so that memory is
+ * one object's, not a page's.  Source: Kubernetes API Concepts, "Efficient detection of changes".
+ */
+#ifndef LBD_WATCH_H
+#define LBD_WATCH_H
+
+#include "base.h"
+#include "counter.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	WATCH_PAGE = 500,
+	WATCH_MAX_OBJECT = 3 * 1024 * 1024, /* bytes of one object's text: etcd's limit and air */
+	WATCH_BACKOFF_MIN_MS = 100,
+	WATCH_BACKOFF_CAP_MS = 5000, /* retry cap of shared/OWNERSHIP.md */
+	WATCH_RENEW_MIN_MS = 300 * 1000,
+	WATCH_RENEW_MAX_MS = 600 * 1000,
+	WATCH_NOT_FOUND_MS = 600 * 1000, /* a 404 resource is asked for again after this */
+};
+
+enum watch_event { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED };
+
+struct watch_ops {
+	/* GET path (with query).  stream: a watch, else a page of a list. Answers come by
+	 * watch_on_*(), never from inside. */
+	void (*get)(void *ctx, const char *path, bool stream, uint64_t timeout_ms);
+	/* Drop the request under way; no more watch_on_* for it. */
+	void (*cancel)(void *ctx);
+	void (*list_begin)(void *ctx);
+	/* In a list each object comes as WATCH_ADDED. obj is the caller's. */
+	void (*object)(void *ctx, enum watch_event event, const cJSON *obj);
+	/* complete: what the list did not hold is gone; else the list failed and nothing is known
+	 * to be gone. */
+	void (*list_end)(void *ctx, bool complete);
+	/* The picture of this kind is complete and live (true), or cannot be trusted to be fresh
+	 * (false). Only on change. */
+	void (*synced)(void *ctx, bool synced);
+	/* 404: this server does not have the resource (asked again after WATCH_NOT_FOUND_MS). */
+	void (*missing)(void *ctx);
+};
+
+struct watch; /* opaque */
+
+/* base_path: "/api/v1/services"; label_selector, field_selector may be NULL; strings are copied.
+ * ops, ctx, rng borrowed. */
+struct watch *watch_new(const char *base_path, const char *label_selector,
+	const char *field_selector, const struct watch_ops *ops, void *ctx, struct rng *rng,
+	struct counters *counters) MUST_CHECK;
+void watch_free(struct watch *w); /* cancels nothing: cancel first */
+
+void watch_start(struct watch *w, uint64_t now_ms);
+/* List anew, now and consistently (a new leader; a doubt). */
+void watch_relist(struct watch *w, uint64_t now_ms);
+
+/* From the request under way. */
+void watch_on_status(struct watch *w, unsigned status, uint64_t retry_after_ms, uint64_t now_ms);
+void watch_on_bytes(struct watch *w, const char *p, size_t n, uint64_t now_ms);
+/* It ended: result 0, or -errno. */
+void watch_on_end(struct watch *w, int result, uint64_t now_ms);
+
+void watch_tick(struct watch *w, uint64_t now_ms);
+uint64_t watch_next_deadline(const struct watch *w);
+
+bool watch_is_synced(const struct watch *w);
+const char *watch_resource_version(const struct watch *w); /* "" before the first list */
+/* How the last request failed, in words; "" = it did not. */
+const char *watch_last_error(const struct watch *w);
+
+#endif
