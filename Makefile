@@ -16,7 +16,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 PURE := addr alloc arena arp buf cluster config doc elect elig event http1 iface json kubeconf label leader plan service vip watch
-SHELL_UNITS := control http kube lbd log net tls
+SHELL_UNITS := control daemon file http kube lbd log net status tls writer
 
 USES_addr     :=
 USES_arena    :=
@@ -45,7 +45,11 @@ USES_http     := buf http1 log tls
 USES_kube     := buf cluster http json kubeconf leader log watch
 USES_net      := addr iface log
 USES_control  := buf json log
-USES_lbd      := $(PURE) control http kube log net tls
+USES_file     := buf
+USES_daemon   := $(PURE) control file kube log net
+USES_writer   := $(PURE) kube log
+USES_status   := $(PURE) kube net
+USES_lbd      := control daemon file log status writer
 
 uniq     = $(if $(1),$(firstword $(1)) $(call uniq,$(filter-out $(firstword $(1)),$(1))))
 closure  = $(call uniq,$(1) $(foreach u,$(USES_$(1)),$(call closure,$(u))))
@@ -106,6 +110,57 @@ unit: $(UNIT_TESTS:%=$(O)/tests/test_%)
 
 -include $(wildcard $(O)/*.d $(O)/*/*.d)
 include $(wildcard tests/*.mk)
+
+# every unit compiled, nothing linked (for a second compiler)
+.PHONY: objects
+objects: $(call objs,lbd)
+
+# -- the purity rule is a test ---------------------------------------------------------------------------------------------------
+empty :=
+space := $(empty) $(empty)
+.PHONY: purity
+purity: $(PURE:%=$(O)/%.o)
+	$(Q)$(PYTHON) tests/purity.py $(O) tests/purity.allow $(foreach u,$(PURE),$(u)=$(subst $(space),$(comma),$(strip $(call closure,$(u)))))
+
+# -- fuzzing: tests/fuzz/fuzz_X.c names the units it links with in its first line: /* uses: a b c */ -------------------------------
+FUZZ_SECONDS ?= 20
+FUZZ_O       := build/fuzz
+FUZZ         := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_FLAGS   := -std=gnu11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+$(FUZZ_O)/%.o: %.c | $(FUZZ_O)/.dir
+	$(call say,FUZZCC,$<)clang $(CPPFLAGS) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+
+fuzz_uses = $(call uniq,$(foreach u,$(shell sed -n '1s:^/\* uses\: \(.*\) \*/:\1:p' tests/fuzz/fuzz_$(1).c),$(call closure,$(u))))
+define fuzz_target
+$(FUZZ_O)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $(addprefix $(FUZZ_O)/,$(addsuffix .o,$(call fuzz_uses,$(1))))
+	$$(call say,FUZZ,$$@)clang $$(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $$@ $$^ $$(LIBS)
+endef
+$(foreach t,$(FUZZ),$(eval $(call fuzz_target,$(t))))
+
+.PHONY: fuzz
+fuzz: $(FUZZ:%=$(FUZZ_O)/fuzz_%)
+	$(Q)$(PYTHON) tests/fuzz/run.py $(FUZZ_SECONDS) $(FUZZ_O) $(FUZZ)
+
+# -- what a person runs; each does its own set-up ---------------------------------------------------------------------------------
+.PHONY: deps check asan demo
+deps:
+	$(Q)packaging/deps.sh build test static
+
+check: deps
+	$(Q)$(PYTHON) tests/check.py
+
+asan: deps
+	$(Q)$(PYTHON) tests/check.py --asan-lab
+
+demo:
+	$(Q)packaging/deps.sh build test
+	$(Q)$(MAKE) --no-print-directory lbd kubesim
+	$(Q)$(PYTHON) tests/lab/demo.py
+
+.PHONY: tidy
+tidy:
+	$(Q)clang-tidy --quiet $(addsuffix .c,$(PURE) $(SHELL_UNITS)) -- $(CPPFLAGS) -std=gnu11
 
 .PHONY: fmt
 fmt:

@@ -42,7 +42,7 @@ enum addr_family addr_family(struct addr a);
 /* <0, 0, >0; IPv4 in numeric order. */
 int addr_cmp(struct addr a, struct addr b);
 bool addr_eq(struct addr a, struct addr b);
-/* Wrap around at the ends. */
+/* Plain 128-bit arithmetic, blind to families; wrap around at the ends. */
 struct addr addr_next(struct addr a);
 struct addr addr_prev(struct addr a);
 struct addr addr_plus(struct addr a, uint64_t n);

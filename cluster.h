@@ -3,9 +3,9 @@
  * cluster.h - the typed picture of the cluster: Services, Nodes, endpoints, Leases.  Pure.
  *
  * Objects arrive as cJSON trees of the Kubernetes API, hostile until decoded; only the fields that
- * lbd uses are kept, each object in one arena, bounded.  Pointers that the picture hands out stay
- * valid until the object is put or deleted again.  Consumers learn of changes through the dirty
- * list (Services) and the generation numbers (the rest).
+ * lbd uses are kept, each object in one block of memory of exactly its size, bounded.  Pointers
+ * that the picture hands out stay valid until the object is put or deleted again.  Consumers learn
+ * of changes through the dirty list (Services) and the generation numbers (the rest).
  */
 #ifndef LBD_CLUSTER_H
 #define LBD_CLUSTER_H
@@ -29,8 +29,10 @@ enum {
 	CLUSTER_MAX_PORTS = 1024,        /* a Service */
 	CLUSTER_MAX_INGRESS = 64,        /* a Service */
 	CLUSTER_MAX_LABELS = 512,        /* an object */
-	CLUSTER_MAX_OBJECT = 512 * 1024, /* arena bytes a decoded object may take */
+	CLUSTER_MAX_OBJECT = 512 * 1024, /* bytes that a decoded object may take */
 	CLUSTER_MAX_CLAIMS = 128 * 1024, /* bytes of the claims annotation */
+	CLUSTER_MAX_NAME = 253,          /* a namespace, a name: RFC 1123 subdomains */
+	CLUSTER_MAX_KEY = 2 * CLUSTER_MAX_NAME + 1,
 };
 
 enum cluster_kind {
@@ -61,41 +63,35 @@ struct cluster_request {
 
 enum cluster_ip_family_policy { CLUSTER_SINGLE_STACK, CLUSTER_PREFER_DUAL, CLUSTER_REQUIRE_DUAL };
 
+/* Of a Service that is not a LoadBalancer only key to ingress_not_vip_mode are kept, the rest is
+ * empty. */
 struct cluster_service {
-	struct arena *arena; /* owned: everything below */
-	const char *key;     /* "namespace/name" */
+	const char *key; /* "namespace/name" */
 	const char *namespace_, *name, *uid, *resource_version;
 	int64_t created_s; /* creationTimestamp, seconds since 1970; 0 = unknown */
 	bool deleting;     /* has a deletionTimestamp */
 	bool is_load_balancer;
-	bool local;                   /* externalTrafficPolicy: Local */
-	const char *class_;           /* loadBalancerClass; NULL = none */
-	const char *load_balancer_ip; /* spec.loadBalancerIP; NULL or "" = none */
-	struct cluster_request request;
-	struct labels labels;
-	const char *backend_key; /* canonical text of spec.selector ("k=v,k=v" sorted), "" = none */
+	bool local;                /* externalTrafficPolicy: Local */
+	bool has_cluster_ip;       /* false for headless and not yet given */
+	bool ingress_foreign;      /* an ingress entry is a host name or not an address */
+	bool ingress_not_vip_mode; /* an entry's ipMode is set and not VIP */
+	uint16_t n_ingress, n_ports, n_families;
+	/* Addresses in status.loadBalancer.ingress[].ip, in order, no duplicates. */
+	const struct addr *ingress;
 	enum cluster_ip_family_policy family_policy;
 	enum addr_family
 		families[2]; /* spec.ipFamilies, or those of the cluster IPs on old servers */
-	size_t n_families;
-	bool has_cluster_ip; /* false for headless and not yet given */
 	const struct cluster_port *ports;
-	size_t n_ports;
-	const struct addr *ingress; /* addresses in status.loadBalancer.ingress[].ip, in order, no
-				       duplicates */
-	size_t n_ingress;
-	bool ingress_foreign;      /* an ingress entry is a host name or not an address */
-	bool ingress_not_vip_mode; /* an entry's ipMode is set and not VIP */
-	const char *pool_written;  /* lbd.io/ip-allocated-from-pool; NULL = none */
-
-	/* Kept by the picture, not decoded. */
-	UT_hash_handle hh;
-	bool dirty;
-	uint64_t seen; /* mark of the list that saw it last */
+	const char *class_;           /* loadBalancerClass; NULL = none */
+	const char *load_balancer_ip; /* spec.loadBalancerIP; NULL or "" = none */
+	struct cluster_request request;
+	/* Labels that Kubernetes would not accept for their length are left out. */
+	struct labels labels;
+	const char *backend_key; /* canonical text of spec.selector ("k=v,k=v" sorted), "" = none */
+	const char *pool_written; /* lbd.io/ip-allocated-from-pool; NULL = none */
 };
 
 struct cluster_node {
-	struct arena *arena;
 	const char *name, *uid, *resource_version;
 	struct labels labels;
 	bool network_unavailable; /* condition NetworkUnavailable is True */
@@ -103,8 +99,6 @@ struct cluster_node {
 	bool excluded; /* node.kubernetes.io/exclude-from-external-load-balancers is present */
 	const struct addr *internal_ips, *external_ips;
 	size_t n_internal_ips, n_external_ips;
-	UT_hash_handle hh;
-	uint64_t seen;
 };
 
 enum cluster_lease_role {
@@ -117,11 +111,10 @@ enum cluster_lease_role {
 /* A coordination.k8s.io/v1 Lease with label lbd.io/lease.  renewTime is another host's clock: kept
  * as text, to be compared for change only. */
 struct cluster_lease {
-	struct arena *arena;
 	const char *name, *uid, *resource_version;
 	enum cluster_lease_role role;
-	const char *node;   /* from annotation or name: the <node> of lbd-node-<node>; NULL for the
-			       leader's */
+	const char *node;   /* annotation lbd.io/node, else the <node> of lbd-node-<node>; NULL for
+			       the leader's */
 	const char *holder; /* spec.holderIdentity, "" when released */
 	uint64_t duration_ms;                  /* spec.leaseDurationSeconds; 0 = absent */
 	const char *renew_time, *acquire_time; /* NULL = absent */
@@ -130,8 +123,6 @@ struct cluster_lease {
 	const char *schema, *version, *config_hash, *addresses, *macs, *subnets, *bfd, *draining;
 	const char *claims; /* elect_claims_parse() */
 	uint64_t claims_generation;
-	UT_hash_handle hh;
-	uint64_t seen;
 };
 
 struct cluster; /* opaque */
@@ -142,8 +133,8 @@ void cluster_free(struct cluster *c);
 
 enum cluster_event { CLUSTER_PUT, CLUSTER_DELETE }; /* ADDED and MODIFIED are PUT */
 
-/* Called from cluster_apply() and cluster_sweep() after a Lease was put (l) or is about to be
- * deleted. */
+/* Called from cluster_apply(), cluster_list_end() and cluster_forget() after a Lease was put with a
+ * difference (l), or when it is about to be deleted.  It must not change the picture. */
 typedef void (*cluster_lease_fn)(void *ctx, const struct cluster_lease *l, bool deleted);
 void cluster_on_lease(struct cluster *c, cluster_lease_fn fn, void *ctx);
 
@@ -154,7 +145,8 @@ int cluster_apply(struct cluster *c, enum cluster_kind kind, enum cluster_event 
 	const cJSON *obj) MUST_CHECK;
 
 /* A full list: begin, apply each object, end.  End deletes what the list did not hold; abort
- * deletes nothing. */
+ * deletes nothing.  An object that is refused counts as held; after one whose very name could not
+ * be read, or when memory ran out, end deletes nothing either. */
 void cluster_list_begin(struct cluster *c, enum cluster_kind kind);
 void cluster_list_end(struct cluster *c, enum cluster_kind kind);
 void cluster_list_abort(struct cluster *c, enum cluster_kind kind);
@@ -177,15 +169,17 @@ const struct cluster_lease *cluster_next_lease(
 uint64_t cluster_nodes_generation(const struct cluster *c);
 
 /* Ready endpoints of a Service: total, and on one node (node NULL: 0). An endpoint counts when
- * ready is true or absent (discovery/v1), and when serving while terminating if none is ready. */
+ * ready is true or absent (discovery/v1), and when serving while terminating if none is ready: in
+ * all, or on that node (kube-proxy's rule, KEP-1669).  EndpointSlices are counted when any is
+ * known, else Endpoints. */
 struct cluster_endpoints {
 	unsigned ready, ready_on_node;
 };
 struct cluster_endpoints cluster_endpoints(
 	const struct cluster *c, const char *service_key, const char *node);
 
-/* -- what changed: Services put, deleted, or with changed endpoints since the last cluster_clean()
- * -- */
+/* -- what changed since the last cluster_clean(): Services put with a difference or deleted, and
+ * those of type LoadBalancer whose endpoints changed in number or place -- */
 /* key stays valid until cluster_clean(); the Service itself may be gone (cluster_service() is NULL
  * then). */
 struct cluster_dirty {

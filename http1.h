@@ -14,17 +14,19 @@
 #include <stdint.h>
 
 enum {
-	HTTP1_MAX_HEAD = 64 * 1024
-}; /* bytes of status line and headers, trailers and chunk lines included */
+	HTTP1_MAX_HEAD = 64 * 1024,  /* bytes of status line and headers, with the 1xx before them;
+					again for the trailers */
+	HTTP1_MAX_CHUNK_LINE = 4096, /* bytes of one chunk's size line, extensions included */
+};
 
 struct http1_head {
 	unsigned status; /* 200..599; 1xx are skipped */
-	bool keep_alive; /* the connection may be used again after the body */
+	bool keep_alive; /* the connection may be used again after the body; never for HTTP/1.0 */
 	bool has_length;
 	uint64_t length; /* Content-Length */
 	bool chunked;
 	uint64_t retry_after_ms; /* Retry-After in seconds as ms; 0 = absent or a date */
-	char content_type[64];   /* "" = absent; parameters cut off */
+	char content_type[64];   /* in lower case, parameters cut off; "" = absent or longer */
 };
 
 enum http1_error {
@@ -35,15 +37,16 @@ enum http1_error {
 			     9112 6.3) */
 	HTTP1_BAD_CHUNK,
 	HTTP1_BAD_ENCODING, /* a Transfer-Encoding other than chunked */
-	HTTP1_TOO_LONG,     /* head over HTTP1_MAX_HEAD */
+	HTTP1_TOO_LONG,     /* over HTTP1_MAX_HEAD or HTTP1_MAX_CHUNK_LINE, or out of memory */
 	HTTP1_TRUNCATED,    /* the stream ended inside the message */
 	HTTP1_SURPLUS,      /* bytes after the message ended */
 };
+/* The rest of a sentence that began with the server: "sent a malformed header line". */
 const char *http1_error_text(enum http1_error e);
 
 struct http1_ops {
-	/* Each may be called from http1_feed() only.  Returning false stops the parser (http1_feed
-	 * returns HTTP1_OK). */
+	/* Each is called from http1_feed() and http1_eof() only, and may not call back into the
+	 * parser.  Returning false stops it: http1_feed() returns HTTP1_OK and takes no more. */
 	bool (*head)(void *ctx, const struct http1_head *head);
 	bool (*body)(void *ctx, const char *p, size_t n);
 	bool (*done)(void *ctx);
@@ -52,7 +55,7 @@ struct http1_ops {
 struct http1; /* opaque: the parser of one connection's responses */
 struct http1 *http1_new(const struct http1_ops *ops, void *ctx) MUST_CHECK;
 void http1_free(struct http1 *h);
-/* A request was sent: one response is expected (head_request: without body). */
+/* A request was sent: one response is expected (head_request: without body).  Not while busy. */
 void http1_expect(struct http1 *h, bool head_request);
 /* Bytes from the connection, in pieces of any size.  After an error the parser stays in it. */
 enum http1_error http1_feed(struct http1 *h, const char *p, size_t n) MUST_CHECK;
@@ -69,7 +72,10 @@ struct http1_request {
 	size_t len;
 	bool has_body;
 };
-/* Appends the request. Refuses (marks out bad) values with CR, LF or NUL. */
+/* Can r be printed: a token as method, no blank or control character in host and path, no control
+ * character in the other values?  What it guards against is a request split in two. */
+bool http1_request_ok(const struct http1_request *r) MUST_CHECK;
+/* Appends the request.  Marks out bad where http1_request_ok() says no. */
 void http1_print(const struct http1_request *r, struct buf *out);
 /* Percent-escapes a query value or path segment (RFC 3986 unreserved stay). */
 void http1_escape(const char *s, struct buf *out);

@@ -27,9 +27,10 @@ struct iface {
 	char kind[IFACE_KINDLEN]; /* "vlan", "bond", "veth", ...; "" for hardware */
 	uint8_t mac[6];
 	bool ethernet; /* ARPHRD_ETHER with a 6-byte address */
-	bool up;       /* IFF_UP and carrier (IFF_LOWER_UP, operstate not down) */
+	bool up;       /* IFF_UP and carrier (IFF_LOWER_UP, operstate up or unknown) */
 	bool loopback, noarp, broadcast;
-	unsigned master; /* ifindex of the bridge or bond it is enslaved to; 0 = none */
+	unsigned master; /* ifindex of the bridge, bond or team it is enslaved to; 0 = none. A VRF
+			    is none: its links stay their own at layer 2. */
 	unsigned mtu;
 	const struct iface_addr *addrs; /* in order of arrival */
 	size_t n_addrs;
@@ -42,10 +43,12 @@ void iface_free(struct iface_table *t);
 
 /* Takes a buffer of rtnetlink messages (RTM_NEWLINK, DELLINK, NEWADDR, DELADDR; others are
  * skipped).  Returns how many of them changed something, or -EBADMSG at the first malformed message
- * (those before it count), -ENOMEM, -E2BIG. */
+ * (those before it count), -ENOMEM, -E2BIG (IFACE_MAX, IFACE_MAX_ADDRS): that message alone is left
+ * out, the ones after it are taken in; iface_generation() tells whether anything changed. */
 int iface_on_netlink(struct iface_table *t, const void *buf, size_t len) MUST_CHECK;
-/* A fresh dump: begin, all messages of the dump, end: what the dump did not name is removed.  End
- * returns whether it removed anything. */
+/* A fresh dump: begin, all messages of the dump (links, then addresses; events may come in
+ * between), end: what was not named since begin is removed.  Begin again starts over.  End returns
+ * whether it removed anything; without a begin it does nothing. */
 void iface_dump_begin(struct iface_table *t);
 bool iface_dump_end(struct iface_table *t);
 

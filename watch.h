@@ -4,10 +4,11 @@
  * requests and objects out.
  *
  * List in pages (resourceVersion unset: consistent), then watch from the list's version with
- * bookmarks; 410 (as a status or as an ERROR event inside a 200 stream) lists anew; everything else
- * that ends a watch re-opens it from the last version with back-off and jitter; a watch is renewed
- * after a random 5 to 10 minutes.  Objects are cut out of the page as it arrives, so that memory is
- * one object's, not a page's.  Source: Kubernetes API Concepts, "Efficient detection of changes".
+ * bookmarks; 410 (as a status or as an ERROR event inside a 200 stream) lists anew, and so does any
+ * answer that blames the version; everything else that ends a watch re-opens it from the last
+ * version with back-off and jitter; a watch is renewed after a random 5 to 10 minutes.  Objects are
+ * cut out of the page as it arrives, so that memory is one object's, not a page's.  Source:
+ * Kubernetes API Concepts, "Efficient detection of changes".
  */
 #ifndef LBD_WATCH_H
 #define LBD_WATCH_H
@@ -20,14 +21,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Limits, in one place. */
 enum {
 	WATCH_PAGE = 500,
-	WATCH_MAX_OBJECT = 3 * 1024 * 1024, /* bytes of one object's text: etcd's limit and air */
+	/* Bytes of one object's text: etcd's limit and air.  A longer one is left out and counted,
+	 * so that one hostile object costs only itself; over WATCH_MAX_SKIP the stream counts as
+	 * garbage. */
+	WATCH_MAX_OBJECT = 3 * 1024 * 1024,
+	WATCH_MAX_SKIP = 4 * WATCH_MAX_OBJECT,
+	WATCH_MAX_PAGES = 4096,
+	WATCH_MAX_VERSION = 256, /* bytes of a resourceVersion, an opaque string */
+	WATCH_MAX_TOKEN = 8192,  /* bytes of a continue token */
 	WATCH_BACKOFF_MIN_MS = 100,
 	WATCH_BACKOFF_CAP_MS = 5000, /* retry cap of shared/OWNERSHIP.md */
 	WATCH_RENEW_MIN_MS = 300 * 1000,
 	WATCH_RENEW_MAX_MS = 600 * 1000,
-	WATCH_NOT_FOUND_MS = 600 * 1000, /* a 404 resource is asked for again after this */
+	WATCH_NOT_FOUND_MS = 600 * 1000,       /* a 404 resource is asked for again after this */
+	WATCH_RETRY_AFTER_CAP_MS = 300 * 1000, /* Retry-After is obeyed up to this */
+	WATCH_LIST_TIMEOUT_MS = 60 * 1000,     /* one page */
+	WATCH_OPEN_TIMEOUT_MS = 15 * 1000,     /* from asking for a watch to its 200 */
+	WATCH_LIVED_MS = 500,       /* a watch this old was a success: back-off starts anew */
+	WATCH_REOPEN_MIN_MS = 1000, /* a watch that ends cleanly is opened at most this often */
+	WATCH_GRACE_MS = 3000,      /* a lost watch may be re-opened within this, still synced */
+	WATCH_PAGE_TRIES = 5,    /* a page with a token is asked for this often, then list anew */
+	WATCH_GARBAGE_TRIES = 3, /* so many garbled watches from one version, then list anew */
 };
 
 enum watch_event { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED };
@@ -44,12 +61,16 @@ struct watch_ops {
 	/* complete: what the list did not hold is gone; else the list failed and nothing is known
 	 * to be gone. */
 	void (*list_end)(void *ctx, bool complete);
-	/* The picture of this kind is complete and live (true), or cannot be trusted to be fresh
-	 * (false). Only on change. */
+	/* The picture of this kind is complete and live (true): a whole list, and the 200 of a
+	 * watch from its version.  Or it cannot be trusted to be fresh (false): the watch was lost
+	 * and the first request after that failed, or no watch was open again within
+	 * WATCH_GRACE_MS.  A renewal, or an end that is re-opened at once, changes nothing.  Only
+	 * on change. */
 	void (*synced)(void *ctx, bool synced);
 	/* 404: this server does not have the resource (asked again after WATCH_NOT_FOUND_MS). */
 	void (*missing)(void *ctx);
 };
+/* From inside any of these watch_relist() may be called; nothing else that changes the watch. */
 
 struct watch; /* opaque */
 
@@ -60,14 +81,19 @@ struct watch *watch_new(const char *base_path, const char *label_selector,
 	struct counters *counters) MUST_CHECK;
 void watch_free(struct watch *w); /* cancels nothing: cancel first */
 
+/* Sends the first request.  Once. */
 void watch_start(struct watch *w, uint64_t now_ms);
-/* List anew, now and consistently (a new leader; a doubt). */
+/* List anew, consistently (a new leader; a doubt): a list under way is given up, for it may be
+ * older than the call; only a back-off under way is waited for.  list_end(true) tells when it is
+ * there. */
 void watch_relist(struct watch *w, uint64_t now_ms);
 
 /* From the request under way. */
+/* Once, before any bytes.  retry_after_ms 0 = none. */
 void watch_on_status(struct watch *w, unsigned status, uint64_t retry_after_ms, uint64_t now_ms);
+/* In pieces of any size. */
 void watch_on_bytes(struct watch *w, const char *p, size_t n, uint64_t now_ms);
-/* It ended: result 0, or -errno. */
+/* It ended, once, last: result 0, or -errno. */
 void watch_on_end(struct watch *w, int result, uint64_t now_ms);
 
 void watch_tick(struct watch *w, uint64_t now_ms);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * daemon.h - what `lbd run` is made of.  daemon.c owns it and turns its loop; writer.c sends what
+ * the pure units want written; status.c shows it.  Nobody else includes this.
+ */
+#ifndef LBD_DAEMON_H
+#define LBD_DAEMON_H
+
+#include "alloc.h"
+#include "arp.h"
+#include "cluster.h"
+#include "config.h"
+#include "control.h"
+#include "counter.h"
+#include "elect.h"
+#include "elig.h"
+#include "event.h"
+#include "file.h"
+#include "kube.h"
+#include "leader.h"
+#include "net.h"
+#include "plan.h"
+#include "vip.h"
+
+#include <uv.h>
+
+enum {
+	DAEMON_MAX_LISTEN = 256,   /* interfaces captured on */
+	DAEMON_RECENT_EVENTS = 32, /* shown by lbd dump */
+	DAEMON_DRAIN_MS = 2000,    /* OWNERSHIP R27 */
+	DAEMON_STATUS_IN_FLIGHT =
+		6, /* of HTTP_POOL_CONNECTIONS: Leases must never wait behind Services */
+	DAEMON_EVENTS_IN_FLIGHT = 1,
+	DAEMON_EVENTS_A_PASS =
+		16, /* more Services than this changing hands at once: one Event on the Node */
+};
+
+struct daemon_options {
+	const char *config_path, *control_path;
+	struct kube_where where;
+	const char *node_name; /* NULL = $NODE_NAME, the configuration, the host name */
+	const char *log_level; /* NULL = the configuration's */
+	bool dry_run;
+};
+
+/* The API's ways to list endpoints, best first. */
+enum daemon_endpoints {
+	ENDPOINTS_SLICE_V1,
+	ENDPOINTS_SLICE_V1BETA1,
+	ENDPOINTS_CORE,
+	ENDPOINTS_WAYS
+};
+
+enum daemon_watch_id {
+	WATCH_SERVICES,
+	WATCH_NODES,
+	WATCH_LEASES,
+	WATCH_ENDPOINTS, /* ENDPOINTS_WAYS of them */
+	DAEMON_WATCHES = WATCH_ENDPOINTS + ENDPOINTS_WAYS
+};
+
+struct daemon;
+
+struct daemon_watch {
+	struct daemon *d;
+	enum daemon_watch_id id;
+	enum cluster_kind kind;
+	struct kube_watch *w; /* owned; NULL = not watched */
+	bool synced;
+};
+
+struct daemon_recent {
+	uint64_t at_ms;
+	enum event_type type;
+	char reason[32], object[128], message[256];
+};
+
+enum daemon_phase {
+	DAEMON_RUNNING,
+	DAEMON_DRAINING,  /* offering what is owned */
+	DAEMON_RELEASING, /* writes in flight end, then the leader Lease is given back */
+	DAEMON_CLOSING,
+};
+
+struct daemon {
+	const struct daemon_options *opt;
+	uv_loop_t loop;
+	uv_prepare_t prepare;
+	uv_timer_t timer;
+	uv_signal_t sigterm, sigint, sighup;
+	uint64_t armed_ms; /* when the timer will fire: a later wake-up than this was a stall */
+	bool dirty;        /* the next turn of the loop makes a pass */
+	enum daemon_phase phase;
+	uint64_t phase_until_ms;
+
+	struct rng rng;
+	struct hash_key hkey;
+	struct counters counters;
+	char node[CONFIG_MAX_NAME + 1];
+	char version[32];
+	uint64_t started_ms;
+
+	struct config *conf;
+	struct file_watch *conf_watch;
+	char *conf_text; /* owned: what conf was parsed from, to tell a real change */
+	size_t conf_len;
+	uint64_t conf_loaded_ms;
+
+	struct cluster *cluster;
+	struct vip_table *vips;
+	struct elig_input elig_input;
+	struct elect *elect;
+	struct leader *leader;
+	struct plan *plan;
+	struct alloc *alloc;
+	struct event_queue *events;
+	struct arp *arp;
+	struct net *net;
+	struct kube *kube;
+	struct control *control;
+	struct daemon_watch watch[DAEMON_WATCHES];
+
+	bool synced;      /* every list is complete and live */
+	bool synced_once; /* and was so once: the picture may be acted upon */
+	bool rebuild;     /* VIPs, groups and plan are to be built from nothing */
+	bool was_leader;
+	bool adopting;        /* leader, waiting for a consistent list of Services */
+	bool services_listed; /* and that list is there */
+	bool node_missing_said;
+	uint64_t nodes_generation;
+
+	unsigned leases_in_flight, status_in_flight, events_in_flight;
+	struct daemon_recent recent[DAEMON_RECENT_EVENTS];
+	size_t n_recent; /* ever */
+};
+
+/* Runs until SIGTERM or SIGINT.  The process's exit code. */
+int daemon_run(const struct daemon_options *opt);
+
+/* CLOCK_BOOTTIME in milliseconds: counts while suspended. */
+uint64_t daemon_now_ms(void);
+/* Something changed: make a pass before the loop waits again. */
+void daemon_mark(struct daemon *d);
+/* An Event on a Service or Node, also kept for lbd dump. */
+void daemon_event(struct daemon *d, const struct event_object *o, enum event_type type,
+	const char *reason, const char *message, uint64_t now_ms);
+
+/* -- writer.c -- */
+/* Hands every write that is due to the API client. */
+void writer_run(struct daemon *d, uint64_t now_ms);
+/* Turns what the allocator decided into Events. */
+void writer_results(struct daemon *d, uint64_t now_ms);
+uint64_t writer_next_deadline(const struct daemon *d);
+
+/* -- status.c -- */
+/* The whole state as JSON (shared/INTERFACES.md: top keys version config leader nodes services vips
+ * pools peers events).  NULL when out of memory. */
+cJSON *status_dump(const struct daemon *d, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * file.h - small files: read whole, and told when they change.
+ */
+#ifndef LBD_FILE_H
+#define LBD_FILE_H
+
+#include "base.h"
+#include "buf.h"
+
+#include <uv.h>
+
+/* Reads all of path ("-": standard input) into out (initialised, its max is the limit).  0, -EFBIG
+ * over the limit, -EISDIR, or -errno. */
+int file_read(const char *path, struct buf *out) MUST_CHECK;
+
+struct file_watch; /* opaque */
+
+/* changed() comes from the loop, 100 ms after the last sign that what path names may have changed:
+ * written, replaced by rename, or a symlink on the way swapped (as kubelet does with a ConfigMap
+ * volume: the folder of path and that of its real file are both watched).  It may come without a
+ * change.  A folder that is not there yet is looked for every 10 s.  NULL when out of memory. */
+struct file_watch *file_watch_new(
+	uv_loop_t *loop, const char *path, void (*changed)(void *ctx), void *ctx) MUST_CHECK;
+/* The handles close from the loop; nothing is called any more. */
+void file_watch_close(struct file_watch *w);
+
+#endif

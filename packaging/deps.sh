@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# deps.sh [build] [test] [static]: installs the Debian packages that are missing, and says which.
+# Installs nothing when nothing is missing.  Needs root then.
+set -eu
+
+build="gcc make pkg-config libc6-dev libuv1-dev libcjson-dev libmbedtls-dev libpcap-dev libyaml-dev uthash-dev"
+test="clang clang-tidy llvm libclang-rt-14-dev libssl-dev openssl python3 python3-pytest python3-yaml iproute2 nftables curl
+ iputils-arping tcpdump procps git"
+static="cmake ninja-build flex bison dpkg-dev xz-utils"
+
+want=
+for group in "${@:-build}"; do
+	case $group in
+	build) want="$want $build" ;;
+	test) want="$want $test" ;;
+	static) want="$want $static" ;;
+	*) echo "deps.sh: unknown group $group" >&2; exit 2 ;;
+	esac
+done
+# Any kubectl will do; Debian's is 1.20.2.
+case " $* " in *" test "*) command -v kubectl >/dev/null 2>&1 || want="$want kubernetes-client" ;; esac
+
+missing=
+for p in $want; do
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+echo "installing Debian packages:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq -oDPkg::Lock::Timeout=600 update
+# shellcheck disable=SC2086
+apt-get -qq -oDPkg::Lock::Timeout=600 install -y --no-install-recommends $missing >/dev/null

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * status.c - the whole state as JSON, for `lbd dump` and everything that shows it to a person.
+ *
+ * Reads all, changes nothing.  Shape: shared/INTERFACES.md, "Command line".
+ */
+#include "daemon.h"
+#include "service.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { TIME_LEN = 80 };
+
+/* Monotonic milliseconds as the wall clock's RFC 3339 time. */
+static const char *when(uint64_t at_ms, uint64_t now_ms, char s[TIME_LEN])
+{
+	struct timespec ts;
+	int64_t wall_ms;
+	time_t t;
+	struct tm tm;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	wall_ms = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 +
+		  ((int64_t)at_ms - (int64_t)now_ms);
+	t = (time_t)(wall_ms / 1000);
+	gmtime_r(&t, &tm);
+	(void)snprintf(s, TIME_LEN, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
+		tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
+	return s;
+}
+
+static void add_string(cJSON *o, const char *key, const char *s)
+{
+	if (s != NULL)
+		(void)cJSON_AddStringToObject(o, key, s);
+	else
+		(void)cJSON_AddNullToObject(o, key);
+}
+
+static void add_number(cJSON *o, const char *key, uint64_t n)
+{
+	(void)cJSON_AddNumberToObject(o, key, (double)n);
+}
+
+static void add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms)
+{
+	char s[TIME_LEN];
+
+	add_string(o, key, when(at_ms, now_ms, s));
+}
+
+static void add_addr(cJSON *o, const char *key, struct addr a)
+{
+	char s[ADDR_STRLEN];
+
+	add_string(o, key, addr_format(a, s));
+}
+
+static void add_mac(cJSON *o, const char *key, const uint8_t m[6])
+{
+	char s[18];
+
+	(void)snprintf(
+		s, sizeof s, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	add_string(o, key, s);
+}
+
+static void item_addr(cJSON *array, struct addr a)
+{
+	char s[ADDR_STRLEN];
+
+	cJSON_AddItemToArray(array, cJSON_CreateString(addr_format(a, s)));
+}
+
+static const char *state_name(enum elect_state s)
+{
+	switch (s) {
+	case ELECT_IDLE:
+		return "idle";
+	case ELECT_WATCH:
+		return "watch";
+	case ELECT_WAIT:
+		return "wait";
+	case ELECT_PROBE:
+		return "probe";
+	case ELECT_OWNER:
+		return "owner";
+	case ELECT_HANDOVER:
+		return "handover";
+	case ELECT_CONFLICT:
+		return "conflict";
+	}
+	return "";
+}
+
+static const char *liveness_name(enum elect_liveness l)
+{
+	switch (l) {
+	case ELECT_ALIVE:
+		return "alive";
+	case ELECT_EXPIRED:
+		return "expired";
+	case ELECT_RELEASED:
+		return "released";
+	}
+	return "";
+}
+
+static const char *peer_name(enum elect_peer p)
+{
+	switch (p) {
+	case ELECT_PEER_NEVER:
+		return "never";
+	case ELECT_PEER_UP:
+		return "up";
+	case ELECT_PEER_LATE:
+		return "late";
+	case ELECT_PEER_SILENT:
+		return "silent";
+	case ELECT_PEER_DEAF:
+		return "deaf";
+	case ELECT_PEER_LEAVING:
+		return "leaving";
+	}
+	return "";
+}
+
+static void dump_config(cJSON *o, const struct daemon *d, uint64_t now_ms)
+{
+	add_string(o, "file", d->opt->config_path);
+	add_string(o, "hash", d->conf->hash);
+	add_time(o, "loaded", d->conf_loaded_ms, now_ms);
+	add_number(o, "reloads", d->counters.v[COUNTER_CONFIG_RELOADS]);
+	add_number(o, "rejected", d->counters.v[COUNTER_CONFIG_REJECTED]);
+}
+
+static void dump_leader(cJSON *o, const struct daemon *d, uint64_t now_ms)
+{
+	const char *holder = leader_holder(d->leader);
+	const char *sep = strrchr(holder, '_');
+	char node[CONFIG_MAX_NAME + 1];
+
+	(void)snprintf(node, sizeof node, "%.*s", sep != NULL ? (int)(sep - holder) : 0, holder);
+	add_string(o, "node", node);
+	add_string(o, "holder", holder);
+	(void)cJSON_AddBoolToObject(o, "self", leader_is_leader(d->leader, now_ms));
+	(void)cJSON_AddBoolToObject(o, "ready", alloc_is_ready(d->alloc));
+	add_number(o, "term", leader_term(d->leader));
+}
+
+static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
+{
+	for (size_t i = 0; i < elect_member_count(d->elect); i++) {
+		cJSON *o = cJSON_CreateObject();
+		struct elect_member m;
+
+		elect_member_at(d->elect, i, now_ms, &m);
+		add_string(o, "name", m.node);
+		(void)cJSON_AddBoolToObject(o, "self", m.self);
+		add_string(o, "lease", liveness_name(m.liveness));
+		add_string(o, "peer", peer_name(m.peer));
+		add_string(o, "holder", m.holder);
+		add_string(o, "version", m.version);
+		add_string(o, "configHash", m.config_hash);
+		add_string(o, "macs", m.macs);
+		add_string(o, "subnets", m.subnets);
+		add_string(o, "draining", m.draining);
+		add_number(o, "sinceRenewalMs", now_ms - m.observed_ms);
+		add_number(o, "claims", m.n_claims);
+		cJSON_AddItemToArray(array, o);
+	}
+}
+
+static void dump_services(cJSON *array, const struct daemon *d)
+{
+	const struct cluster_service *s = NULL;
+
+	while ((s = cluster_next_service(d->cluster, s)) != NULL) {
+		enum reason served = service_served(d->conf, s);
+		struct cluster_endpoints ready = cluster_endpoints(d->cluster, s->key, d->node);
+		cJSON *o, *ips;
+
+		if (served == REASON_NOT_LOAD_BALANCER && s->n_ingress == 0)
+			continue;
+		o = cJSON_CreateObject();
+		add_string(o, "name", s->key);
+		add_string(o, "uid", s->uid);
+		ips = cJSON_AddArrayToObject(o, "ips");
+		for (size_t i = 0; i < s->n_ingress; i++)
+			item_addr(ips, s->ingress[i]);
+		if (served == REASON_ALLOCATED && s->n_ingress == 0)
+			served = REASON_NO_IP;
+		add_string(o, "reason", reason_code(served));
+		add_string(o, "pool", s->pool_written);
+		(void)cJSON_AddBoolToObject(o, "local", s->local);
+		add_number(o, "readyEndpoints", ready.ready);
+		add_number(o, "readyEndpointsHere", ready.ready_on_node);
+		cJSON_AddItemToArray(array, o);
+	}
+}
+
+static void dump_entry(
+	cJSON *array, const struct daemon *d, const struct plan_entry *e, uint64_t now_ms)
+{
+	const struct iface *i = iface_get(net_ifaces(d->net), e->ifindex);
+	cJSON *o = cJSON_CreateObject();
+	struct arp_vip_info info;
+
+	add_string(o, "interface", i != NULL ? i->name : "");
+	(void)cJSON_AddBoolToObject(o, "announced", e->announced);
+	add_string(o, "reason", reason_code(e->reason));
+	add_string(o, "text", reason_text(e->reason));
+	if (i != NULL && e->announced)
+		add_mac(o, "mac", i->mac);
+	if (arp_info(d->arp, e->ifindex, e->vip, &info)) {
+		add_time(o, "since", info.since_ms, now_ms);
+		add_number(o, "requests", info.requests);
+		add_number(o, "replies", info.replies);
+		add_number(o, "announcements", info.announcements);
+		if (info.foreign) {
+			add_mac(o, "foreignMac", info.foreign_mac);
+			add_time(o, "foreignSeen", info.foreign_ms, now_ms);
+		}
+	}
+	cJSON_AddItemToArray(array, o);
+}
+
+static void dump_vip(cJSON *array, const struct daemon *d, const struct vip *v, uint64_t now_ms)
+{
+	const struct plan_entry *entry[ELIG_MAX_PATHS];
+	size_t n = plan_of(d->plan, v->addr, entry, ELIG_MAX_PATHS);
+	cJSON *o = cJSON_CreateObject(), *list;
+	struct elect_view view;
+
+	add_addr(o, "ip", v->addr);
+	add_string(o, "pool", v->pool->name);
+	add_number(o, "group", v->group->id);
+	list = cJSON_AddArrayToObject(o, "services");
+	for (size_t i = 0; i < v->n_holders; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(v->holders[i].key));
+	if (elect_view(d->elect, v->group->id, &view)) {
+		add_string(o, "state", state_name(view.state));
+		add_time(o, "since", view.since_ms, now_ms);
+		add_number(o, "term", view.term);
+		add_string(o, "owner", view.owner);
+	}
+	list = cJSON_AddArrayToObject(o, "here");
+	for (size_t i = 0; i < n && i < ELIG_MAX_PATHS; i++)
+		dump_entry(list, d, entry[i], now_ms);
+	cJSON_AddItemToArray(array, o);
+}
+
+static void dump_vips(cJSON *array, const struct daemon *d, uint64_t now_ms)
+{
+	const struct vip_group *g = NULL;
+
+	while ((g = vip_next_group(d->vips, g)) != NULL)
+		for (size_t i = 0; i < g->n_vips; i++)
+			dump_vip(array, d, g->vips[i], now_ms);
+}
+
+static uint64_t vips_of_pool(
+	const struct daemon *d, const struct config_pool *p, enum addr_family family)
+{
+	const struct vip_group *g = NULL;
+	uint64_t n = 0;
+
+	while ((g = vip_next_group(d->vips, g)) != NULL)
+		for (size_t i = 0; g->family == family && i < g->n_vips; i++)
+			n += g->vips[i]->pool == p;
+	return n;
+}
+
+static void dump_pools(cJSON *array, const struct daemon *d)
+{
+	for (size_t i = 0; i < d->conf->n_pools; i++) {
+		const struct config_pool *p = &d->conf->pools[i];
+		uint64_t total[ADDR_FAMILIES] = {0, 0};
+		cJSON *o = cJSON_CreateObject(), *list;
+		char text[ADDR_RANGE_STRLEN];
+
+		add_string(o, "name", p->name);
+		list = cJSON_AddArrayToObject(o, "addresses");
+		for (size_t r = 0; r < p->n_ranges; r++) {
+			uint64_t *sum = &total[addr_family(p->ranges[r].first)];
+			uint64_t size = addr_range_size(p->ranges[r]);
+
+			*sum = size > UINT64_MAX - *sum ? UINT64_MAX : *sum + size;
+			cJSON_AddItemToArray(
+				list, cJSON_CreateString(addr_range_format(p->ranges[r], text)));
+		}
+		add_number(o, "ipv4Total", total[ADDR_V4]);
+		add_number(o, "ipv6Total", total[ADDR_V6]);
+		add_number(o, "ipv4Used", vips_of_pool(d, p, ADDR_V4));
+		add_number(o, "ipv6Used", vips_of_pool(d, p, ADDR_V6));
+		cJSON_AddItemToArray(array, o);
+	}
+}
+
+static void dump_events(cJSON *array, const struct daemon *d, uint64_t now_ms)
+{
+	size_t n = d->n_recent < DAEMON_RECENT_EVENTS ? d->n_recent : DAEMON_RECENT_EVENTS;
+
+	for (size_t i = d->n_recent - n; i < d->n_recent; i++) {
+		const struct daemon_recent *r = &d->recent[i % DAEMON_RECENT_EVENTS];
+		cJSON *o = cJSON_CreateObject();
+
+		add_time(o, "time", r->at_ms, now_ms);
+		add_string(o, "type", r->type == EVENT_WARNING ? "Warning" : "Normal");
+		add_string(o, "reason", r->reason);
+		add_string(o, "object", r->object);
+		add_string(o, "message", r->message);
+		cJSON_AddItemToArray(array, o);
+	}
+}
+
+static void dump_api(cJSON *o, const struct daemon *d)
+{
+	static const char *const name[DAEMON_WATCHES] = {"services", "nodes", "leases",
+		"endpointslices.v1", "endpointslices.v1beta1", "endpoints"};
+	cJSON *list;
+
+	(void)cJSON_AddBoolToObject(o, "synced", d->synced);
+	add_string(o, "server", d->kube != NULL ? kube_where_text(d->kube) : NULL);
+	list = cJSON_AddArrayToObject(o, "watches");
+	for (size_t i = 0; i < DAEMON_WATCHES; i++) {
+		cJSON *w;
+
+		if (d->watch[i].w == NULL)
+			continue;
+		w = cJSON_CreateObject();
+		add_string(w, "resource", name[i]);
+		(void)cJSON_AddBoolToObject(w, "synced", d->watch[i].synced);
+		add_string(w, "error", kube_watch_error(d->watch[i].w));
+		cJSON_AddItemToArray(list, w);
+	}
+}
+
+static void dump_counters(cJSON *o, const struct daemon *d)
+{
+	for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+		const struct counter_row *row = counter_row((enum counter_id)i);
+		char name[160];
+
+		(void)snprintf(name, sizeof name, row->labels[0] != '\0' ? "%s{%s}" : "%s%s",
+			row->name, row->labels);
+		add_number(o, name, d->counters.v[i]);
+	}
+}
+
+cJSON *status_dump(const struct daemon *d, uint64_t now_ms)
+{
+	cJSON *root = cJSON_CreateObject(), *o;
+
+	o = cJSON_AddObjectToObject(root, "version");
+	add_string(o, "version", d->version);
+	add_string(o, "node", d->node);
+	add_time(o, "started", d->started_ms, now_ms);
+	(void)cJSON_AddBoolToObject(o, "dryRun", d->opt->dry_run);
+	dump_config(cJSON_AddObjectToObject(root, "config"), d, now_ms);
+	dump_leader(cJSON_AddObjectToObject(root, "leader"), d, now_ms);
+	dump_nodes(cJSON_AddArrayToObject(root, "nodes"), d, now_ms);
+	dump_services(cJSON_AddArrayToObject(root, "services"), d);
+	dump_vips(cJSON_AddArrayToObject(root, "vips"), d, now_ms);
+	dump_pools(cJSON_AddArrayToObject(root, "pools"), d);
+	(void)cJSON_AddArrayToObject(root, "peers");
+	dump_events(cJSON_AddArrayToObject(root, "events"), d, now_ms);
+	dump_api(cJSON_AddObjectToObject(root, "api"), d);
+	dump_counters(cJSON_AddObjectToObject(root, "counters"), d);
+	return root;
+}

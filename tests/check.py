@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""make check: every test there is, each step's "N passed, N failed[, N skipped]" added up on the last line."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
+PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
+
+
+def steps(asan_lab):
+    make = ["make", "--no-print-directory", "-j2"]
+    san = [*make, "SAN=1", "O=build/asan"]
+    yield "build, gcc", [*make, "lbd", "kubesim"], {}
+    yield "build, clang", [*make, "CC=clang", "O=build/clang", "objects"], {}
+    yield "purity", [*make, "purity"], {}
+    yield "unit tests, asan + ubsan", [*san, "unit"], {}
+    yield "simulator, asan + ubsan", [*san, "sim"], {}
+    yield "fuzz smoke", [*make, "fuzz"], {}
+    yield "static build", [*make, "static"], {}
+    if asan_lab:
+        yield "build, asan", [*san, "build/asan/lbd"], {}
+        yield "laboratory, asan + ubsan", [*PYTEST, "tests/lab"], {"LBD": str(ROOT / "build/asan/lbd")}
+        return
+    yield "laboratory", [*PYTEST, "tests/lab"], {}
+    yield ("laboratory, static binary", [*PYTEST, "tests/lab", "-m", "static"],
+           {"LBD": str(ROOT / "build/static/x86_64-linux-gnu/lbd")})
+
+
+def run(title, argv, env):
+    """Runs one step, shows its output as it comes; returns the counts of its lines that close a test program."""
+    print(f"== {title}", flush=True)
+    begin, counts, last = time.monotonic(), dict.fromkeys(("passed", "failed", "skipped"), 0), ""
+    p = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, errors="replace")
+    for line in p.stdout:
+        print("   " + line, end="", flush=True)
+        found = COUNTS.findall(line)
+        if found and ("passed" in line or "failed" in line) and re.match(r"(=+ )?(\S+: )?\d+ \w+", line.strip()):
+            for n, what in found:
+                counts["failed" if what.startswith("error") else what] += int(n)
+    if p.wait() != 0 and counts["failed"] == 0:
+        counts["failed"] = 1
+    elif p.returncode == 0 and sum(counts.values()) == 0:
+        counts["passed"] = 1  # a build step: it built, without a warning
+    print(f"   -- {time.monotonic() - begin:.1f} s: {counts['passed']} passed, {counts['failed']} failed,"
+          f" {counts['skipped']} skipped", flush=True)
+    return counts
+
+
+def main():
+    begin, total, failed_steps = time.monotonic(), dict.fromkeys(("passed", "failed", "skipped"), 0), []
+    for title, argv, env in steps("--asan-lab" in sys.argv):
+        counts = run(title, argv, env)
+        for what in total:
+            total[what] += counts[what]
+        if counts["failed"]:
+            failed_steps.append(title)
+            if title.startswith("build"):
+                break
+    print(f"in {time.monotonic() - begin:.0f} s" + (f"; failed: {', '.join(failed_steps)}" if failed_steps else ""))
+    print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
+    return 1 if total["failed"] else 0
+
+
+sys.exit(main())

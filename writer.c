@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * writer.c - sends what the pure units want written: Leases first, then Service status, then
+ * Events.
+ *
+ * Owns: one small record for each request under way.
+ * In:   leader_next_action(), elect_next_action(), alloc_next_write(), event_next_write().
+ * Out:  requests through kube.c; each outcome goes back to the unit that asked.
+ */
+#include "daemon.h"
+#include "log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { STATUS_TIMEOUT_MS = 4000 };
+
+enum writer_kind { WRITE_LEADER, WRITE_ELECT, WRITE_STATUS, WRITE_EVENT };
+
+struct writer_call {
+	struct daemon *d;
+	enum writer_kind kind;
+	uint64_t id;                       /* of the unit that asked */
+	char key[2 * CONFIG_MAX_NAME + 2]; /* what is written, for the log */
+};
+
+static struct writer_call *call_new(
+	struct daemon *d, enum writer_kind kind, uint64_t id, const char *key)
+{
+	struct writer_call *c = calloc(1, sizeof *c);
+
+	if (c == NULL)
+		return NULL;
+	c->d = d;
+	c->kind = kind;
+	c->id = id;
+	(void)snprintf(c->key, sizeof c->key, "%s", key);
+	return c;
+}
+
+static void log_failure(const struct writer_call *c, const char *what, const struct kube_answer *a)
+{
+	const char *why = a->err;
+	char status[24];
+
+	if (a->result == 0 && json_string(a->body, "message") != NULL)
+		why = json_string(a->body, "message");
+	log_warn("kube", what, "name", c->key, "status", log_number((int64_t)a->status, status),
+		"err", why, NULL);
+}
+
+/* -- Leases -- */
+
+static void lease_told(
+	struct writer_call *c, enum lease_outcome outcome, const struct cluster_lease *lease)
+{
+	uint64_t now_ms = daemon_now_ms();
+
+	if (c->kind == WRITE_LEADER)
+		leader_done(c->d->leader, c->id, outcome, lease, now_ms);
+	else
+		elect_done(c->d->elect, c->id, outcome, lease, now_ms);
+}
+
+static void on_lease(void *ctx, const struct kube_answer *a)
+{
+	struct writer_call *c = ctx;
+	enum lease_outcome outcome = kube_lease_outcome(a);
+	struct cluster_lease *lease = NULL;
+
+	c->d->leases_in_flight--;
+	if (outcome == LEASE_OK) {
+		lease = cluster_lease_decode(a->body);
+		if (lease == NULL)
+			outcome = LEASE_FAILED;
+		else
+			counter_inc(&c->d->counters, COUNTER_LEASE_WRITES);
+	} else if (outcome != LEASE_CONFLICT && outcome != LEASE_NOT_FOUND &&
+		   outcome != LEASE_NOT_SENT) {
+		log_failure(c, "lease not written", a);
+	}
+	lease_told(c, outcome, lease);
+	cluster_lease_free(lease);
+	daemon_mark(c->d);
+	free(c);
+}
+
+static void send_lease(struct daemon *d, enum writer_kind kind, const struct lease_action *a)
+{
+	struct writer_call *c = call_new(d, kind, a->id, a->name);
+
+	if (c != NULL && kube_lease(d->kube, d->conf->elections.namespace_, a, on_lease, c) == 0) {
+		d->leases_in_flight++;
+		return;
+	}
+	if (c != NULL)
+		lease_told(c, LEASE_NOT_SENT, NULL);
+	free(c);
+}
+
+static void run_leases(struct daemon *d, uint64_t now_ms)
+{
+	struct lease_action a;
+
+	if (leader_next_action(d->leader, now_ms, &a))
+		send_lease(d, WRITE_LEADER, &a);
+	while (elect_next_action(d->elect, now_ms, &a))
+		send_lease(d, WRITE_ELECT, &a);
+}
+
+/* -- Service status -- */
+
+static enum alloc_outcome status_outcome(const struct kube_answer *a)
+{
+	if (a->result != 0)
+		return a->sent ? ALLOC_WRITE_FAILED : ALLOC_WRITE_NOT_SENT;
+	if (a->status >= 200 && a->status < 300)
+		return ALLOC_WRITE_OK;
+	if (a->status == 409)
+		return ALLOC_WRITE_CONFLICT;
+	if (a->status == 404)
+		return ALLOC_WRITE_GONE;
+	return ALLOC_WRITE_FAILED;
+}
+
+static void on_status(void *ctx, const struct kube_answer *a)
+{
+	struct writer_call *c = ctx;
+	enum alloc_outcome outcome = status_outcome(a);
+
+	c->d->status_in_flight--;
+	if (outcome == ALLOC_WRITE_OK)
+		counter_inc(&c->d->counters, COUNTER_STATUS_WRITES);
+	else if (outcome == ALLOC_WRITE_FAILED)
+		log_failure(c, "service status not written", a);
+	alloc_write_done(c->d->alloc, c->id, outcome, daemon_now_ms());
+	daemon_mark(c->d);
+	free(c);
+}
+
+/* Address and pool annotation in one merge patch; uid and resourceVersion make it conditional. */
+static cJSON *status_body(const struct alloc_write *w)
+{
+	cJSON *root = cJSON_CreateObject();
+	cJSON *meta = cJSON_AddObjectToObject(root, "metadata");
+	cJSON *notes = cJSON_AddObjectToObject(meta, "annotations");
+	cJSON *lb =
+		cJSON_AddObjectToObject(cJSON_AddObjectToObject(root, "status"), "loadBalancer");
+	char text[ADDR_STRLEN];
+	bool ok;
+
+	ok = cJSON_AddStringToObject(meta, "uid", w->uid) != NULL &&
+	     cJSON_AddStringToObject(meta, "resourceVersion", w->resource_version) != NULL;
+	if (w->n_ips == 0) {
+		ok = ok && cJSON_AddNullToObject(notes, "lbd.io/ip-allocated-from-pool") != NULL &&
+		     cJSON_AddNullToObject(lb, "ingress") != NULL;
+	} else {
+		cJSON *ingress = cJSON_AddArrayToObject(lb, "ingress");
+
+		ok = ok && cJSON_AddStringToObject(notes, "lbd.io/ip-allocated-from-pool",
+				   w->pool != NULL ? w->pool : "") != NULL;
+		for (size_t i = 0; i < w->n_ips; i++) {
+			cJSON *entry = cJSON_CreateObject();
+
+			ok = cJSON_AddItemToArray(ingress, entry) && ok;
+			ok = cJSON_AddStringToObject(entry, "ip", addr_format(w->ips[i], text)) !=
+				     NULL &&
+			     cJSON_AddStringToObject(entry, "ipMode", "VIP") != NULL && ok;
+		}
+	}
+	if (!ok) {
+		cJSON_Delete(root);
+		return NULL;
+	}
+	return root;
+}
+
+static int send_status(struct daemon *d, const struct alloc_write *w, struct writer_call *c)
+{
+	char path[2 * CONFIG_MAX_NAME + 64];
+	cJSON *body = status_body(w);
+	struct kube_request r = {
+		.verb = KUBE_MERGE_PATCH,
+		.path = path,
+		.body = body,
+		.not_after_ms = leader_deadline(d->leader),
+		.timeout_ms = STATUS_TIMEOUT_MS,
+	};
+	int err = -ENOMEM;
+
+	(void)snprintf(path, sizeof path, "/api/v1/namespaces/%s/services/%s/status", w->namespace_,
+		w->name);
+	if (body != NULL)
+		err = kube_request(d->kube, &r, on_status, c);
+	cJSON_Delete(body);
+	return err;
+}
+
+static void run_status(struct daemon *d, uint64_t now_ms)
+{
+	struct alloc_write w;
+
+	while (d->status_in_flight < DAEMON_STATUS_IN_FLIGHT &&
+		leader_is_leader(d->leader, now_ms) && alloc_next_write(d->alloc, now_ms, &w)) {
+		struct writer_call *c = call_new(d, WRITE_STATUS, w.id, w.key);
+
+		if (c == NULL || send_status(d, &w, c) != 0) {
+			free(c);
+			alloc_write_done(d->alloc, w.id, ALLOC_WRITE_FAILED, now_ms);
+			return;
+		}
+		d->status_in_flight++;
+	}
+}
+
+/* -- Events -- */
+
+static enum event_outcome event_outcome(const struct kube_answer *a)
+{
+	if (a->result != 0 || a->status >= 500 || a->status == 429)
+		return EVENT_FAILED;
+	if (a->status == 404)
+		return EVENT_GONE;
+	return a->status < 300 ? EVENT_OK : EVENT_REFUSED;
+}
+
+static void on_event(void *ctx, const struct kube_answer *a)
+{
+	struct writer_call *c = ctx;
+	enum event_outcome outcome = event_outcome(a);
+
+	c->d->events_in_flight--;
+	if (outcome == EVENT_REFUSED)
+		log_failure(c, "event not written", a);
+	event_done(c->d->events, c->id, outcome, daemon_now_ms());
+	daemon_mark(c->d);
+	free(c);
+}
+
+static void run_events(struct daemon *d, uint64_t now_ms)
+{
+	struct event_write w;
+
+	while (d->events_in_flight < DAEMON_EVENTS_IN_FLIGHT &&
+		event_next_write(d->events, now_ms, &w)) {
+		struct writer_call *c = call_new(d, WRITE_EVENT, w.id, w.name);
+
+		if (c == NULL || kube_event(d->kube, &w, now_ms, on_event, c) != 0) {
+			free(c);
+			event_done(d->events, w.id, EVENT_FAILED, now_ms);
+			return;
+		}
+		d->events_in_flight++;
+	}
+}
+
+static void ips_text(const struct alloc_result *r, struct buf *out)
+{
+	char text[ADDR_STRLEN];
+
+	buf_addc(out, '[');
+	for (size_t i = 0; i < r->n_ips; i++)
+		buf_addf(out, "%s\"%s\"", i > 0 ? " " : "", addr_format(r->ips[i], text));
+	buf_addc(out, ']');
+}
+
+/* MetalLB's reasons and wording where the meaning is the same, so that people's searches and alerts
+ * still work. */
+static void result_event(struct daemon *d, const struct alloc_result *r, uint64_t now_ms)
+{
+	const struct event_object o = {.api_version = "v1",
+		.kind = "Service",
+		.namespace_ = r->namespace_,
+		.name = r->name,
+		.uid = r->uid};
+	const char *why = r->detail[0] != '\0' ? r->detail : reason_text(r->reason);
+	struct buf msg;
+
+	buf_init(&msg, EVENT_MAX_MESSAGE);
+	if (r->cleared) {
+		buf_addf(&msg,
+			"current IP for \"%s\" not allowed by config, will attempt for new IP "
+			"assignment: %s",
+			r->key, why);
+		daemon_event(d, &o, EVENT_NORMAL, "ClearAssignment", msg.p, now_ms);
+		buf_reset(&msg);
+	}
+	if (r->reason == REASON_ALLOCATED && r->n_ips > 0) {
+		buf_adds(&msg, "Assigned IP ");
+		ips_text(r, &msg);
+		if (r->pool != NULL)
+			buf_addf(&msg, " from pool \"%s\"", r->pool);
+		if (r->detail[0] != '\0')
+			buf_addf(&msg, ": %s", r->detail);
+		log_info("alloc", "allocated", "svc", r->key, "ip", msg.p, NULL);
+		daemon_event(d, &o, EVENT_NORMAL, "IPAllocated", msg.p, now_ms);
+	} else if (r->reason != REASON_ALLOCATED && r->reason != REASON_NOT_LOAD_BALANCER &&
+		   r->reason != REASON_DELETED && r->reason != REASON_OTHER_CLASS &&
+		   r->reason != REASON_IGNORED) {
+		buf_addf(&msg, "Failed to allocate IP for \"%s\": %s", r->key, why);
+		log_warn("alloc", "refused", "svc", r->key, "err", why, NULL);
+		daemon_event(d, &o, EVENT_WARNING, "AllocationFailed", msg.p, now_ms);
+	}
+	buf_free(&msg);
+}
+
+void writer_results(struct daemon *d, uint64_t now_ms)
+{
+	struct alloc_result r;
+
+	while (alloc_next_result(d->alloc, &r))
+		result_event(d, &r, now_ms);
+}
+
+void writer_run(struct daemon *d, uint64_t now_ms)
+{
+	if (d->kube == NULL || d->opt->dry_run)
+		return;
+	run_leases(d, now_ms);
+	if (d->phase == DAEMON_RUNNING && alloc_is_ready(d->alloc))
+		run_status(d, now_ms);
+	run_events(d, now_ms);
+}
+
+uint64_t writer_next_deadline(const struct daemon *d)
+{
+	uint64_t next_ms = TIME_NEVER;
+
+	if (d->kube == NULL || d->opt->dry_run)
+		return next_ms;
+	next_ms = time_min(leader_next_deadline(d->leader), elect_next_deadline(d->elect));
+	if (d->phase == DAEMON_RUNNING && d->was_leader && alloc_is_ready(d->alloc) &&
+		d->status_in_flight < DAEMON_STATUS_IN_FLIGHT)
+		next_ms = time_min(next_ms, alloc_next_deadline(d->alloc));
+	if (d->events_in_flight < DAEMON_EVENTS_IN_FLIGHT)
+		next_ms = time_min(next_ms, event_next_deadline(d->events));
+	return next_ms;
+}
