@@ -15,8 +15,9 @@ Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
-PURE := addr alloc arena arp buf cluster config doc elect elig event http1 iface json kubeconf label leader plan service vip watch
-SHELL_UNITS := control daemon file http kube lbd log net status tls writer
+CONFIG := $(addprefix config_,decode dialect field links print report rules scalar table text)
+PURE := addr alloc arena arp buf cluster config $(CONFIG) doc elect elig event http1 iface json kubeconf label leader object plan service vip watch
+SHELL_UNITS := control creds daemon file http kube lbd log net status tls writer
 
 USES_addr     :=
 USES_arena    :=
@@ -24,7 +25,8 @@ USES_buf      :=
 USES_json     :=
 USES_label    :=
 USES_doc      := arena
-USES_config   := addr arena buf doc json label
+USES_config   := $(CONFIG) addr arena buf doc json label
+$(foreach u,$(CONFIG),$(eval USES_$(u) := $(filter-out $(u),$(CONFIG)) addr arena buf doc json label))
 USES_cluster  := addr arena buf json label
 USES_service  := addr buf cluster config
 USES_vip      := addr cluster config service
@@ -42,7 +44,9 @@ USES_kubeconf := doc json
 USES_log      := buf
 USES_tls      := addr buf
 USES_http     := buf http1 log tls
-USES_kube     := buf cluster http json kubeconf leader log watch
+USES_object   := leader
+USES_creds    := buf file kubeconf log tls
+USES_kube     := buf cluster creds event http json leader log object watch
 USES_net      := addr iface log
 USES_control  := buf json log
 USES_file     := buf
@@ -51,8 +55,9 @@ USES_writer   := $(PURE) kube log
 USES_status   := $(PURE) kube net
 USES_lbd      := control daemon file log status writer
 
-uniq     = $(if $(1),$(firstword $(1)) $(call uniq,$(filter-out $(firstword $(1)),$(1))))
-closure  = $(call uniq,$(1) $(foreach u,$(USES_$(1)),$(call closure,$(u))))
+# closure: a set of units and all that they may use, sorted.
+expand   = $(sort $(1) $(foreach u,$(1),$(USES_$(u))))
+closure  = $(if $(filter-out $(1),$(call expand,$(1))),$(call closure,$(call expand,$(1))),$(sort $(1)))
 objs     = $(addprefix $(O)/,$(addsuffix .o,$(call closure,$(1))))
 
 # -- flags (STYLE) -------------------------------------------------------------------------------------------------------------
@@ -131,7 +136,7 @@ FUZZ_FLAGS   := -std=gnu11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -f
 $(FUZZ_O)/%.o: %.c | $(FUZZ_O)/.dir
 	$(call say,FUZZCC,$<)clang $(CPPFLAGS) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 
-fuzz_uses = $(call uniq,$(foreach u,$(shell sed -n '1s:^/\* uses\: \(.*\) \*/:\1:p' tests/fuzz/fuzz_$(1).c),$(call closure,$(u))))
+fuzz_uses = $(call closure,$(shell sed -n '1s:^/\* uses\: \(.*\) \*/:\1:p' tests/fuzz/fuzz_$(1).c))
 define fuzz_target
 $(FUZZ_O)/fuzz_$(1): tests/fuzz/fuzz_$(1).c $(addprefix $(FUZZ_O)/,$(addsuffix .o,$(call fuzz_uses,$(1))))
 	$$(call say,FUZZ,$$@)clang $$(CPPFLAGS) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $$@ $$^ $$(LIBS)
@@ -157,6 +162,47 @@ demo:
 	$(Q)packaging/deps.sh build test
 	$(Q)$(MAKE) --no-print-directory lbd kubesim
 	$(Q)$(PYTHON) tests/lab/demo.py
+
+# -- the static binary: musl, mbedTLS 3.6, all from Debian source packages --------------------------------------------------------
+TRIPLET    ?= x86_64-linux-gnu
+SYSROOT    := build/static/sysroot-$(TRIPLET)
+STATIC     := build/static/$(TRIPLET)/lbd
+STATIC_SRC := $(addsuffix .c,$(call closure,lbd)) packaging/static/hwpoll.c
+
+.PHONY: static
+static: $(STATIC)
+
+$(SYSROOT)/done: packaging/static/fetch-src.sh packaging/static/static-deps.sh packaging/static/mbed_user.h
+	$(Q)packaging/deps.sh build static
+	$(Q)packaging/static/fetch-src.sh build/static/src
+	$(Q)MBED_USER=$(CURDIR)/packaging/static/mbed_user.h packaging/static/static-deps.sh build/static/src $(SYSROOT) $(TRIPLET)
+	$(Q)touch $@
+
+$(STATIC): $(STATIC_SRC) $(wildcard *.h) $(SYSROOT)/done
+	$(Q)mkdir -p $(@D)
+	$(call say,STATIC,$@)$(SYSROOT)/bin/musl-gcc -std=gnu11 -D_GNU_SOURCE -DLBD_VERSION='"$(VERSION)"' -I. $(WARN) $(WERROR) -Os -g \
+		-fno-strict-aliasing -fno-common -fPIE -static-pie -ffunction-sections -fdata-sections -fstack-protector-strong \
+		-ffile-prefix-map=$(CURDIR)=. -o $@.debug $(STATIC_SRC) -luv -lcjson -lpcap -lyaml -lmbedtls -lmbedx509 -lmbedcrypto \
+		-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack
+	$(Q)$(if $(filter x86_64%,$(TRIPLET)),,$(TRIPLET)-)strip -o $@ $@.debug
+	$(Q)! readelf -lW $@ | grep -q INTERP || { echo "$@ is not static"; rm -f $@; exit 1; }
+	$(Q)ls -l $@ | awk '{ print "  " $$NF ": " $$5 " bytes" }'
+
+# -- figures (shared/BENCH.md) ----------------------------------------------------------------------------------------------------
+$(O)/bench/bench_alloc: tests/bench/bench_alloc.c $(call objs,alloc) | $(O)/bench/.dir
+	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_PURE)
+
+BENCHES := alloc mem idle arp
+.PHONY: bench bench-tools $(BENCHES:%=bench-%)
+bench-tools:
+	$(Q)packaging/deps.sh build test static
+	$(Q)$(MAKE) --no-print-directory lbd kubesim static build/bench/bench_alloc build/bench/arpblast
+
+bench: bench-tools
+	$(Q)$(PYTHON) tests/bench/bench.py
+
+$(BENCHES:%=bench-%): bench-%: bench-tools
+	$(Q)$(PYTHON) tests/bench/bench.py $*
 
 .PHONY: tidy
 tidy:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * addr.c - IPv4 and IPv6 addresses as 128 bits, prefixes, ranges, sets of ranges.
+ * addr.c - IPv4 and IPv6 addresses as 128 bits, prefixes, ranges, sets of ranges, maps.
  *
- * Owns: nothing but the array inside a struct addr_set.
+ * Owns: the array inside a struct addr_set, the blocks inside a struct addr_map.
  * In:   text and bytes.  Out: values and text.
  * RFCs: 4291 2.5.5.2 (IPv4-mapped), 5952 (text of IPv6), 4632 (CIDR).
  * Not done: zones (fe80::1%eth0 is refused: a VIP has none).
@@ -653,6 +653,228 @@ bool addr_set_gap(const struct addr_set *s, struct addr_range r, struct addr *re
 	for (size_t i = 0; i < n; i++) {
 		if (set_gap_one(s, part[i], ret_a))
 			return true;
+	}
+	return false;
+}
+
+/* -- maps --
+ *
+ * Addresses in use stand close together or far apart, never evenly: a block of 256 neighbours has
+ * a bitmap of those that are in the map, and their pointers side by side in that order.  Full
+ * blocks are known as a set of ranges, so a search steps over a run of any length at once. */
+
+enum { BLOCK_SIZE = 256, BLOCK_WORDS = BLOCK_SIZE / 64, BLOCK_FIRST_CAP = 4 };
+
+struct addr_block {
+	struct addr base; /* key: the address without its low 8 bits */
+	uint64_t present[BLOCK_WORDS];
+	void **v; /* owned; one for each bit that is set */
+	unsigned n, cap;
+	UT_hash_handle hh;
+};
+
+static struct addr block_base(struct addr a)
+{
+	return (struct addr){a.hi, a.lo & ~(uint64_t)(BLOCK_SIZE - 1)};
+}
+
+static struct addr_range block_range(const struct addr_block *b)
+{
+	return (struct addr_range){b->base, {b->base.hi, b->base.lo | (BLOCK_SIZE - 1)}};
+}
+
+static struct addr_block *block_find(struct addr_map *m, struct addr a)
+{
+	struct addr base = block_base(a);
+	struct addr_block *b = m->recent;
+	unsigned char key[sizeof base];
+
+	if (b != NULL && addr_eq(b->base, base))
+		return b;
+	memcpy(key, &base, sizeof key);
+	HASH_FIND_KEYED(hh, m->blocks, &m->hkey, key, sizeof key, b);
+	if (b != NULL)
+		m->recent = b;
+	return b;
+}
+
+static bool block_has(const struct addr_block *b, unsigned bit)
+{
+	return (b->present[bit / 64] >> (bit % 64) & 1) != 0;
+}
+
+/* How many bits below bit are set: where its pointer stands. */
+static unsigned block_rank(const struct addr_block *b, unsigned bit)
+{
+	unsigned n = 0;
+
+	for (unsigned w = 0; w < bit / 64; w++)
+		n += (unsigned)__builtin_popcountll(b->present[w]);
+	if (bit % 64 != 0)
+		n += (unsigned)__builtin_popcountll(b->present[bit / 64] << (64 - bit % 64));
+	return n;
+}
+
+/* The first bit >= from that is not set; BLOCK_SIZE when there is none. */
+static unsigned block_gap(const struct addr_block *b, unsigned from)
+{
+	uint64_t below = (1ULL << (from % 64)) - 1;
+
+	for (unsigned w = from / 64; w < BLOCK_WORDS; w++, below = 0) {
+		uint64_t gaps = ~(b->present[w] | below);
+
+		if (gaps != 0)
+			return w * 64 + (unsigned)__builtin_ctzll(gaps);
+	}
+	return BLOCK_SIZE;
+}
+
+static void block_free(struct addr_map *m, struct addr_block *b)
+{
+	if (m->recent == b)
+		m->recent = NULL;
+	HASH_DEL(m->blocks, b);
+	free(b->v);
+	free(b);
+}
+
+static struct addr_block *block_new(struct addr_map *m, struct addr a)
+{
+	struct addr_block *b = calloc(1, sizeof *b);
+
+	if (b == NULL)
+		return NULL;
+	b->base = block_base(a);
+	HASH_ADD_KEYED(hh, m->blocks, &m->hkey, &b->base, sizeof b->base, b);
+	if (hash_oom(b)) {
+		free(b);
+		return NULL;
+	}
+	m->recent = b;
+	return b;
+}
+
+static int block_reserve(struct addr_block *b)
+{
+	unsigned cap = b->cap > 0 ? b->cap * 2 : BLOCK_FIRST_CAP;
+	void **v;
+
+	if (b->n < b->cap)
+		return 0;
+	v = realloc(b->v, cap * sizeof *v);
+	if (v == NULL)
+		return -ENOMEM;
+	b->v = v;
+	b->cap = cap;
+	return 0;
+}
+
+void addr_map_init(struct addr_map *m, const struct hash_key *hkey)
+{
+	*m = (struct addr_map){.hkey = *hkey};
+}
+
+void addr_map_free(struct addr_map *m)
+{
+	struct addr_block *b = m->blocks, *next;
+
+	HASH_CLEAR(hh, m->blocks);
+	for (; b != NULL; b = next) {
+		next = b->hh.next;
+		free(b->v);
+		free(b);
+	}
+	addr_set_free(&m->full);
+	m->recent = NULL;
+	m->n_full = 0;
+}
+
+/* The block is to become full: done first, for it may fail.  One range a full block is the most
+ * that there can be, so with room for one more the removal never needs memory. */
+static int note_full(struct addr_map *m, const struct addr_block *b)
+{
+	if (set_reserve(&m->full, m->n_full + 2 - m->full.n) != 0)
+		return -ENOMEM;
+	set_add_one(&m->full, block_range(b));
+	m->n_full++;
+	return 0;
+}
+
+int addr_map_put(struct addr_map *m, struct addr a, void *value)
+{
+	struct addr_block *b = block_find(m, a);
+	unsigned bit = (unsigned)(a.lo % BLOCK_SIZE), at;
+
+	REQUIRE(value != NULL);
+	if (b == NULL)
+		b = block_new(m, a);
+	if (b == NULL)
+		return -ENOMEM;
+	at = block_rank(b, bit);
+	if (block_has(b, bit)) {
+		b->v[at] = value;
+		return 0;
+	}
+	if (block_reserve(b) != 0 || (b->n == BLOCK_SIZE - 1 && note_full(m, b) != 0)) {
+		if (b->n == 0)
+			block_free(m, b);
+		return -ENOMEM;
+	}
+	memmove(b->v + at + 1, b->v + at, (b->n - at) * sizeof(*b->v));
+	b->v[at] = value;
+	b->n++;
+	b->present[bit / 64] |= 1ULL << (bit % 64);
+	return 0;
+}
+
+void *addr_map_get(struct addr_map *m, struct addr a)
+{
+	struct addr_block *b = block_find(m, a);
+	unsigned bit = (unsigned)(a.lo % BLOCK_SIZE);
+
+	return b != NULL && block_has(b, bit) ? b->v[block_rank(b, bit)] : NULL;
+}
+
+void addr_map_remove(struct addr_map *m, struct addr a)
+{
+	struct addr_block *b = block_find(m, a);
+	unsigned bit = (unsigned)(a.lo % BLOCK_SIZE), at;
+
+	if (b == NULL || !block_has(b, bit))
+		return;
+	if (b->n == BLOCK_SIZE) {
+		set_remove_one(&m->full, block_range(b));
+		m->n_full--;
+	}
+	at = block_rank(b, bit);
+	b->n--;
+	memmove(b->v + at, b->v + at + 1, (b->n - at) * sizeof(*b->v));
+	b->present[bit / 64] &= ~(1ULL << (bit % 64));
+	if (b->n == 0)
+		block_free(m, b);
+}
+
+bool addr_map_gap(struct addr_map *m, struct addr_range r, struct addr *ret_a)
+{
+	struct addr at;
+
+	/* Twice at most: only the block that r begins in may be full from there on. */
+	while (set_gap_one(&m->full, r, &at)) {
+		struct addr_block *b = block_find(m, at);
+		unsigned bit = b != NULL ? block_gap(b, (unsigned)(at.lo % BLOCK_SIZE)) : 0;
+
+		if (b != NULL && bit == BLOCK_SIZE) {
+			struct addr end = block_range(b).last;
+
+			if (addr_cmp(end, r.last) >= 0)
+				return false;
+			r.first = addr_next(end);
+			continue;
+		}
+		if (b != NULL)
+			at = addr_plus(b->base, bit);
+		*ret_a = at;
+		return addr_cmp(at, r.last) <= 0;
 	}
 	return false;
 }

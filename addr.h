@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * addr.h - IPv4 and IPv6 addresses as 128 bits, prefixes, ranges, sets of ranges.  Pure.
+ * addr.h - IPv4 and IPv6 addresses as 128 bits, prefixes, ranges, sets of ranges, maps.  Pure.
  *
  * IPv4 is kept as ::ffff:a.b.c.d (RFC 4291 2.5.5.2), so one order and one arithmetic serve both
  * families; a mapped address read as text is IPv4, as in Go.
@@ -9,6 +9,7 @@
 #define LBD_ADDR_H
 
 #include "base.h"
+#include "hash.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -103,5 +104,25 @@ bool addr_set_next(const struct addr_set *s, struct addr from, struct addr *ret_
 /* The first address in [r.first, r.last] that is NOT in the set; false if the range is full.  O(log
  * n + 1). */
 bool addr_set_gap(const struct addr_set *s, struct addr_range r, struct addr *ret_a);
+
+/* -- maps: address -> pointer; and the lowest address of a range that has none -- */
+struct addr_block; /* opaque: 256 neighbours, those that have a pointer side by side */
+struct addr_map {
+	struct hash_key hkey;
+	struct addr_block *blocks; /* owned */
+	struct addr_block *recent; /* the one last found, or NULL */
+	struct addr_set full;      /* owned: the blocks without a gap */
+	size_t n_full;
+};
+void addr_map_init(struct addr_map *m, const struct hash_key *hkey);
+void addr_map_free(struct addr_map *m); /* usable again; the pointers are the caller's */
+/* value is not NULL and takes the place of what was there.  0 or -ENOMEM (map unchanged; never when
+ * the address was in the map). */
+int addr_map_put(struct addr_map *m, struct addr a, void *value) MUST_CHECK;
+void *addr_map_get(struct addr_map *m, struct addr a); /* NULL when absent */
+void addr_map_remove(struct addr_map *m, struct addr a);
+/* The first address in [r.first, r.last] that is NOT in the map; false if the range is full.  r
+ * keeps to one family.  O(log n), n the addresses in the map. */
+bool addr_map_gap(struct addr_map *m, struct addr_range r, struct addr *ret_a);
 
 #endif

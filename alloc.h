@@ -88,7 +88,11 @@ struct alloc_pool_use {
 };
 size_t alloc_pool_count(const struct alloc *a);
 struct alloc_pool_use alloc_pool_use(const struct alloc *a, size_t i);
-/* The addresses that key holds in the allocator's table; 0..2. */
+/* The addresses that key holds in the allocator's table; 0..2.  As of the last alloc_next_result()
+ * or alloc_next_write(): those decide what has come since. */
 size_t alloc_holding(const struct alloc *a, const char *key, struct addr ret_ips[2]);
+
+/* The last decision about key, reported or not; false when it is not known. */
+bool alloc_why(const struct alloc *a, const char *key, struct alloc_result *ret_r);
 
 #endif

@@ -255,7 +255,7 @@ static int64_t time_of(const char *s)
 	if (*s != '\0' || v[1] < 1 || v[1] > 12 || v[2] < 1 || v[2] > 31 || v[3] > 23 ||
 		v[4] > 59 || v[5] > 60)
 		return 0;
-	return days_of(century * 100 + v[0], v[1], v[2]) * 86400 + v[3] * 3600 + v[4] * 60 + v[5];
+	return ((days_of(century * 100 + v[0], v[1], v[2]) * 24 + v[3]) * 60 + v[4]) * 60 + v[5];
 }
 
 static uint64_t number_of(const char *s)
@@ -307,11 +307,12 @@ static void decode_labels(struct room *r, const cJSON *meta, struct labels *ret_
 	*ret_labels = (struct labels){.v = v, .n = n};
 }
 
+/* With the NUL, which what follows overwrites.  Returns where that is. */
 static char *put_text(char *to, const char *s)
 {
 	size_t n = strlen(s);
 
-	memcpy(to, s, n);
+	memcpy(to, s, n + 1);
 	return to + n;
 }
 
@@ -394,11 +395,14 @@ static void ask(struct room *r, struct asked *a, const char *name, const char *v
 	}
 }
 
-static void ask_all(struct room *r, struct asked *a, const cJSON *annotations,
-	const char *const *names, size_t n_names)
+static struct asked ask_all(
+	struct room *r, const cJSON *annotations, const char *const *names, size_t n_names)
 {
+	struct asked a = {0};
+
 	for (size_t i = 0; i < n_names; i++)
-		ask(r, a, names[i], text_of(r, annotations, names[i]));
+		ask(r, &a, names[i], text_of(r, annotations, names[i]));
+	return a;
 }
 
 static const char *keep_trimmed(struct room *r, const char *s)
@@ -417,14 +421,12 @@ static const char *keep_trimmed(struct room *r, const char *s)
 
 static void decode_request(struct room *r, const cJSON *annotations, struct cluster_service *s)
 {
-	struct asked ips = {0}, pool = {0}, sharing = {0};
+	struct asked ips = ask_all(r, annotations, ips_names, ARRAY_LEN(ips_names));
+	struct asked pool = ask_all(r, annotations, pool_names, ARRAY_LEN(pool_names));
+	struct asked sharing = ask_all(r, annotations, sharing_names, ARRAY_LEN(sharing_names));
 
-	ask_all(r, &ips, annotations, ips_names, ARRAY_LEN(ips_names));
 	s->request.ips = keep_trimmed(r, ips.value);
-	ask(r, &ips, "spec.loadBalancerIP", s->load_balancer_ip);
-	ask_all(r, &pool, annotations, pool_names, ARRAY_LEN(pool_names));
 	s->request.pool = keep_trimmed(r, pool.value);
-	ask_all(r, &sharing, annotations, sharing_names, ARRAY_LEN(sharing_names));
 	s->request.sharing_key = keep_trimmed(r, sharing.value);
 	s->request.conflict = ips.conflict != NULL    ? ips.conflict
 			      : pool.conflict != NULL ? pool.conflict
@@ -597,9 +599,9 @@ static void decode_service(struct room *r, const char *key, const cJSON *obj)
 
 static void decode_conditions(struct room *r, const cJSON *status, struct cluster_node *n)
 {
-	const cJSON *i;
+	const cJSON *conditions = array_of(r, status, "conditions"), *i;
 
-	cJSON_ArrayForEach (i, array_of(r, status, "conditions")) {
+	cJSON_ArrayForEach (i, conditions) {
 		if (!check_object(r, i))
 			return;
 		if (is_text(r, i, "type", "Ready"))
@@ -738,6 +740,31 @@ static void decode_lease(struct room *r, const char *key, const cJSON *obj)
 	decode_notes(r, notes, l);
 }
 
+/* The Lease is the room's first array: it frees with its block. */
+struct cluster_lease *cluster_lease_decode(const cJSON *obj)
+{
+	const char *name = json_string(json_object(obj, "metadata"), "name");
+	struct room r = {.err = -ENOSPC};
+
+	for (size_t cap = SCRATCH_BYTES; name != NULL && r.err == -ENOSPC && cap <= CLUSTER_MAX_OBJECT;
+		cap *= 4) {
+		free(r.base);
+		r = (struct room){.base = malloc(cap), .cap = cap};
+		if (r.base == NULL)
+			return NULL;
+		decode_lease(&r, keep(&r, name), obj);
+	}
+	if (r.err == 0)
+		return (struct cluster_lease *)(void *)r.base;
+	free(r.base);
+	return NULL;
+}
+
+void cluster_lease_free(struct cluster_lease *l)
+{
+	free(l);
+}
+
 /* -- endpoints --------------------------------------------------------------------------------- */
 
 /* What a slice says, before the names are shared: one row an endpoint, then one a node. */
@@ -812,10 +839,21 @@ static void slice_rows(struct room *r, const cJSON *obj, struct rows *t)
 	}
 }
 
+static void subset_rows(struct room *r, const cJSON *subset, struct rows *t)
+{
+	const cJSON *addresses = array_of(r, subset, "addresses"), *i;
+
+	cJSON_ArrayForEach (i, addresses) {
+		if (!check_object(r, i))
+			return;
+		rows_add(t, text_of(r, i, "nodeName"), 1, 0);
+	}
+}
+
 /* core/v1: a subset's addresses are the ready ones. */
 static void endpoints_rows(struct room *r, const cJSON *obj, struct rows *t)
 {
-	const cJSON *subsets = array_of(r, obj, "subsets"), *i, *j;
+	const cJSON *subsets = array_of(r, obj, "subsets"), *i;
 	size_t n = 0;
 
 	cJSON_ArrayForEach (i, subsets) {
@@ -827,11 +865,7 @@ static void endpoints_rows(struct room *r, const cJSON *obj, struct rows *t)
 	if (t->v == NULL)
 		return;
 	cJSON_ArrayForEach (i, subsets)
-		cJSON_ArrayForEach (j, array_of(r, i, "addresses")) {
-			if (!check_object(r, j))
-				return;
-			rows_add(t, text_of(r, j, "nodeName"), 1, 0);
-		}
+		subset_rows(r, i, t);
 }
 
 /* -- the tables -------------------------------------------------------------------------------- */
@@ -879,7 +913,7 @@ static struct slot *service_slot(struct cluster *c, const char *key)
 		return s;
 	if (c->services.live >= c->cap_dirty) {
 		size_t cap = c->cap_dirty + c->cap_dirty / 2 + 64;
-		struct slot **v = realloc(c->dirty, cap * sizeof *v);
+		struct slot **v = reallocarray(c->dirty, cap, sizeof(void *));
 
 		if (v == NULL)
 			return NULL;
@@ -1178,7 +1212,7 @@ static struct slice *slice_new(
 	s->seen = c->list[kind].mark;
 	s->kind = kind;
 	s->n_shares = (uint32_t)t->n;
-	memcpy((char *)s->share + shares, key, len);
+	memcpy((char *)s->share + shares, key, len + 1);
 	for (size_t i = 0; i < t->n; i++) {
 		s->share[i].ready = t->v[i].ready;
 		s->share[i].serving = t->v[i].serving;
@@ -1231,8 +1265,9 @@ static void slice_delete(struct cluster *c, struct slice *s)
 
 	slice_unlink(s);
 	table_remove(table_of(c, s->kind), s);
+	if (s->n_shares > 0)
+		endpoints_changed(c, slot);
 	slice_free(c, s);
-	endpoints_changed(c, slot);
 	service_slot_put(c, slot);
 	kind_changed(c, before);
 }
@@ -1247,7 +1282,7 @@ static int slice_install(struct cluster *c, struct slice *old, struct slice *new
 		return -ENOMEM;
 	if (old != NULL)
 		table_replace(table_of(c, new->kind), old, new);
-	if (old == NULL || !slice_equal(old, new)) {
+	if (old != NULL ? !slice_equal(old, new) : new->n_shares > 0) {
 		if (was != NULL)
 			endpoints_changed(c, was);
 		endpoints_changed(c, new->slot);

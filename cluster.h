@@ -57,8 +57,10 @@ struct cluster_request {
 	const char *ips;  /* .../loadBalancerIPs, kube-vip.io/loadbalancerIPs, OpenELB v1alpha1 */
 	const char *pool; /* .../address-pool, OpenELB v1alpha2 */
 	const char *sharing_key; /* .../allow-shared-ip */
-	const char *conflict; /* NULL, or "A and B" when two set fields or annotations disagree */
-	bool ignore;          /* lbd.io/ignore */
+	/* NULL, or "A and B" when two synonyms are set and disagree.  spec.loadBalancerIP is none
+	 * of them: service_request() compares it, by address. */
+	const char *conflict;
+	bool ignore; /* lbd.io/ignore */
 };
 
 enum cluster_ip_family_policy { CLUSTER_SINGLE_STACK, CLUSTER_PREFER_DUAL, CLUSTER_REQUIRE_DUAL };
@@ -124,6 +126,11 @@ struct cluster_lease {
 	const char *claims; /* elect_claims_parse() */
 	uint64_t claims_generation;
 };
+
+/* A Lease out of an answer of the API, which the watch has yet to bring: cluster_lease_free().  NULL:
+ * not a Lease, or out of memory. */
+struct cluster_lease *cluster_lease_decode(const cJSON *obj) MUST_CHECK;
+void cluster_lease_free(struct cluster_lease *l);
 
 struct cluster; /* opaque */
 

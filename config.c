@@ -1,11 +1,218 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * config.c - what the rest asks of a configuration.
+ * config.c - YAML of any dialect -> one struct config, and what the rest asks of it.
+ *
+ * Owns: the order of the steps, and the defaults that depend on the whole.
+ *
+ *   config_text     text -> YAML documents (doc.c), past those that do not parse
+ *   config_dialect  a document -> which map holds which record's fields
+ *   config_decode   a map -> a struct, by config_table and config_field
+ *   config_rules    what must hold between the fields of one record
+ *   config_links    what must hold between the items of all documents
+ *   config_report   errors and warnings with file, line, column and path
+ *   config_print    struct config -> canonical YAML, by config_table
  */
 #include "config.h"
 
+#include "config_dialect.h"
+#include "config_links.h"
+#include "config_print.h"
+#include "config_text.h"
+
+#include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
+
+enum { MAX_ARENA_BYTES = 256 * 1024 * 1024 };
+
+/* Before it is known where the pools come from. */
+static const double max_share_not_given = -1;
+
+/* -- defaults that depend on the whole -- */
+
+static const struct config_pool *pool_item(const struct config_decoder *d, size_t i)
+{
+	return (const struct config_pool *)(const void *)d->items[CONFIG_POOL].v + i;
+}
+
+static bool is_field_given(const struct config_decoder *d, enum config_record_id id)
+{
+	return d->given[config_list_field(id) - config_root_record.fields].line != 0;
+}
+
+/* The default advertisement names the pools of dialect 1 when there are others too. */
+static struct config_strings native_pools(struct config_decoder *d)
+{
+	size_t n = d->items[CONFIG_POOL].n, k = 0;
+	const char **v = arena_array(d->arena, n, sizeof(char *));
+
+	if (v == NULL) {
+		d->no_memory = true;
+		return (struct config_strings){0};
+	}
+	for (size_t i = 0; i < n; i++)
+		if (pool_item(d, i)->dialect == CONFIG_NATIVE && pool_item(d, i)->name != NULL)
+			v[k++] = pool_item(d, i)->name;
+	return k == n ? (struct config_strings){0} : (struct config_strings){v, k};
+}
+
+/* Pools of dialect 1 and no word about advertisements: announce them by layer 2.  An empty list is
+ * a word. */
+static void add_default_advertisement(struct config_decoder *d)
+{
+	struct config_l2_advertisement *ad;
+	size_t i = 0;
+
+	while (i < d->items[CONFIG_POOL].n && pool_item(d, i)->dialect != CONFIG_NATIVE)
+		i++;
+	if (i == d->items[CONFIG_POOL].n || d->items[CONFIG_L2_ADVERTISEMENT].n > 0 ||
+		d->items[CONFIG_BGP_ADVERTISEMENT].n > 0 ||
+		is_field_given(d, CONFIG_L2_ADVERTISEMENT) ||
+		is_field_given(d, CONFIG_BGP_ADVERTISEMENT))
+		return;
+	d->at.in = d->items[CONFIG_POOL].origins[i].in;
+	ad = config_decode_add(d, CONFIG_L2_ADVERTISEMENT, d->items[CONFIG_POOL].origins[i].node,
+		d->items[CONFIG_POOL].origins[i].node);
+	if (ad == NULL)
+		return;
+	ad->name = config_decode_dup(d, "default");
+	ad->ip_address_pools = native_pools(d);
+}
+
+/* MetalLB's users rely on its order of nodes. */
+static void set_max_share(struct config_decoder *d)
+{
+	bool metallb = false;
+
+	for (size_t i = 0; i < d->items[CONFIG_POOL].n; i++)
+		metallb |= pool_item(d, i)->dialect == CONFIG_METALLB_CR ||
+			   pool_item(d, i)->dialect == CONFIG_METALLB_CM;
+	if (d->conf->elections.max_share < 0)
+		d->conf->elections.max_share = metallb ? 0 : 1.25;
+}
+
+static void note_ipv6(struct config_decoder *d)
+{
+	for (size_t i = 0; i < d->items[CONFIG_POOL].n; i++)
+		for (size_t k = 0; k < pool_item(d, i)->n_ranges; k++)
+			if (addr_family(pool_item(d, i)->ranges[k].first) == ADDR_V6) {
+				d->at.in = d->items[CONFIG_POOL].origins[i].in;
+				config_decode_not_yet(d, "announcement of IPv6 addresses",
+					d->items[CONFIG_POOL].origins[i].node);
+				return;
+			}
+}
+
+/* -- the end -- */
+
+static void warn_not_yet(struct config_decoder *d)
+{
+	if (d->not_yet.len == 0)
+		return;
+	d->at.in = d->not_yet_in;
+	d->at.subject = "";
+	buf_reset(&d->at.path);
+	config_warn(&d->at, d->not_yet_node, "checked, but not served by this version: %s",
+		d->not_yet.p);
+}
+
+static void keep_items(struct config_decoder *d, enum config_record_id id)
+{
+	const struct config_field *f = config_list_field(id);
+	struct config_items *items = &d->items[id];
+	void *v = arena_array(d->arena, items->n, f->record->size);
+
+	if (v == NULL) {
+		d->no_memory = true;
+		return;
+	}
+	if (items->n > 0)
+		memcpy(v, items->v, items->n * f->record->size);
+	*(void **)(void *)((char *)d->conf + f->offset) = v;
+	*(size_t *)(void *)((char *)d->conf + f->offset_n) = items->n;
+}
+
+/* 0, -EINVAL, -ENOMEM. */
+static int finish(struct config_decoder *d)
+{
+	int rc;
+
+	add_default_advertisement(d);
+	set_max_share(d);
+	note_ipv6(d);
+	config_links_check(d, d->documents_missing);
+	warn_not_yet(d);
+	for (enum config_record_id id = CONFIG_POOL; id < CONFIG_N_LISTS; id++)
+		keep_items(d, id);
+	config_report_end(d->at.report);
+	if (d->no_memory)
+		return -ENOMEM;
+	if (d->at.report->n_errors > 0)
+		return -EINVAL;
+	rc = config_hash(d->conf, d->conf->hash);
+	return rc;
+}
+
+static void read_sources(struct config_decoder *d, const struct config_source *src, size_t n_src)
+{
+	struct config_input in = {.at = {1, 1}, .dialects = CONFIG_IN_NATIVE};
+	size_t total = 0;
+
+	for (size_t i = 0; i < n_src; i++) {
+		in.file = src[i].name;
+		total += src[i].len <= CONFIG_MAX_BYTES ? src[i].len : CONFIG_MAX_BYTES;
+		if (total > CONFIG_MAX_BYTES) {
+			config_error_mark(
+				&d->at, in.file, in.at, "too large: all files have 4 MiB together");
+			d->documents_missing = true;
+			return;
+		}
+		if (!config_text_read(d, &in, src[i].text, src[i].len, config_dialect_document))
+			d->documents_missing = true;
+	}
+}
+
+static struct config *new_config(void)
+{
+	struct arena *arena = arena_new(MAX_ARENA_BYTES);
+	struct config *c = arena != NULL ? arena_alloc(arena, sizeof *c) : NULL;
+
+	if (c == NULL) {
+		arena_free(arena);
+		return NULL;
+	}
+	c->arena = arena;
+	return c;
+}
+
+int config_parse(const struct config_source *src, size_t n_src, struct config **ret_conf,
+	struct config_report *report)
+{
+	struct config *c = new_config();
+	struct config_decoder d;
+	int rc;
+
+	if (c == NULL)
+		return -ENOMEM;
+	config_decoder_init(&d, c->arena, c, report);
+	c->elections.max_share = max_share_not_given;
+	read_sources(&d, src, n_src);
+	rc = finish(&d);
+	config_decoder_free(&d);
+	if (rc == 0)
+		*ret_conf = c;
+	else
+		config_free(c);
+	return rc;
+}
+
+void config_free(struct config *c)
+{
+	if (c != NULL)
+		arena_free(c->arena);
+}
+
+/* -- what the rest asks -- */
 
 const struct config_pool *config_pool_of(const struct config *c, struct addr a)
 {
@@ -37,6 +244,12 @@ static bool selects(const struct config_strings *names, const struct selectors *
 
 bool config_l2_selects_pool(
 	const struct config_l2_advertisement *ad, const struct config_pool *pool)
+{
+	return selects(&ad->ip_address_pools, &ad->ip_address_pool_selectors, pool);
+}
+
+bool config_bgp_selects_pool(
+	const struct config_bgp_advertisement *ad, const struct config_pool *pool)
 {
 	return selects(&ad->ip_address_pools, &ad->ip_address_pool_selectors, pool);
 }

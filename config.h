@@ -108,7 +108,6 @@ struct config_peer {
 	const char *interface; /* unnumbered; NULL = none */
 	unsigned peer_port;
 	uint64_t hold_time_ms, keepalive_time_ms, connect_time_ms;
-	bool has_keepalive_time, has_hold_time;
 	const char *password, *password_file; /* NULL = none */
 	struct config_secret_ref password_secret;
 	const char *bfd_profile;
@@ -223,6 +222,8 @@ const struct config_pool *config_pool_named(const struct config *c, const char *
 /* Does the advertisement's pool part select the pool? */
 bool config_l2_selects_pool(
 	const struct config_l2_advertisement *ad, const struct config_pool *pool);
+bool config_bgp_selects_pool(
+	const struct config_bgp_advertisement *ad, const struct config_pool *pool);
 /* Does a name match one of the fnmatch patterns? */
 bool config_name_matches(const struct config_strings *patterns, const char *name);
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * control.h - the control socket: one JSON request line in, one JSON answer out.  Server on libuv,
- * client blocking.
+ * control.h - the control socket: one JSON request line in, one JSON answer line out.  Server on
+ * libuv, client blocking.
+ *
+ * A request is a JSON object on one line; the answer is one line too.  Several requests on one
+ * connection are answered in turn.  What is no request gets {"error": "..."}.
  */
 #ifndef LBD_CONTROL_H
 #define LBD_CONTROL_H
@@ -13,22 +16,36 @@
 #include <cjson/cJSON.h>
 #include <uv.h>
 
-enum { CONTROL_MAX_REQUEST = 64 * 1024, CONTROL_MAX_CLIENTS = 32, CONTROL_IDLE_MS = 10000 };
+enum {
+	CONTROL_MAX_REQUEST = 64 * 1024, /* bytes of a line */
+	CONTROL_MAX_ANSWER = 64 * 1024 * 1024,
+	CONTROL_MAX_CLIENTS = 32,
+	CONTROL_IDLE_MS = 10000, /* a client that neither sends nor takes a byte for so long goes */
+};
 
 struct control; /* opaque */
 
-/* Answers one request: a new tree (taken over), never NULL but when out of memory. */
+/* Answers one request: a new tree (taken over), never NULL but when out of memory.  May call
+ * control_close(). */
 typedef cJSON *(*control_fn)(void *ctx, const cJSON *request);
 
-/* Listens on path, mode 0660: a left-over socket that nobody listens on is replaced; a living one
- * is -EADDRINUSE.  Missing parent folder is made (0755). */
+/* Listens on path, mode 0660 whatever the umask: a left-over socket that nobody listens on is
+ * replaced; a living one, or a file that is no socket, is -EADDRINUSE; too long a path is
+ * -ENAMETOOLONG.  A missing parent folder is made (0755).  The process must ignore SIGPIPE. */
 int control_open(uv_loop_t *loop, const char *path, control_fn fn, void *ctx,
 	struct counters *counters, struct control **ret_control) MUST_CHECK;
+/* Stops listening, removes the socket if it is still this one, drops the clients; closed() (may be
+ * NULL) comes from the loop once everything is freed.  NULL: nothing happens. */
 void control_close(struct control *c, void (*closed)(void *ctx), void *ctx);
 
 /* Client: sends request to path, waits up to timeout_ms.  0 and the answer (cJSON_Delete()), or
- * -errno. */
+ * -errno: -ENOENT or -ECONNREFUSED when nobody listens, -ETIMEDOUT, -EPROTO for an answer that is
+ * not JSON or ends early, -E2BIG for one over CONTROL_MAX_ANSWER. */
 int control_query(
 	const char *path, const cJSON *request, unsigned timeout_ms, cJSON **ret_answer) MUST_CHECK;
+
+/* One request line without its line feed (a carriage return before it is dropped): the object, or
+ * NULL and *ret_error says why.  Pure. */
+cJSON *control_parse(const char *line, size_t n, const char **ret_error) MUST_CHECK;
 
 #endif

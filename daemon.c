@@ -9,6 +9,7 @@
  * writer.
  */
 #include "daemon.h"
+#include "json.h"
 #include "log.h"
 
 #include <ctype.h>
@@ -525,7 +526,14 @@ static void on_heard(
 	daemon_mark(d);
 }
 
-static const struct arp_ops arp_ops = {send_frame, on_heard};
+static bool is_member(void *ctx, const uint8_t mac[6])
+{
+	const struct daemon *d = ctx;
+
+	return elect_is_member_mac(d->elect, mac);
+}
+
+static const struct arp_ops arp_ops = {send_frame, on_heard, is_member};
 
 static void on_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
 {
@@ -788,9 +796,11 @@ static void step_phase(struct daemon *d, uint64_t now_ms)
 			d->kube); /* none may be in flight when the Lease is given back */
 		leader_set_candidate(d->leader, false, now_ms);
 		leader_release(d->leader, now_ms);
+		elect_release(d->elect, now_ms);
 		daemon_mark(d);
 	} else if (d->phase == DAEMON_RELEASING &&
-		   ((leader_released(d->leader) && quiet) || now_ms >= d->phase_until_ms)) {
+		   ((leader_released(d->leader) && elect_released(d->elect) && quiet) ||
+			   now_ms >= d->phase_until_ms)) {
 		close_all(d);
 	}
 }

@@ -33,6 +33,7 @@ struct doc {
 	struct arena *arena; /* owned; all nodes and strings */
 	struct node **roots; /* owned */
 	size_t n_roots, cap_roots;
+	size_t n_nodes;
 };
 
 struct anchor {
@@ -111,7 +112,7 @@ static size_t break_length(const char *s, const char *end)
 	return 0;
 }
 
-static const char *next_line(const char *s, const char *end)
+const char *doc_next_line(const char *s, const char *end)
 {
 	while (s < end) {
 		size_t n = break_length(s, end);
@@ -145,13 +146,13 @@ static struct doc_mark block_origin(struct parse *p, unsigned bar_line, const ch
 	const char *value_end = value + strlen(value), *raw;
 
 	while (p->line_number < bar_line + 1 && p->line < p->end) {
-		p->line = next_line(p->line, p->end);
+		p->line = doc_next_line(p->line, p->end);
 		p->line_number++;
 	}
 	for (raw = p->line; raw < p->end && is_blank_line(raw, p->end);)
-		raw = next_line(raw, p->end);
+		raw = doc_next_line(raw, p->end);
 	while (value < value_end && is_blank_line(value, value_end))
-		value = next_line(value, value_end);
+		value = doc_next_line(value, value_end);
 	if (value == value_end || count_spaces(raw, p->end) < count_spaces(value, value_end))
 		return (struct doc_mark){bar_line + 1, 1};
 	return (struct doc_mark){bar_line + 1,
@@ -797,10 +798,13 @@ int doc_parse(const char *text, size_t len, const struct doc_limits *limits, str
 	else
 		run(p, text, len);
 	rc = p->rc;
-	if (rc == 0)
+	if (rc == 0) {
+		p->doc->n_nodes = p->n_nodes;
 		*ret_doc = p->doc;
-	else
+	} else {
+		ret_err->nodes = p->n_nodes;
 		doc_free(p->doc);
+	}
 	free(p);
 	return rc;
 }
@@ -819,6 +823,11 @@ void doc_free(struct doc *d)
 size_t doc_count(const struct doc *d)
 {
 	return d->n_roots;
+}
+
+size_t doc_nodes(const struct doc *d)
+{
+	return d->n_nodes;
 }
 
 const cJSON *doc_root(const struct doc *d, size_t i)

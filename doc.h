@@ -34,6 +34,7 @@ struct doc_error {
 	struct doc_mark mark;  /* where the fault was seen */
 	struct doc_mark start; /* where what is at fault begins: at or before mark */
 	char text[256];        /* a sentence */
+	size_t nodes;          /* of the limit, used until then */
 };
 
 /* 0; -EINVAL with *ret_err; -ENOMEM.  Empty documents are left out.  Nothing of text is kept. */
@@ -41,6 +42,8 @@ int doc_parse(const char *text, size_t len, const struct doc_limits *limits, str
 	struct doc_error *ret_err) MUST_CHECK;
 void doc_free(struct doc *d);
 size_t doc_count(const struct doc *d);
+/* Values in all trees, aliases expanded: what max_nodes counts. */
+size_t doc_nodes(const struct doc *d);
 const cJSON *doc_root(const struct doc *d, size_t i);
 
 /* Of a node of one of the trees of d; {0,0} for NULL. */
@@ -55,5 +58,9 @@ struct doc_mark doc_block_origin(const struct doc *d, const cJSON *node);
 /* A scalar's characters as they were written ("0x10", "true"), a string's value; NULL for lists
  * and maps. */
 const char *doc_scalar(const struct doc *d, const cJSON *node);
+
+/* The beginning of the line after the one that s is in, end if there is none: lines as marks count
+ * them (CR, LF, CRLF, and Unicode's NEL, LS, PS). */
+const char *doc_next_line(const char *s, const char *end);
 
 #endif

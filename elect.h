@@ -84,6 +84,11 @@ void elect_fence(struct elect *e, uint64_t now_ms);
  * is over. reason is copied; NULL ends it. */
 void elect_drain(struct elect *e, const char *reason, uint64_t until_ms, uint64_t now_ms);
 bool elect_drained(const struct elect *e, uint64_t now_ms);
+/* Clean exit, after the drain: nothing is taken any more, the last claims are written, then the
+ * node's Lease is given back (holderIdentity emptied), so that others need not wait for it to
+ * expire.  elect_released() turns true when that is done, was given up (3 tries), or not needed. */
+void elect_release(struct elect *e, uint64_t now_ms);
+bool elect_released(const struct elect *e);
 
 /* Groups that vip_table reports dirty are judged again; then every group's state is brought up to
  * date.  Cheap when nothing is dirty and nothing is due. */
@@ -122,23 +127,29 @@ struct elect_member {
 	enum elect_liveness liveness;
 	enum elect_peer peer;
 	uint64_t observed_ms; /* when its Lease last changed */
-	size_t n_claims;      /* addresses it claims */
+	uint64_t n_claims;    /* addresses it claims */
 	bool self;
 };
 size_t elect_member_count(const struct elect *e);
+/* Is it a MAC that another member's Lease publishes? */
+bool elect_is_member_mac(const struct elect *e, const uint8_t mac[6]);
 void elect_member_at(const struct elect *e, size_t i, uint64_t now_ms, struct elect_member *ret_m);
 
-/* -- the claims annotation: "TERM[flags]:START[-COUNT],+GAP[-COUNT],... TERM:..." -- */
+/* -- the claims annotation: "TERM[w][o]:START[-COUNT],+GAP[-COUNT],... TERM:..." --
+ * COUNT addresses (1 when left out) from START on; the next range begins GAP addresses after the
+ * last one of the range before.  Sections are divided by one blank. */
 enum { ELECT_CLAIM_WEAK = 1, ELECT_CLAIM_OFFERED = 2 };
 struct elect_claim {
 	struct addr_range range;
 	uint64_t term;
 	unsigned flags;
 };
-/* Sorted claims to text.  0, -ENOMEM, -E2BIG (over CLUSTER_MAX_CLAIMS: text then holds what fits).
- */
+/* Claims to text: ranges disjoint, sorted by address.  0, -ENOMEM, -E2BIG (over CLUSTER_MAX_CLAIMS:
+ * text then holds what fits). */
 int elect_claims_print(const struct elect_claim *v, size_t n, struct buf *out) MUST_CHECK;
-/* *ret_v is malloc'ed (free()).  0, -EBADMSG, -E2BIG (more than VIP_MAX ranges), -ENOMEM. */
+/* Strict: only what elect_claims_print() could have written, but for the order of sections.  *ret_v
+ * is malloc'ed (free()), sorted by address, disjoint.  0, -EBADMSG, -E2BIG (more than VIP_MAX
+ * addresses, or text over CLUSTER_MAX_CLAIMS), -ENOMEM. */
 int elect_claims_parse(const char *s, struct elect_claim **ret_v, size_t *ret_n) MUST_CHECK;
 
 #endif

@@ -9,13 +9,18 @@
 #ifndef LBD_ELIG_H
 #define LBD_ELIG_H
 
+#include "buf.h"
 #include "cluster.h"
 #include "config.h"
 #include "iface.h"
 #include "reason.h"
 #include "vip.h"
 
-enum { ELIG_MAX_PATHS = 64 };
+enum {
+	ELIG_MAX_PATHS = 256, /* a group that needs more is not served */
+	ELIG_MAX_MACS = 32,   /* published by a node */
+	ELIG_MAX_SUBNETS = 64,
+};
 
 /* One VIP on one interface of this node. */
 struct elig_path {
@@ -27,8 +32,10 @@ struct elig {
 	enum reason reason; /* REASON_OWNER = eligible */
 	bool off_subnet; /* no interface has the subnet: any not excluded is used, with a warning */
 	unsigned weight; /* sum of preferredNodeSelectors */
-	struct elig_path paths[ELIG_MAX_PATHS]; /* of this node only */
+	/* Of this node only, sorted by VIP, then ifindex.  There also when the reason is one that
+	 * may pass (node excluded, no endpoint): a hand-over still answers on them. */
 	size_t n_paths;
+	struct elig_path paths[ELIG_MAX_PATHS];
 };
 
 struct elig_input {
@@ -45,6 +52,10 @@ void elig_judge_self(const struct elig_input *in, const struct vip_group *g, str
  * Lease annotation lbd.io/subnets, NULL = unknown). No paths. */
 void elig_judge_other(const struct elig_input *in, const struct vip_group *g, const char *node,
 	const char *subnets, struct elig *ret_e);
+/* A copy only as long as its paths need (free()): read paths[0 .. n_paths) alone.  NULL when out of
+ * memory. */
+struct elig *elig_dup(const struct elig *e) MUST_CHECK;
+bool elig_equal(const struct elig *a, const struct elig *b);
 /* The interfaces on which a VIP of any pool could be announced from this node: where to listen.
  * Returns how many are written. */
 size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_t max);

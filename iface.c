@@ -326,6 +326,8 @@ static bool decode_link(struct rd b, struct link_message *ret_m)
 	if (b.bad || index == 0 || index > INT32_MAX)
 		return false;
 	ret_m->i.ifindex = index;
+	if (ret_m->family != AF_UNSPEC) /* attributes of their own */
+		return true;
 	while (next_attribute(&b, &at)) {
 		has_address = has_address || at.type == IFLA_ADDRESS;
 		if (!decode_link_attribute(&at, ret_m))
@@ -451,12 +453,12 @@ static bool decode_addr(struct rd b, struct addr_message *ret_m)
 	p.flags = rd_u8(&b); /* the low eight; IFA_FLAGS has all */
 	rd_skip(&b, 1);      /* scope: the address itself tells link-local */
 	index = rd_host32(&b);
-	if (b.bad || index == 0 || index > INT32_MAX)
-		return false;
-	ret_m->ifindex = index;
 	ret_m->other_family = family != AF_INET && family != AF_INET6;
-	if (ret_m->other_family)
-		return true;
+	if (b.bad || ret_m->other_family)
+		return !b.bad;
+	ret_m->ifindex = index;
+	if (index == 0 || index > INT32_MAX)
+		return false;
 	if (len > (family == AF_INET ? 32 : 128) || !decode_addr_attributes(&b, family, &p) ||
 		(!p.has_local && !p.has_address))
 		return false;

@@ -404,13 +404,14 @@ static void read_user(struct reading *r, const struct place *p)
 
 static void read_kind(struct reading *r)
 {
-	const struct place root = {.map = doc_root(r->doc, 0), .name = "kubeconfig"};
+	struct place root = {.name = "kubeconfig"};
 	const char *kind, *version;
 
-	if (doc_count(r->doc) != 1 || !cJSON_IsObject(root.map)) {
-		fail(r, root.map, "expected one kubeconfig");
+	if (doc_count(r->doc) != 1 || !cJSON_IsObject(doc_root(r->doc, 0))) {
+		fail(r, NULL, "expected one kubeconfig");
 		return;
 	}
+	root.map = doc_root(r->doc, 0);
 	kind = get_string(r, &root, "kind");
 	version = get_string(r, &root, "apiVersion");
 	if (kind != NULL && strcmp(kind, "Config") != 0)

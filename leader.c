@@ -22,7 +22,7 @@
 enum {
 	LEASE_MIN_MS = 1000, /* what a Lease may say of its own duration */
 	LEASE_MAX_MS = 3600 * 1000,
-	REQUEST_MAX_MS = 4000,  /* deadline 10 s + 4 s < lease 15 s (OWNERSHIP R28) */
+	REQUEST_MAX_MS = 4000, /* deadline 10 s + 4 s < lease 15 s (OWNERSHIP R28) */
 	REQUEST_MIN_MS = 100,
 	JITTER_MAX_MS = 1000,
 	REFUSED_PAUSE_MS = 30 * 1000,
@@ -57,9 +57,11 @@ struct leader {
 	uint64_t sent_ms;
 	bool sent_release;
 
-	bool must_get;    /* a write met a 409 */
-	uint64_t next_ms; /* not before; while leading: the next renewal */
-	unsigned failures;
+	bool must_get;      /* a write met a 409 */
+	uint64_t next_ms;   /* not before; while leading: the next renewal */
+	unsigned failures;  /* requests in a row that brought nothing */
+	unsigned conflicts; /* 409s in a row */
+	uint64_t unsynced_ms;
 
 	bool releasing, released;
 	unsigned release_tries;
@@ -89,8 +91,8 @@ static bool observed_copy(struct observed *o, const struct cluster_lease *lease,
 		.since_ms = now_ms,
 	};
 	if (copy(&o->holder, lease->holder != NULL ? lease->holder : "") &&
-		copy(&o->resource_version, lease->resource_version) &&
-		copy(&o->uid, lease->uid) && copy(&o->acquire_time, lease->acquire_time))
+		copy(&o->resource_version, lease->resource_version) && copy(&o->uid, lease->uid) &&
+		copy(&o->acquire_time, lease->acquire_time))
 		return true;
 	observed_free(o);
 	return false;
@@ -124,8 +126,7 @@ static void observe(struct leader *l, const struct cluster_lease *lease, uint64_
 	if (lease == NULL) {
 		/* Deleted: its holder may not know yet, so its time runs on (R5). */
 		l->seen.exists = false;
-	} else if (!l->seen.exists ||
-		   !text_eq(l->seen.resource_version, lease->resource_version)) {
+	} else if (!l->seen.exists || !text_eq(l->seen.resource_version, lease->resource_version)) {
 		if (!observed_copy(&fresh, lease, now_ms))
 			return;
 		observed_free(&l->seen);
@@ -206,10 +207,14 @@ void leader_on_lease(struct leader *l, const struct cluster_lease *lease, uint64
 void leader_on_synced(struct leader *l, bool synced, uint64_t now_ms)
 {
 	expire(l, now_ms);
-	if (synced && !l->synced) {
+	/* A longer gap may be the API's fault: let the holder renew first.  A short one hides
+	 * nothing, for a take carries the resourceVersion that it rests on. */
+	if (synced && !l->synced && now_ms - l->unsynced_ms > l->retry_period_ms) {
 		l->seen.since_ms = now_ms;
 		draw_jitter(l);
 	}
+	if (!synced && l->synced)
+		l->unsynced_ms = now_ms;
 	l->synced = synced;
 }
 
@@ -263,7 +268,7 @@ static uint64_t due_at(const struct leader *l)
 /* A request dies early enough that another one can be tried before the deadline. */
 static uint64_t request_ms(const struct leader *l)
 {
-	uint64_t ms = (l->renew_deadline_ms - l->retry_period_ms) * 4 / 5;
+	uint64_t ms = (l->renew_deadline_ms - l->retry_period_ms) * 3 / 5;
 
 	return ms < REQUEST_MIN_MS ? REQUEST_MIN_MS : time_min(ms, REQUEST_MAX_MS);
 }
@@ -354,9 +359,9 @@ static uint64_t pause_ms(struct leader *l)
 static void on_written(struct leader *l, const struct cluster_lease *lease, uint64_t now_ms)
 {
 	observe(l, lease, now_ms);
-	counter_inc(l->counters, COUNTER_LEASE_WRITES);
 	l->failures = 0;
-	l->next_ms = l->sent_ms + l->retry_period_ms;
+	l->conflicts = 0;
+	l->next_ms = l->releasing ? now_ms : l->sent_ms + l->retry_period_ms;
 	if (l->releasing || !l->candidate || now_ms >= l->sent_ms + l->renew_deadline_ms)
 		return;
 	l->deadline_ms = l->sent_ms + l->renew_deadline_ms;
@@ -373,20 +378,27 @@ static void on_read(struct leader *l, const struct cluster_lease *lease, uint64_
 	observe(l, lease, now_ms);
 	if (!l->seen.exists || !is_ours(l))
 		l->leading = false;
-	l->next_ms = now_ms + (l->failures > 1 ? pause_ms(l) : 0);
+	l->next_ms = now_ms + (l->conflicts > 1 ? pause_ms(l) : 0);
+}
+
+/* The Lease is not what it was thought to be: the leader looks at once, a candidate may wait. */
+static void on_conflict(struct leader *l, uint64_t now_ms)
+{
+	l->must_get = true;
+	l->next_ms = now_ms + (l->leading && l->conflicts == 0 ? 0 : pause_ms(l));
+	if (l->conflicts < UINT32_MAX)
+		l->conflicts++;
 }
 
 static void on_answered(struct leader *l, const struct cluster_lease *lease, uint64_t now_ms)
 {
-	if (l->in_flight_verb == LEASE_GET) {
-		on_read(l, lease, now_ms);
-	} else if (l->sent_release) {
+	if (l->sent_release) {
 		l->released = true;
-		observe(l, lease, now_ms);
-		counter_inc(l->counters, COUNTER_LEASE_WRITES);
 	} else if (lease == NULL) { /* a 2xx without a body that we understand: look again */
 		l->must_get = true;
 		l->next_ms = now_ms + pause_ms(l);
+	} else if (l->in_flight_verb == LEASE_GET) {
+		on_read(l, lease, now_ms);
 	} else {
 		on_written(l, lease, now_ms);
 	}
@@ -410,10 +422,7 @@ void leader_done(struct leader *l, uint64_t id, enum lease_outcome outcome,
 			on_read(l, NULL, now_ms);
 		break;
 	case LEASE_CONFLICT:
-		l->must_get = true;
-		l->next_ms = now_ms + (l->leading && l->failures == 0 ? 0 : pause_ms(l));
-		if (l->leading && l->failures == 0)
-			l->failures = 1;
+		on_conflict(l, now_ms);
 		break;
 	case LEASE_REFUSED:
 		l->next_ms = now_ms + REFUSED_PAUSE_MS;

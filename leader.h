@@ -33,10 +33,12 @@ void leader_configure(struct leader *l, const struct leader_conf *conf);
 
 /* What the watch says of the Lease lbd-leader: NULL = it does not exist. */
 void leader_on_lease(struct leader *l, const struct cluster_lease *lease, uint64_t now_ms);
-/* Is the Lease watch complete and live?  Without it nobody is observed as expired: the clock stops,
- * and starts from 0. */
+/* Is the Lease watch complete and live?  Without it nobody is taken for expired; after more than a
+ * retry period without it the clock starts from 0.  (A shorter gap needs no new start: the rv that
+ * a take carries proves that the Lease did not change meanwhile.) */
 void leader_on_synced(struct leader *l, bool synced, uint64_t now_ms);
-/* May this node run for leader (false: --dry-run, draining, config without pools)? */
+/* May this node run for leader (false: --dry-run, draining, config without pools)?  false ends
+ * leadership at once; the Lease is left to expire. */
 void leader_set_candidate(struct leader *l, bool candidate, uint64_t now_ms);
 
 enum lease_verb { LEASE_CREATE, LEASE_UPDATE, LEASE_GET };

@@ -23,24 +23,30 @@ struct net_ops {
 	void (*on_closed)(void *ctx);
 };
 
-/* Opens rtnetlink and reads the first full dump before it returns.  0, or -errno with nothing open.
- */
+/* Opens rtnetlink and reads the first full dump before it returns (5 s at most).  ops, ctx,
+ * counters (may be NULL) are borrowed.  0, or -errno with nothing open. */
 int net_open(uv_loop_t *loop, const struct net_ops *ops, void *ctx, struct counters *counters,
 	struct net **ret_net) MUST_CHECK;
-/* Closes everything; on_closed() comes from the loop. */
+/* Closes everything, from a callback too; on_closed() comes from the loop, and no other call after
+ * this. */
 void net_close(struct net *n);
 
 const struct iface_table *net_ifaces(const struct net *n);
 
 /* Capture on exactly these interfaces, ARP whose sender or target address lies in one of the ranges
- * (kernel filter).  Opens and closes the difference; an interface that cannot be opened is logged
- * once and tried again each second and when it changes. 0 or -ENOMEM. */
+ * (kernel filter; above 32 IPv4 ranges it also passes the smallest gaps between them; IPv6 ranges
+ * are left out, and without an IPv4 one nothing is opened).  Opens and closes the difference; an
+ * interface that is up and cannot be opened is logged once and tried again each second and when it
+ * changes.  0 or -ENOMEM (then what was captured before still is). */
 int net_listen(struct net *n, const unsigned *ifindex, size_t n_ifindex,
 	const struct addr_range *ranges, size_t n_ranges) MUST_CHECK;
-/* Injects a frame: 0; -ENODEV when not listening there; -errno. Never blocks. */
+/* Injects a frame: 0; -ENODEV when not listening there; -errno, of which -EAGAIN and -ENOBUFS pass
+ * by themselves.  Never blocks. */
 int net_send(struct net *n, unsigned ifindex, const uint8_t *frame, size_t len) MUST_CHECK;
 /* Throws away what waits unread in the capture rings (after a stall of the loop: stale questions
- * get no answer). Returns how many. */
+ * get no answer).  Not from on_frame().  Returns how many. */
 size_t net_drop_queued(struct net *n);
+/* Brings COUNTER_NET_CAPTURE_DROPS up to date before it is read: the kernel keeps it. */
+void net_count_drops(struct net *n);
 
 #endif

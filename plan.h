@@ -8,6 +8,7 @@
 #include "addr.h"
 #include "elect.h"
 #include "elig.h"
+#include "hash.h"
 #include "reason.h"
 #include "vip.h"
 
@@ -34,12 +35,13 @@ struct plan_input {
 	bool dry_run;
 };
 
-/* Builds the entries of one group anew (gone: removed).  0 or -ENOMEM. */
+/* Builds the entries of one group anew (gone: removed).  0 or -ENOMEM (unchanged, but for the
+ * groups of a rebuild that were done). */
 int plan_update(struct plan *p, const struct plan_input *in, uint64_t group) MUST_CHECK;
 int plan_rebuild(struct plan *p, const struct plan_input *in) MUST_CHECK;
 
-/* What changed since plan_clean(): was == NULL: new; is == NULL: gone. A change of reason alone
- * counts. */
+/* What changed since plan_clean(), one for each VIP on each interface: was == NULL: new; is ==
+ * NULL: gone. A change of reason or group alone counts. Valid until the plan is called again. */
 struct plan_change {
 	const struct plan_entry *was, *is;
 };

@@ -3,9 +3,13 @@
  * tls.h - one TLS client session over memory: ciphertext in and out, plaintext in and out.
  * mbedTLS 2.28 and 3.6 alike.
  *
- * The server is always verified: chain to the given CA, and its name or IP address against the
- * certificate's subjectAltName. 2.28 does not look at iPAddress entries: then tls.c compares them
- * itself, after mbedTLS verified the chain.  TLS 1.2 at least.
+ * The server is always verified: chain to the given CA and validity by mbedTLS, its name or IP
+ * address against the certificate's subjectAltName by tls.c (RFC 6125, 9525): an IP address matches
+ * an equal iPAddress entry and nothing else, a name matches a dNSName entry and nothing else, the
+ * common name is never looked at.  mbedTLS 2.28 knows no iPAddress entries, 3.6 takes them from any
+ * type.  A name is checked by mbedTLS as well.  TLS 1.2 at least.
+ *
+ * Everything here belongs to the thread of the event loop.
  */
 #ifndef LBD_TLS_H
 #define LBD_TLS_H
@@ -14,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct tls_conf; /* opaque; shared by sessions, counted */
 
@@ -21,19 +26,26 @@ struct tls_files {
 	const char *ca, *cert,
 		*key; /* PEM text, NUL-terminated; cert and key NULL = no client certificate */
 };
-/* 0; -EINVAL with a sentence in err.  Seeds its own random generator. */
+/* 0; -EINVAL or -ENOMEM with a sentence in err.  files->ca is required.  Seeds its own random
+ * generator. */
 int tls_conf_new(const struct tls_files *files, struct tls_conf **ret_conf, char *err,
 	size_t err_len) MUST_CHECK;
 struct tls_conf *tls_conf_ref(struct tls_conf *c);
 void tls_conf_unref(struct tls_conf *c);
 
+/* Limits, in one place. */
+enum {
+	TLS_MAX_UNREAD = 256 * 1024,      /* ciphertext fed and not yet read */
+	TLS_MAX_UNSENT = 8 * 1024 * 1024, /* ciphertext written and not yet sent */
+};
+
 struct tls; /* opaque */
-/* name: a DNS name or the text of an IP address that the certificate must hold.  NULL when out of
- * memory. Takes a reference. */
+/* name: a DNS name or the text of an IP address that the certificate must hold; copied.  NULL when
+ * out of memory or name is no name (empty, over 253 characters).  Takes a reference. */
 struct tls *tls_new(struct tls_conf *c, const char *name) MUST_CHECK;
 void tls_free(struct tls *t);
 
-/* Ciphertext from the peer. 0 or -ENOMEM. */
+/* Ciphertext from the peer. 0 or -ENOMEM (also when TLS_MAX_UNREAD would be passed). */
 int tls_feed(struct tls *t, const void *p, size_t n) MUST_CHECK;
 /* The transport ended; without close_notify before it, tls_read() reports truncation. */
 void tls_feed_eof(struct tls *t);
@@ -54,5 +66,9 @@ void tls_close(struct tls *t);
 const char *tls_error(const struct tls *t);
 /* "TLSv1.3" and the like, after the handshake. */
 const char *tls_version(const struct tls *t);
+
+/* For tests: do these X.509 v3 extensions (DER of the SEQUENCE) name the server?  name as for
+ * tls_new().  False on any malformed byte on the way. */
+bool tls_extensions_name(const void *der, size_t n, const char *name);
 
 #endif

@@ -52,12 +52,15 @@ struct vip_table *vip_new(const struct hash_key *hkey) MUST_CHECK;
 void vip_free(struct vip_table *t);
 
 /* Rebuilds all from the picture: after the first lists, and after each new configuration (conf is
- * borrowed until the next call; holders keep their order of being known).  0 or -ENOMEM (table
- * emptied). */
+ * borrowed until the next call; holders keep their order of being known, those not known before
+ * come behind them, the eldest first; ids go on as with vip_update()).  Every group is dirty then.
+ * 0 or -ENOMEM (table emptied). */
 int vip_rebuild(struct vip_table *t, const struct config *conf, const struct cluster *c) MUST_CHECK;
 /* Takes one dirty Service in (gone from the picture: removed).  Touched groups are dissolved and
- * built anew; a group whose VIPs and Services are the same keeps its id.  0, -ENOMEM (call again),
- * -E2BIG (over VIP_MAX: the address is left out). */
+ * built anew.  A new group goes on under the id of the old one that it has the most VIPs in common
+ * with (ties: the lower id), unless another has more; so a group whose VIPs and Services are the
+ * same keeps its id, and ownership outlives a Service that joins or leaves.  0; -ENOMEM (the old
+ * groups stand; call again); -E2BIG (over VIP_MAX: the address is left out). */
 int vip_update(struct vip_table *t, const struct config *conf, const struct cluster *c,
 	const char *service_key) MUST_CHECK;
 

@@ -949,3 +949,8 @@ const char *watch_last_error(const struct watch *w)
 {
 	return w->error;
 }
+
+const char *watch_path(const struct watch *w)
+{
+	return w->base_path;
+}

@@ -99,6 +99,7 @@ void watch_on_end(struct watch *w, int result, uint64_t now_ms);
 void watch_tick(struct watch *w, uint64_t now_ms);
 uint64_t watch_next_deadline(const struct watch *w);
 
+const char *watch_path(const struct watch *w); /* base_path */
 bool watch_is_synced(const struct watch *w);
 const char *watch_resource_version(const struct watch *w); /* "" before the first list */
 /* How the last request failed, in words; "" = it did not. */

@@ -23,6 +23,7 @@ struct writer_call {
 	struct daemon *d;
 	enum writer_kind kind;
 	uint64_t id;                       /* of the unit that asked */
+	bool update;                       /* an Event's count */
 	char key[2 * CONFIG_MAX_NAME + 2]; /* what is written, for the log */
 };
 
@@ -42,13 +43,10 @@ static struct writer_call *call_new(
 
 static void log_failure(const struct writer_call *c, const char *what, const struct kube_answer *a)
 {
-	const char *why = a->err;
 	char status[24];
 
-	if (a->result == 0 && json_string(a->body, "message") != NULL)
-		why = json_string(a->body, "message");
 	log_warn("kube", what, "name", c->key, "status", log_number((int64_t)a->status, status),
-		"err", why, NULL);
+		"err", a->err, NULL);
 }
 
 /* -- Leases -- */
@@ -75,8 +73,6 @@ static void on_lease(void *ctx, const struct kube_answer *a)
 		lease = cluster_lease_decode(a->body);
 		if (lease == NULL)
 			outcome = LEASE_FAILED;
-		else
-			counter_inc(&c->d->counters, COUNTER_LEASE_WRITES);
 	} else if (outcome != LEASE_CONFLICT && outcome != LEASE_NOT_FOUND &&
 		   outcome != LEASE_NOT_SENT) {
 		log_failure(c, "lease not written", a);
@@ -217,19 +213,10 @@ static void run_status(struct daemon *d, uint64_t now_ms)
 
 /* -- Events -- */
 
-static enum event_outcome event_outcome(const struct kube_answer *a)
-{
-	if (a->result != 0 || a->status >= 500 || a->status == 429)
-		return EVENT_FAILED;
-	if (a->status == 404)
-		return EVENT_GONE;
-	return a->status < 300 ? EVENT_OK : EVENT_REFUSED;
-}
-
 static void on_event(void *ctx, const struct kube_answer *a)
 {
 	struct writer_call *c = ctx;
-	enum event_outcome outcome = event_outcome(a);
+	enum event_outcome outcome = kube_event_outcome(a, c->update);
 
 	c->d->events_in_flight--;
 	if (outcome == EVENT_REFUSED)
@@ -247,6 +234,8 @@ static void run_events(struct daemon *d, uint64_t now_ms)
 		event_next_write(d->events, now_ms, &w)) {
 		struct writer_call *c = call_new(d, WRITE_EVENT, w.id, w.name);
 
+		if (c != NULL)
+			c->update = w.update;
 		if (c == NULL || kube_event(d->kube, &w, now_ms, on_event, c) != 0) {
 			free(c);
 			event_done(d->events, w.id, EVENT_FAILED, now_ms);

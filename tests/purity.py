@@ -34,7 +34,7 @@ def main():
     for unit, closure in units.items():
         objs = [os.path.join(objdir, u + ".o") for u in closure.split(",")]
         theirs = set().union(*(symbols(o, "--defined-only") for o in objs))
-        bad = sorted(s for s in symbols(objs[0], "-u") - theirs if not any(fnmatch.fnmatchcase(s, p) for p in allow))
+        bad = sorted(s for s in symbols(os.path.join(objdir, unit + ".o"), "-u") - theirs if not any(fnmatch.fnmatchcase(s, p) for p in allow))
         ok, why = links(objs)
         if bad:
             print(f"purity: {unit}: not allowed: {' '.join(bad)}")

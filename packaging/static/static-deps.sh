@@ -6,7 +6,7 @@
 #
 # TRIPLET: x86_64-linux-gnu | aarch64-linux-gnu | arm-linux-gnueabihf (the last two need Debian's
 # cross gcc and linux-libc-dev-<arch>-cross).  Logs of each step: OUT/build/*.log.
-# Needs: gcc, cmake, ninja-build, flex, bison, make.  JOBS=n limits parallel jobs.
+# Needs: gcc, cmake, ninja-build, flex, bison, make, patch, uthash-dev.  JOBS=n limits parallel jobs.
 set -eu
 
 [ $# -eq 3 ] || { echo "usage: static-deps.sh SRC OUT TRIPLET" >&2; exit 2; }
@@ -17,9 +17,10 @@ OUT=$(realpath "$2")
 TRIPLET=$3
 JOBS=${JOBS:-$(nproc)}
 BUILD=$OUT/build
-for tool in cmake ninja flex bison make "$TRIPLET-gcc" "$TRIPLET-gcc-ar" "$TRIPLET-gcc-ranlib"; do
+for tool in cmake ninja flex bison make patch "$TRIPLET-gcc" "$TRIPLET-gcc-ar" "$TRIPLET-gcc-ranlib"; do
 	command -v "$tool" >/dev/null || { echo "static-deps.sh: $tool not found" >&2; exit 1; }
 done
+[ -e /usr/include/uthash.h ] || { echo "static-deps.sh: uthash.h not found" >&2; exit 1; }
 rm -rf "$BUILD" "$OUT/done"
 mkdir -p "$BUILD" "$OUT/lib" "$OUT/include"
 
@@ -110,6 +111,9 @@ build_cjson() {
 # the objects without a macro that every user must also define.
 build_mbedtls() {
 	cp -a "$(src mbedtls)" "$BUILD/mbedtls-src"
+	# Does not apply any more once Debian's version has the fix; tests/lab/test_tls.py knows.
+	(cd "$BUILD/mbedtls-src" && patch -p1 -N --dry-run < "$HERE/mbedtls-tls12-pss.patch" &&
+		patch -p1 -N < "$HERE/mbedtls-tls12-pss.patch") || true
 	cat "$HERE/mbed_user.h" >> "$BUILD/mbedtls-src/include/mbedtls/mbedtls_config.h"
 	with_cmake mbedtls "$BUILD/mbedtls-src" install -DENABLE_TESTING=OFF -DENABLE_PROGRAMS=OFF \
 		-DUSE_SHARED_MBEDTLS_LIBRARY=OFF -DGEN_FILES=OFF
@@ -137,6 +141,7 @@ step cjson build_cjson
 step mbedtls build_mbedtls
 step libpcap build_libpcap
 step libyaml build_libyaml
+cp /usr/include/uthash.h /usr/include/utlist.h "$OUT/include/" # headers only, any libc
 # Objects go, logs stay.
 find "$BUILD" -mindepth 1 -maxdepth 1 -type d -exec rm -rf {} +
 touch "$OUT/done"

@@ -48,8 +48,8 @@ void admit_invalid(struct admit *a, const char *field, const cJSON *value, const
 	text_free(&t);
 }
 
-static void add_worded(struct admit *a, const char *reason, const char *word, const char *field,
-	const char *why)
+static void add_worded(
+	struct admit *a, const char *reason, const char *word, const char *field, const char *why)
 {
 	struct text t = {0};
 
@@ -187,7 +187,7 @@ static void admit_labels(struct admit *a)
 {
 	const cJSON *v;
 
-	cJSON_ArrayForEach(v, j_at(a->obj, "metadata.labels")) {
+	cJSON_ArrayForEach (v, j_at(a->obj, "metadata.labels")) {
 		if (!is_qualified_name(v->string) || !cJSON_IsString(v) ||
 			!is_label_value(v->valuestring))
 			admit_invalid(a, "metadata.labels", v,
@@ -202,7 +202,7 @@ static void admit_annotations(struct admit *a)
 	const cJSON *v;
 	size_t total = 0;
 
-	cJSON_ArrayForEach(v, j_at(a->obj, "metadata.annotations")) {
+	cJSON_ArrayForEach (v, j_at(a->obj, "metadata.annotations")) {
 		total += strlen(v->string);
 		total += cJSON_IsString(v) ? strlen(v->valuestring) : 0;
 		if (!is_qualified_name(v->string))
@@ -264,9 +264,10 @@ void node_admit(struct admit *a)
 
 	if (a->old && j_has_str(a->old, "spec.podCIDR") &&
 		strcmp(j_str(a->old, "spec.podCIDR"), j_str(spec, "podCIDR")) != 0)
-		admit_forbidden(a, "spec.podCIDR", "node updates may not change podCIDR except "
-						   "from \"\" to valid");
-	cJSON_ArrayForEach(taint, j_get(spec, "taints")) {
+		admit_forbidden(a, "spec.podCIDR",
+			"node updates may not change podCIDR except "
+			"from \"\" to valid");
+	cJSON_ArrayForEach (taint, j_get(spec, "taints")) {
 		if (!j_has_str(taint, "key"))
 			admit_required(a, "spec.taints.key", "");
 		if (!j_has_str(taint, "effect"))
@@ -282,7 +283,7 @@ void pod_admit(struct admit *a)
 
 	if (!j_len(spec, "containers"))
 		admit_required(a, "spec.containers", "");
-	cJSON_ArrayForEach(container, j_get(spec, "containers")) {
+	cJSON_ArrayForEach (container, j_get(spec, "containers")) {
 		if (!j_has_str(container, "name"))
 			admit_required(a, "spec.containers.name", "");
 		if (!j_get(container, "resources"))
@@ -301,7 +302,7 @@ static void endpoint_addresses(struct admit *a, const cJSON *list, const char *f
 {
 	const cJSON *address;
 
-	cJSON_ArrayForEach(address, list) {
+	cJSON_ArrayForEach (address, list) {
 		const char *ip = j_str(address, "ip");
 
 		if (!is_ip(ip))
@@ -319,7 +320,7 @@ static void ports_admit(struct admit *a, cJSON *ports, const char *field)
 {
 	cJSON *port;
 
-	cJSON_ArrayForEach(port, ports) {
+	cJSON_ArrayForEach (port, ports) {
 		double n = j_num(port, "port", 0);
 
 		if (!j_has_str(port, "protocol"))
@@ -336,10 +337,10 @@ void endpoints_admit(struct admit *a)
 {
 	const cJSON *subset;
 
-	cJSON_ArrayForEach(subset, j_get(a->obj, "subsets")) {
+	cJSON_ArrayForEach (subset, j_get(a->obj, "subsets")) {
 		if (!j_len(subset, "addresses") && !j_len(subset, "notReadyAddresses"))
-			admit_required(a, "subsets[0]",
-				"must specify `addresses` or `notReadyAddresses`");
+			admit_required(
+				a, "subsets[0]", "must specify `addresses` or `notReadyAddresses`");
 		endpoint_addresses(a, j_get(subset, "addresses"), "subsets[0].addresses[0].ip");
 		endpoint_addresses(a, j_get(subset, "notReadyAddresses"),
 			"subsets[0].notReadyAddresses[0].ip");
@@ -353,12 +354,12 @@ static void slice_endpoint(struct admit *a, const cJSON *endpoint, const char *t
 
 	if (!j_len(endpoint, "addresses"))
 		admit_required(a, "endpoints[0].addresses", "must contain at least 1 address");
-	cJSON_ArrayForEach(address, j_get(endpoint, "addresses")) {
+	cJSON_ArrayForEach (address, j_get(endpoint, "addresses")) {
 		bool v6 = strchr(address->valuestring, ':') != NULL;
 
-		if (!strcmp(type, "FQDN") ? !is_dns_subdomain(address->valuestring)
-					  : !is_ip(address->valuestring) ||
-						    v6 != !strcmp(type, "IPv6"))
+		if (!strcmp(type, "FQDN")
+				? !is_dns_subdomain(address->valuestring)
+				: !is_ip(address->valuestring) || v6 != !strcmp(type, "IPv6"))
 			admit_invalid(a, "endpoints[0].addresses[0]", address,
 				"must be a valid address of the slice's addressType");
 	}
@@ -372,17 +373,19 @@ void slice_admit(struct admit *a)
 
 	if (!*type)
 		admit_required(a, "addressType", "");
-	else if (strcmp(type, "IPv4") != 0 && strcmp(type, "IPv6") != 0 && strcmp(type, "FQDN") != 0)
+	else if (strcmp(type, "IPv4") != 0 && strcmp(type, "IPv6") != 0 &&
+		 strcmp(type, "FQDN") != 0)
 		admit_unsupported(a, "addressType", type, "\"FQDN\", \"IPv4\", \"IPv6\"");
 	if (a->old && strcmp(type, j_str(a->old, "addressType")) != 0)
 		admit_invalid(a, "addressType", j_get(a->obj, "addressType"), "field is immutable");
 	if (j_len(a->obj, "endpoints") > 1000)
 		add_worded(a, "FieldValueTooMany", "Too many", "endpoints",
 			"must have at most 1000 items");
-	cJSON_ArrayForEach(endpoint, j_get(a->obj, "endpoints")) slice_endpoint(a, endpoint, type);
+	cJSON_ArrayForEach (endpoint, j_get(a->obj, "endpoints"))
+		slice_endpoint(a, endpoint, type);
 	if (!j_get(a->obj, "endpoints"))
 		j_set(a->obj, "endpoints", cJSON_CreateArray());
-	cJSON_ArrayForEach(port, j_get(a->obj, "ports")) {
+	cJSON_ArrayForEach (port, j_get(a->obj, "ports")) {
 		if (!j_get(port, "name"))
 			j_set_str(port, "name", "");
 		if (!j_has_str(port, "protocol"))
@@ -394,11 +397,13 @@ void event_admit(struct admit *a)
 {
 	const char *of = j_str(a->obj, "involvedObject.namespace");
 	const char *ns = j_str(a->obj, "metadata.namespace");
+	bool new_style = j_has_str(a->obj, "eventTime");
+	bool home = !strcmp(ns, "default") || (new_style && !strcmp(ns, "kube-system"));
 
-	if (*of ? strcmp(of, ns) != 0 : strcmp(ns, "default") != 0 && strcmp(ns, "kube-system") != 0)
-		admit_invalid(a, "involvedObject.namespace", j_at(a->obj, "involvedObject.namespace"),
-			"does not match event.namespace");
-	if (!j_has_str(a->obj, "eventTime"))
+	if (*of ? strcmp(of, ns) != 0 : !home)
+		admit_invalid(a, "involvedObject.namespace",
+			j_at(a->obj, "involvedObject.namespace"), "does not match event.namespace");
+	if (!new_style)
 		return;
 	/* written through events.k8s.io: its stricter rules */
 	if (!j_has_str(a->obj, "reportingComponent"))
@@ -416,7 +421,7 @@ void configmap_admit(struct admit *a)
 	const cJSON *v;
 	size_t total = 0;
 
-	cJSON_ArrayForEach(v, j_get(a->obj, "data")) {
+	cJSON_ArrayForEach (v, j_get(a->obj, "data")) {
 		total += strlen(v->string) + (cJSON_IsString(v) ? strlen(v->valuestring) : 0);
 	}
 	if (total > DATA_MAX)
@@ -444,7 +449,7 @@ void secret_admit(struct admit *a)
 {
 	const cJSON *v;
 
-	cJSON_ArrayForEach(v, j_get(a->obj, "stringData")) {
+	cJSON_ArrayForEach (v, j_get(a->obj, "stringData")) {
 		struct text t = {0};
 
 		if (!cJSON_IsString(v))

@@ -27,7 +27,7 @@ static void bit_set(uint8_t *map, unsigned i, bool on)
 	if (on)
 		map[i / 8] |= (uint8_t)(1u << (i % 8));
 	else
-		map[i / 8] &= (uint8_t)~(1u << (i % 8));
+		map[i / 8] &= (uint8_t) ~(1u << (i % 8));
 }
 
 void ipam_init(struct ipam *m, unsigned port_min, unsigned port_max)
@@ -131,14 +131,14 @@ static void mark(struct ipam *m, const cJSON *svc, bool on)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, j_at(svc, "spec.clusterIPs")) {
+	cJSON_ArrayForEach (item, j_at(svc, "spec.clusterIPs")) {
 		unsigned i = 0;
 		uint8_t *map = cJSON_IsString(item) ? locate(m, item->valuestring, &i) : NULL;
 
 		if (map)
 			bit_set(map, i, on);
 	}
-	cJSON_ArrayForEach(item, j_at(svc, "spec.ports")) {
+	cJSON_ArrayForEach (item, j_at(svc, "spec.ports")) {
 		double port = j_num(item, "nodePort", 0);
 
 		if (port > 0 && port < PORTS)

@@ -11,9 +11,9 @@
 #include "jsn.h"
 
 struct ipam {
-	uint8_t *v4;            /* owned; one bit for each host number of 10.96.0.0/12 */
-	uint8_t *v6;            /* owned; of fd00:96::/112 */
-	uint8_t *ports;         /* owned; one bit for each port */
+	uint8_t *v4;    /* owned; one bit for each host number of 10.96.0.0/12 */
+	uint8_t *v6;    /* owned; of fd00:96::/112 */
+	uint8_t *ports; /* owned; one bit for each port */
 	unsigned next_v4, next_v6;
 	unsigned port_min, port_max, next_port;
 };

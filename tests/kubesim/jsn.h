@@ -35,7 +35,7 @@ void j_del(cJSON *o, const char *key);
 cJSON *j_obj(cJSON *o, const char *key);
 /* Copy of from's member to o; deleted there when from has none. */
 void j_copy(cJSON *o, const cJSON *from, const char *key);
-cJSON *j_dup(const cJSON *v);            /* NULL for NULL */
+cJSON *j_dup(const cJSON *v);              /* NULL for NULL */
 bool j_eq(const cJSON *a, const cJSON *b); /* members in any order; NULL equals NULL */
 cJSON *j_strings(const char *const *v, size_t n);
 /* An absent, null, "" , {} or [] value. */

@@ -77,16 +77,16 @@ static const struct kind builtin[] = {
 	{"", "v1", "configmaps", "ConfigMap", "cm", NS | BLIND, NULL, {NULL}, configmap_schema,
 		configmap_admit, configmap_columns, configmap_cells, NULL, NULL, NULL},
 	{"", "v1", "namespaces", "Namespace", "ns", ST | BLIND | BACK, NULL,
-		{"status.phase", "name"}, NULL, namespace_admit, namespace_columns,
-		namespace_cells, NULL, NULL, NULL},
+		{"status.phase", "name"}, NULL, namespace_admit, namespace_columns, namespace_cells,
+		NULL, NULL, NULL},
 	{"", "v1", "secrets", "Secret", "", NS | BLIND, NULL, {"type"}, NULL, secret_admit,
 		secret_columns, secret_cells, NULL, NULL, NULL},
 	{"", "v1", "serviceaccounts", "ServiceAccount", "sa", NS | BACK, NULL, {NULL}, NULL, NULL,
 		account_columns, account_cells, NULL, NULL, NULL},
 	{"events.k8s.io", "v1", "events", "Event", "ev", NS | BLIND | MAKE, NULL,
 		{"regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid",
-			"regarding.apiVersion", "regarding.resourceVersion",
-			"regarding.fieldPath", "reason", "reportingController", "type"},
+			"regarding.apiVersion", "regarding.resourceVersion", "regarding.fieldPath",
+			"reason", "reportingController", "source", "type"},
 		NULL, NULL, event_columns, event_cells, "", event_to_core, event_from_core},
 	{"discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "",
 		NS | BLIND | KIND_SINCE_1_21, NULL, {NULL}, slice_schema, slice_admit,
@@ -201,7 +201,7 @@ static char *join_names(const cJSON *names)
 	struct text t = {0};
 	const cJSON *name;
 
-	cJSON_ArrayForEach(name, names) {
+	cJSON_ArrayForEach (name, names) {
 		if (!cJSON_IsString(name))
 			continue;
 		if (t.n)
@@ -245,7 +245,7 @@ void kinds_add_crd(struct kinds *ks, const cJSON *crd)
 
 	if (!j_has_str(spec, "group") || !j_has_str(spec, "names.plural"))
 		return;
-	cJSON_ArrayForEach(version, j_get(spec, "versions")) {
+	cJSON_ArrayForEach (version, j_get(spec, "versions")) {
 		if (j_has_str(version, "name"))
 			add_version(ks, spec, version);
 	}

@@ -23,15 +23,15 @@ struct column {
 
 enum kind_flags {
 	KIND_NAMESPACED = 1u << 0,
-	KIND_STATUS = 1u << 1,          /* has a status subresource */
-	KIND_CREATE_ON_PUT = 1u << 2,   /* PUT of what is not there creates it */
-	KIND_BLIND_PUT = 1u << 3,       /* PUT without a resourceVersion is taken */
-	KIND_CUSTOM = 1u << 4,          /* from a CRD: no strategic merge, generation counted */
-	KIND_RETURN_DELETED = 1u << 5,  /* DELETE answers with the object, not with a Status */
-	KIND_CREATE_ONLY = 1u << 6,     /* a review: POST is answered, nothing is kept */
-	KIND_SINCE_1_21 = 1u << 7,      /* absent with an old --kube-version or --no-discovery-v1 */
-	KIND_UNTIL_1_20 = 1u << 8,      /* present only then */
-	KIND_GONE = 1u << 9,            /* its CRD was deleted: served as 404 */
+	KIND_STATUS = 1u << 1,         /* has a status subresource */
+	KIND_CREATE_ON_PUT = 1u << 2,  /* PUT of what is not there creates it */
+	KIND_BLIND_PUT = 1u << 3,      /* PUT without a resourceVersion is taken */
+	KIND_CUSTOM = 1u << 4,         /* from a CRD: no strategic merge, generation counted */
+	KIND_RETURN_DELETED = 1u << 5, /* DELETE answers with the object, not with a Status */
+	KIND_CREATE_ONLY = 1u << 6,    /* a review: POST is answered, nothing is kept */
+	KIND_SINCE_1_21 = 1u << 7,     /* absent with an old --kube-version or --no-discovery-v1 */
+	KIND_UNTIL_1_20 = 1u << 8,     /* present only then */
+	KIND_GONE = 1u << 9,           /* its CRD was deleted: served as 404 */
 };
 
 struct kind {
@@ -65,8 +65,7 @@ void kinds_free(struct kinds *ks);
 const struct kind *kinds_find(
 	const struct kinds *ks, const char *group, const char *version, const char *plural);
 /* Any version. */
-const struct kind *kinds_find_any(
-	const struct kinds *ks, const char *group, const char *plural);
+const struct kind *kinds_find_any(const struct kinds *ks, const char *group, const char *plural);
 bool kind_is_served(const struct kinds *ks, const struct kind *k);
 /* From a CustomResourceDefinition object: adds or revives its rows. */
 void kinds_add_crd(struct kinds *ks, const cJSON *crd);
@@ -75,8 +74,8 @@ void kind_api_version(const struct kind *k, char *out, size_t len); /* "v1", "ap
 
 /* columns.c: the printed columns and cells of the built-in kinds. */
 extern const struct column service_columns[], node_columns[], pod_columns[], endpoints_columns[],
-	slice_columns[], lease_columns[], event_columns[], configmap_columns[],
-	namespace_columns[], secret_columns[], account_columns[], crd_columns[];
+	slice_columns[], lease_columns[], event_columns[], configmap_columns[], namespace_columns[],
+	secret_columns[], account_columns[], crd_columns[];
 void service_cells(const cJSON *obj, cJSON *cells, time_t now);
 void node_cells(const cJSON *obj, cJSON *cells, time_t now);
 void pod_cells(const cJSON *obj, cJSON *cells, time_t now);

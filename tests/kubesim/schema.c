@@ -109,7 +109,7 @@ static void check_map(struct walk *w, const cJSON *v)
 		wrong_type(w, v, "map[string]string");
 		return;
 	}
-	cJSON_ArrayForEach(m, v) {
+	cJSON_ArrayForEach (m, v) {
 		if (!cJSON_IsString(m))
 			wrong_type(w, m, "string");
 	}
@@ -182,7 +182,7 @@ static void walk_array(struct walk *w, const char *field, cJSON *v)
 		wrong_type(w, v, "array");
 		return;
 	}
-	cJSON_ArrayForEach(element, v) {
+	cJSON_ArrayForEach (element, v) {
 		int n = snprintf(w->path + w->len, sizeof(w->path) - w->len, "[%d]", i++);
 
 		if (n > 0 && (size_t)n < sizeof(w->path) - w->len)

@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A byte string; p is NUL-terminated at p[n] once something was added, NULL before. Zero is empty. */
+/* A byte string; p is NUL-terminated at p[n] once something was added, NULL before. Zero is empty.
+ */
 struct text {
 	char *p; /* owned */
 	size_t n, cap;
@@ -33,8 +34,7 @@ void text_free(struct text *t);
 char *text_take(struct text *t); /* the caller's; t is empty then; never NULL */
 
 void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull, warn_unused_result));
-void *xrealloc(void *p, size_t n, size_t size)
-	__attribute__((returns_nonnull, warn_unused_result));
+void *xrealloc(void *p, size_t n, size_t size) __attribute__((returns_nonnull, warn_unused_result));
 char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull, warn_unused_result));
 char *xstrndup(const char *s, size_t n)
 	__attribute__((malloc, returns_nonnull, warn_unused_result));

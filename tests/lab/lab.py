@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
-from kubesim import Kubesim  # noqa: E402
+from kubesim import MERGE, Kubesim  # noqa: E402
 
 API_ADDR = "10.89.0.10"
 CLIENT_ADDR = "10.89.0.50"
@@ -141,7 +141,7 @@ class Node(Host):
         self.config_path = self.lab.dir / f"{self.name}.yaml"
         self.config_path.write_text(conf)
         self.process = self.popen(binary_path or binary(), "run", "-c", self.config_path, "--kubeconfig",
-                                  kubeconfig or self.lab.kubesim.dir / "lbd.kubeconfig", "--node-name", self.name,
+                                  kubeconfig or self.lab.kubesim.kubeconfig("lbd"), "--node-name", self.name,
                                   "--control", self.control, *extra, log=self.log)
         if ready:
             self.wait_synced()
@@ -269,8 +269,8 @@ class Lab:
 
     def _start_api(self, args):
         self.kubesim = Kubesim()
-        self.stack.callback(self.kubesim.stop)
-        self.kubesim.start([f"{API_ADDR}:6443", "127.0.0.1:6443"], self.dir / "api", netns=self.api.ns, extra=args)
+        self.stack.callback(self.kubesim.kill)
+        self.kubesim.start([f"{API_ADDR}:6443", "127.0.0.1:6443"], self.dir / "api", netns=self.api.ns, args=args)
         for node in self.nodes:
             self.create_node(node)
 
@@ -314,7 +314,7 @@ class Lab:
         return p
 
     def _start_proxy(self):
-        self.proxy = self._background(*self.api.argv("/usr/bin/python3", HERE / "proxy.py", self.kubesim.dir,
+        self.proxy = self._background(*self.api.argv("/usr/bin/python3", HERE / "proxy.py", self.kubesim.control,
                                                      *[f"{n.name}={n.ns}" for n in self.nodes]))
 
     def show_logs(self):
@@ -340,13 +340,18 @@ class Lab:
             node.wait_synced()
         return self
 
-    def must(self, method, path, body=None, **kw):
-        status, answer = self.kubesim.api(method, path, body, **kw)
+    def must(self, method, path, body=None, type=None):
+        """An API request by the control socket, which no fault reaches; its answer."""
+        status, answer = self.kubesim.api(method, path, body, type)
         assert status < 300, f"{method} {path}: {status} {answer}"
         return answer
 
-    def kubectl(self, *argv, check=True, **kw):
-        return self.kubesim.kubectl(*argv, check=check, **kw)
+    def kubectl(self, *argv, **kw):
+        """Real kubectl over TLS; its standard output."""
+        return self.kubesim.kubectl(*argv, **kw)
+
+    def patch(self, path, body):
+        return self.must("PATCH", path, body, MERGE)
 
     def service(self, name, *, namespace="default", ip=None, annotations=None, ports=None, endpoints=True, **spec):
         """Creates a Service of type LoadBalancer and an EndpointSlice with a ready pod on each node."""

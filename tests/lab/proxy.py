@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The laboratory's stand-in for kube-proxy: nftables DNAT on every node, driven by the API's Services and EndpointSlices.
 
-    proxy.py API-DIR NODE=NAMESPACE...
+    proxy.py CONTROL-SOCKET NODE=NAMESPACE...
 
 It serves status.loadBalancer.ingress addresses as kube-proxy does: DNAT to a random ready endpoint, masqueraded unless
-externalTrafficPolicy is Local; Local without an endpoint on the node drops.  It lists and watches with its own few lines
-of code, so that a fault of lbd's client cannot hide here.
+externalTrafficPolicy is Local; Local without an endpoint on the node drops.  It lists and watches by kubesim's
+control socket, which no fault reaches.
 """
 
+import http.client
 import json
-import ssl
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
-from kubesim import admin_context  # noqa: E402
+from kubesim import ControlConnection  # noqa: E402
 
-DIR, NODES = sys.argv[1], dict(a.split("=", 1) for a in sys.argv[2:])
+CONTROL, NODES = sys.argv[1], dict(a.split("=", 1) for a in sys.argv[2:])
 KINDS = {"services": "/api/v1/services", "slices": "/apis/discovery.k8s.io/v1/endpointslices"}
 state = {kind: {} for kind in KINDS}
 changed = threading.Event()
@@ -30,28 +29,31 @@ def key(obj):
     return obj["metadata"]["namespace"] + "/" + obj["metadata"]["name"]
 
 
+def get(path, timeout):
+    connection = ControlConnection(CONTROL, timeout)
+    connection.request("GET", path)
+    return connection.getresponse()
+
+
+def take(kind, event):
+    with lock:
+        if event["type"] in ("ADDED", "MODIFIED"):
+            state[kind][key(event["object"])] = event["object"]
+        elif event["type"] == "DELETED":
+            state[kind].pop(key(event["object"]), None)
+    changed.set()
+
+
 def follow(kind, path):
-    url, context = admin_context(DIR)
     while True:
         try:
-            with urllib.request.urlopen(url + path, context=context, timeout=10) as r:
-                listed = json.load(r)
+            listed = json.load(get(path, 10))
             with lock:
                 state[kind] = {key(o): o for o in listed.get("items") or []}
             changed.set()
-            rv = listed["metadata"]["resourceVersion"]
-            with urllib.request.urlopen(f"{url}{path}?watch=1&resourceVersion={rv}", context=context, timeout=300) as r:
-                for line in r:
-                    event = json.loads(line)
-                    with lock:
-                        if event["type"] in ("ADDED", "MODIFIED"):
-                            state[kind][key(event["object"])] = event["object"]
-                        elif event["type"] == "DELETED":
-                            state[kind].pop(key(event["object"]), None)
-                        elif event["type"] == "ERROR":
-                            break
-                    changed.set()
-        except (OSError, ValueError, KeyError, ssl.SSLError):
+            for line in get(f"{path}?watch=1&resourceVersion={listed['metadata']['resourceVersion']}", 300):
+                take(kind, json.loads(line))
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
             time.sleep(0.1)
 
 

@@ -571,10 +571,104 @@ static void test_set_model(void)
 	}
 }
 
+/* -- maps -- */
+
+static const struct hash_key hkey = {1, 2};
+
+static void test_map(void)
+{
+	struct addr_map m;
+	int x, y;
+	struct addr a;
+
+	addr_map_init(&m, &hkey);
+	CHECK(addr_map_get(&m, A("10.0.0.1")) == NULL);
+	CHECK(addr_map_gap(&m, R("10.0.0.1", "10.0.0.9"), &a) && addr_eq(a, A("10.0.0.1")));
+	addr_map_remove(&m, A("10.0.0.1"));
+	CHECK_INT(addr_map_put(&m, A("10.0.0.1"), &x), 0);
+	CHECK(addr_map_get(&m, A("10.0.0.1")) == &x && addr_map_get(&m, A("10.0.0.2")) == NULL);
+	CHECK_INT(addr_map_put(&m, A("10.0.0.1"), &y), 0);
+	CHECK(addr_map_get(&m, A("10.0.0.1")) == &y);
+	CHECK(addr_map_get(&m, A("::a00:1")) == NULL);
+	CHECK(addr_map_gap(&m, R("10.0.0.1", "10.0.0.9"), &a) && addr_eq(a, A("10.0.0.2")));
+	CHECK(!addr_map_gap(&m, R("10.0.0.1", "10.0.0.1"), &a));
+	CHECK_INT(addr_map_put(&m, A(MAX6), &x), 0);
+	CHECK(!addr_map_gap(&m, R(MAX6, MAX6), &a) && addr_map_get(&m, A(MAX6)) == &x);
+	addr_map_remove(&m, A("10.0.0.1"));
+	CHECK(addr_map_get(&m, A("10.0.0.1")) == NULL);
+	addr_map_free(&m);
+	CHECK(addr_map_get(&m, A(MAX6)) == NULL);
+	addr_map_free(&m);
+}
+
+/* 1000 full blocks and one hole. */
+static void test_map_long_run(void)
+{
+	enum { N = 256 * 1000 };
+	struct addr_range r = {A("10.0.0.77"), addr_plus(A("10.0.0.77"), N - 1)};
+	struct addr_map m;
+	struct addr a;
+	int x;
+
+	addr_map_init(&m, &hkey);
+	for (uint64_t i = 0; i < N; i++) {
+		CHECK(addr_map_gap(&m, r, &a) && addr_eq(a, addr_plus(r.first, i)));
+		CHECK_INT(addr_map_put(&m, addr_plus(r.first, i), &x), 0);
+	}
+	CHECK(!addr_map_gap(&m, r, &a));
+	CHECK_INT(m.full.n, 1);
+	addr_map_remove(&m, addr_plus(r.first, 123456));
+	CHECK_INT(m.full.n, 2);
+	CHECK(addr_map_gap(&m, r, &a) && addr_eq(a, addr_plus(r.first, 123456)));
+	addr_map_free(&m);
+}
+
+static void test_map_model(void)
+{
+	enum { SIZE = 1200, STEPS = 40000 };
+	static const char *const base[] = {"10.0.0.200", "fd00::ffff:ffff:ffff:fe9c",
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fb50"};
+	static char value[SIZE];
+	struct rng rng = {7};
+
+	for (size_t b = 0; b < ARRAY_LEN(base); b++) {
+		bool model[SIZE] = {false};
+		struct addr first = A(base[b]);
+		struct addr_map m;
+
+		addr_map_init(&m, &hkey);
+		check_row = base[b];
+		for (unsigned step = 0; step < STEPS && check_failures == 0; step++) {
+			/* Half of the time nearly full, half of the time nearly empty. */
+			bool add = rng_below(&rng, 16) != 0 ? (step / 5000) % 2 == 0
+							    : rng_below(&rng, 2) == 0;
+			size_t x = rng_below(&rng, SIZE), y = rng_below(&rng, SIZE), free_at;
+			struct addr_range r = {addr_plus(first, x), addr_plus(first, y)};
+			struct addr a;
+
+			if (add)
+				CHECK_INT(addr_map_put(&m, r.first, &value[x]), 0);
+			else
+				addr_map_remove(&m, r.first);
+			model[x] = add;
+			CHECK(addr_map_get(&m, r.last) == (model[y] ? &value[y] : NULL));
+			if (x > y)
+				continue;
+			for (free_at = x; free_at <= y && model[free_at]; free_at++)
+				;
+			CHECK(addr_map_gap(&m, r, &a) == (free_at <= y));
+			if (free_at <= y)
+				CHECK(addr_eq(a, addr_plus(first, free_at)));
+		}
+		addr_map_free(&m);
+	}
+}
+
 CHECK_MAIN("test_addr", CHECK_TEST(test_parse_format), CHECK_TEST(test_parse_nul),
 	CHECK_TEST(test_bytes), CHECK_TEST(test_arithmetic), CHECK_TEST(test_unusable),
 	CHECK_TEST(test_prefix), CHECK_TEST(test_prefix_contains), CHECK_TEST(test_range_parse),
 	CHECK_TEST(test_range_format_longest), CHECK_TEST(test_range_tests),
 	CHECK_TEST(test_range_prefixes), CHECK_TEST(test_range_prefixes_bounds),
 	CHECK_TEST(test_set_table), CHECK_TEST(test_set_around_v4), CHECK_TEST(test_set_ask),
-	CHECK_TEST(test_set_model))
+	CHECK_TEST(test_set_model), CHECK_TEST(test_map), CHECK_TEST(test_map_long_run),
+	CHECK_TEST(test_map_model))

@@ -1,0 +1,1014 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * config_table.c - the one table of every field.
+ *
+ * Sources: INTERFACES "Config file"; MetalLB api/v1beta1, api/v1beta2 (limits and defaults of the
+ * fields that are MetalLB's) and 0.12's ConfigMap; OpenELB api/v1alpha2 (Eip).  An upper bound that
+ * no source gives is what a sane cluster never reaches.
+ */
+#include "config_table.h"
+
+enum {
+	SECOND = 1000,
+	MINUTE = 60 * SECOND,
+	HOUR = 60 * MINUTE,
+	DAY = 24 * HOUR,
+	MAX_STRING = 1024,
+	MAX_LIST = 4096,
+	MAX_SELECTORS = 256,
+};
+
+#define AT(rec, member) .offset = offsetof(struct rec, member), .offset_n = CONFIG_NOWHERE
+#define AT_N(rec, member, count)                                                                   \
+	.offset = offsetof(struct rec, member), .offset_n = offsetof(struct rec, count)
+#define AT_STRINGS(rec, member) AT_N(rec, member.v, member.n)
+#define RECORD(id_, type, fields_)                                                                 \
+	{                                                                                          \
+		.id = (id_), .size = sizeof(struct type), .fields = (fields_),                     \
+		.n_fields = ARRAY_LEN(fields_)                                                     \
+	}
+
+#define LIST_RECORD(id_, type, fields_)                                                            \
+	{                                                                                          \
+		.id = (id_), .size = sizeof(struct type), .name_at = offsetof(struct type, name),  \
+		.mark_at = offsetof(struct type, mark), .fields = (fields_),                       \
+		.n_fields = ARRAY_LEN(fields_)                                                     \
+	}
+
+/* What MetalLB's ConfigMap metallb-excludel2 lists, as patterns. */
+static const char metallb_exclude[] =
+	"docker* cbr* dummy* virbr* lxcbr* veth* lo cali* tunl* flannel* kube-ipvs* cni* "
+	"nodelocaldns* lxc*";
+
+static const char *const operators[] = {"In", "NotIn", "Exists", "DoesNotExist", NULL};
+static const char *const from_words[] = {"file", "cluster", NULL};
+static const char *const dynamic_asns[] = {"internal", "external", NULL};
+static const char *const ao_algorithms[] = {"hmac-sha1-96", "aes-128-cmac-96", NULL};
+static const char *const servicelb_modes[] = {"auto", "always", "never", NULL};
+static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const protocols[] = {"layer2", "bgp", NULL};
+static const char *const eip_protocols[] = {"bgp", "layer2", "vip", NULL};
+
+/* -- selectors (metav1.LabelSelector) -- */
+
+static const struct config_field expression_fields[] = {
+	{.name = "key",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_LABEL_KEY,
+		.in = CONFIG_IN_ALL,
+		.flags = CONFIG_REQUIRED,
+		AT(label_expr, key),
+		.min = 1,
+		.max = 317,
+		.doc = "the label's key"},
+	{.name = "operator",
+		.type = CONFIG_WORD_INDEX,
+		.in = CONFIG_IN_ALL,
+		.flags = CONFIG_REQUIRED,
+		AT(label_expr, op),
+		.words = operators,
+		.fallback = "In",
+		.doc = "how the label's value is compared"},
+	{.name = "values",
+		.type = CONFIG_STRINGS,
+		.text = CONFIG_TEXT_LABEL_VALUE,
+		.in = CONFIG_IN_ALL,
+		.flags = CONFIG_SKIP_EMPTY,
+		AT_N(label_expr, values, n_values),
+		.max = MAX_SELECTORS,
+		.doc = "for In and NotIn"},
+};
+static const struct config_record expression_record =
+	RECORD(CONFIG_EXPRESSION, label_expr, expression_fields);
+
+static const struct config_field selector_fields[] = {
+	{.name = "matchLabels",
+		.type = CONFIG_LABELS,
+		.in = CONFIG_IN_ALL,
+		.flags = CONFIG_SKIP_EMPTY,
+		AT_N(selector, match_labels, n_match_labels),
+		.max = MAX_SELECTORS,
+		.doc = "labels that must be there with these values"},
+	{.name = "matchExpressions",
+		.type = CONFIG_LIST,
+		.in = CONFIG_IN_ALL,
+		.flags = CONFIG_SKIP_EMPTY,
+		AT_N(selector, exprs, n_exprs),
+		.max = MAX_SELECTORS,
+		.record = &expression_record,
+		.doc = "conditions that must hold too"},
+};
+static const struct config_record selector_record =
+	RECORD(CONFIG_SELECTOR, selector, selector_fields);
+
+#define SELECTORS(name_, in_, rec, member, doc_)                                                   \
+	{                                                                                          \
+		.name = (name_), .type = CONFIG_LIST, .in = (in_), AT_N(rec, member.v, member.n),  \
+		.max = MAX_SELECTORS, .record = &selector_record, .doc = (doc_)                    \
+	}
+
+/* -- pools -- */
+
+static const struct config_field allocation_fields[] = {
+	{.name = "priority",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_NEW,
+		AT(config_service_allocation, priority),
+		.max = INT32_MAX,
+		.fallback = "0",
+		.doc = "the lower first; 0 = last"},
+	{.name = "namespaces",
+		.type = CONFIG_STRINGS,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_NEW,
+		AT_STRINGS(config_service_allocation, namespaces),
+		.max = MAX_LIST,
+		.doc = "only for Services of these namespaces"},
+	SELECTORS("namespaceSelectors", CONFIG_IN_NEW, config_service_allocation,
+		namespace_selectors, "or of namespaces with these labels"),
+	SELECTORS("serviceSelectors", CONFIG_IN_NEW, config_service_allocation, service_selectors,
+		"only for Services with these labels"),
+};
+static const struct config_record allocation_record =
+	RECORD(CONFIG_OTHER, config_service_allocation, allocation_fields);
+
+static const struct config_field pool_fields[] = {
+	{.name = "name",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_NATIVE | CONFIG_IN_CM,
+		.flags = CONFIG_REQUIRED,
+		AT(config_pool, name),
+		.min = 1,
+		.max = CONFIG_MAX_NAME,
+		.doc = "by which Services and advertisements name it"},
+	{.name = "labels",
+		.type = CONFIG_LABELS,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_SKIP_EMPTY,
+		AT_N(config_pool, labels.v, labels.n),
+		.max = MAX_SELECTORS,
+		.doc = "for ipAddressPoolSelectors"},
+	{.name = "addresses",
+		.type = CONFIG_RANGES,
+		.in = CONFIG_IN_ALL,
+		.flags = CONFIG_REQUIRED,
+		AT_N(config_pool, ranges, n_ranges),
+		.min = 1,
+		.max = CONFIG_MAX_RANGES,
+		.doc = "CIDRs and ranges, both families"},
+	{.name = "autoAssign",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_ALL,
+		AT(config_pool, auto_assign),
+		.fallback = "true",
+		.doc = "false = only for Services that name the pool or an address of it"},
+	{.name = "avoidBuggyIPs",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_ALL,
+		AT(config_pool, avoid_buggy_ips),
+		.fallback = "false",
+		.doc = "leave out IPv4 addresses that end in .0 or .255"},
+	{.name = "serviceAllocation",
+		.type = CONFIG_MAP,
+		.in = CONFIG_IN_NEW,
+		AT_N(config_pool, service_allocation, service_allocation.present),
+		.record = &allocation_record,
+		.doc = "which Services it is for"},
+	{.name = "reuseDelay",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_pool, reuse_delay_ms),
+		.max = DAY,
+		.fallback = "60s",
+		.doc = "a freed address rests so long, unless the pool is otherwise full"},
+	{.name = "reallocate",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_pool, reallocate),
+		.fallback = "false",
+		.doc = "true = Services move when their address leaves the pool"},
+	{.name = "conflictDetection",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config_pool, conflict_detection),
+		.fallback = "false",
+		.doc = "ask the wire before an address is given"},
+};
+static const struct config_record pool_record = LIST_RECORD(CONFIG_POOL, config_pool, pool_fields);
+
+/* -- advertisements -- */
+
+static const struct config_field preference_fields[] = {
+	{.name = "weight",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_NEW,
+		.flags = CONFIG_REQUIRED,
+		AT(config_preference, weight),
+		.min = 1,
+		.max = 100,
+		.doc = "added up over what matches; the highest sum is preferred"},
+	{.name = "preference",
+		.type = CONFIG_MAP,
+		.in = CONFIG_IN_NEW,
+		.flags = CONFIG_REQUIRED,
+		AT(config_preference, preference),
+		.record = &selector_record,
+		.doc = "nodes with these labels"},
+};
+static const struct config_record preference_record =
+	RECORD(CONFIG_OTHER, config_preference, preference_fields);
+
+#define ADVERTISEMENT_NAME(rec)                                                                    \
+	{                                                                                          \
+		.name = "name", .type = CONFIG_STRING, .text = CONFIG_TEXT_NAME,                   \
+		.in = CONFIG_IN_NATIVE, .flags = CONFIG_REQUIRED, AT(rec, name), .min = 1,         \
+		.max = CONFIG_MAX_NAME, .doc = "for messages and status"                           \
+	}
+#define ADVERTISEMENT_POOLS(rec)                                                                   \
+	{                                                                                          \
+		.name = "ipAddressPools", .type = CONFIG_STRINGS, .text = CONFIG_TEXT_NAME,        \
+		.in = CONFIG_IN_NEW, AT_STRINGS(rec, ip_address_pools), .max = MAX_LIST,           \
+		.doc = "these pools; with ipAddressPoolSelectors empty too: all"                   \
+	}
+
+static const struct config_field l2_fields[] = {
+	ADVERTISEMENT_NAME(config_l2_advertisement),
+	ADVERTISEMENT_POOLS(config_l2_advertisement),
+	SELECTORS("ipAddressPoolSelectors", CONFIG_IN_NEW, config_l2_advertisement,
+		ip_address_pool_selectors, "and pools with these labels"),
+	SELECTORS("nodeSelectors", CONFIG_IN_NEW, config_l2_advertisement, node_selectors,
+		"only nodes with these labels announce; empty = all"),
+	{.name = "preferredNodeSelectors",
+		.type = CONFIG_LIST,
+		.in = CONFIG_IN_NEW,
+		AT_N(config_l2_advertisement, preferred_node_selectors, n_preferred_node_selectors),
+		.max = MAX_SELECTORS,
+		.record = &preference_record,
+		.doc = "nodes that should rather announce"},
+	SELECTORS("serviceSelectors", CONFIG_IN_NEW, config_l2_advertisement, service_selectors,
+		"only Services with these labels; empty = all"),
+	{.name = "interfaces",
+		.type = CONFIG_STRINGS,
+		.text = CONFIG_TEXT_INTERFACE,
+		.in = CONFIG_IN_NEW,
+		AT_STRINGS(config_l2_advertisement, interfaces),
+		.max = MAX_SELECTORS,
+		.doc = "announce on these, names or patterns; empty = by the address's subnet"},
+	{.name = "excludeInterfaces",
+		.type = CONFIG_STRINGS,
+		.text = CONFIG_TEXT_INTERFACE,
+		.in = CONFIG_IN_NATIVE,
+		AT_STRINGS(config_l2_advertisement, exclude_interfaces),
+		.max = MAX_SELECTORS,
+		.fallback = metallb_exclude,
+		.doc = "never on these patterns; default: MetalLB's list"},
+	{.name = "bindAddress",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config_l2_advertisement, bind_address),
+		.fallback = "false",
+		.doc = "put the address on the interface as well"},
+};
+static const struct config_record l2_record =
+	LIST_RECORD(CONFIG_L2_ADVERTISEMENT, config_l2_advertisement, l2_fields);
+
+static const struct config_field bgp_fields[] = {
+	ADVERTISEMENT_NAME(config_bgp_advertisement),
+	ADVERTISEMENT_POOLS(config_bgp_advertisement),
+	SELECTORS("ipAddressPoolSelectors", CONFIG_IN_NEW, config_bgp_advertisement,
+		ip_address_pool_selectors, "and pools with these labels"),
+	{.name = "aggregationLength",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_ALL,
+		AT(config_bgp_advertisement, aggregation_length),
+		.min = 1,
+		.max = 32,
+		.fallback = "32",
+		.doc = "announce the prefix of this length that holds the address"},
+	{.name = "aggregationLengthV6",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_ALL,
+		AT(config_bgp_advertisement, aggregation_length_v6),
+		.min = 1,
+		.max = 128,
+		.fallback = "128",
+		.doc = "the same for IPv6"},
+	{.name = "localPref",
+		.type = CONFIG_U32,
+		.in = CONFIG_IN_ALL,
+		AT_N(config_bgp_advertisement, local_pref, has_local_pref),
+		.max = UINT32_MAX,
+		.doc = "LOCAL_PREF towards peers of our own AS"},
+	{.name = "communities",
+		.type = CONFIG_STRINGS,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_ALL,
+		AT_STRINGS(config_bgp_advertisement, communities),
+		.max = 63,
+		.doc = "a:b, large:a:b:c, or names of communities"},
+	{.name = "peers",
+		.type = CONFIG_STRINGS,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_NEW,
+		AT_STRINGS(config_bgp_advertisement, peers),
+		.max = MAX_LIST,
+		.doc = "only to these peers; empty = all"},
+	SELECTORS("nodeSelectors", CONFIG_IN_NEW, config_bgp_advertisement, node_selectors,
+		"only nodes with these labels announce; empty = all"),
+	SELECTORS("serviceSelectors", CONFIG_IN_NEW, config_bgp_advertisement, service_selectors,
+		"only Services with these labels; empty = all"),
+	{.name = "hostRoutesForLocal",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_bgp_advertisement, host_routes_for_local),
+		.fallback = "true",
+		.doc = "an address of externalTrafficPolicy Local is never aggregated"},
+	{.name = "linkBandwidth",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_bgp_advertisement, link_bandwidth),
+		.fallback = "false",
+		.doc = "tell routers the number of local endpoints"},
+};
+static const struct config_record bgp_record =
+	LIST_RECORD(CONFIG_BGP_ADVERTISEMENT, config_bgp_advertisement, bgp_fields);
+
+/* -- peers -- */
+
+static const struct config_field secret_fields[] = {
+	{.name = "name",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_NEW,
+		AT(config_secret_ref, name),
+		.max = CONFIG_MAX_NAME,
+		.doc = "the Secret's name"},
+	{.name = "namespace",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_NEW,
+		AT(config_secret_ref, namespace_),
+		.max = CONFIG_MAX_NAME,
+		.doc = "and its namespace"},
+};
+static const struct config_record secret_record =
+	RECORD(CONFIG_OTHER, config_secret_ref, secret_fields);
+
+static const struct config_field ao_fields[] = {
+	{.name = "keyID",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_REQUIRED,
+		AT(config_tcp_ao, key_id),
+		.max = 255,
+		.doc = "both ends' KeyID"},
+	{.name = "algorithm",
+		.type = CONFIG_WORD,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_tcp_ao, algorithm),
+		.words = ao_algorithms,
+		.fallback = "hmac-sha1-96",
+		.doc = "of RFC 5926"},
+	{.name = "keyFile",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_PATH,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_REQUIRED,
+		AT(config_tcp_ao, key_file),
+		.min = 1,
+		.max = MAX_STRING,
+		.doc = "the file that holds the key"},
+};
+static const struct config_record ao_record = RECORD(CONFIG_OTHER, config_tcp_ao, ao_fields);
+
+static const struct config_field peer_fields[] = {
+	{.name = "name",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_REQUIRED,
+		AT(config_peer, name),
+		.min = 1,
+		.max = CONFIG_MAX_NAME,
+		.doc = "by which advertisements name it"},
+	{.name = "myASN",
+		.type = CONFIG_U32,
+		.in = CONFIG_IN_ALL,
+		.flags = CONFIG_REQUIRED,
+		AT(config_peer, my_asn),
+		.min = 1,
+		.max = UINT32_MAX,
+		.doc = "our AS number"},
+	{.name = "peerASN",
+		.type = CONFIG_U32,
+		.in = CONFIG_IN_ALL,
+		.flags = CONFIG_SKIP_EMPTY,
+		AT(config_peer, peer_asn),
+		.max = UINT32_MAX,
+		.fallback = "0",
+		.doc = "the peer's AS number; or dynamicASN"},
+	{.name = "dynamicASN",
+		.type = CONFIG_WORD,
+		.in = CONFIG_IN_NEW,
+		AT(config_peer, dynamic_asn),
+		.words = dynamic_asns,
+		.doc = "accept any AS number: our own (internal) or any other (external)"},
+	{.name = "peerAddress",
+		.type = CONFIG_ADDRESS,
+		.in = CONFIG_IN_ALL,
+		AT_N(config_peer, peer_address, has_peer_address),
+		.doc = "the peer's address; or interface"},
+	{.name = "interface",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_INTERFACE,
+		.in = CONFIG_IN_NEW,
+		AT(config_peer, interface),
+		.max = 15,
+		.doc = "unnumbered: the peer on this link"},
+	{.name = "peerPort",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_ALL,
+		AT(config_peer, peer_port),
+		.min = 1,
+		.max = 65535,
+		.fallback = "179",
+		.doc = "the peer's TCP port"},
+	{.name = "sourceAddress",
+		.type = CONFIG_ADDRESS,
+		.in = CONFIG_IN_ALL,
+		AT_N(config_peer, source_address, has_source_address),
+		.doc = "our address"},
+	{.name = "routerID",
+		.type = CONFIG_ADDRESS,
+		.in = CONFIG_IN_ALL,
+		AT_N(config_peer, router_id, has_router_id),
+		.doc = "our BGP identifier; default: the node's IPv4 address"},
+	{.name = "localASN",
+		.type = CONFIG_U32,
+		.in = CONFIG_IN_NEW,
+		AT(config_peer, local_asn),
+		.max = UINT32_MAX,
+		.fallback = "0",
+		.doc = "shown to the peer in place of myASN; 0 = off"},
+	{.name = "holdTime",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_ALL,
+		.flags = CONFIG_OR_ZERO,
+		AT(config_peer, hold_time_ms),
+		.min = 3 * SECOND,
+		.max = 65535 * SECOND,
+		.fallback = "90s",
+		.doc = "the peer is down after so long a silence; 0 = never"},
+	{.name = "keepaliveTime",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_ALL,
+		AT(config_peer, keepalive_time_ms),
+		.max = 65535 * SECOND,
+		.fallback = "30s",
+		.doc = "between KEEPALIVEs; default: a third of holdTime"},
+	{.name = "connectTime",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_NEW,
+		.flags = CONFIG_SECONDS,
+		AT(config_peer, connect_time_ms),
+		.min = SECOND,
+		.max = 65535 * SECOND,
+		.fallback = "5s",
+		.doc = "between attempts to connect"},
+	{.name = "password",
+		.type = CONFIG_STRING,
+		.in = CONFIG_IN_ALL,
+		.flags = CONFIG_SECRET,
+		AT(config_peer, password),
+		.max = 80,
+		.doc = "TCP MD5 (RFC 2385)"},
+	{.name = "passwordSecret",
+		.type = CONFIG_MAP,
+		.in = CONFIG_IN_NEW,
+		.flags = CONFIG_SKIP_EMPTY,
+		AT(config_peer, password_secret),
+		.record = &secret_record,
+		.doc = "or in a kubernetes.io/basic-auth Secret"},
+	{.name = "passwordFile",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_PATH,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_peer, password_file),
+		.max = MAX_STRING,
+		.doc = "or in a file"},
+	{.name = "bfdProfile",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_ALL,
+		AT(config_peer, bfd_profile),
+		.max = CONFIG_MAX_NAME,
+		.doc = "watch the peer with BFD"},
+	{.name = "ebgpMultiHop",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_ALL,
+		AT(config_peer, ebgp_multi_hop),
+		.fallback = "false",
+		.doc = "the peer of another AS is not on our link"},
+	{.name = "enableGracefulRestart",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NEW,
+		AT(config_peer, enable_graceful_restart),
+		.fallback = "false",
+		.doc = "routes stay while lbd restarts (RFC 4724)"},
+	{.name = "dualStackAddressFamily",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NEW,
+		AT(config_peer, dual_stack_address_family),
+		.fallback = "false",
+		.doc = "both families over this session"},
+	{.name = "disableMP",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NEW,
+		AT(config_peer, disable_mp),
+		.fallback = "false",
+		.doc = "only the session's own family (deprecated by MetalLB)"},
+	{.name = "vrf",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_INTERFACE,
+		.in = CONFIG_IN_NEW,
+		AT(config_peer, vrf),
+		.max = 15,
+		.fallback = "",
+		.doc = "the session's VRF"},
+	SELECTORS("nodeSelectors", CONFIG_IN_ALL, config_peer, node_selectors,
+		"only nodes with these labels connect; empty = all"),
+	{.name = "ttlSecurity",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_peer, ttl_security),
+		.max = 254,
+		.fallback = "0",
+		.doc = "the peer is at most so many hops away (RFC 5082); 0 = off"},
+	{.name = "tcpAO",
+		.type = CONFIG_MAP,
+		.in = CONFIG_IN_NATIVE,
+		AT_N(config_peer, tcp_ao, tcp_ao.present),
+		.record = &ao_record,
+		.doc = "TCP-AO (RFC 5925)"},
+	{.name = "passive",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_peer, passive),
+		.fallback = "false",
+		.doc = "wait for the peer to connect"},
+};
+static const struct config_record peer_record = LIST_RECORD(CONFIG_PEER, config_peer, peer_fields);
+
+/* -- BFD profiles, communities -- */
+
+#define BFD_UINT(name_, member_, min_, max_, fallback_, doc_)                                      \
+	{                                                                                          \
+		.name = (name_), .type = CONFIG_UINT, .in = CONFIG_IN_ALL,                         \
+		AT(config_bfd_profile, member_), .min = (min_), .max = (max_),                     \
+		.fallback = (fallback_), .doc = (doc_)                                             \
+	}
+
+static const struct config_field bfd_fields[] = {
+	{.name = "name",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_NATIVE | CONFIG_IN_CM,
+		.flags = CONFIG_REQUIRED,
+		AT(config_bfd_profile, name),
+		.min = 1,
+		.max = CONFIG_MAX_NAME,
+		.doc = "by which peers name it"},
+	BFD_UINT("receiveInterval", receive_interval_ms, 10, 60000, "300",
+		"milliseconds between packets that we can receive"),
+	BFD_UINT("transmitInterval", transmit_interval_ms, 10, 60000, "300",
+		"milliseconds between packets that we want to send"),
+	BFD_UINT("detectMultiplier", detect_multiplier, 2, 255, "3",
+		"so many packets missed: the peer is down"),
+	{.name = "echoMode",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_ALL,
+		AT(config_bfd_profile, echo_mode),
+		.fallback = "false",
+		.doc = "echo packets (RFC 5880 6.4)"},
+	BFD_UINT("echoInterval", echo_interval_ms, 10, 60000, "50",
+		"milliseconds between echo packets"),
+	{.name = "passiveMode",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_ALL,
+		AT(config_bfd_profile, passive_mode),
+		.fallback = "false",
+		.doc = "wait for the peer's first packet"},
+	BFD_UINT("minimumTtl", minimum_ttl, 1, 254, "254", "of packets over several hops"),
+};
+static const struct config_record bfd_record =
+	LIST_RECORD(CONFIG_BFD_PROFILE, config_bfd_profile, bfd_fields);
+
+static const struct config_field community_fields[] = {
+	{.name = "name",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_NEW,
+		.flags = CONFIG_REQUIRED,
+		AT(config_community, name),
+		.min = 1,
+		.max = CONFIG_MAX_NAME,
+		.doc = "by which advertisements name it"},
+	{.name = "value",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_COMMUNITY,
+		.in = CONFIG_IN_NEW,
+		.flags = CONFIG_REQUIRED,
+		AT(config_community, value),
+		.min = 1,
+		.max = 64,
+		.doc = "a:b or large:a:b:c"},
+};
+static const struct config_record community_record =
+	LIST_RECORD(CONFIG_COMMUNITY, config_community, community_fields);
+
+/* -- elections -- */
+
+static const struct config_field node_lease_fields[] = {
+	{.name = "duration",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_SECONDS,
+		AT(config_elections, node_duration_ms),
+		.min = SECOND,
+		.max = HOUR,
+		.fallback = "40s",
+		.doc = "a node not heard of so long is gone"},
+	{.name = "renew",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_elections, node_renew_ms),
+		.min = 100,
+		.max = HOUR,
+		.fallback = "10s",
+		.doc = "between renewals"},
+};
+static const struct config_record node_lease_record =
+	RECORD(CONFIG_NODE_LEASE, config_elections, node_lease_fields);
+
+static const struct config_field leader_lease_fields[] = {
+	{.name = "duration",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_SECONDS,
+		AT(config_elections, leader_duration_ms),
+		.min = SECOND,
+		.max = HOUR,
+		.fallback = "15s",
+		.doc = "others wait so long before one of them becomes leader"},
+	{.name = "renewDeadline",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_elections, leader_renew_deadline_ms),
+		.min = 100,
+		.max = HOUR,
+		.fallback = "10s",
+		.doc = "a leader that could not renew so long stops"},
+	{.name = "retryPeriod",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_elections, leader_retry_period_ms),
+		.min = 50,
+		.max = HOUR,
+		.fallback = "5s",
+		.doc = "between attempts"},
+};
+static const struct config_record leader_lease_record =
+	RECORD(CONFIG_LEADER_LEASE, config_elections, leader_lease_fields);
+
+static const struct config_field mesh_fields[] = {
+	{.name = "interval",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config_elections, bfd_interval_ms),
+		.min = 10,
+		.max = MINUTE,
+		.fallback = "100ms",
+		.doc = "between packets"},
+	{.name = "multiplier",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config_elections, bfd_multiplier),
+		.min = 2,
+		.max = 255,
+		.fallback = "3",
+		.doc = "so many packets missed: the node is silent"},
+	{.name = "meshLimit",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config_elections, bfd_mesh_limit),
+		.max = 1024,
+		.fallback = "16",
+		.doc = "up to so many nodes watch each other all; above, each its neighbours"},
+	{.name = "port",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config_elections, bfd_port),
+		.min = 1,
+		.max = 65535,
+		.fallback = "3784",
+		.doc = "UDP port"},
+	{.name = "keyFile",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_PATH,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config_elections, bfd_key_file),
+		.max = MAX_STRING,
+		.doc = "the file that holds the nodes' common key"},
+};
+static const struct config_record mesh_record = RECORD(CONFIG_OTHER, config_elections, mesh_fields);
+
+static const struct config_field election_fields[] = {
+	{.name = "namespace",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_elections, namespace_),
+		.max = 63,
+		.fallback = "kube-system",
+		.doc = "where the Leases are"},
+	{.name = "nodeLease",
+		.type = CONFIG_MAP,
+		.in = CONFIG_IN_NATIVE,
+		.offset = 0,
+		.offset_n = CONFIG_NOWHERE,
+		.record = &node_lease_record,
+		.doc = "every node's Lease"},
+	{.name = "leaderLease",
+		.type = CONFIG_MAP,
+		.in = CONFIG_IN_NATIVE,
+		.offset = 0,
+		.offset_n = CONFIG_NOWHERE,
+		.record = &leader_lease_record,
+		.doc = "the leader's Lease"},
+	{.name = "bfd",
+		.type = CONFIG_MAP,
+		.in = CONFIG_IN_NATIVE,
+		.offset = 0,
+		.offset_n = CONFIG_NOWHERE,
+		.record = &mesh_record,
+		.doc = "BFD between nodes"},
+	{.name = "failback",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_elections, failback),
+		.fallback = "false",
+		.doc = "a returning node gets its addresses back"},
+	{.name = "holdDown",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_elections, hold_down_ms),
+		.max = HOUR,
+		.fallback = "5s",
+		.doc = "a node must be well so long before it takes anything"},
+	{.name = "maxShare",
+		.type = CONFIG_FACTOR,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_OR_ZERO,
+		AT(config_elections, max_share),
+		.min = 1,
+		.max = 1000,
+		.fallback = "1.25",
+		.doc = "times the fair share, over which a node waits longer; 0 = MetalLB's order "
+		       "only, the default when pools come from a MetalLB dialect"},
+	{.name = "reannounce",
+		.type = CONFIG_DURATION,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_OR_ZERO,
+		AT(config_elections, reannounce_ms),
+		.min = SECOND,
+		.max = DAY,
+		.fallback = "10m",
+		.doc = "announce again this often; 0 = never"},
+	{.name = "drainOnCordon",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_elections, drain_on_cordon),
+		.fallback = "false",
+		.doc = "a cordoned node gives its addresses away"},
+};
+static const struct config_record elections_record =
+	RECORD(CONFIG_OTHER, config_elections, election_fields);
+
+/* -- the rest of dialect 1 -- */
+
+static const struct config_field servicelb_fields[] = {
+	{.name = "mode",
+		.type = CONFIG_WORD_INDEX,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config, servicelb),
+		.words = servicelb_modes,
+		.fallback = "auto",
+		.doc = "give Services the nodes' own addresses, as k3s does"},
+};
+static const struct config_record servicelb_record = RECORD(CONFIG_OTHER, config, servicelb_fields);
+
+static const struct config_field metrics_fields[] = {
+	{.name = "address",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_LISTEN,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config, metrics_address),
+		.max = ADDR_STRLEN,
+		.fallback = "127.0.0.1",
+		.doc = "listen here: node (the node's address), ::, or an IP"},
+	{.name = "port",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config, metrics_port),
+		.max = 65535,
+		.fallback = "7472",
+		.doc = "TCP port; 0 = off"},
+	{.name = "page",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config, metrics_page),
+		.fallback = "true",
+		.doc = "the status page as well"},
+};
+static const struct config_record metrics_record = RECORD(CONFIG_OTHER, config, metrics_fields);
+
+static const struct config_field log_fields[] = {
+	{.name = "level",
+		.type = CONFIG_WORD,
+		.in = CONFIG_IN_NATIVE,
+		AT(config, log_level),
+		.words = log_levels,
+		.fallback = "info",
+		.doc = "what is logged"},
+};
+static const struct config_record log_record = RECORD(CONFIG_OTHER, config, log_fields);
+
+#define ROOT_LIST(name_, member_, flags_, max_, record_, doc_)                                     \
+	{                                                                                          \
+		.name = (name_), .type = CONFIG_LIST, .in = CONFIG_IN_NATIVE, .flags = (flags_),   \
+		AT_N(config, member_, n_##member_), .max = (max_), .record = &(record_),           \
+		.doc = (doc_)                                                                      \
+	}
+#define ROOT_MAP(name_, offset_, record_, doc_)                                                    \
+	{                                                                                          \
+		.name = (name_), .type = CONFIG_MAP, .in = CONFIG_IN_NATIVE, .offset = (offset_),  \
+		.offset_n = CONFIG_NOWHERE, .record = &(record_), .doc = (doc_)                    \
+	}
+
+static const struct config_field root_fields[] = {
+	{.name = "configFrom",
+		.type = CONFIG_WORD_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		.flags = CONFIG_NOT_YET,
+		AT(config, from_cluster),
+		.words = from_words,
+		.fallback = "file",
+		.doc = "read pools and the rest from here, or from the API"},
+	{.name = "loadBalancerClasses",
+		.type = CONFIG_STRINGS,
+		.text = CONFIG_TEXT_LABEL_KEY,
+		.in = CONFIG_IN_NATIVE,
+		AT_STRINGS(config, load_balancer_classes),
+		.max = 64,
+		.fallback = "lbd.io/lbd",
+		.doc = "serve Services of these classes"},
+	{.name = "classless",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_NATIVE,
+		AT(config, classless),
+		.fallback = "true",
+		.doc = "and Services without a class"},
+	{.name = "nodeName",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_NATIVE,
+		AT(config, node_name),
+		.max = CONFIG_MAX_NAME,
+		.doc = "this node's name; default: the host's name in lower case"},
+	ROOT_LIST("pools", pools, 0, CONFIG_MAX_POOLS, pool_record, "addresses to give"),
+	ROOT_LIST("l2Advertisements", l2_advertisements, 0, MAX_LIST, l2_record,
+		"announcements by ARP and NDP"),
+	ROOT_LIST("peers", peers, CONFIG_NOT_YET, MAX_LIST, peer_record, "BGP routers"),
+	ROOT_LIST("bgpAdvertisements", bgp_advertisements, CONFIG_NOT_YET, MAX_LIST, bgp_record,
+		"announcements by BGP"),
+	ROOT_LIST("bfdProfiles", bfd_profiles, CONFIG_NOT_YET, MAX_LIST, bfd_record,
+		"how peers are watched"),
+	ROOT_LIST("communities", communities, CONFIG_NOT_YET, MAX_LIST, community_record,
+		"names for BGP communities"),
+	ROOT_MAP("elections", offsetof(struct config, elections), elections_record,
+		"who leads, who announces"),
+	ROOT_MAP("servicelb", 0, servicelb_record, "without pools"),
+	ROOT_MAP("metrics", 0, metrics_record, "for Prometheus"),
+	ROOT_MAP("log", 0, log_record, "stderr"),
+};
+const struct config_record config_root_record = RECORD(CONFIG_ROOT, config, root_fields);
+
+/* -- dialects that become the above -- */
+
+static const struct config_field legacy_pool_fields[] = {
+	{.name = "",
+		.type = CONFIG_SAME_MAP,
+		.in = CONFIG_IN_CM,
+		AT(config_legacy_pool, pool),
+		.record = &pool_record,
+		.doc = "a pool's own fields"},
+	{.name = "protocol",
+		.type = CONFIG_WORD,
+		.in = CONFIG_IN_CM,
+		.flags = CONFIG_REQUIRED,
+		AT(config_legacy_pool, protocol),
+		.words = protocols,
+		.doc = "how it is announced"},
+	{.name = "bgpAdvertisements",
+		.type = CONFIG_LIST,
+		.in = CONFIG_IN_CM,
+		AT_N(config_legacy_pool, advertisements, n_advertisements),
+		.max = MAX_SELECTORS,
+		.record = &bgp_record,
+		.doc = "for protocol bgp; default: one of /32"},
+};
+const struct config_record config_legacy_pool_record =
+	RECORD(CONFIG_LEGACY_POOL, config_legacy_pool, legacy_pool_fields);
+
+static const struct config_field eip_fields[] = {
+	{.name = "address",
+		.type = CONFIG_STRING,
+		.in = CONFIG_IN_EIP,
+		.flags = CONFIG_REQUIRED,
+		AT(config_eip, address),
+		.min = 1,
+		.max = ADDR_RANGE_STRLEN,
+		.doc = "an address, a CIDR or a range"},
+	{.name = "protocol",
+		.type = CONFIG_WORD,
+		.in = CONFIG_IN_EIP,
+		AT(config_eip, protocol),
+		.words = eip_protocols,
+		.fallback = "bgp",
+		.doc = "how it is announced"},
+	{.name = "interface",
+		.type = CONFIG_STRING,
+		.in = CONFIG_IN_EIP,
+		AT(config_eip, interface),
+		.max = 64,
+		.doc = "an interface, or can_reach:ADDRESS"},
+	{.name = "disable",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_EIP,
+		AT(config_eip, disable),
+		.fallback = "false",
+		.doc = "give none of its addresses"},
+	{.name = "usingKnownIPs",
+		.type = CONFIG_BOOL,
+		.in = CONFIG_IN_EIP,
+		AT(config_eip, using_known_ips),
+		.fallback = "false",
+		.doc = "read and not used"},
+	{.name = "priority",
+		.type = CONFIG_UINT,
+		.in = CONFIG_IN_EIP,
+		AT(config_eip, priority),
+		.max = INT32_MAX - 2,
+		.fallback = "0",
+		.doc = "the lower first"},
+	{.name = "namespaces",
+		.type = CONFIG_STRINGS,
+		.text = CONFIG_TEXT_NAME,
+		.in = CONFIG_IN_EIP,
+		AT_STRINGS(config_eip, namespaces),
+		.max = MAX_LIST,
+		.doc = "for Services of these namespaces"},
+	{.name = "namespaceSelector",
+		.type = CONFIG_LABELS,
+		.in = CONFIG_IN_EIP,
+		AT_N(config_eip, namespace_selector.match_labels,
+			namespace_selector.n_match_labels),
+		.max = MAX_SELECTORS,
+		.doc = "or of namespaces with these labels"},
+};
+const struct config_record config_eip_record = RECORD(CONFIG_OTHER, config_eip, eip_fields);
+
+const struct config_field *config_list_field(enum config_record_id id)
+{
+	for (size_t i = 0; i < ARRAY_LEN(root_fields); i++)
+		if (root_fields[i].type == CONFIG_LIST && root_fields[i].record->id == id)
+			return &root_fields[i];
+	abort(); /* a broken invariant of our own: id is no list of the root */
+}
+
+const struct config_record *config_list_record(enum config_record_id id)
+{
+	return config_list_field(id)->record;
+}

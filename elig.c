@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * elig.c - may a node announce a VIP group on layer 2, and on which interfaces.
+ *
+ * Owns: nothing. Every answer is computed from the configuration and the picture.
+ * In:   config, cluster, vip table, this node's interfaces.
+ * Out:  struct elig.
+ * Source: OWNERSHIP R1, R11; MetalLB speaker/layer2_controller.go (ShouldAnnounce) for the order of
+ *         selectors, weights and endpoints.
+ *
+ * bindAddress is announced by the ordinary responder for now.  Not done: IPv6 (NDP), BGP: both say
+ * "protocolNotServed".  A group with several Local Services wants an endpoint of each here; where
+ * no node has them all, nobody is eligible (OWNERSHIP F34 asks for "most").
+ */
+#include "elig.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* One judgement under way. */
+struct judging {
+	const struct elig_input *in;
+	const struct cluster_node *node;
+	bool self;
+	const char *subnets; /* of another node; NULL = unknown */
+	struct elig *e;
+	bool overflow;
+};
+
+static bool selects_service(
+	const struct elig_input *in, const struct config_l2_advertisement *ad, const struct vip *v)
+{
+	if (ad->service_selectors.n == 0)
+		return true;
+	for (size_t i = 0; i < v->n_holders; i++) {
+		const struct cluster_service *s;
+
+		if (v->holders[i].doubled)
+			continue;
+		s = cluster_service(in->cluster, v->holders[i].key);
+		if (s != NULL && label_matches_any(&ad->service_selectors, &s->labels))
+			return true;
+	}
+	return false;
+}
+
+static bool ad_applies(
+	const struct judging *j, const struct config_l2_advertisement *ad, const struct vip *v)
+{
+	return v->pool != NULL && config_l2_selects_pool(ad, v->pool) &&
+	       label_matches_any(&ad->node_selectors, &j->node->labels) &&
+	       selects_service(j->in, ad, v);
+}
+
+/* Why no layer 2 advertisement applies to v. */
+static enum reason unadvertised(const struct elig_input *in, const struct vip *v)
+{
+	const struct config *c = in->conf;
+
+	if (v->pool == NULL)
+		return REASON_NO_ADVERTISEMENT;
+	for (size_t i = 0; i < c->n_l2_advertisements; i++)
+		if (config_l2_selects_pool(&c->l2_advertisements[i], v->pool))
+			return REASON_NO_ADVERTISEMENT;
+	for (size_t i = 0; i < c->n_bgp_advertisements; i++)
+		if (config_bgp_selects_pool(&c->bgp_advertisements[i], v->pool))
+			return REASON_NOT_SERVED;
+	return REASON_NO_ADVERTISEMENT;
+}
+
+/* -- interfaces -- */
+
+/* Is a within one of the prefixes of "10.0.0.0/24,fd00::/64"?  A word that is no prefix is none. */
+static bool subnets_contain(const char *text, struct addr a)
+{
+	while (*text != '\0') {
+		size_t n = strcspn(text, ",");
+		struct addr_prefix p;
+
+		if (addr_prefix_parse(text, n, &p, NULL) == 0 && addr_prefix_contains(p, a))
+			return true;
+		text += n;
+		text += *text == ',';
+	}
+	return false;
+}
+
+/* Does another member publish a subnet that holds a? */
+static bool others_have_subnet(const struct elig_input *in, struct addr a)
+{
+	const struct cluster_lease *l = NULL;
+
+	while ((l = cluster_next_lease(in->cluster, l)) != NULL)
+		if (l->role == CLUSTER_LEASE_NODE && l->subnets != NULL && l->node != NULL &&
+			l->holder != NULL && l->holder[0] != '\0' &&
+			strcmp(l->node, in->node) != 0 && subnets_contain(l->subnets, a))
+			return true;
+	return false;
+}
+
+/* The on-link subnet of i that holds a: the longest. */
+static const struct addr_prefix *subnet_of(const struct iface *i, struct addr a)
+{
+	const struct addr_prefix *best = NULL;
+
+	for (size_t k = 0; k < i->n_addrs; k++) {
+		const struct addr_prefix *p = &i->addrs[k].subnet;
+
+		if (addr_prefix_contains(*p, a) && (best == NULL || p->len > best->len))
+			best = p;
+	}
+	return best;
+}
+
+static bool excluded(const struct config_l2_advertisement *ad, const struct iface *i)
+{
+	return config_name_matches(&ad->exclude_interfaces, i->name);
+}
+
+/* Does an interface with a lower index already serve the subnet?  A second NIC in one segment would
+ * hear the first one's announcements as another host's (OWNERSHIP F32). */
+static bool subnet_served(const struct elig_input *in, const struct config_l2_advertisement *ad,
+	const struct iface *i, struct addr a)
+{
+	const struct addr_prefix *mine = subnet_of(i, a);
+	const struct iface *k = NULL;
+
+	while ((k = iface_next(in->ifaces, k)) != NULL && k->ifindex < i->ifindex) {
+		const struct addr_prefix *p = subnet_of(k, a);
+
+		if (p != NULL && p->len == mine->len && addr_eq(p->base, mine->base) &&
+			iface_is_usable(k) && !excluded(ad, k))
+			return true;
+	}
+	return false;
+}
+
+static bool ad_uses(const struct elig_input *in, const struct config_l2_advertisement *ad,
+	const struct iface *i, struct addr a)
+{
+	if (!iface_is_usable(i))
+		return false;
+	if (ad->interfaces.n > 0)
+		return config_name_matches(&ad->interfaces, i->name);
+	return !excluded(ad, i) && iface_has_subnet_of(i, a) && !subnet_served(in, ad, i, a);
+}
+
+static void add_path(struct judging *j, struct addr vip, unsigned ifindex)
+{
+	struct elig *e = j->e;
+	size_t at = e->n_paths;
+
+	/* Interfaces come in order of ifindex for each advertisement; keep all in order. */
+	while (at > 0 && addr_eq(e->paths[at - 1].vip, vip) && e->paths[at - 1].ifindex >= ifindex)
+		at--;
+	if (at < e->n_paths && e->paths[at].ifindex == ifindex)
+		return;
+	if (e->n_paths == ELIG_MAX_PATHS) {
+		j->overflow = true;
+		return;
+	}
+	memmove(&e->paths[at + 1], &e->paths[at], (e->n_paths - at) * sizeof e->paths[0]);
+	e->paths[at] = (struct elig_path){.vip = vip, .ifindex = ifindex};
+	e->n_paths++;
+}
+
+/* The interfaces that one advertisement gives v on this node; returns whether there is any. */
+static bool add_paths(
+	struct judging *j, const struct config_l2_advertisement *ad, const struct vip *v, bool any)
+{
+	const struct iface *i = NULL;
+	bool found = false;
+
+	while ((i = iface_next(j->in->ifaces, i)) != NULL) {
+		if (any ? !iface_is_usable(i) || excluded(ad, i) : !ad_uses(j->in, ad, i, v->addr))
+			continue;
+		add_path(j, v->addr, i->ifindex);
+		found = true;
+	}
+	return found;
+}
+
+/* Another node: what it publishes, as far as that goes. */
+static bool other_carries(
+	struct judging *j, const struct config_l2_advertisement *ad, const struct vip *v)
+{
+	return ad->interfaces.n > 0 || j->subnets == NULL || subnets_contain(j->subnets, v->addr);
+}
+
+/* One VIP: REASON_OWNER when it can be announced from the node. */
+static enum reason judge_vip(struct judging *j, const struct vip *v)
+{
+	const struct config *c = j->in->conf;
+	const struct config_l2_advertisement *by_subnet = NULL;
+	bool applies = false, carried = false;
+
+	for (size_t i = 0; i < c->n_l2_advertisements; i++) {
+		const struct config_l2_advertisement *ad = &c->l2_advertisements[i];
+
+		if (!ad_applies(j, ad, v))
+			continue;
+		applies = true;
+		if (ad->interfaces.n == 0)
+			by_subnet = ad;
+		if (j->self ? add_paths(j, ad, v, false) : other_carries(j, ad, v))
+			carried = true;
+	}
+	if (!applies)
+		return unadvertised(j->in, v);
+	if (carried)
+		return REASON_OWNER;
+	/* Nobody has the subnet: any interface will do (MetalLB's way), with a warning. */
+	if (by_subnet == NULL || others_have_subnet(j->in, v->addr))
+		return REASON_NO_INTERFACE;
+	if (j->self && !add_paths(j, by_subnet, v, true))
+		return REASON_NO_INTERFACE;
+	j->e->off_subnet = true;
+	return REASON_OWNER;
+}
+
+/* All advertised VIPs of the group must be carried: they move together. */
+static enum reason judge_vips(struct judging *j, const struct vip_group *g)
+{
+	enum reason why = REASON_NO_ADVERTISEMENT, r;
+	bool carried = false;
+
+	for (size_t i = 0; i < g->n_vips; i++) {
+		r = judge_vip(j, g->vips[i]);
+		if (r == REASON_OWNER)
+			carried = true;
+		else if (r == REASON_NO_INTERFACE)
+			return r;
+		else if (r == REASON_NOT_SERVED)
+			why = r;
+	}
+	if (j->overflow)
+		return REASON_NOT_SERVED;
+	return carried ? REASON_OWNER : why;
+}
+
+/* -- the rest -- */
+
+static enum reason judge_endpoints(
+	const struct elig_input *in, const struct vip_group *g, const char *node)
+{
+	bool ready = false, missing = false;
+
+	for (size_t i = 0; i < g->n_services; i++) {
+		const struct cluster_service *s = cluster_service(in->cluster, g->services[i]);
+		struct cluster_endpoints n;
+
+		if (s == NULL)
+			continue;
+		n = cluster_endpoints(in->cluster, s->key, node);
+		if (n.ready == 0)
+			continue;
+		ready = true;
+		if (s->local && n.ready_on_node == 0)
+			missing = true;
+	}
+	if (!ready)
+		return REASON_NO_ENDPOINTS;
+	return missing ? REASON_NO_LOCAL_ENDPOINTS : REASON_OWNER;
+}
+
+/* MetalLB sums the weights of all advertisements that apply. */
+static unsigned weight(const struct judging *j, const struct vip_group *g)
+{
+	const struct config *c = j->in->conf;
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < c->n_l2_advertisements; i++) {
+		const struct config_l2_advertisement *ad = &c->l2_advertisements[i];
+		bool applies = false;
+
+		for (size_t k = 0; ad->n_preferred_node_selectors > 0 && k < g->n_vips && !applies;
+			k++)
+			applies = ad_applies(j, ad, g->vips[k]);
+		for (size_t k = 0; applies && k < ad->n_preferred_node_selectors; k++)
+			if (label_matches(
+				    &ad->preferred_node_selectors[k].preference, &j->node->labels))
+				sum += ad->preferred_node_selectors[k].weight;
+	}
+	return sum;
+}
+
+/* Reasons that leave no path first, those that may pass after. */
+static void judge(struct judging *j, const struct vip_group *g, const char *node)
+{
+	struct elig *e = j->e;
+
+	e->reason = REASON_OWNER;
+	e->off_subnet = false;
+	e->weight = 0;
+	e->n_paths = 0;
+	j->node = cluster_node(j->in->cluster, node);
+	if (g->family != ADDR_V4) {
+		e->reason = REASON_NOT_SERVED;
+		return;
+	}
+	if (j->node == NULL) {
+		e->reason = REASON_NO_NODE;
+		return;
+	}
+	e->reason = judge_vips(j, g);
+	if (e->reason != REASON_OWNER) {
+		e->n_paths = 0;
+		return;
+	}
+	e->weight = weight(j, g);
+	if (j->node->network_unavailable)
+		e->reason = REASON_NETWORK_UNAVAILABLE;
+	else if (j->node->excluded)
+		e->reason = REASON_NODE_EXCLUDED;
+	else
+		e->reason = judge_endpoints(j->in, g, node);
+}
+
+void elig_judge_self(const struct elig_input *in, const struct vip_group *g, struct elig *ret_e)
+{
+	struct judging j = {.in = in, .self = true, .e = ret_e};
+
+	judge(&j, g, in->node);
+}
+
+void elig_judge_other(const struct elig_input *in, const struct vip_group *g, const char *node,
+	const char *subnets, struct elig *ret_e)
+{
+	struct judging j = {.in = in, .subnets = subnets, .e = ret_e};
+
+	judge(&j, g, node);
+}
+
+static size_t size_of(const struct elig *e)
+{
+	return offsetof(struct elig, paths) + e->n_paths * sizeof e->paths[0];
+}
+
+struct elig *elig_dup(const struct elig *e)
+{
+	struct elig *d = malloc(size_of(e));
+
+	if (d != NULL)
+		memcpy(d, e, size_of(e));
+	return d;
+}
+
+bool elig_equal(const struct elig *a, const struct elig *b)
+{
+	if (a->reason != b->reason || a->off_subnet != b->off_subnet || a->weight != b->weight ||
+		a->n_paths != b->n_paths)
+		return false;
+	for (size_t i = 0; i < a->n_paths; i++)
+		if (a->paths[i].ifindex != b->paths[i].ifindex ||
+			!addr_eq(a->paths[i].vip, b->paths[i].vip))
+			return false;
+	return true;
+}
+
+/* -- where to listen -- */
+
+static bool carries_range(const struct iface *i, const struct addr_range *r)
+{
+	for (size_t k = 0; k < i->n_addrs; k++)
+		if (addr_range_overlaps(addr_prefix_range(i->addrs[k].subnet), *r))
+			return true;
+	return false;
+}
+
+/* Is there a usable, not excluded interface with a subnet of r? */
+static bool is_on_link(const struct elig_input *in, const struct config_l2_advertisement *ad,
+	const struct addr_range *r)
+{
+	const struct iface *i = NULL;
+
+	while ((i = iface_next(in->ifaces, i)) != NULL)
+		if (iface_is_usable(i) && !excluded(ad, i) && carries_range(i, r))
+			return true;
+	return false;
+}
+
+/* On the interfaces in the range's subnet, or on all when there is none.  IPv6 waits for NDP. */
+static bool range_listens(const struct elig_input *in, const struct config_l2_advertisement *ad,
+	const struct iface *i, const struct addr_range *r)
+{
+	return addr_family(r->first) == ADDR_V4 && (carries_range(i, r) || !is_on_link(in, ad, r));
+}
+
+static bool ad_listens(const struct elig_input *in, const struct config_l2_advertisement *ad,
+	const struct iface *i)
+{
+	if (ad->interfaces.n > 0)
+		return config_name_matches(&ad->interfaces, i->name);
+	if (excluded(ad, i))
+		return false;
+	for (size_t p = 0; p < in->conf->n_pools; p++) {
+		const struct config_pool *pool = &in->conf->pools[p];
+
+		if (!config_l2_selects_pool(ad, pool))
+			continue;
+		for (size_t r = 0; r < pool->n_ranges; r++)
+			if (range_listens(in, ad, i, &pool->ranges[r]))
+				return true;
+	}
+	return false;
+}
+
+size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_t max)
+{
+	const struct iface *i = NULL;
+	size_t n = 0;
+
+	while ((i = iface_next(in->ifaces, i)) != NULL && n < max) {
+		if (!iface_is_usable(i))
+			continue;
+		for (size_t k = 0; k < in->conf->n_l2_advertisements; k++)
+			if (ad_listens(in, &in->conf->l2_advertisements[k], i)) {
+				ret_ifindex[n++] = i->ifindex;
+				break;
+			}
+	}
+	return n;
+}
+
+/* -- what the node publishes of itself -- */
+
+/* A subnet that two nodes can meet in: neither link-local nor a single address. */
+static bool is_meeting_place(const struct addr_prefix *p)
+{
+	if (addr_family(p->base) == ADDR_V4)
+		return p->len < 32;
+	return p->len < 128 && p->base.hi >> 54 != 0xfe80u >> 6;
+}
+
+int elig_subnets_text(const struct iface_table *ifaces, struct buf *out)
+{
+	struct addr_prefix seen[ELIG_MAX_SUBNETS];
+	const struct iface *i = NULL;
+	size_t n = 0, k;
+
+	while ((i = iface_next(ifaces, i)) != NULL) {
+		for (size_t a = 0; iface_is_usable(i) && a < i->n_addrs; a++) {
+			const struct addr_prefix *p = &i->addrs[a].subnet;
+			char text[ADDR_PREFIX_STRLEN];
+
+			for (k = 0; k < n; k++)
+				if (seen[k].len == p->len && addr_eq(seen[k].base, p->base))
+					break;
+			if (k < n || n == ELIG_MAX_SUBNETS || !is_meeting_place(p))
+				continue;
+			seen[n++] = *p;
+			buf_addf(out, "%s%s", n > 1 ? "," : "", addr_prefix_format(*p, text));
+		}
+	}
+	return out->bad ? -ENOMEM : 0;
+}
+
+/* One entry for each MAC; returns false when there is no more room. */
+static bool add_mac(const struct iface *i, uint8_t (*seen)[6], size_t *n, struct buf *out)
+{
+	const uint8_t *m = i->mac;
+
+	for (size_t k = 0; k < *n; k++)
+		if (memcmp(seen[k], m, 6) == 0)
+			return true;
+	if (*n == ELIG_MAX_MACS)
+		return false;
+	memcpy(seen[(*n)++], m, 6);
+	buf_addf(out, "%s%s=%02x:%02x:%02x:%02x:%02x:%02x", *n > 1 ? "," : "", i->name, m[0], m[1],
+		m[2], m[3], m[4], m[5]);
+	return true;
+}
+
+int elig_macs_text(const struct iface_table *ifaces, struct buf *out)
+{
+	uint8_t seen[ELIG_MAX_MACS][6];
+	const struct iface *i = NULL;
+	size_t n = 0;
+
+	/* Interfaces with an address first: pods' veths have none, and there may be hundreds. */
+	while ((i = iface_next(ifaces, i)) != NULL)
+		if (iface_is_usable(i) && i->n_addrs > 0 && !add_mac(i, seen, &n, out))
+			break;
+	while ((i = iface_next(ifaces, i)) != NULL)
+		if (iface_is_usable(i) && i->n_addrs == 0 && !add_mac(i, seen, &n, out))
+			break;
+	return out->bad ? -ENOMEM : 0;
+}

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * event.c - the queue of Kubernetes Events to write, and the memory of those written.
+ *
+ * Owns: a table of Events by content, one of token buckets by object, a queue.  No clock, no wire.
+ * In:   event_add(); event_done() for what was sent.
+ * Out:  event_next_write().
+ * Sources: client-go tools/record/events_cache.go (spam filter: burst 25, one per 300 s there, 30 s
+ *       here; aggregation by equality alone), core/v1 Event.
+ * Not done: client-go's aggregation of similar messages ("combined from similar events").
+ */
+#include "event.h"
+
+#include "buf.h"
+#include "list.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_FIELD = 512, MAX_REASON = 128 };
+
+/* The strings that make two Events equal, in one block with NULs between, so that the block itself
+ * is the key; the first OBJECT_FIELDS of them are the object's, the key of its bucket. */
+enum field {
+	FIELD_API_VERSION,
+	FIELD_KIND,
+	FIELD_NAMESPACE,
+	FIELD_NAME,
+	FIELD_UID,
+	OBJECT_FIELDS,
+	FIELD_TYPE = OBJECT_FIELDS,
+	FIELD_REASON,
+	FIELD_MESSAGE,
+	FIELDS
+};
+
+enum state {
+	STATE_IDLE,    /* as the API has it */
+	STATE_QUEUED,  /* to be sent */
+	STATE_SENDING, /* under way */
+	STATES
+};
+
+struct event {
+	struct link link;  /* in the list of its state */
+	UT_hash_handle hh; /* by content */
+	enum state state;
+	char *block; /* owned: the fields */
+	const char *field[FIELDS];
+	size_t block_len;
+	char *resource_version; /* owned */
+	enum event_type type;
+	bool posted; /* the API has it under this name */
+	bool again;  /* happened once more while SENDING */
+	unsigned tries;
+	uint32_t count;
+	uint64_t first_ms, last_ms, id;
+	char name[EVENT_NAME_STRLEN];
+};
+
+struct bucket {
+	UT_hash_handle hh;
+	unsigned tokens;
+	uint64_t refilled_ms; /* tokens was right then */
+	size_t key_len;
+	char key[];
+};
+
+struct event_queue {
+	struct hash_key hkey;
+	struct counters *counters; /* borrowed, may be NULL */
+	struct event *known;       /* owned */
+	struct link list[STATES];  /* IDLE: longest unchanged first */
+	size_t count[STATES];
+	struct bucket *buckets; /* owned; longest untouched first */
+	uint64_t last_id;
+	uint64_t hold_ms; /* nothing is sent before: the API had trouble */
+};
+
+/* NULL when empty. */
+static struct event *list_first(const struct link *head)
+{
+	return !list_is_empty(head) ? LINK_OF(head->next, struct event, link) : NULL;
+}
+
+/* -- making and freeing -- */
+
+struct event_queue *event_new(const struct hash_key *hkey, struct counters *counters)
+{
+	struct event_queue *q = calloc(1, sizeof *q);
+
+	if (q != NULL) {
+		q->hkey = *hkey;
+		q->counters = counters;
+		for (size_t i = 0; i < STATES; i++)
+			list_init(&q->list[i]);
+	}
+	return q;
+}
+
+static void unlink_event(struct event_queue *q, struct event *e)
+{
+	list_delete(&e->link);
+	q->count[e->state]--;
+}
+
+/* Into the list of state; first: before the others. */
+static void link_event(struct event_queue *q, struct event *e, enum state state, bool first)
+{
+	struct link *head = &q->list[state];
+
+	e->state = state;
+	list_add(first ? head->next : head, &e->link); /* before that one */
+	q->count[state]++;
+}
+
+static void move(struct event_queue *q, struct event *e, enum state state, bool first)
+{
+	unlink_event(q, e);
+	link_event(q, e, state, first);
+}
+
+static void free_event(struct event *e)
+{
+	if (e == NULL)
+		return;
+	free(e->block);
+	free(e->resource_version);
+	free(e);
+}
+
+static void forget(struct event_queue *q, struct event *e)
+{
+	unlink_event(q, e);
+	HASH_DELETE(hh, q->known, e);
+	free_event(e);
+}
+
+/* The analyzer takes a table's head for one that may have a predecessor, and so for freed.
+ * NOLINTBEGIN(clang-analyzer-unix.Malloc) */
+static void forget_bucket(struct event_queue *q, struct bucket *b)
+{
+	HASH_DELETE(hh, q->buckets, b);
+	free(b);
+}
+
+void event_free(struct event_queue *q)
+{
+	struct event *e, *e_next;
+	struct bucket *b, *b_next;
+
+	if (q == NULL)
+		return;
+	HASH_ITER (hh, q->known, e, e_next)
+		forget(q, e);
+	HASH_ITER (hh, q->buckets, b, b_next)
+		forget_bucket(q, b);
+	free(q);
+}
+
+/* -- token buckets -- */
+
+static struct bucket *new_bucket(
+	struct event_queue *q, const char *key, size_t key_len, uint64_t now_ms)
+{
+	struct bucket *b;
+
+	if (HASH_COUNT(q->buckets) >= EVENT_MAX_KNOWN)
+		forget_bucket(q, q->buckets);
+	b = malloc(sizeof *b + key_len);
+	if (b == NULL)
+		return NULL;
+	memset(b, 0, sizeof *b);
+	b->tokens = EVENT_BURST;
+	b->refilled_ms = now_ms;
+	b->key_len = key_len;
+	memcpy(b->key, key, key_len);
+	return b;
+}
+
+/* Full ones say nothing: they go. */
+static void drop_full_buckets(struct event_queue *q, uint64_t now_ms)
+{
+	struct bucket *b, *next;
+
+	HASH_ITER (hh, q->buckets, b, next) {
+		if (now_ms - b->refilled_ms < (uint64_t)EVENT_BURST * EVENT_REFILL_MS)
+			break;
+		forget_bucket(q, b);
+	}
+}
+
+static void refill(struct bucket *b, uint64_t now_ms)
+{
+	uint64_t fresh = (now_ms - b->refilled_ms) / EVENT_REFILL_MS;
+
+	b->refilled_ms += fresh * EVENT_REFILL_MS;
+	b->tokens += (unsigned)time_min(fresh, EVENT_BURST);
+	if (b->tokens >= EVENT_BURST) {
+		b->tokens = EVENT_BURST;
+		b->refilled_ms = now_ms;
+	}
+}
+
+static bool take_token(struct event_queue *q, const char *key, size_t key_len, uint64_t now_ms)
+{
+	struct bucket *b;
+
+	drop_full_buckets(q, now_ms);
+	HASH_FIND_KEYED(hh, q->buckets, &q->hkey, key, key_len, b);
+	if (b != NULL)
+		HASH_DELETE(hh, q->buckets, b);
+	else
+		b = new_bucket(q, key, key_len, now_ms);
+	if (b == NULL)
+		return false;
+	HASH_ADD_KEYED(hh, q->buckets, &q->hkey, b->key, b->key_len, b); /* now the last */
+	if (hash_oom(b)) {
+		free(b);
+		return false;
+	}
+	refill(b, now_ms);
+	if (b->tokens == 0)
+		return false;
+	b->tokens--;
+	return true;
+}
+
+/* NOLINTEND(clang-analyzer-unix.Malloc) */
+
+/* -- Events by content -- */
+
+/* Bytes of s up to max, not ending inside a UTF-8 character. */
+static size_t cut_len(const char *s, size_t max)
+{
+	size_t n = strnlen(s, max + 1);
+
+	if (n <= max)
+		return n;
+	for (n = max; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80; n--)
+		;
+	return n;
+}
+
+static void add_field(struct buf *b, const char *s, size_t max)
+{
+	if (s != NULL)
+		buf_add(b, s, cut_len(s, max));
+	buf_addc(b, '\0');
+}
+
+/* *ret_object_len: of the part that names the object. */
+static void print_block(struct buf *b, const struct event_object *o, enum event_type type,
+	const char *reason, const char *message, size_t *ret_object_len)
+{
+	add_field(b, o->api_version, MAX_FIELD);
+	add_field(b, o->kind, MAX_FIELD);
+	add_field(b, o->namespace_, MAX_FIELD);
+	add_field(b, o->name, MAX_FIELD);
+	add_field(b, o->uid, MAX_FIELD);
+	*ret_object_len = b->len;
+	add_field(b, type == EVENT_WARNING ? "Warning" : "Normal", MAX_FIELD);
+	add_field(b, reason, MAX_REASON);
+	add_field(b, message, EVENT_MAX_MESSAGE);
+}
+
+/* An Event's name is a DNS subdomain (RFC 1123): the cut must end on a letter or digit. The hash is
+ * of content and time: two of one name never stand for different things. */
+static void make_name(const struct event_queue *q, struct event *e)
+{
+	const struct hash_key other = {q->hkey.k0 ^ e->first_ms, ~q->hkey.k1};
+	const struct hash_key mine = {q->hkey.k0, q->hkey.k1 ^ e->first_ms};
+	const char *name = e->field[FIELD_NAME];
+	size_t n = strnlen(name, EVENT_MAX_NAME);
+
+	while (n > 0 && (name[n - 1] == '-' || name[n - 1] == '.'))
+		n--;
+	(void)snprintf(e->name, sizeof e->name, "%.*s.%08x%08x", (int)n, name,
+		hash_bytes(&mine, e->block, e->block_len),
+		hash_bytes(&other, e->block, e->block_len));
+}
+
+static void begin_count(const struct event_queue *q, struct event *e, uint64_t now_ms)
+{
+	e->posted = false;
+	e->count = 1;
+	e->first_ms = e->last_ms = now_ms;
+	make_name(q, e);
+}
+
+/* Queued.  NULL when out of memory.  Takes the block's memory over. */
+static struct event *new_event(struct event_queue *q, struct buf *block,
+	const struct event_object *o, enum event_type type, uint64_t now_ms)
+{
+	struct event *e = calloc(1, sizeof *e);
+	const char *p;
+
+	if (e == NULL)
+		return NULL;
+	e->block_len = block->len;
+	e->block = buf_take(block);
+	e->resource_version = strdup(o->resource_version != NULL ? o->resource_version : "");
+	if (e->block == NULL || e->resource_version == NULL) {
+		free_event(e);
+		return NULL;
+	}
+	p = e->block;
+	for (size_t i = 0; i < FIELDS; i++, p += strlen(p) + 1)
+		e->field[i] = p;
+	e->type = type;
+	begin_count(q, e, now_ms);
+	HASH_ADD_KEYED(hh, q->known, &q->hkey, e->block, e->block_len, e);
+	if (hash_oom(e)) {
+		free_event(e);
+		return NULL;
+	}
+	link_event(q, e, STATE_QUEUED, false);
+	return e;
+}
+
+/* Room for one more: those out of their hour go, then the longest unchanged. */
+static bool make_room(struct event_queue *q, uint64_t now_ms)
+{
+	struct event *e = list_first(&q->list[STATE_IDLE]);
+
+	while (e != NULL && (now_ms - e->last_ms >= EVENT_AGGREGATE_MS ||
+				    HASH_COUNT(q->known) >= EVENT_MAX_KNOWN)) {
+		forget(q, e);
+		e = list_first(&q->list[STATE_IDLE]);
+	}
+	return HASH_COUNT(q->known) < EVENT_MAX_KNOWN && q->count[STATE_QUEUED] < EVENT_MAX_QUEUE;
+}
+
+static void happened_again(struct event_queue *q, struct event *e, uint64_t now_ms)
+{
+	if (e->count < UINT32_MAX)
+		e->count++;
+	e->last_ms = now_ms;
+	if (e->state == STATE_SENDING)
+		e->again = true;
+	else if (e->state == STATE_IDLE)
+		move(q, e, STATE_QUEUED, false);
+}
+
+void event_add(struct event_queue *q, const struct event_object *o, enum event_type type,
+	const char *reason, const char *message, uint64_t now_ms)
+{
+	bool room = make_room(q, now_ms), taken = false;
+	struct event *e = NULL;
+	size_t object_len;
+	struct buf block;
+
+	buf_init(&block, OBJECT_FIELDS * (MAX_FIELD + 1) + MAX_REASON + EVENT_MAX_MESSAGE + 64);
+	print_block(&block, o, type, reason, message, &object_len);
+	if (!block.bad && take_token(q, block.p, object_len, now_ms)) {
+		HASH_FIND_KEYED(hh, q->known, &q->hkey, block.p, block.len, e);
+		if (e != NULL) {
+			happened_again(q, e, now_ms);
+			taken = true;
+		} else if (room) {
+			e = new_event(q, &block, o, type, now_ms);
+			taken = e != NULL;
+		}
+	}
+	if (!taken)
+		counter_inc(q->counters, COUNTER_EVENTS_DROPPED);
+	buf_free(&block);
+}
+
+/* -- what is to be written -- */
+
+bool event_next_write(struct event_queue *q, uint64_t now_ms, struct event_write *ret_w)
+{
+	struct event *e = list_first(&q->list[STATE_QUEUED]);
+
+	if (e == NULL || now_ms < q->hold_ms || q->count[STATE_SENDING] >= EVENT_MAX_SENDING)
+		return false;
+	e->id = ++q->last_id;
+	move(q, e, STATE_SENDING, false);
+	*ret_w = (struct event_write){
+		.update = e->posted,
+		.name = e->name,
+		.object = {.api_version = e->field[FIELD_API_VERSION],
+			.kind = e->field[FIELD_KIND],
+			.namespace_ = e->field[FIELD_NAMESPACE],
+			.name = e->field[FIELD_NAME],
+			.uid = e->field[FIELD_UID],
+			.resource_version = e->resource_version},
+		.type = e->type,
+		.reason = e->field[FIELD_REASON],
+		.message = e->field[FIELD_MESSAGE],
+		.count = e->count,
+		.first_ms = e->first_ms,
+		.last_ms = e->last_ms,
+		.id = e->id,
+	};
+	return true;
+}
+
+static void drop(struct event_queue *q, struct event *e)
+{
+	counter_inc(q->counters, COUNTER_EVENTS_DROPPED);
+	forget(q, e);
+}
+
+static void failed(struct event_queue *q, struct event *e, uint64_t now_ms)
+{
+	uint64_t hold_ms = now_ms + ((uint64_t)EVENT_RETRY_MS << e->tries);
+
+	if (q->hold_ms < hold_ms)
+		q->hold_ms = hold_ms;
+	if (++e->tries >= EVENT_TRIES)
+		drop(q, e);
+	else
+		move(q, e, STATE_QUEUED, true);
+}
+
+static void written(struct event_queue *q, struct event *e)
+{
+	counter_inc(q->counters, COUNTER_EVENTS_SENT);
+	e->posted = true;
+	e->tries = 0;
+	move(q, e, e->again ? STATE_QUEUED : STATE_IDLE, false);
+	e->again = false;
+}
+
+static struct event *find_sending(const struct event_queue *q, uint64_t id)
+{
+	const struct link *head = &q->list[STATE_SENDING];
+
+	for (struct link *l = head->next; l != head; l = l->next) {
+		struct event *e = LINK_OF(l, struct event, link);
+
+		if (e->id == id)
+			return e;
+	}
+	return NULL;
+}
+
+void event_done(struct event_queue *q, uint64_t id, enum event_outcome outcome, uint64_t now_ms)
+{
+	struct event *e = find_sending(q, id);
+
+	if (e == NULL)
+		return;
+	switch (outcome) {
+	case EVENT_OK:
+		written(q, e);
+		break;
+	case EVENT_GONE:
+		if (!e->posted) {
+			drop(q, e);
+			break;
+		}
+		begin_count(q, e, now_ms);
+		e->again = false;
+		move(q, e, STATE_QUEUED, false);
+		break;
+	case EVENT_FAILED:
+		failed(q, e, now_ms);
+		break;
+	case EVENT_REFUSED:
+		drop(q, e);
+		break;
+	}
+}
+
+uint64_t event_next_deadline(const struct event_queue *q)
+{
+	if (q->count[STATE_QUEUED] == 0 || q->count[STATE_SENDING] >= EVENT_MAX_SENDING)
+		return TIME_NEVER;
+	return q->hold_ms;
+}
+
+size_t event_queued(const struct event_queue *q)
+{
+	return q->count[STATE_QUEUED];
+}

@@ -1,0 +1,988 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * net.c - the shell for packets: rtnetlink, capture rings, injection.
+ *
+ * Owns: one NETLINK_ROUTE socket, the interface table, one pcap handle an interface.  Every uv
+ *       handle is counted; the last close callback frees the whole.
+ * In:   the kernel's link and address events; ARP frames that passed the kernel's filter.
+ * Out:  net_ops; net_ifaces(); net_send().
+ * Sources: rtnetlink(7), netlink(7), packet(7), pcap(3PCAP).
+ * Not done: IPv6 capture; a receive time stamp per frame.
+ *
+ * A dump is asked for at start, after an overrun of the socket, and after a dump that the kernel
+ * marked as interrupted: links first, addresses when those are done.  Events that come in between
+ * are taken in as ever, so nothing is held back but the news to the owner.
+ *
+ * A capture handle is immediate (one frame, one wake-up: block retirement would cost a millisecond)
+ * and small: a ring of 64 KiB holds some 180 frames, and costs that much memory where libpcap's
+ * default is 2 MiB.  It is bound to an ifindex: a renamed interface keeps it, a re-created one has
+ * another.  The kernel reports a link that goes down as an error on the socket; it is closed then
+ * and opened again when rtnetlink says up.
+ */
+#include "net.h"
+
+#include "bytes.h"
+#include "log.h"
+
+#include <pcap/pcap.h>
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	NETLINK_BUFFER = 32 * 1024, /* the kernel fills no more at once */
+	NETLINK_RCVBUF = 1024 * 1024,
+	NETLINK_READS = 64, /* a turn of the loop */
+	FIRST_DUMP_MS = 5000,
+	DUMP_AGAIN_MS = 100,
+	OPEN_AGAIN_MS = 1000,
+	SNAPLEN = 256,
+	RING_BYTES = 64 * 1024,
+	BATCH = 256,     /* frames a turn and interface: a flood must not starve the loop */
+	MANY = 32,       /* frames found at once: time to ask for drops */
+	MAX_DROP = 4096, /* frames net_drop_queued() takes from one ring */
+	MAX_RANGES = 32, /* in the filter */
+	RANGE_TEXT = 2 * 64,
+};
+
+enum dump { DUMP_NONE, DUMP_LINKS, DUMP_ADDRS };
+
+/* One open handle.  It has its own life: the ring may open another while this one is closing. */
+struct capture {
+	uv_poll_t poll;
+	struct net *net;   /* borrowed */
+	struct ring *ring; /* borrowed; NULL once closed */
+	unsigned ifindex;
+	pcap_t *pcap; /* owned */
+	unsigned drops;
+	bool busy; /* in pcap_dispatch(): a close waits until it returns */
+};
+
+/* One interface that net_listen() named. */
+struct ring {
+	unsigned ifindex;
+	struct capture *capture; /* owned; NULL = not open */
+	bool failed;             /* and logged */
+	bool wanted;             /* mark of net_listen() */
+};
+
+struct net {
+	uv_loop_t *loop;           /* borrowed */
+	const struct net_ops *ops; /* borrowed */
+	void *ctx;                 /* borrowed */
+	struct counters *counters; /* borrowed, may be NULL */
+	unsigned handles;          /* open or closing */
+	bool closing;
+
+	struct iface_table *ifaces; /* owned */
+	uint64_t told;              /* generation of which the owner knows */
+	int fd;                     /* owned */
+	uv_poll_t poll;
+	uv_timer_t dump_timer, open_timer;
+	enum dump dump; /* under way */
+	bool dump_again;
+	uint32_t seq;
+	bool complained; /* about messages we cannot take */
+
+	struct ring **rings; /* owned, and what it points to; sorted by ifindex */
+	size_t n_rings;
+	struct addr_range ranges[MAX_RANGES]; /* what filter passes */
+	size_t n_ranges;
+	struct sock_fprog filter; /* its program owned; none when n_ranges is 0 */
+};
+
+/* -- rtnetlink: asking -- */
+
+static int ask(struct net *n, uint16_t type)
+{
+	struct {
+		struct nlmsghdr h;
+		union {
+			struct ifinfomsg link;
+			struct ifaddrmsg addr;
+		} u;
+	} req;
+	ssize_t sent;
+
+	memset(&req, 0, sizeof(req));
+	req.h.nlmsg_len = sizeof(req);
+	req.h.nlmsg_type = type;
+	req.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	req.h.nlmsg_seq = ++n->seq;
+	sent = send(n->fd, &req, sizeof(req), 0);
+	return sent < 0 ? -errno : 0;
+}
+
+static void dump_later(struct net *n);
+
+static void dump_start(struct net *n)
+{
+	n->dump_again = false;
+	iface_dump_begin(n->ifaces);
+	n->dump = DUMP_LINKS;
+	if (ask(n, RTM_GETLINK) != 0) {
+		n->dump = DUMP_NONE;
+		dump_later(n);
+	}
+}
+
+/* The kernel said that the dump under way is complete. */
+static void dump_next(struct net *n)
+{
+	enum dump was = n->dump;
+
+	n->dump = DUMP_NONE;
+	if (n->dump_again) {
+		dump_later(n);
+	} else if (was == DUMP_LINKS) {
+		n->dump = DUMP_ADDRS;
+		if (ask(n, RTM_GETADDR) != 0) {
+			n->dump = DUMP_NONE;
+			dump_later(n);
+		}
+	} else if (was == DUMP_ADDRS) {
+		(void)iface_dump_end(n->ifaces); /* the generation tells */
+	}
+}
+
+static void on_dump_timer(uv_timer_t *timer)
+{
+	dump_start(timer->data);
+}
+
+/* Not at once: while links come and go fast enough to interrupt one dump, they would the next. */
+static void dump_later(struct net *n)
+{
+	n->dump_again = true;
+	if (n->handles > 0 && n->dump == DUMP_NONE &&
+		!uv_is_active((const uv_handle_t *)&n->dump_timer))
+		(void)uv_timer_start(&n->dump_timer, on_dump_timer, DUMP_AGAIN_MS, 0);
+}
+
+/* -- rtnetlink: reading -- */
+
+static void complain(struct net *n, int err)
+{
+	if (!n->complained)
+		log_warn("net",
+			err == -E2BIG ? "more links or addresses than lbd keeps: some are left out"
+				      : "a message of rtnetlink was not understood",
+			"err", strerror(-err), NULL);
+	n->complained = true;
+}
+
+/* The framing of a dump: its end, its failure, the kernel's doubt about it. */
+static void follow_dump(struct net *n, struct rd r)
+{
+	while (rd_left(&r) >= sizeof(struct nlmsghdr)) {
+		uint32_t len = rd_host32(&r);
+		uint16_t type = rd_host16(&r), flags = rd_host16(&r);
+		uint32_t seq = rd_host32(&r);
+		size_t rest = len < sizeof(struct nlmsghdr) ? 0 : NLMSG_ALIGN(len) - 12;
+		struct rd body = rd_sub(&r, rest < rd_left(&r) ? rest : rd_left(&r));
+
+		if (len < sizeof(struct nlmsghdr))
+			return;
+		if (n->dump == DUMP_NONE || seq != n->seq)
+			continue;
+		if ((flags & NLM_F_DUMP_INTR) != 0)
+			n->dump_again = true;
+		if (type != NLMSG_DONE && type != NLMSG_ERROR)
+			continue;
+		rd_skip(&body, 4); /* nlmsg_pid; then the error, 0 or -errno */
+		if (rd_host32(&body) != 0)
+			n->dump_again = true;
+		dump_next(n);
+	}
+}
+
+static void take_in(struct net *n, const uint8_t *buf, size_t len)
+{
+	int rc = iface_on_netlink(n->ifaces, buf, len);
+
+	if (rc == -ENOMEM)
+		n->dump_again = true;
+	else if (rc < 0)
+		complain(n, rc);
+	follow_dump(n, rd_init(buf, len));
+}
+
+/* One datagram.  false when there is none. */
+static bool read_netlink(struct net *n)
+{
+	uint8_t buf[NETLINK_BUFFER];
+	struct sockaddr_nl from = {0};
+	struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
+	struct msghdr msg = {
+		.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t len = recvmsg(n->fd, &msg, MSG_DONTWAIT);
+
+	if (len < 0 && errno == EINTR)
+		return true;
+	if (len < 0 && errno == ENOBUFS) {
+		counter_inc(n->counters, COUNTER_NET_NETLINK_OVERRUN);
+		log_info("net", "rtnetlink overrun: reading everything again", NULL);
+		dump_later(n);
+		return true;
+	}
+	if (len <= 0)
+		return false;
+	if (from.nl_pid != 0) /* not the kernel */
+		return true;
+	if ((msg.msg_flags & MSG_TRUNC) != 0)
+		complain(n, -EMSGSIZE);
+	take_in(n, buf, (size_t)len);
+	return true;
+}
+
+static void update_rings(struct net *n);
+
+static void tell_owner(struct net *n)
+{
+	if (n->dump != DUMP_NONE || n->told == iface_generation(n->ifaces))
+		return;
+	n->told = iface_generation(n->ifaces);
+	update_rings(n);
+	n->ops->on_ifaces(n->ctx);
+}
+
+/* libuv stops the handle when the socket has an error (an overrun is one): read it, go on. */
+static void on_netlink(uv_poll_t *poll, int status, int events)
+{
+	struct net *n = poll->data;
+
+	(void)events;
+	for (unsigned i = 0; i < NETLINK_READS && read_netlink(n); i++)
+		;
+	if (n->dump_again)
+		dump_later(n);
+	tell_owner(n);
+	if (status < 0 && !n->closing)
+		(void)uv_poll_start(poll, UV_READABLE, on_netlink);
+}
+
+/* -- capture: the filter -- */
+
+struct gap {
+	uint64_t size;
+	size_t after; /* index of the range before it */
+	bool kept;
+};
+
+static int by_size_falling(const void *a, const void *b)
+{
+	const struct gap *x = a, *y = b;
+
+	return x->size < y->size ? 1 : x->size > y->size ? -1 : 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct gap *x = a, *y = b;
+
+	return x->after < y->after ? -1 : x->after > y->after;
+}
+
+/* At most MAX_RANGES ranges that cover the set, closing its smallest gaps. */
+static int coarsen(const struct addr_set *s, struct addr_range *ret_v, size_t *ret_n)
+{
+	size_t n_gaps = s->n > 0 ? s->n - 1 : 0, n = 0;
+	struct gap *gaps = calloc(n_gaps + 1, sizeof(*gaps));
+
+	if (gaps == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_gaps; i++)
+		gaps[i] = (struct gap){
+			.size = addr_distance(s->v[i].last, s->v[i + 1].first), .after = i};
+	qsort(gaps, n_gaps, sizeof(*gaps), by_size_falling);
+	for (size_t i = 0; i < n_gaps && i < MAX_RANGES - 1; i++)
+		gaps[i].kept = true;
+	qsort(gaps, n_gaps, sizeof(*gaps), by_place);
+	for (size_t i = 0; i < s->n; i++) {
+		if (i == 0 || gaps[i - 1].kept)
+			ret_v[n++] = s->v[i];
+		else
+			ret_v[n - 1].last = s->v[i].last;
+	}
+	free(gaps);
+	*ret_n = n;
+	return 0;
+}
+
+static unsigned long v4_number(struct addr a)
+{
+	uint8_t b[4];
+
+	addr_to_v4(a, b);
+	return (unsigned long)b[0] << 24 | (unsigned long)b[1] << 16 | (unsigned long)b[2] << 8 |
+	       b[3];
+}
+
+/* Target address at 24, sender address at 14 of an ARP packet (RFC 826). */
+static void print_filter(const struct addr_range *v, size_t n, char *ret_s, size_t size)
+{
+	static const unsigned offset[] = {24, 14};
+	size_t at = (size_t)snprintf(ret_s, size, "arp and (");
+
+	for (size_t i = 0; i < 2 * n; i++) {
+		const struct addr_range *r = &v[i % n];
+		unsigned off = offset[i / n];
+
+		at += (size_t)snprintf(ret_s + at, size - at,
+			"%s(arp[%u:4] >= 0x%lx and arp[%u:4] <= 0x%lx)", i > 0 ? " or " : "", off,
+			v4_number(r->first), off, v4_number(r->last));
+	}
+	at += (size_t)snprintf(ret_s + at, size - at, ")");
+	REQUIRE(at < size);
+}
+
+/* In front of the filter: what is not addressed to this interface is dropped, and so is what came
+ * with the tag of a VLAN that has no interface of its own, since the kernel takes such a tag off,
+ * marks the frame the same way (PACKET_OTHERHOST), and leaves nothing else to tell it by.  Not by
+ * pcap_setfilter(): that applies a filter to the first frame once more, outside the kernel, where
+ * the packet type cannot be read. */
+static int prepend_guard(const struct bpf_program *f, struct sock_fprog *ret_f)
+{
+	const struct sock_filter guard[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OTHERHOST, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const size_t n = ARRAY_LEN(guard);
+	struct sock_filter *v;
+
+	if (f->bf_len > BPF_MAXINSNS - n)
+		return -ENOMEM;
+	v = calloc(n + f->bf_len, sizeof(*v));
+	if (v == NULL)
+		return -ENOMEM;
+	memcpy(v, guard, sizeof(guard));
+	for (size_t i = 0; i < f->bf_len;
+		i++) { /* the same struct by another name; jumps are relative */
+		const struct bpf_insn *b = &f->bf_insns[i];
+
+		v[n + i] =
+			(struct sock_filter){.code = b->code, .jt = b->jt, .jf = b->jf, .k = b->k};
+	}
+	*ret_f = (struct sock_fprog){.len = (unsigned short)(n + f->bf_len), .filter = v};
+	return 0;
+}
+
+static int compile(const struct addr_range *v, size_t n, struct sock_fprog *ret_f)
+{
+	char text[2 * MAX_RANGES * RANGE_TEXT];
+	pcap_t *dead = pcap_open_dead(DLT_EN10MB, SNAPLEN);
+	struct bpf_program f;
+	int rc = -ENOMEM;
+
+	if (dead == NULL)
+		return rc;
+	print_filter(v, n, text, sizeof(text));
+	if (pcap_compile(dead, &f, text, 1, PCAP_NETMASK_UNKNOWN) == 0) {
+		rc = prepend_guard(&f, ret_f);
+		pcap_freecode(&f);
+	}
+	pcap_close(dead);
+	return rc;
+}
+
+static int merge(const struct addr_range *v, size_t n, struct addr_range *ret_v, size_t *ret_n)
+{
+	struct addr_set set = {0};
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (addr_family(v[i].first) == ADDR_V4)
+			rc = addr_set_add(&set, v[i]);
+	if (rc == 0)
+		rc = coarsen(&set, ret_v, ret_n);
+	addr_set_free(&set);
+	return rc;
+}
+
+static bool same_ranges(const struct net *n, const struct addr_range *v, size_t n_v)
+{
+	if (n_v != n->n_ranges)
+		return false;
+	for (size_t i = 0; i < n_v; i++)
+		if (!addr_eq(v[i].first, n->ranges[i].first) ||
+			!addr_eq(v[i].last, n->ranges[i].last))
+			return false;
+	return true;
+}
+
+static void capture_lost(struct capture *c, const char *why);
+
+static int attach(const struct net *n, pcap_t *p)
+{
+	return setsockopt(
+		pcap_fileno(p), SOL_SOCKET, SO_ATTACH_FILTER, &n->filter, sizeof(n->filter));
+}
+
+static void install(struct net *n)
+{
+	for (size_t i = 0; i < n->n_rings; i++) {
+		struct capture *c = n->rings[i]->capture;
+
+		if (c != NULL && n->n_ranges > 0 && attach(n, c->pcap) != 0)
+			capture_lost(c, strerror(errno));
+	}
+}
+
+static int set_ranges(struct net *n, const struct addr_range *ranges, size_t n_ranges)
+{
+	struct sock_fprog filter = {0};
+	struct addr_range v[MAX_RANGES];
+	size_t n_v = 0;
+	int rc;
+
+	rc = merge(ranges, n_ranges, v, &n_v);
+	if (rc != 0 || same_ranges(n, v, n_v))
+		return rc;
+	if (n_v > 0)
+		rc = compile(v, n_v, &filter);
+	if (rc != 0)
+		return rc;
+	free(n->filter.filter);
+	n->filter = filter;
+	memcpy(n->ranges, v, n_v * sizeof(v[0]));
+	n->n_ranges = n_v;
+	install(n);
+	return 0;
+}
+
+/* -- capture: opening -- */
+
+static void explain(pcap_t *p, int rc, char *ret_why)
+{
+	if (rc == PCAP_ERROR_PERM_DENIED)
+		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE,
+			"no permission: lbd needs the capability CAP_NET_RAW");
+	else
+		(void)snprintf(
+			ret_why, PCAP_ERRBUF_SIZE, "%s: %s", pcap_statustostr(rc), pcap_geterr(p));
+}
+
+/* The name may have gone to another interface since rtnetlink told us of it. */
+static bool is_bound_to(pcap_t *p, unsigned ifindex)
+{
+	struct sockaddr_ll at = {0};
+	socklen_t len = sizeof(at);
+
+	return getsockname(pcap_fileno(p), (struct sockaddr *)&at, &len) == 0 &&
+	       at.sll_ifindex == (int)ifindex;
+}
+
+static void on_drop(u_char *user, const struct pcap_pkthdr *h, const u_char *bytes)
+{
+	(void)user;
+	(void)h;
+	(void)bytes;
+}
+
+static size_t drain(pcap_t *p)
+{
+	size_t dropped = 0;
+	int got = 1;
+
+	while (got > 0 && dropped < MAX_DROP) {
+		got = pcap_dispatch(p, BATCH, on_drop, NULL);
+		dropped += got > 0 ? (size_t)got : 0;
+	}
+	return dropped;
+}
+
+static bool set_up(const struct net *n, pcap_t *p, unsigned ifindex, char *ret_why)
+{
+	int rc;
+
+	/* Bound to ARP alone, the socket costs other traffic nothing, and sees nothing outgoing;
+	 * the price is prepend_guard(). */
+	(void)pcap_set_protocol_linux(p, ETH_P_ARP);
+	(void)pcap_set_snaplen(p, SNAPLEN);
+	(void)pcap_set_promisc(p, 0);
+	(void)pcap_set_immediate_mode(p, 1);
+	(void)pcap_set_buffer_size(p, RING_BYTES);
+	rc = pcap_activate(p);
+	if (rc < 0) {
+		explain(p, rc, ret_why);
+		return false;
+	}
+	if (pcap_datalink(p) != DLT_EN10MB || !is_bound_to(p, ifindex)) {
+		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "not the Ethernet interface it was");
+		return false;
+	}
+	if (pcap_setnonblock(p, 1, ret_why) != 0)
+		return false;
+	if (pcap_setdirection(p, PCAP_D_IN) != 0) {
+		explain(p, PCAP_ERROR, ret_why);
+		return false;
+	}
+	if (attach(n, p) != 0) {
+		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "filter: %s", strerror(errno));
+		return false;
+	}
+	(void)drain(p); /* what came in before the filter was there */
+	return true;
+}
+
+static pcap_t *open_pcap(const struct net *n, const struct iface *i, char *ret_why)
+{
+	pcap_t *p = pcap_create(i->name, ret_why);
+
+	if (p != NULL && !set_up(n, p, i->ifindex, ret_why)) {
+		pcap_close(p);
+		return NULL;
+	}
+	return p;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static struct capture *capture_new(struct net *n, const struct iface *i, char *ret_why)
+{
+	struct capture *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL) {
+		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "out of memory");
+		return NULL;
+	}
+	c->net = n;
+	c->ifindex = i->ifindex;
+	c->pcap = open_pcap(n, i, ret_why);
+	if (c->pcap == NULL)
+		goto fail;
+	rc = uv_poll_init(n->loop, &c->poll, pcap_get_selectable_fd(c->pcap));
+	if (rc != 0) {
+		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "%s", uv_strerror(rc));
+		goto fail;
+	}
+	c->poll.data = c;
+	n->handles++;
+	(void)uv_poll_start(&c->poll, UV_READABLE, on_readable);
+	return c;
+fail:
+	if (c->pcap != NULL)
+		pcap_close(c->pcap);
+	free(c);
+	return NULL;
+}
+
+static void ring_open(struct net *n, struct ring *r, const struct iface *i)
+{
+	char why[PCAP_ERRBUF_SIZE] = "";
+
+	r->capture = capture_new(n, i, why);
+	if (r->capture != NULL) {
+		r->capture->ring = r;
+		log_info("net", r->failed ? "capture works again" : "capture opened", "iface",
+			i->name, NULL);
+	} else if (!r->failed) {
+		log_warn("net", "cannot capture; trying again each second", "iface", i->name, "err",
+			why, NULL);
+	}
+	r->failed = r->capture == NULL;
+}
+
+/* -- capture: closing -- */
+
+static void net_unref(struct net *n);
+
+static void on_capture_closed(uv_handle_t *handle)
+{
+	struct capture *c = handle->data;
+	struct net *n = c->net;
+
+	free(c);
+	net_unref(n);
+}
+
+static void read_drops(struct capture *c)
+{
+	struct pcap_stat st;
+
+	if (pcap_stats(c->pcap, &st) != 0)
+		return;
+	counter_add(c->net->counters, COUNTER_NET_CAPTURE_DROPS, st.ps_drop - c->drops);
+	c->drops = st.ps_drop;
+}
+
+static void capture_destroy(struct capture *c)
+{
+	read_drops(c);
+	uv_close((uv_handle_t *)&c->poll, on_capture_closed);
+	pcap_close(c->pcap);
+}
+
+/* The ring lets go of its capture; the rest waits while the capture delivers frames. */
+static void ring_close(struct ring *r)
+{
+	struct capture *c = r->capture;
+
+	if (c == NULL)
+		return;
+	r->capture = NULL;
+	c->ring = NULL;
+	if (c->busy)
+		pcap_breakloop(c->pcap);
+	else
+		capture_destroy(c);
+}
+
+static void on_open_timer(uv_timer_t *timer)
+{
+	update_rings(timer->data);
+}
+
+/* Opens what is wanted and can be had.  An interface that is down is not tried: its event comes. */
+static void update_rings(struct net *n)
+{
+	bool again = false;
+
+	for (size_t k = 0; k < n->n_rings; k++) {
+		struct ring *r = n->rings[k];
+		const struct iface *i = iface_get(n->ifaces, r->ifindex);
+
+		if (i == NULL || n->n_ranges == 0)
+			ring_close(r);
+		else if (r->capture == NULL && i->up)
+			ring_open(n, r, i);
+		again = again || (i != NULL && i->up && r->failed);
+	}
+	if (again)
+		(void)uv_timer_start(&n->open_timer, on_open_timer, OPEN_AGAIN_MS, 0);
+	else
+		(void)uv_timer_stop(&n->open_timer);
+}
+
+static void capture_lost(struct capture *c, const char *why)
+{
+	const struct iface *i = iface_get(c->net->ifaces, c->ifindex);
+	struct net *n = c->net;
+
+	log_info("net", "capture ended", "iface", i != NULL ? i->name : "", "err", why, NULL);
+	ring_close(c->ring);
+	/* From the loop, so that the link's own event, if there is one, comes first. */
+	(void)uv_timer_start(&n->open_timer, on_open_timer, 1, 0);
+}
+
+/* -- capture: frames -- */
+
+static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *bytes)
+{
+	struct capture *c = (struct capture *)(void *)user;
+
+	if (c->ring != NULL)
+		c->net->ops->on_frame(c->net->ctx, c->ifindex, bytes, h->caplen);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct capture *c = poll->data;
+	int got;
+
+	(void)events;
+	if (status < 0) {
+		capture_lost(c, "the link went down or away");
+		return;
+	}
+	c->busy = true;
+	got = pcap_dispatch(c->pcap, BATCH, on_packet, (u_char *)c);
+	c->busy = false;
+	if (c->ring == NULL)
+		capture_destroy(c);
+	else if (got < 0 && got != PCAP_ERROR_BREAK)
+		capture_lost(c, pcap_geterr(c->pcap));
+	else if (got >= MANY)
+		read_drops(c);
+}
+
+size_t net_drop_queued(struct net *n)
+{
+	size_t dropped = 0;
+
+	for (size_t i = 0; i < n->n_rings; i++) {
+		struct capture *c = n->rings[i]->capture;
+
+		if (c == NULL)
+			continue;
+		REQUIRE(!c->busy);
+		dropped += drain(c->pcap);
+	}
+	return dropped;
+}
+
+void net_count_drops(struct net *n)
+{
+	for (size_t i = 0; i < n->n_rings; i++)
+		if (n->rings[i]->capture != NULL)
+			read_drops(n->rings[i]->capture);
+}
+
+/* -- the set of interfaces -- */
+
+static struct ring *find_ring(const struct net *n, unsigned ifindex)
+{
+	size_t lo = 0, hi = n->n_rings;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (n->rings[mid]->ifindex == ifindex)
+			return n->rings[mid];
+		if (n->rings[mid]->ifindex < ifindex)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+static int by_ifindex(const void *a, const void *b)
+{
+	const struct ring *const *x = a, *const *y = b;
+
+	return (*x)->ifindex < (*y)->ifindex ? -1 : (*x)->ifindex > (*y)->ifindex;
+}
+
+/* Marks or makes the rings of the new set in v; -ENOMEM undoes it. */
+static int want_rings(
+	struct net *n, const unsigned *ifindex, size_t count, struct ring **v, size_t *ret_n)
+{
+	size_t made = 0, k = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct ring *r = find_ring(n, ifindex[i]);
+
+		if (r != NULL && r->wanted) /* named twice */
+			continue;
+		if (r == NULL) {
+			r = calloc(1, sizeof(*r));
+			if (r == NULL)
+				goto fail;
+			r->ifindex = ifindex[i];
+			made++;
+		}
+		r->wanted = true;
+		v[k++] = r;
+	}
+	*ret_n = k;
+	return 0;
+fail:
+	while (made > 0 && k-- > 0)
+		if (find_ring(n, v[k]->ifindex) == NULL) {
+			free(v[k]);
+			made--;
+		}
+	return -ENOMEM;
+}
+
+static size_t drop_doubles(struct ring **v, size_t n)
+{
+	size_t k = 0;
+
+	qsort(v, n, sizeof(struct ring *), by_ifindex);
+	for (size_t i = 0; i < n; i++) {
+		if (k > 0 && v[k - 1]->ifindex == v[i]->ifindex)
+			free(v[i]);
+		else
+			v[k++] = v[i];
+	}
+	return k;
+}
+
+static int set_rings(struct net *n, const unsigned *ifindex, size_t count)
+{
+	struct ring **v = calloc(count + 1, sizeof(struct ring *));
+	size_t k = 0;
+	int rc;
+
+	if (v == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n->n_rings; i++)
+		n->rings[i]->wanted = false;
+	rc = want_rings(n, ifindex, count, v, &k);
+	if (rc != 0) {
+		free(v);
+		return rc;
+	}
+	k = drop_doubles(v, k);
+	for (size_t i = 0; i < n->n_rings; i++)
+		if (!n->rings[i]->wanted) {
+			ring_close(n->rings[i]);
+			free(n->rings[i]);
+		}
+	free(n->rings);
+	n->rings = v;
+	n->n_rings = k;
+	return 0;
+}
+
+int net_listen(struct net *n, const unsigned *ifindex, size_t n_ifindex,
+	const struct addr_range *ranges, size_t n_ranges)
+{
+	int rc;
+
+	if (n->closing)
+		return 0;
+	rc = set_ranges(n, ranges, n_ranges);
+	if (rc == 0)
+		rc = set_rings(n, ifindex, n_ifindex);
+	update_rings(n);
+	return rc;
+}
+
+/* send(2) on the capture's own socket, which is what pcap_inject() does, for the sake of errno. */
+int net_send(struct net *n, unsigned ifindex, const uint8_t *frame, size_t len)
+{
+	const struct ring *r = find_ring(n, ifindex);
+
+	if (r == NULL || r->capture == NULL)
+		return -ENODEV;
+	if (send(pcap_fileno(r->capture->pcap), frame, len, MSG_DONTWAIT) < 0)
+		return -errno;
+	return 0;
+}
+
+const struct iface_table *net_ifaces(const struct net *n)
+{
+	return n->ifaces;
+}
+
+/* -- life -- */
+
+static int open_netlink(int *ret_fd)
+{
+	struct sockaddr_nl at = {.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int size = NETLINK_RCVBUF, rc;
+
+	if (fd < 0)
+		return -errno;
+	/* Past rmem_max only with CAP_NET_ADMIN, which lbd need not have. */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) != 0) {
+		rc = -errno;
+		(void)close(fd);
+		return rc;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* The first dump, before there is a loop to wait in. */
+static int first_dump(struct net *n)
+{
+	uint64_t end_ms = uv_hrtime() / 1000000 + FIRST_DUMP_MS, now_ms;
+	struct pollfd p = {.fd = n->fd, .events = POLLIN};
+
+	dump_start(n);
+	while (n->dump != DUMP_NONE || n->dump_again) {
+		now_ms = uv_hrtime() / 1000000;
+		if (now_ms >= end_ms)
+			return -ETIMEDOUT;
+		if (n->dump == DUMP_NONE)
+			dump_start(n);
+		if (poll(&p, 1, (int)(end_ms - now_ms)) < 0 && errno != EINTR)
+			return -errno;
+		while (read_netlink(n))
+			;
+	}
+	n->told = iface_generation(n->ifaces);
+	return 0;
+}
+
+static int start_handles(struct net *n)
+{
+	int rc = uv_poll_init(n->loop, &n->poll, n->fd);
+
+	if (rc != 0)
+		return rc;
+	(void)uv_timer_init(n->loop, &n->dump_timer);
+	(void)uv_timer_init(n->loop, &n->open_timer);
+	n->poll.data = n->dump_timer.data = n->open_timer.data = n;
+	n->handles = 3;
+	(void)uv_poll_start(&n->poll, UV_READABLE, on_netlink);
+	return 0;
+}
+
+static void net_free(struct net *n)
+{
+	if (n->fd >= 0)
+		(void)close(n->fd);
+	free(n->filter.filter);
+	free(n->rings);
+	iface_free(n->ifaces);
+	free(n);
+}
+
+int net_open(uv_loop_t *loop, const struct net_ops *ops, void *ctx, struct counters *counters,
+	struct net **ret_net)
+{
+	struct net *n = calloc(1, sizeof(*n));
+	int rc = -ENOMEM;
+
+	if (n == NULL)
+		return rc;
+	n->loop = loop;
+	n->ops = ops;
+	n->ctx = ctx;
+	n->counters = counters;
+	n->fd = -1;
+	n->ifaces = iface_new();
+	if (n->ifaces != NULL)
+		rc = open_netlink(&n->fd);
+	if (rc == 0)
+		rc = first_dump(n);
+	if (rc == 0)
+		rc = start_handles(n);
+	if (rc != 0) {
+		net_free(n);
+		return rc;
+	}
+	*ret_net = n;
+	return 0;
+}
+
+static void net_unref(struct net *n)
+{
+	const struct net_ops *ops = n->ops;
+	void *ctx = n->ctx;
+
+	if (--n->handles > 0)
+		return;
+	net_free(n);
+	ops->on_closed(ctx);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	net_unref(handle->data);
+}
+
+void net_close(struct net *n)
+{
+	if (n->closing)
+		return;
+	n->closing = true;
+	for (size_t i = 0; i < n->n_rings; i++) {
+		ring_close(n->rings[i]);
+		free(n->rings[i]);
+	}
+	n->n_rings = 0;
+	uv_close((uv_handle_t *)&n->poll, on_handle_closed);
+	uv_close((uv_handle_t *)&n->dump_timer, on_handle_closed);
+	uv_close((uv_handle_t *)&n->open_timer, on_handle_closed);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * object.h - the Kubernetes objects that lbd writes, as JSON: Leases and Events.  Pure: the wall
+ * clock, which Kubernetes stores, is an argument.
+ */
+#ifndef LBD_OBJECT_H
+#define LBD_OBJECT_H
+
+#include "base.h"
+#include "event.h"
+#include "leader.h"
+
+#include <cjson/cJSON.h>
+#include <stdint.h>
+
+/* Each returns what cJSON_Delete() frees; NULL when out of memory.  wall_us: microseconds since
+ * 1970. */
+
+/* A coordination.k8s.io/v1 Lease; for CREATE and UPDATE.  renewTime and acquireTime have exactly
+ * six fraction digits (MicroTime; the API answers 422 to anything else). */
+cJSON *object_lease(
+	const struct lease_action *a, const char *namespace_, int64_t wall_us) MUST_CHECK;
+
+/* A core/v1 Event of node.  now_ms: monotonic, against which w's times are; they become what they
+ * are by today's wall clock. */
+cJSON *object_event(
+	const struct event_write *w, const char *node, uint64_t now_ms, int64_t wall_us) MUST_CHECK;
+/* The merge patch that raises its count. */
+cJSON *object_event_patch(const struct event_write *w, uint64_t now_ms, int64_t wall_us) MUST_CHECK;
+/* Where it lies: the object's, "default" for cluster scoped. */
+const char *object_event_namespace(const struct event_write *w);
+
+#endif

@@ -1,0 +1,71 @@
+/* uses: tls buf */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fuzz_tls.c - bytes of a server that has proved nothing yet.  First byte 0 to 127: the extensions
+ * of its certificate, as tls.c walks them; 128 and on: what it says to a ClientHello, in pieces of
+ * that size.
+ */
+#include "tls.h"
+
+#include "buf.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char ca[] = "-----BEGIN CERTIFICATE-----\n"
+			 "MIIBbTCCAROgAwIBAgIUO5ZNkNxmOmKnoSv2dTJukUZp3QswCgYIKoZIzj0EAwIw\n"
+			 "DDEKMAgGA1UEAwwBdDAeFw0yNjExMjAyMzQxMzVaFw0zNjExMTcyMzQxMzVaMAwx\n"
+			 "CjAIBgNVBAMMAXQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASUbtdtGLNF87Ji\n"
+			 "D7BZ3BHLoXiOPHO8y2qPkw7BkkchP8xnTupuYIqdqVZwd0NrTxyymdvypC+0Xhlr\n"
+			 "bmDGuP3Ho1MwUTAdBgNVHQ4EFgQUOYih6Rrt191OIW+Ft3I3uK5qOkMwHwYDVR0j\n"
+			 "BBgwFoAUOYih6Rrt191OIW+Ft3I3uK5qOkMwDwYDVR0TAQH/BAUwAwEB/zAKBggq\n"
+			 "hkjOPQQDAgNIADBFAiAuH6b38wp3okm0xPkv/DT4Nq62spfCR1Tjyb2vnjaTHQIh\n"
+			 "AIRMqsQLnwkYk8k7fvby/Lf5vIr4p+T5UB0M7HRwbUGG\n"
+			 "-----END CERTIFICATE-----\n";
+
+static void walk(const uint8_t *data, size_t size)
+{
+	static const char *const names[] = {
+		"a.test", "b.kube.test", "127.0.0.1", "::1", "10.0.0.1"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		(void)tls_extensions_name(data, size, names[i]);
+}
+
+static void talk(struct tls *t, const uint8_t *data, size_t size, size_t piece)
+{
+	int r = tls_handshake(t);
+
+	for (size_t at = 0; at < size && r == 0; at += piece) {
+		const void *out;
+
+		REQUIRE(tls_feed(t, data + at, piece < size - at ? piece : size - at) == 0 ||
+			size > TLS_MAX_UNREAD);
+		r = tls_handshake(t);
+		tls_sent(t, tls_pending(t, &out));
+	}
+	tls_feed_eof(t);
+	REQUIRE(tls_handshake(t) < 0 && tls_error(t)[0] != '\0'); /* nobody can guess our keys */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct tls_conf *c;
+	struct tls *t;
+	char err[100];
+
+	if (size == 0)
+		return 0;
+	if (data[0] < 128) {
+		walk(data + 1, size - 1);
+		return 0;
+	}
+	REQUIRE(tls_conf_new(&(struct tls_files){.ca = ca}, &c, err, sizeof err) == 0);
+	t = tls_new(c, "127.0.0.1");
+	REQUIRE(t != NULL);
+	talk(t, data + 1, size - 1, data[0] - 127u);
+	tls_free(t);
+	tls_conf_unref(c);
+	return 0;
+}

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kubesim as a fixture: start it, speak to it, make it misbehave, stop it.
+
+    with Kubesim().start() as k:
+        k.kubectl("create", "ns", "demo")
+        k.fault("429", match={"user": "lbd"}, count=3, retryAfterS=1)
+        code, svc = k.api("GET", "/api/v1/namespaces/demo/services/web")
+
+api(), fault(), stats(), log(), bulk() and endpoints() go by the control socket, which no fault
+reaches and which works from any network namespace.
+"""
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+
+def binary():
+    return os.environ.get("LBD_KUBESIM") or os.path.join(ROOT, "build", "kubesim")
+
+
+class ControlConnection(http.client.HTTPConnection):
+    """HTTP over the control socket."""
+
+    def __init__(self, path, timeout):
+        super().__init__("kubesim", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Kubesim:
+    def __init__(self):
+        self.process = None
+        self.dir = None
+        self.own_dir = None
+        self.netns = None
+        self.url = None
+        self.urls = []
+
+    # -- life --
+
+    def start(self, listen=("127.0.0.1:0",), dir=None, netns=None, args=(), timeout=15):
+        """listen: one address or several; dir: kept by the caller, else a temporary one.
+
+        Called again after stop() or kill() with the same dir it comes back with the same CA and
+        tokens; give the port of the first run, and --state FILE in args to keep the objects.
+        """
+        assert self.process is None
+        if isinstance(listen, str):
+            listen = (listen,)
+        if dir is None and self.dir is None:
+            self.own_dir = tempfile.mkdtemp(prefix="kubesim-")
+        self.dir = str(dir) if dir is not None else self.dir or self.own_dir
+        os.makedirs(self.dir, exist_ok=True)
+        # a unix socket's path is short
+        if len(self.dir) > 80 and self.own_dir is None:
+            self.own_dir = tempfile.mkdtemp(prefix="kubesim-")
+        self.control = os.path.join(self.own_dir or self.dir, "control")
+        self.netns = netns
+        ready = self.path("ready")
+        if os.path.exists(ready):
+            os.unlink(ready)
+        command = [binary(), "--dir", self.dir, "--control", self.control]
+        for address in listen:
+            command += ["--listen", address]
+        self.log_file = open(self.path("kubesim.log"), "ab")
+        self.out_file = open(self.path("kubesim.out"), "w+b")
+        self.process = subprocess.Popen(self._inside(command + [str(a) for a in args]),
+                                        stdin=subprocess.DEVNULL, stdout=self.out_file,
+                                        stderr=self.log_file)
+        deadline = time.monotonic() + timeout
+        while not os.path.exists(ready):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                code = self.kill()
+                with open(self.path("kubesim.log"), errors="replace") as f:
+                    raise RuntimeError(f"kubesim did not start ({code}): {f.read()[-2000:]}")
+            time.sleep(0.01)
+        with open(self.path("kubesim.out")) as f:
+            self.urls = [line.split()[1] for line in f if line.startswith("URL ")]
+        self.url = self.urls[0]
+        return self
+
+    def _inside(self, command):
+        return ["ip", "netns", "exec", self.netns] + command if self.netns else command
+
+    def _end(self, sig, timeout):
+        if self.process is None:
+            return None
+        process, self.process = self.process, None
+        if process.poll() is None:
+            process.send_signal(sig)
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        self.log_file.close()
+        self.out_file.close()
+        return code
+
+    def stop(self, timeout=10):
+        """SIGTERM; the exit status."""
+        return self._end(signal.SIGTERM, timeout)
+
+    def kill(self):
+        return self._end(signal.SIGKILL, 10)
+
+    def close(self):
+        self.stop()
+        if self.own_dir:
+            shutil.rmtree(self.own_dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    # -- files --
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def kubeconfig(self, user="admin"):
+        return self.path(user + ".kubeconfig")
+
+    def token(self, user="lbd"):
+        with open(self.path(user + ".token")) as f:
+            return f.read()
+
+    # -- clients --
+
+    def kubectl(self, *args, input=None, check=True, kubectl=None, timeout=30, user="admin"):
+        """Real kubectl, in the server's namespace; its stdout."""
+        env = dict(os.environ, KUBECONFIG=self.kubeconfig(user), HOME=self.dir)
+        r = subprocess.run(self._inside([kubectl or "kubectl", *args]), input=input, env=env,
+                           capture_output=True, text=True, timeout=timeout)
+        if check and r.returncode:
+            raise AssertionError(f"kubectl {' '.join(args)}: {r.returncode}\n{r.stdout}{r.stderr}")
+        return r.stdout if check else r
+
+    def apply(self, obj, *args):
+        return self.kubectl("apply", "-f", "-", *args, input=json.dumps(obj))
+
+    def _connection(self, token, timeout):
+        if token is None:
+            return ControlConnection(self.control, timeout)
+        u = urllib.parse.urlparse(self.url)
+        tls = ssl.create_default_context(cafile=self.path("ca.crt"))
+        return http.client.HTTPSConnection(u.hostname, u.port, timeout=timeout, context=tls)
+
+    def raw(self, method, path, body=None, type=None, token=None, headers=None, timeout=30):
+        """(status, headers, bytes). token None: by the control socket."""
+        c = self._connection(token, timeout)
+        h = dict(headers or {})
+        if token:
+            h["Authorization"] = "Bearer " + token
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        if body is not None:
+            h["Content-Type"] = type or "application/json"
+        try:
+            c.request(method, path, body=body, headers=h)
+            r = c.getresponse()
+            return r.status, r.headers, r.read()
+        finally:
+            c.close()
+
+    def api(self, method, path, body=None, type=None, token=None, headers=None, timeout=30):
+        """(status, decoded JSON)."""
+        code, _, text = self.raw(method, path, body, type, token, headers, timeout)
+        try:
+            return code, json.loads(text)
+        except ValueError:
+            return code, text.decode(errors="replace")
+
+    def get(self, path):
+        code, obj = self.api("GET", path)
+        assert code == 200, obj
+        return obj
+
+    def watch(self, path, seconds, token=None, timeout=None):
+        """All events of a watch that the server ends after so many seconds."""
+        sep = "&" if "?" in path else "?"
+        code, _, text = self.raw("GET", f"{path}{sep}watch=1&timeoutSeconds={seconds}",
+                                 token=token, timeout=timeout or seconds + 10)
+        assert code == 200, text
+        return [json.loads(line) for line in text.splitlines() if line]
+
+    # -- the laboratory's side --
+
+    def _admin(self, method, path, body=None):
+        code, obj = self.api(method, "/kubesim" + path, body)
+        assert code == 200, f"{method} {path}: {code} {obj}"
+        return obj
+
+    def fault(self, kind, **spec):
+        """See README.md for the kinds; the fault's id."""
+        return self._admin("POST", "/fault", dict(spec, kind=kind)).get("id")
+
+    def clear(self, id=None):
+        self._admin("DELETE", f"/fault/{id}" if id else "/fault")
+
+    def faults(self):
+        return {f["id"]: f for f in self._admin("GET", "/fault")["faults"]}
+
+    def stats(self):
+        return self._admin("GET", "/stats")["users"]
+
+    def count(self, user, verb=None, resource=None):
+        """Requests of a user so far."""
+        rows = self.stats().get(user, {}).get("counts", [])
+        return sum(r["n"] for r in rows if verb in (None, r["verb"]) and
+                   resource in (None, r["resource"]))
+
+    def reset_stats(self):
+        self._admin("POST", "/stats/reset")
+
+    def log(self, since=1):
+        """All writes with seq >= since; each a dict."""
+        entries = []
+        while True:
+            page = self._admin("GET", f"/log?since={since}")
+            entries += page["entries"]
+            if not page["entries"]:
+                return entries
+            since = page["next"]
+
+    def bulk(self, services, prefix="svc-", namespace="default", **spec):
+        return self._admin("POST", "/bulk", dict(spec, services=services, prefix=prefix,
+                                                 namespace=namespace))
+
+    def bulk_delete(self, prefix="svc-", namespace="default"):
+        return self._admin("DELETE", "/bulk", {"prefix": prefix, "namespace": namespace})
+
+    def endpoints(self, service, addresses, namespace="default", port=8080, **spec):
+        """Endpoints and EndpointSlice; addresses: {"ip":, "node":, "ready": True}."""
+        return self._admin("POST", "/endpoints", dict(spec, service=service, port=port,
+                                                      namespace=namespace, addresses=addresses))
+
+    def set_token(self, token, user):
+        self._admin("POST", "/token", {"token": token, "user": user})
+
+    def drop_tokens(self, user):
+        self._admin("DELETE", "/token", {"user": user})
+
+    def new_ca(self):
+        self._admin("POST", "/ca")
+
+    def save(self, path):
+        self._admin("POST", "/save", {"path": str(path)})
+
+    def info(self):
+        return self._admin("GET", "/info")

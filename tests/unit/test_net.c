@@ -1,0 +1,751 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_net.c - rtnetlink, capture and injection on a real kernel: a network namespace of this
+ * process's own with a veth pair, v0 (ours) and v1 (the wire's other end, a plain packet socket).
+ *
+ * Nothing sleeps: the loop turns until the condition holds, ten seconds at most.  That a frame was
+ * not captured is shown by a later one that was.
+ */
+#include "net.h"
+
+#include "check.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+enum { DEADLINE_MS = 10000, MAX_FRAMES = 512, FRAME_LEN = 42 };
+
+static const uint8_t mac_v0[6] = {2, 0, 0, 0, 7, 0}, mac_v1[6] = {2, 0, 0, 0, 7, 1};
+
+struct rig {
+	uv_loop_t loop;
+	uv_timer_t deadline;
+	bool late;
+	struct counters c;
+	struct net *net;
+	bool closed;
+	unsigned ifaces; /* calls of on_ifaces() */
+	unsigned v0;     /* ifindex */
+	int wire;        /* packet socket on v1 */
+	uint8_t frame[MAX_FRAMES][64];
+	size_t len[MAX_FRAMES];
+	unsigned from[MAX_FRAMES];
+	size_t n;
+	void (*in_frame)(struct rig *r); /* done from within on_frame() */
+};
+
+/* -- the outside -- */
+
+static bool command(const char *line)
+{
+	extern char **environ;
+	char copy[256], *argv[24], *save = NULL;
+	size_t n = 0;
+	int status;
+	pid_t pid;
+
+	(void)snprintf(copy, sizeof(copy), "%s", line);
+	for (char *w = strtok_r(copy, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
+		argv[n++] = w;
+	argv[n] = NULL;
+	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) != 0)
+		return false;
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static int open_wire(void)
+{
+	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	at.sll_ifindex = (int)if_nametoindex("v1");
+	CHECK(fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0);
+	return fd;
+}
+
+static void make_pair(void)
+{
+	CHECK(command("ip link add v0 address 02:00:00:00:07:00 type veth peer name v1 address "
+		      "02:00:00:00:07:01"));
+	CHECK(command("ip link set v1 up"));
+	CHECK(command("ip link set v0 up"));
+}
+
+/* An ARP request from v1's side. */
+static void make_arp(uint8_t f[FRAME_LEN], const uint8_t spa[4], const uint8_t tpa[4])
+{
+	static const uint8_t head[10] = {0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1};
+
+	memset(f, 0, FRAME_LEN);
+	memset(f, 0xff, 6);
+	memcpy(f + 6, mac_v1, 6);
+	memcpy(f + 12, head, sizeof(head));
+	memcpy(f + 22, mac_v1, 6);
+	memcpy(f + 28, spa, 4);
+	memcpy(f + 38, tpa, 4);
+}
+
+static void wire_send(const struct rig *r, const void *f, size_t len)
+{
+	CHECK(send(r->wire, f, len, 0) == (ssize_t)len);
+}
+
+static void wire_ask(const struct rig *r, const char *sender, const char *target)
+{
+	uint8_t f[FRAME_LEN], spa[4], tpa[4];
+	struct addr a, b;
+
+	CHECK(addr_parse(sender, strlen(sender), &a) == 0);
+	CHECK(addr_parse(target, strlen(target), &b) == 0);
+	addr_to_v4(a, spa);
+	addr_to_v4(b, tpa);
+	make_arp(f, spa, tpa);
+	wire_send(r, f, sizeof(f));
+}
+
+/* -- the inside -- */
+
+static void on_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
+{
+	struct rig *r = ctx;
+
+	CHECK(len >= FRAME_LEN && len <= 256);
+	if (r->n < MAX_FRAMES) {
+		memcpy(r->frame[r->n], frame, len < 64 ? len : 64);
+		r->len[r->n] = len;
+		r->from[r->n] = ifindex;
+	}
+	r->n++;
+	if (r->in_frame != NULL)
+		r->in_frame(r);
+}
+
+static void on_ifaces(void *ctx)
+{
+	struct rig *r = ctx;
+
+	r->ifaces++;
+}
+
+static void on_closed(void *ctx)
+{
+	struct rig *r = ctx;
+
+	r->closed = true;
+}
+
+static const struct net_ops ops = {on_frame, on_ifaces, on_closed};
+
+static void on_deadline(uv_timer_t *t)
+{
+	struct rig *r = t->data;
+
+	r->late = true;
+}
+
+/* Turns the loop until cond holds. */
+#define UNTIL(r, cond)                                                                             \
+	do {                                                                                       \
+		(r)->late = false;                                                                 \
+		(void)uv_timer_start(&(r)->deadline, on_deadline, DEADLINE_MS, 0);                 \
+		while (!(cond) && !(r)->late)                                                      \
+			(void)uv_run(&(r)->loop, UV_RUN_ONCE);                                     \
+		(void)uv_timer_stop(&(r)->deadline);                                               \
+		CHECK(cond);                                                                       \
+	} while (0)
+
+static const struct iface *named(const struct rig *r, const char *name)
+{
+	return iface_named(net_ifaces(r->net), name);
+}
+
+static bool is_up(const struct rig *r, const char *name)
+{
+	const struct iface *i = named(r, name);
+
+	return i != NULL && i->up;
+}
+
+static void set_up_bare(struct rig *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->wire = -1;
+	CHECK_INT(uv_loop_init(&r->loop), 0);
+	CHECK_INT(uv_timer_init(&r->loop, &r->deadline), 0);
+	r->deadline.data = r;
+	CHECK_INT(net_open(&r->loop, &ops, r, &r->c, &r->net), 0);
+}
+
+static void set_up(struct rig *r)
+{
+	make_pair();
+	set_up_bare(r);
+	r->wire = open_wire();
+	UNTIL(r, is_up(r, "v0"));
+	r->v0 = named(r, "v0") != NULL ? named(r, "v0")->ifindex : 0;
+}
+
+static void tear_down(struct rig *r)
+{
+	if (!r->closed)
+		net_close(r->net);
+	UNTIL(r, r->closed);
+	uv_close((uv_handle_t *)&r->deadline, NULL);
+	(void)uv_run(&r->loop, UV_RUN_DEFAULT);
+	CHECK_INT(uv_loop_close(&r->loop), 0);
+	if (r->wire >= 0) {
+		(void)close(r->wire);
+		(void)command("ip link del v1");
+	}
+}
+
+static struct addr_range range(const char *s)
+{
+	struct addr_range v = {0};
+
+	CHECK(addr_range_parse(s, strlen(s), true, &v) == ADDR_RANGE_OK);
+	return v;
+}
+
+static void listen_on(struct rig *r, unsigned ifindex, const char *s)
+{
+	struct addr_range v = range(s);
+
+	CHECK_INT(net_listen(r->net, &ifindex, 1, &v, 1), 0);
+}
+
+/* The last octet of the target of captured frame i; -1. */
+static int target(const struct rig *r, size_t i)
+{
+	return i < r->n && i < MAX_FRAMES ? r->frame[i][41] : -1;
+}
+
+static bool can_send(struct rig *r)
+{
+	static const uint8_t frame[60] = {2, 0, 0, 0, 7, 1, 2, 0, 0, 0, 7, 0, 0x88, 0xb5};
+
+	return net_send(r->net, r->v0, frame, sizeof(frame)) == 0;
+}
+
+/* -- rtnetlink -- */
+
+static void test_open_close(void)
+{
+	struct rig r;
+
+	set_up_bare(&r);
+	CHECK(named(&r, "lo") != NULL && named(&r, "lo")->loopback);
+	CHECK_INT(r.ifaces, 0); /* the first dump is not news */
+	tear_down(&r);
+}
+
+static void test_link_events(void)
+{
+	unsigned index, before;
+	struct rig r;
+
+	set_up_bare(&r);
+	make_pair();
+	UNTIL(&r, is_up(&r, "v0") && is_up(&r, "v1"));
+	CHECK(r.ifaces > 0);
+	CHECK_STR(named(&r, "v0")->kind, "veth");
+	CHECK(memcmp(named(&r, "v0")->mac, mac_v0, 6) == 0 && iface_is_usable(named(&r, "v0")));
+	index = named(&r, "v0")->ifindex;
+
+	before = r.ifaces;
+	CHECK(command("ip link set v0 address 02:00:00:00:07:99"));
+	UNTIL(&r, named(&r, "v0")->mac[5] == 0x99);
+	CHECK(r.ifaces > before);
+
+	CHECK(command("ip link set v1 down"));
+	UNTIL(&r, !is_up(&r, "v0")); /* carrier */
+	CHECK(command("ip link set v0 down"));
+	CHECK(command("ip link set v0 name lan0"));
+	UNTIL(&r, named(&r, "lan0") != NULL);
+	CHECK(named(&r, "v0") == NULL && named(&r, "lan0")->ifindex == index);
+
+	CHECK(command("ip link del v1"));
+	UNTIL(&r, named(&r, "lan0") == NULL && named(&r, "v1") == NULL);
+	tear_down(&r);
+}
+
+static void test_address_events(void)
+{
+	const struct addr_range lan = range("192.168.1.0/24");
+	struct rig r;
+
+	set_up(&r);
+	CHECK(command("ip addr add 192.168.1.2/24 dev v0"));
+	UNTIL(&r, iface_has_subnet_of(named(&r, "v0"), lan.first));
+	CHECK(command("ip addr del 192.168.1.2/24 dev v0"));
+	UNTIL(&r, !iface_has_subnet_of(named(&r, "v0"), lan.first));
+	CHECK(command("ip addr add fd00:9::1/64 dev v0 nodad"));
+	UNTIL(&r, iface_has_subnet_of(named(&r, "v0"), range("fd00:9::7").first));
+	tear_down(&r);
+}
+
+static void test_enslaved(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	CHECK(command("ip link add br0 type bridge"));
+	CHECK(command("ip link set v0 master br0"));
+	UNTIL(&r, named(&r, "v0")->master != 0);
+	CHECK(!iface_is_usable(named(&r, "v0")));
+	CHECK(command("ip link set v0 nomaster")); /* RTM_DELLINK of AF_BRIDGE */
+	UNTIL(&r, named(&r, "v0") != NULL && named(&r, "v0")->master == 0);
+	CHECK(command("ip link del br0"));
+	tear_down(&r);
+}
+
+/* More events than the socket holds while the loop stands still: the state is right all the same.
+ */
+static void test_overrun(void)
+{
+	char batch[] = "/tmp/lbd-test-net-XXXXXX", line[64];
+	struct rig r;
+	int fd;
+
+	set_up(&r);
+	fd = mkstemp(batch);
+	CHECK(fd >= 0);
+	for (int i = 0; i < 4000; i++)
+		(void)dprintf(fd, "link set v0 mtu %d\n", 1300 + i % 7);
+	(void)dprintf(fd, "link set v0 mtu 1234\n");
+	(void)close(fd);
+	(void)snprintf(line, sizeof(line), "ip -batch %s", batch);
+	CHECK(command(line));
+	CHECK(unlink(batch) == 0);
+	UNTIL(&r, r.c.v[COUNTER_NET_NETLINK_OVERRUN] > 0);
+	UNTIL(&r, named(&r, "v0")->mtu == 1234);
+	CHECK(command("ip link set v0 mtu 1400")); /* events still come */
+	UNTIL(&r, named(&r, "v0")->mtu == 1400);
+	tear_down(&r);
+}
+
+/* -- capture -- */
+
+static void test_filter(void)
+{
+	uint8_t other[FRAME_LEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 7, 1, 0x08, 0};
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200-192.168.1.210");
+	wire_send(&r, other, sizeof(other)); /* not ARP */
+	wire_ask(&r, "192.168.1.1", "192.168.1.199");
+	wire_ask(&r, "192.168.1.1", "192.168.1.211");
+	wire_ask(&r, "192.168.1.1", "192.168.2.205");
+	wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	wire_ask(&r, "192.168.1.210", "192.168.1.1"); /* the sender counts too */
+	wire_ask(&r, "0.0.0.0", "192.168.1.205");
+	UNTIL(&r, r.n >= 3);
+	CHECK(target(&r, 0) == 200 && target(&r, 1) == 1 && target(&r, 2) == 205);
+	CHECK_INT(r.n, 3);
+	CHECK_INT(r.from[0], r.v0);
+	tear_down(&r);
+}
+
+static void test_filter_swapped(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200");
+	wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.n == 1);
+	listen_on(&r, r.v0, "192.168.1.201");
+	wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	wire_ask(&r, "192.168.1.1", "192.168.1.201");
+	UNTIL(&r, r.n >= 2);
+	CHECK_INT(target(&r, 1), 201);
+	tear_down(&r);
+}
+
+/* More ranges than the filter takes: all of them pass, and far from them nothing does. */
+static void test_filter_many_ranges(void)
+{
+	static struct addr_range v[5000];
+	unsigned n = 0;
+	struct rig r;
+
+	set_up(&r);
+	for (unsigned i = 0; i < ARRAY_LEN(v); i++) {
+		const uint8_t b[4] = {10, (uint8_t)(i >> 7), (uint8_t)(2 * i), 7};
+
+		v[i].first = v[i].last = addr_from_v4(b);
+	}
+	CHECK_INT(net_listen(r.net, &r.v0, 1, v, ARRAY_LEN(v)), 0);
+	wire_ask(&r, "192.168.1.1", "9.255.255.255");
+	wire_ask(&r, "192.168.1.1", "10.200.0.1");
+	for (unsigned i = 0; i < ARRAY_LEN(v); i += 50) {
+		char s[ADDR_STRLEN];
+
+		wire_ask(&r, "192.168.1.1", addr_format(v[i].first, s));
+		n++;
+		UNTIL(&r, r.n >= n);
+	}
+	CHECK_INT(r.n, n);
+	tear_down(&r);
+}
+
+/* Of another segment: a VLAN without an interface here, and what a switch floods for others.  The
+ * kernel takes a tag off before it hands the frame on. */
+static void test_other_segments(void)
+{
+	static const uint8_t tag[][4] = {{0x81, 0, 0, 20}, {0x88, 0xa8, 0, 20}};
+	static const uint8_t spa[4] = {192, 168, 1, 1}, tpa[4] = {192, 168, 1, 200};
+	uint8_t f[FRAME_LEN + 4];
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200-192.168.1.201");
+	for (size_t i = 0; i < ARRAY_LEN(tag); i++) {
+		make_arp(f, spa, tpa);
+		memmove(f + 16, f + 12, FRAME_LEN - 12);
+		memcpy(f + 12, tag[i], 4);
+		wire_send(&r, f, sizeof(f));
+	}
+	make_arp(f, spa, tpa);
+	memcpy(f, "\x02\x11\x22\x33\x44\x55", 6);
+	wire_send(&r, f, FRAME_LEN);
+	wire_ask(&r, "192.168.1.1", "192.168.1.201");
+	UNTIL(&r, r.n > 0 && target(&r, r.n - 1) == 201);
+	for (size_t i = 0; i + 1 < r.n; i++) /* if at all, then with the tag on */
+		CHECK(r.frame[i][12] == tag[0][0] || r.frame[i][12] == tag[1][0]);
+	tear_down(&r);
+}
+
+static void test_send(void)
+{
+	static const uint8_t spa[4] = {192, 168, 1, 200};
+	uint8_t f[FRAME_LEN], got[256] = {0};
+	struct pollfd p;
+	ssize_t n = 0;
+	struct rig r;
+
+	set_up(&r);
+	make_arp(f, spa, spa);
+	CHECK_INT(net_send(r.net, r.v0, f, sizeof(f)), -ENODEV); /* not listening */
+	listen_on(&r, r.v0, "192.168.1.200");
+	CHECK_INT(net_send(r.net, r.v0, f, sizeof(f)), 0);
+	p = (struct pollfd){.fd = r.wire, .events = POLLIN};
+	while (poll(&p, 1, DEADLINE_MS) == 1 && (n = recv(r.wire, got, sizeof(got), 0)) > 0)
+		if (got[12] == 0x08 && got[13] == 0x06)
+			break;
+	CHECK(n >= FRAME_LEN && memcmp(got, f, FRAME_LEN) == 0);
+	wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.n >= 1);
+	CHECK_INT(r.n, 1); /* what we sent we do not hear */
+	CHECK_INT(r.frame[0][31], 1);
+	tear_down(&r);
+}
+
+static void test_listen_to_less(void)
+{
+	struct rig r;
+	struct addr_range v = range("192.168.1.200"), v6 = range("fd00::/64");
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200");
+	CHECK(can_send(&r));
+	CHECK_INT(net_listen(r.net, NULL, 0, &v, 1), 0);
+	CHECK(!can_send(&r));
+	CHECK_INT(net_listen(r.net, (unsigned[]){r.v0, r.v0, 4000}, 3, &v, 1), 0);
+	CHECK(can_send(&r));
+	CHECK_INT(net_listen(r.net, &r.v0, 1, &v6, 1), 0); /* no IPv4 range */
+	CHECK(!can_send(&r));
+	CHECK_INT(net_listen(r.net, &r.v0, 1, NULL, 0), 0);
+	CHECK(!can_send(&r));
+	tear_down(&r);
+}
+
+static void test_drop_queued(void)
+{
+	size_t dropped = 0;
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200-192.168.1.201");
+	for (int i = 0; i < 5; i++)
+		wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	for (int i = 0; i < 100000 && dropped < 5; i++)
+		dropped += net_drop_queued(r.net);
+	CHECK_INT(dropped, 5);
+	wire_ask(&r, "192.168.1.1", "192.168.1.201");
+	UNTIL(&r, r.n >= 1);
+	CHECK_INT(target(&r, 0), 201);
+	tear_down(&r);
+}
+
+static void test_full_ring_is_counted(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200-192.168.1.201");
+	for (int i = 0; i < 1000; i++)
+		wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.n > 0);
+	net_count_drops(r.net);
+	CHECK(r.c.v[COUNTER_NET_CAPTURE_DROPS] > 0);
+	wire_ask(&r, "192.168.1.1", "192.168.1.201");
+	UNTIL(&r, r.n > MAX_FRAMES || target(&r, r.n - 1) == 201);
+	CHECK_INT(r.c.v[COUNTER_NET_CAPTURE_DROPS] + r.n, 1001);
+	tear_down(&r);
+}
+
+/* -- interfaces that come and go -- */
+
+static void test_link_flap(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200");
+	for (int i = 0; i < 3; i++) {
+		size_t n = r.n;
+
+		CHECK(command("ip link set v0 down"));
+		UNTIL(&r, !is_up(&r, "v0"));
+		CHECK(command("ip link set v0 up"));
+		UNTIL(&r, is_up(&r, "v0") && can_send(&r));
+		wire_ask(&r, "192.168.1.1", "192.168.1.200");
+		UNTIL(&r, r.n > n);
+	}
+	tear_down(&r);
+}
+
+/* Down and up again before the loop looks. */
+static void test_link_flap_unseen(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200");
+	CHECK(command("ip link set v0 down"));
+	CHECK(command("ip link set v0 up"));
+	(void)uv_run(&r.loop, UV_RUN_NOWAIT);
+	UNTIL(&r, is_up(&r, "v0") && can_send(&r));
+	wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.n > 0);
+	tear_down(&r);
+}
+
+static void test_rename_keeps_capture(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200");
+	CHECK(command("ip link set v0 name lan0"));
+	UNTIL(&r, named(&r, "lan0") != NULL);
+	CHECK(can_send(&r));
+	wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.n == 1);
+	CHECK_INT(r.from[0], r.v0);
+	tear_down(&r);
+}
+
+static void test_recreated(void)
+{
+	unsigned old;
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200");
+	old = r.v0;
+	CHECK(command("ip link del v1"));
+	UNTIL(&r, named(&r, "v0") == NULL);
+	CHECK(!can_send(&r));
+	(void)close(r.wire);
+	make_pair();
+	r.wire = open_wire();
+	UNTIL(&r, is_up(&r, "v0"));
+	r.v0 = named(&r, "v0")->ifindex;
+	CHECK(r.v0 != old);
+	CHECK(!can_send(&r)); /* the owner has not named it yet */
+	listen_on(&r, r.v0, "192.168.1.200");
+	wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.n == 1);
+	CHECK_INT(r.from[0], r.v0);
+	tear_down(&r);
+}
+
+/* Wanted before it is up: opened by its event, not by a clock. */
+static void test_listen_before_up(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	CHECK(command("ip link set v0 down"));
+	UNTIL(&r, !is_up(&r, "v0"));
+	listen_on(&r, r.v0, "192.168.1.200");
+	CHECK(!can_send(&r));
+	CHECK(command("ip link set v0 up"));
+	UNTIL(&r, can_send(&r));
+	wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.n == 1);
+	tear_down(&r);
+}
+
+/* -- what is missing -- */
+
+static void set_cap_net_raw(bool on)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct d[2] = {{0}};
+	const uint32_t bit = 1U << CAP_NET_RAW;
+
+	CHECK(syscall(SYS_capget, &h, d) == 0);
+	d[0].effective = on ? d[0].effective | bit : d[0].effective & ~bit;
+	CHECK(syscall(SYS_capset, &h, d) == 0);
+}
+
+static void test_no_permission(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	set_cap_net_raw(false);
+	listen_on(&r, r.v0, "192.168.1.200");
+	CHECK(!can_send(&r));
+	set_cap_net_raw(true);
+	UNTIL(&r, can_send(&r)); /* within the second */
+	tear_down(&r);
+}
+
+static void test_no_descriptors(void)
+{
+	struct rlimit was, none = {0};
+	struct rig r;
+	int fd;
+
+	set_up(&r);
+	CHECK(getrlimit(RLIMIT_NOFILE, &was) == 0);
+	fd = dup(r.wire);
+	(void)close(fd);
+	none = was;
+	none.rlim_cur = (rlim_t)fd;
+	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	listen_on(&r, r.v0, "192.168.1.200");
+	CHECK(!can_send(&r));
+	CHECK(setrlimit(RLIMIT_NOFILE, &was) == 0);
+	UNTIL(&r, can_send(&r));
+	tear_down(&r);
+}
+
+static void test_open_fails_clean(void)
+{
+	struct rlimit was, none;
+	uv_loop_t loop;
+	struct net *net = NULL;
+	int fd;
+
+	CHECK_INT(uv_loop_init(&loop), 0);
+	CHECK(getrlimit(RLIMIT_NOFILE, &was) == 0);
+	fd = dup(0);
+	(void)close(fd);
+	none = was;
+	none.rlim_cur = (rlim_t)fd;
+	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	CHECK_INT(net_open(&loop, &ops, NULL, NULL, &net), -EMFILE);
+	CHECK(net == NULL);
+	CHECK(setrlimit(RLIMIT_NOFILE, &was) == 0);
+	CHECK_INT(uv_loop_close(&loop), 0);
+}
+
+/* -- from within a callback -- */
+
+static void do_close(struct rig *r)
+{
+	net_close(r->net);
+}
+
+static void test_close_in_frame(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200");
+	r.in_frame = do_close;
+	for (int i = 0; i < 5; i++)
+		wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.closed);
+	CHECK_INT(r.n, 1);
+	tear_down(&r);
+}
+
+static void do_listen_to_nothing(struct rig *r)
+{
+	CHECK_INT(net_listen(r->net, NULL, 0, NULL, 0), 0);
+}
+
+static void do_listen_anew(struct rig *r)
+{
+	do_listen_to_nothing(r);
+	listen_on(r, r->v0, "192.168.1.201");
+}
+
+static void test_listen_in_frame(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200");
+	r.in_frame = do_listen_anew;
+	for (int i = 0; i < 5; i++)
+		wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.n == 1);
+	r.in_frame = do_listen_to_nothing;
+	wire_ask(&r, "192.168.1.1", "192.168.1.201");
+	UNTIL(&r, r.n == 2);
+	CHECK_INT(target(&r, 1), 201);
+	CHECK(!can_send(&r));
+	tear_down(&r);
+}
+
+/* -- */
+
+static bool enter_namespace(void)
+{
+	return unshare(CLONE_NEWNET) == 0 && command("ip link set lo up");
+}
+
+int main(void)
+{
+	static const struct check_test tests[] = {CHECK_TEST(test_open_close),
+		CHECK_TEST(test_link_events), CHECK_TEST(test_address_events),
+		CHECK_TEST(test_enslaved), CHECK_TEST(test_overrun), CHECK_TEST(test_filter),
+		CHECK_TEST(test_filter_swapped), CHECK_TEST(test_filter_many_ranges),
+		CHECK_TEST(test_other_segments), CHECK_TEST(test_send),
+		CHECK_TEST(test_listen_to_less), CHECK_TEST(test_drop_queued),
+		CHECK_TEST(test_full_ring_is_counted), CHECK_TEST(test_link_flap),
+		CHECK_TEST(test_link_flap_unseen), CHECK_TEST(test_rename_keeps_capture),
+		CHECK_TEST(test_recreated), CHECK_TEST(test_listen_before_up),
+		CHECK_TEST(test_no_permission), CHECK_TEST(test_no_descriptors),
+		CHECK_TEST(test_open_fails_clean), CHECK_TEST(test_close_in_frame),
+		CHECK_TEST(test_listen_in_frame)};
+
+	if (!enter_namespace()) {
+		printf("test_net: 0 passed, 0 failed, %zu skipped (needs root: no network "
+		       "namespace of its own: %s)\n",
+			ARRAY_LEN(tests), strerror(errno));
+		return 0;
+	}
+	log_set_level(LOG_ERROR);
+	return check_main("test_net", tests, ARRAY_LEN(tests));
+}

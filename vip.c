@@ -1,0 +1,1089 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * vip.c - the addresses in service, and the groups that Services join them to.
+ *
+ * Owns: a table of VIPs with their holders, one of Services with what they hold, one of groups; the
+ *       list of dirty groups.
+ * In:   the configuration and the picture of the cluster, at vip_rebuild(); one changed Service at
+ *       vip_update().
+ * Out:  VIPs by address, groups by id, ids of the groups that changed.
+ *
+ * A group is a connected component, per family, of the graph of VIPs and Services whose edges are
+ * the lawful holdings.  An edge that comes or goes touches the groups at its ends; the touched
+ * groups are made anew in two steps: first everything that needs memory, then the exchange, which
+ * cannot fail.  When memory runs out in the first step the old groups stand, VIPs without a group
+ * are not shown, and the next call rebuilds all.
+ */
+#include "vip.h"
+
+#include "service.h"
+#include "table.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum mark { MARK_NONE, MARK_WORK, MARK_DONE };
+
+/* A VIP.  pub.group == NULL: not shown, see above. */
+struct entry {
+	uint32_t hash; /* of pub.addr */
+	uint8_t mark;  /* enum mark, while groups are made */
+	bool leaving;  /* its last holder gave it up: goes with the exchange */
+	struct vip pub;
+	struct vip_holder one; /* pub.holders, as long as there is one only */
+};
+
+/* A Service that holds VIPs.  Its address is stable: vip_holder.key points into it. */
+struct holding {
+	uint32_t hash, n;
+	bool mark;           /* is in work.owners */
+	uint32_t rank;       /* while holders are put in order */
+	struct entry **vips; /* n of them; owned, unless it is &one */
+	struct entry *one;
+	char key[];
+};
+
+struct group {
+	uint32_t hash;        /* of pub.id */
+	uint32_t touched : 1; /* to be dissolved */
+	uint32_t taken : 1;   /* its id goes on in a new group */
+	uint32_t dirty : 1;   /* its id is in the dirty list */
+	uint32_t shared : 29; /* VIPs in common with the group in question */
+	struct vip_group pub; /* vips and services lie behind it */
+};
+
+struct vip_table {
+	struct hash_key hkey;
+	struct table vips;     /* of struct entry */
+	struct table services; /* of struct holding */
+	struct table groups;   /* of struct group */
+	uint64_t next_id;
+	uint64_t *dirty; /* owned; room for every group that is not in it */
+	size_t n_dirty, cap_dirty;
+	size_t n_hidden; /* VIPs without a group */
+	bool stale;      /* an update ran out of memory: rebuild */
+};
+
+/* -- lists of pointers, for the time of one call ----------------------------------------------- */
+
+struct list {
+	void **v; /* owned */
+	size_t n, cap;
+};
+
+static MUST_CHECK int list_add(struct list *l, void *p)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap > 0 ? 2 * l->cap : 16;
+		void **v = reallocarray(l->v, cap, sizeof *v);
+
+		if (v == NULL)
+			return -ENOMEM;
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n++] = p;
+	return 0;
+}
+
+/* One new group may inherit the id of one old group. */
+struct heir {
+	struct group *made, *old;
+	uint32_t shared;
+};
+
+/* What one call works on. */
+struct work {
+	struct vip_table *t;
+	const struct cluster *c;
+	struct list vips;    /* struct entry: of touched groups, and new ones */
+	struct list leaving; /* struct entry */
+	struct list old;     /* struct group: touched */
+	struct list made;    /* struct group: not yet in the table */
+	struct list members; /* struct entry: of the group being made */
+	struct list owners;  /* struct holding: likewise */
+	struct heir *heirs;  /* owned */
+	size_t n_heirs;
+};
+
+static void work_free(struct work *w)
+{
+	struct list *all[] = {&w->vips, &w->leaving, &w->old, &w->made, &w->members, &w->owners};
+
+	for (size_t i = 0; i < w->vips.n; i++)
+		((struct entry *)w->vips.v[i])->mark = MARK_NONE;
+	for (size_t i = 0; i < w->old.n; i++)
+		((struct group *)w->old.v[i])->touched = false;
+	for (size_t i = 0; i < w->made.n; i++)
+		free(w->made.v[i]);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		free(all[i]->v);
+	free(w->heirs);
+}
+
+/* -- the tables -------------------------------------------------------------------------------- */
+
+static struct entry *entry_of(struct vip *v)
+{
+	return (void *)((char *)v - offsetof(struct entry, pub));
+}
+
+static struct group *group_of(struct vip_group *g)
+{
+	return (void *)((char *)g - offsetof(struct group, pub));
+}
+
+static bool entry_is(const void *elt, const void *key, size_t len)
+{
+	return memcmp(&((const struct entry *)elt)->pub.addr, key, len) == 0;
+}
+
+static bool holding_is(const void *elt, const void *key, size_t len)
+{
+	const struct holding *h = elt;
+
+	return strncmp(h->key, key, len) == 0 && h->key[len] == '\0';
+}
+
+static bool group_is(const void *elt, const void *key, size_t len)
+{
+	return memcmp(&((const struct group *)elt)->pub.id, key, len) == 0;
+}
+
+static uint32_t hash_addr(const struct vip_table *t, const struct addr *a)
+{
+	return hash_bytes(&t->hkey, a, sizeof *a);
+}
+
+static struct entry *find_entry(const struct vip_table *t, struct addr a)
+{
+	return table_find(&t->vips, hash_addr(t, &a), entry_is, &a, sizeof a);
+}
+
+static struct group *find_group(const struct vip_table *t, uint64_t id)
+{
+	return table_find(
+		&t->groups, hash_bytes(&t->hkey, &id, sizeof id), group_is, &id, sizeof id);
+}
+
+static struct holding *find_holding(const struct vip_table *t, const char *key)
+{
+	size_t len = strlen(key);
+
+	return table_find(&t->services, hash_bytes(&t->hkey, key, len), holding_is, key, len);
+}
+
+static struct holding *holding_add(struct vip_table *t, const char *key)
+{
+	size_t len = strlen(key);
+	struct holding *h = calloc(1, sizeof *h + len + 1);
+
+	if (h == NULL)
+		return NULL;
+	h->hash = hash_bytes(&t->hkey, key, len);
+	h->vips = &h->one;
+	memcpy(h->key, key, len + 1);
+	if (table_add(&t->services, h) < 0) {
+		free(h);
+		return NULL;
+	}
+	return h;
+}
+
+static void holding_free(struct holding *h)
+{
+	if (h->vips != &h->one)
+		free(h->vips);
+	free(h);
+}
+
+static struct entry *entry_add(struct vip_table *t, struct addr a, const struct config_pool *pool)
+{
+	struct entry *e = calloc(1, sizeof *e);
+
+	if (e == NULL)
+		return NULL;
+	e->hash = hash_addr(t, &a);
+	e->pub.addr = a;
+	e->pub.pool = pool;
+	e->pub.holders = &e->one;
+	if (table_add(&t->vips, e) < 0) {
+		free(e);
+		return NULL;
+	}
+	t->n_hidden++;
+	return e;
+}
+
+/* The holders, to be written: the array is the table's, const is for the readers alone. */
+static struct vip_holder *holders_of(struct entry *e)
+{
+	struct vip_holder *v;
+
+	memcpy(&v, &e->pub.holders, sizeof(void *));
+	return v;
+}
+
+static void entry_free(struct entry *e)
+{
+	if (e->pub.holders != &e->one)
+		free(holders_of(e));
+	free(e);
+}
+
+/* -- who holds what ---------------------------------------------------------------------------- */
+
+static size_t holder_index(const struct entry *e, const char *key)
+{
+	size_t i = 0;
+
+	while (i < e->pub.n_holders && strcmp(e->pub.holders[i].key, key) != 0)
+		i++;
+	return i;
+}
+
+static bool holds(const struct holding *h, const struct entry *e)
+{
+	for (uint32_t i = 0; i < h->n; i++)
+		if (h->vips[i] == e)
+			return true;
+	return false;
+}
+
+/* Room for one more VIP, and for one more holder.  0 or -ENOMEM. */
+static MUST_CHECK int reserve_held(struct holding *h)
+{
+	struct entry **v;
+
+	if (h->n == 0)
+		return 0;
+	v = calloc(h->n + 1, sizeof(void *));
+	if (v == NULL)
+		return -ENOMEM;
+	memcpy(v, h->vips, h->n * sizeof(void *));
+	if (h->vips != &h->one)
+		free(h->vips);
+	h->vips = v;
+	return 0;
+}
+
+static MUST_CHECK int reserve_holder(struct entry *e)
+{
+	size_t n = e->pub.n_holders;
+	struct vip_holder *v;
+
+	if (n == 0)
+		return 0;
+	v = calloc(n + 1, sizeof *v);
+	if (v == NULL)
+		return -ENOMEM;
+	memcpy(v, e->pub.holders, n * sizeof *v);
+	if (e->pub.holders != &e->one)
+		free(holders_of(e));
+	e->pub.holders = v;
+	return 0;
+}
+
+static MUST_CHECK int add_holder(struct entry *e, struct holding *h)
+{
+	if (reserve_held(h) < 0 || reserve_holder(e) < 0)
+		return -ENOMEM;
+	holders_of(e)[e->pub.n_holders++] = (struct vip_holder){.key = h->key};
+	h->vips[h->n++] = e;
+	return 0;
+}
+
+/* The i-th holder gives the VIP up; there is another. */
+static void drop_holder(struct entry *e, size_t i)
+{
+	struct vip_holder *v = holders_of(e);
+
+	e->pub.n_holders--;
+	memmove(&v[i], &v[i + 1], (e->pub.n_holders - i) * sizeof *v);
+}
+
+static void drop_held(struct holding *h, const struct entry *e)
+{
+	uint32_t i = 0;
+
+	while (h->vips[i] != e)
+		i++;
+	h->n--;
+	memmove(&h->vips[i], &h->vips[i + 1], (h->n - i) * sizeof(void *));
+}
+
+/* The ports that the lawful holders of a VIP use. */
+struct ports {
+	uint64_t v[CLUSTER_OTHER + 1][65536 / 64];
+};
+
+static bool is_port_free(const struct ports *p, const struct cluster_service *s)
+{
+	for (size_t i = 0; i < s->n_ports; i++)
+		if ((p->v[s->ports[i].protocol][s->ports[i].port / 64] >> (s->ports[i].port % 64) &
+			    1) != 0)
+			return false;
+	return true;
+}
+
+static void use_ports(struct ports *p, const struct cluster_service *s)
+{
+	for (size_t i = 0; i < s->n_ports; i++)
+		p->v[s->ports[i].protocol][s->ports[i].port / 64] |= UINT64_C(1)
+								     << (s->ports[i].port % 64);
+}
+
+/* May s use the address beside the lawful holders?  Sharing keys and backends must be equal, so one
+ * of them (first) speaks for all; for the ports there is the set.  Ten thousand Services on one
+ * address are looked at once each, not each against each. */
+static bool may_share(const struct cluster_service *s, const struct cluster_service *first,
+	const struct ports *used)
+{
+	enum service_sharing r = service_sharing(s, first, NULL);
+
+	return (r == SERVICE_SHARING_OK || r == SERVICE_SHARING_PORT_TAKEN) &&
+	       is_port_free(used, s);
+}
+
+/* -- work: what is touched --------------------------------------------------------------------- */
+
+static MUST_CHECK int touch_vip(struct work *w, struct entry *e)
+{
+	if (e->mark != MARK_NONE)
+		return 0;
+	if (list_add(&w->vips, e) < 0)
+		return -ENOMEM;
+	e->mark = MARK_WORK;
+	return 0;
+}
+
+/* The VIP's whole group, or the VIP alone while it has none. */
+static MUST_CHECK int touch(struct work *w, struct entry *e)
+{
+	struct group *g;
+
+	if (e->pub.group == NULL)
+		return touch_vip(w, e);
+	g = group_of(e->pub.group);
+	if (g->touched)
+		return 0;
+	if (list_add(&w->old, g) < 0)
+		return -ENOMEM;
+	g->touched = true;
+	for (size_t i = 0; i < g->pub.n_vips; i++)
+		if (touch_vip(w, entry_of(g->pub.vips[i])) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+static MUST_CHECK int touch_all(struct work *w, const struct holding *h)
+{
+	for (uint32_t i = 0; i < h->n; i++)
+		if (touch(w, h->vips[i]) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+/* A Service that became lawful or unlawful joins or leaves other groups. */
+static MUST_CHECK int set_doubled(struct work *w, struct vip_holder *h, bool doubled)
+{
+	if (doubled == h->doubled)
+		return 0;
+	h->doubled = doubled;
+	return touch_all(w, find_holding(w->t, h->key));
+}
+
+/* Judges the holders from the i-th on.  One that is gone from the picture, its own update still to
+ * come, stands in nobody's way. */
+static MUST_CHECK int judge(struct work *w, struct entry *e, size_t from)
+{
+	const struct cluster_service *first = NULL;
+	struct vip_holder *v = holders_of(e);
+	struct ports *used;
+	int r = 0;
+
+	if (e->pub.n_holders == 1)
+		return set_doubled(w, &v[0], false);
+	used = calloc(1, sizeof *used);
+	if (used == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < e->pub.n_holders && r == 0; i++) {
+		const struct cluster_service *s = cluster_service(w->c, v[i].key);
+
+		if (i >= from)
+			r = set_doubled(
+				w, &v[i], s != NULL && first != NULL && !may_share(s, first, used));
+		if (s == NULL || v[i].doubled)
+			continue;
+		first = first != NULL ? first : s;
+		use_ports(used, s);
+	}
+	free(used);
+	return r;
+}
+
+/* -- groups, first step: what needs memory ----------------------------------------------------- */
+
+static bool is_lawful(const struct entry *e, const struct holding *h)
+{
+	size_t i = holder_index(e, h->key);
+
+	return i < e->pub.n_holders && !e->pub.holders[i].doubled;
+}
+
+/* Adds to the group being made what hangs together with the Service h. */
+static MUST_CHECK int collect_holding(struct work *w, struct holding *h, enum addr_family family)
+{
+	if (h->mark)
+		return 0;
+	if (list_add(&w->owners, h) < 0)
+		return -ENOMEM;
+	h->mark = true;
+	for (uint32_t i = 0; i < h->n; i++) {
+		struct entry *e = h->vips[i];
+
+		if (e->mark == MARK_DONE || addr_family(e->pub.addr) != family || !is_lawful(e, h))
+			continue;
+		REQUIRE(e->mark == MARK_WORK);
+		if (list_add(&w->members, e) < 0)
+			return -ENOMEM;
+		e->mark = MARK_DONE;
+	}
+	return 0;
+}
+
+/* Fills members and owners with the component that e is in. */
+static MUST_CHECK int collect(struct work *w, struct entry *e)
+{
+	enum addr_family family = addr_family(e->pub.addr);
+
+	w->members.n = w->owners.n = 0;
+	if (list_add(&w->members, e) < 0)
+		return -ENOMEM;
+	e->mark = MARK_DONE;
+	for (size_t i = 0; i < w->members.n; i++) {
+		const struct entry *m = w->members.v[i];
+
+		for (size_t j = 0; j < m->pub.n_holders; j++)
+			if (!m->pub.holders[j].doubled &&
+				collect_holding(
+					w, find_holding(w->t, m->pub.holders[j].key), family) < 0)
+				return -ENOMEM;
+	}
+	return 0;
+}
+
+static int by_addr(const void *a, const void *b)
+{
+	const struct vip *const *x = a, *const *y = b;
+
+	return addr_cmp((*x)->addr, (*y)->addr);
+}
+
+struct aged {
+	const char *key;
+	const struct cluster_service *service; /* NULL: gone from the picture, comes last */
+};
+
+static int by_age(const void *a, const void *b)
+{
+	const struct aged *x = a, *y = b;
+
+	if (x->service != NULL && y->service != NULL)
+		return service_elder(x->service, y->service);
+	if (x->service == NULL && y->service == NULL)
+		return strcmp(x->key, y->key);
+	return x->service == NULL ? 1 : -1;
+}
+
+/* The owners' keys, eldest first; *ret_eldest is NULL when no Service is known any more. */
+static MUST_CHECK int sort_owners(
+	const struct work *w, const char **keys, const struct cluster_service **ret_eldest)
+{
+	struct aged *v = calloc(w->owners.n, sizeof *v);
+
+	if (v == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < w->owners.n; i++) {
+		const struct holding *h = w->owners.v[i];
+
+		v[i] = (struct aged){.key = h->key, .service = cluster_service(w->c, h->key)};
+	}
+	qsort(v, w->owners.n, sizeof *v, by_age);
+	for (size_t i = 0; i < w->owners.n; i++)
+		keys[i] = v[i].key;
+	*ret_eldest = v[0].service;
+	free(v);
+	return 0;
+}
+
+/* A group of members and owners, without an id. */
+static MUST_CHECK int make_group(struct work *w)
+{
+	size_t n_vips = w->members.n, n_services = w->owners.n;
+	struct group *g = calloc(1, sizeof *g + (n_vips + n_services) * sizeof(void *));
+	const struct cluster_service *eldest;
+	struct vip **vips;
+	const char **keys;
+
+	if (g == NULL)
+		return -ENOMEM;
+	vips = (struct vip **)(g + 1);
+	keys = (void *)(vips + n_vips);
+	for (size_t i = 0; i < n_vips; i++)
+		vips[i] = &((struct entry *)w->members.v[i])->pub;
+	qsort(vips, n_vips, sizeof(void *), by_addr);
+	if (sort_owners(w, keys, &eldest) < 0 || list_add(&w->made, g) < 0) {
+		free(g);
+		return -ENOMEM;
+	}
+	g->pub = (struct vip_group){.family = addr_family(vips[0]->addr),
+		.key = eldest != NULL && eldest->n_ingress > 0 ? eldest->ingress[0] : vips[0]->addr,
+		.vips = vips,
+		.n_vips = n_vips,
+		.services = keys,
+		.n_services = n_services};
+	return 0;
+}
+
+static MUST_CHECK int make_groups(struct work *w)
+{
+	for (size_t i = 0; i < w->vips.n; i++) {
+		struct entry *e = w->vips.v[i];
+		int r;
+
+		if (e->mark == MARK_DONE || e->leaving)
+			continue;
+		r = collect(w, e);
+		for (size_t j = 0; j < w->owners.n; j++)
+			((struct holding *)w->owners.v[j])->mark = false;
+		if (r < 0 || make_group(w) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* -- groups, first step: whose id goes on ------------------------------------------------------ */
+
+/* One heir for each old group that the made one has VIPs of. */
+static void add_heirs(struct work *w, struct group *made)
+{
+	size_t first = w->n_heirs;
+
+	for (size_t i = 0; i < made->pub.n_vips; i++) {
+		struct vip_group *old = made->pub.vips[i]->group;
+
+		if (old == NULL || group_of(old)->shared++ > 0)
+			continue;
+		w->heirs[w->n_heirs++] = (struct heir){.made = made, .old = group_of(old)};
+	}
+	for (size_t i = first; i < w->n_heirs; i++) {
+		w->heirs[i].shared = w->heirs[i].old->shared;
+		w->heirs[i].old->shared = 0;
+	}
+}
+
+/* The most VIPs in common first, then the oldest id, then the lowest address. */
+static int by_claim(const void *a, const void *b)
+{
+	const struct heir *x = a, *y = b;
+
+	if (x->shared != y->shared)
+		return x->shared > y->shared ? -1 : 1;
+	if (x->old != y->old)
+		return x->old->pub.id < y->old->pub.id ? -1 : 1;
+	return addr_cmp(x->made->pub.vips[0]->addr, y->made->pub.vips[0]->addr);
+}
+
+/* Sorts out which made group may have which old id, and finds room for the exchange. */
+static MUST_CHECK int find_heirs(struct work *w)
+{
+	struct vip_table *t = w->t;
+	size_t dirty = t->n_dirty + t->groups.live + w->made.n;
+	uint64_t *v;
+
+	w->heirs = calloc(w->vips.n + 1, sizeof *w->heirs);
+	if (w->heirs == NULL || table_reserve(&t->groups, (uint32_t)w->made.n) < 0)
+		return -ENOMEM;
+	if (dirty > t->cap_dirty) {
+		v = realloc(t->dirty, dirty * sizeof *v);
+		if (v == NULL)
+			return -ENOMEM;
+		t->dirty = v;
+		t->cap_dirty = dirty;
+	}
+	for (size_t i = 0; i < w->made.n; i++)
+		add_heirs(w, w->made.v[i]);
+	qsort(w->heirs, w->n_heirs, sizeof *w->heirs, by_claim);
+	return 0;
+}
+
+/* -- groups, second step: the exchange, which cannot fail -------------------------------------- */
+
+static void mark_dirty(struct vip_table *t, struct group *g)
+{
+	if (g->dirty)
+		return;
+	REQUIRE(t->n_dirty < t->cap_dirty);
+	g->dirty = true;
+	t->dirty[t->n_dirty++] = g->pub.id;
+}
+
+/* The heirs step into their old groups' places in the table; ids never go to two. */
+static void inherit(struct work *w)
+{
+	for (size_t i = 0; i < w->n_heirs; i++) {
+		struct group *made = w->heirs[i].made, *old = w->heirs[i].old;
+
+		if (made->pub.id != 0 || old->taken)
+			continue;
+		old->taken = true;
+		made->hash = old->hash;
+		made->dirty = old->dirty;
+		made->pub.id = old->pub.id;
+		table_replace(&w->t->groups, old, made);
+	}
+}
+
+static void remove_groups(struct work *w)
+{
+	for (size_t i = 0; i < w->old.n; i++) {
+		struct group *g = w->old.v[i];
+
+		if (!g->taken) {
+			mark_dirty(w->t, g);
+			table_remove(&w->t->groups, g);
+		}
+		free(g);
+	}
+	w->old.n = 0;
+}
+
+static void install_groups(struct work *w)
+{
+	struct vip_table *t = w->t;
+
+	for (size_t i = 0; i < w->made.n; i++) {
+		struct group *g = w->made.v[i];
+
+		if (g->pub.id == 0) {
+			g->pub.id = ++t->next_id;
+			g->hash = hash_bytes(&t->hkey, &g->pub.id, sizeof g->pub.id);
+			REQUIRE(table_add(&t->groups, g) == 0);
+		}
+		mark_dirty(t, g);
+		for (size_t j = 0; j < g->pub.n_vips; j++) {
+			t->n_hidden -= g->pub.vips[j]->group == NULL;
+			g->pub.vips[j]->group = &g->pub;
+		}
+	}
+	w->made.n = 0;
+}
+
+static void remove_vips(struct work *w)
+{
+	for (size_t i = 0; i < w->leaving.n; i++) {
+		struct entry *e = w->leaving.v[i];
+
+		w->t->n_hidden -= e->pub.group == NULL;
+		table_remove(&w->t->vips, e);
+		entry_free(e);
+	}
+}
+
+/* Makes the touched VIPs' groups anew.  0 or -ENOMEM with the old groups as they were. */
+static MUST_CHECK int regroup(struct work *w)
+{
+	if (make_groups(w) < 0 || find_heirs(w) < 0)
+		return -ENOMEM;
+	inherit(w);
+	for (size_t i = 0; i < w->vips.n; i++)
+		((struct entry *)w->vips.v[i])->mark = MARK_NONE;
+	w->vips.n = 0;
+	install_groups(w);
+	remove_groups(w);
+	remove_vips(w);
+	return 0;
+}
+
+/* -- one Service ------------------------------------------------------------------------------- */
+
+struct wanted {
+	struct addr addr;
+	const struct config_pool *pool;
+};
+
+/* The addresses that the Service lawfully has by its status.  Here is the place for those that a
+ * pool edit dropped and that the leader recorded as kept (DESIGN section 3). */
+static size_t wanted_of(const struct config *conf, const struct cluster_service *s,
+	struct wanted v[CLUSTER_MAX_INGRESS])
+{
+	size_t n = 0;
+
+	if (s == NULL || service_served(conf, s) != REASON_ALLOCATED)
+		return 0;
+	for (size_t i = 0; i < s->n_ingress && i < CLUSTER_MAX_INGRESS; i++) {
+		const struct config_pool *pool = config_pool_of(conf, s->ingress[i]);
+
+		if (pool != NULL)
+			v[n++] = (struct wanted){.addr = s->ingress[i], .pool = pool};
+	}
+	return n;
+}
+
+static bool is_wanted(const struct wanted *v, size_t n, struct addr a)
+{
+	for (size_t i = 0; i < n; i++)
+		if (addr_eq(v[i].addr, a))
+			return true;
+	return false;
+}
+
+/* Gives up what is not wanted any more. */
+static MUST_CHECK int release(struct work *w, struct holding *h, const struct wanted *v, size_t n)
+{
+	uint32_t i = 0;
+
+	while (i < h->n) {
+		struct entry *e = h->vips[i];
+		size_t at = holder_index(e, h->key);
+
+		if (is_wanted(v, n, e->pub.addr)) {
+			i++;
+			continue;
+		}
+		if (e->pub.n_holders > 1) {
+			drop_held(h, e);
+			drop_holder(e, at);
+			if (judge(w, e, at) < 0)
+				return -ENOMEM;
+			continue;
+		}
+		if (list_add(&w->leaving, e) < 0)
+			return -ENOMEM;
+		e->leaving = true;
+		drop_held(h, e);
+	}
+	return 0;
+}
+
+/* Takes what is wanted and not yet held.  0, -ENOMEM, -E2BIG. */
+static MUST_CHECK int acquire(struct work *w, struct holding *h, const struct wanted *v, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct entry *e = find_entry(w->t, v[i].addr);
+
+		if (e != NULL && holds(h, e)) {
+			e->pub.pool = v[i].pool;
+			continue;
+		}
+		if (e == NULL && w->t->vips.live >= VIP_MAX) {
+			r = -E2BIG;
+			continue;
+		}
+		if (e == NULL)
+			e = entry_add(w->t, v[i].addr, v[i].pool);
+		if (e == NULL || add_holder(e, h) < 0)
+			return -ENOMEM;
+	}
+	return r;
+}
+
+static MUST_CHECK int judge_all(struct work *w, const struct holding *h)
+{
+	for (uint32_t i = 0; i < h->n; i++)
+		if (judge(w, h->vips[i], holder_index(h->vips[i], h->key)) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+static MUST_CHECK int update(struct work *w, struct holding *h, const struct wanted *v, size_t n)
+{
+	int r, over;
+
+	if (touch_all(w, h) < 0 || release(w, h, v, n) < 0)
+		return -ENOMEM;
+	over = acquire(w, h, v, n);
+	if (over == -ENOMEM || touch_all(w, h) < 0 || judge_all(w, h) < 0)
+		return -ENOMEM;
+	r = regroup(w);
+	return r < 0 ? r : over;
+}
+
+int vip_update(struct vip_table *t, const struct config *conf, const struct cluster *c,
+	const char *service_key)
+{
+	struct wanted v[CLUSTER_MAX_INGRESS];
+	struct work w = {.t = t, .c = c};
+	struct holding *h;
+	size_t n;
+	int r;
+
+	if (t->stale)
+		return vip_rebuild(t, conf, c);
+	n = wanted_of(conf, cluster_service(c, service_key), v);
+	h = find_holding(t, service_key);
+	if (h == NULL && n == 0)
+		return 0;
+	if (h == NULL)
+		h = holding_add(t, service_key);
+	if (h == NULL)
+		return -ENOMEM;
+	r = update(&w, h, v, n);
+	t->stale = r == -ENOMEM;
+	work_free(&w);
+	if (h->n == 0 && !t->stale) {
+		table_remove(&t->services, h);
+		holding_free(h);
+	}
+	return r;
+}
+
+/* -- all of it --------------------------------------------------------------------------------- */
+
+static void free_vips(struct table *vips, struct table *services)
+{
+	struct holding *h = NULL;
+	struct entry *e = NULL;
+
+	while ((h = table_next(services, h)) != NULL)
+		if (h->vips != &h->one)
+			free(h->vips);
+	while ((e = table_next(vips, e)) != NULL)
+		if (e->pub.holders != &e->one)
+			free(holders_of(e));
+	table_free_all(services);
+	table_free_all(vips);
+}
+
+static int by_elder(const void *a, const void *b)
+{
+	const struct cluster_service *const *x = a, *const *y = b;
+
+	return service_elder(*x, *y);
+}
+
+/* Every Service takes what is wanted for it, the eldest first. */
+static MUST_CHECK int acquire_all(struct work *w, const struct config *conf)
+{
+	const struct cluster_service *s = NULL;
+	struct wanted wanted[CLUSTER_MAX_INGRESS];
+	const struct cluster_service **v;
+	size_t n = 0;
+	int r = 0;
+
+	v = reallocarray(NULL, cluster_count(w->c, CLUSTER_SERVICE) + 1, sizeof(void *));
+	if (v == NULL)
+		return -ENOMEM;
+	while ((s = cluster_next_service(w->c, s)) != NULL)
+		if (wanted_of(conf, s, wanted) > 0)
+			v[n++] = s;
+	qsort(v, n, sizeof(void *), by_elder);
+	for (size_t i = 0; i < n && r != -ENOMEM; i++) {
+		struct holding *h = holding_add(w->t, v[i]->key);
+		size_t n_wanted = wanted_of(conf, v[i], wanted);
+
+		r = h != NULL ? acquire(w, h, wanted, n_wanted) : -ENOMEM;
+		if (h != NULL && h->n == 0) { /* all over VIP_MAX */
+			table_remove(&w->t->services, h);
+			holding_free(h);
+		}
+	}
+	free(v);
+	return r == -ENOMEM ? r : 0;
+}
+
+struct ranked {
+	struct vip_holder holder;
+	uint32_t rank;
+};
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct ranked *x = a, *y = b;
+
+	return x->rank < y->rank ? -1 : x->rank > y->rank;
+}
+
+/* Those who held the VIP before come first, in their old order. */
+static MUST_CHECK int restore_order(struct work *w, struct entry *e, const struct entry *was)
+{
+	size_t n = e->pub.n_holders;
+	struct vip_holder *holders = holders_of(e);
+	struct ranked *v;
+
+	if (n < 2)
+		return 0;
+	v = calloc(n, sizeof *v);
+	if (v == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		find_holding(w->t, holders[i].key)->rank = (uint32_t)(was->pub.n_holders + i);
+	for (size_t i = 0; i < was->pub.n_holders; i++) {
+		struct holding *h = find_holding(w->t, was->pub.holders[i].key);
+
+		if (h != NULL)
+			h->rank = (uint32_t)i;
+	}
+	for (size_t i = 0; i < n; i++)
+		v[i] = (struct ranked){holders[i], find_holding(w->t, holders[i].key)->rank};
+	qsort(v, n, sizeof *v, by_rank);
+	for (size_t i = 0; i < n; i++)
+		holders[i] = v[i].holder;
+	free(v);
+	return 0;
+}
+
+/* Judges and touches every VIP.  Each remembers its old group, for the id. */
+static MUST_CHECK int judge_and_touch(struct work *w, const struct vip_table *was)
+{
+	struct entry *e = NULL;
+	struct group *g = NULL;
+
+	while ((e = table_next(&w->t->vips, e)) != NULL) {
+		const struct entry *old = find_entry(was, e->pub.addr);
+
+		if (old != NULL && restore_order(w, e, old) < 0)
+			return -ENOMEM;
+		if (touch_vip(w, e) < 0 || judge(w, e, 0) < 0)
+			return -ENOMEM;
+	}
+	while ((e = table_next(&w->t->vips, e)) != NULL) {
+		const struct entry *old = find_entry(was, e->pub.addr);
+
+		e->pub.group = old != NULL ? old->pub.group : NULL;
+		w->t->n_hidden -= e->pub.group != NULL;
+	}
+	while ((g = table_next(&w->t->groups, g)) != NULL) {
+		if (list_add(&w->old, g) < 0)
+			return -ENOMEM;
+		g->touched = true;
+	}
+	return 0;
+}
+
+/* Everything goes, the groups into the dirty list. */
+static void clear(struct vip_table *t)
+{
+	struct group *g = table_next(&t->groups, NULL), *next;
+
+	for (; g != NULL; g = next) {
+		next = table_next(&t->groups, g);
+		mark_dirty(t, g);
+		table_remove(&t->groups, g);
+		free(g);
+	}
+	free_vips(&t->vips, &t->services);
+	t->n_hidden = 0;
+}
+
+int vip_rebuild(struct vip_table *t, const struct config *conf, const struct cluster *c)
+{
+	struct vip_table was = *t;
+	struct work w = {.t = t, .c = c};
+	int r;
+
+	t->vips = t->services = (struct table){0};
+	t->n_hidden = 0;
+	r = acquire_all(&w, conf);
+	if (r == 0)
+		r = judge_and_touch(&w, &was);
+	if (r == 0)
+		r = regroup(&w);
+	work_free(&w);
+	free_vips(&was.vips, &was.services);
+	if (r < 0)
+		clear(t);
+	t->stale = r < 0;
+	return r;
+}
+
+struct vip_table *vip_new(const struct hash_key *hkey)
+{
+	struct vip_table *t = calloc(1, sizeof *t);
+
+	if (t != NULL)
+		t->hkey = *hkey;
+	return t;
+}
+
+void vip_free(struct vip_table *t)
+{
+	if (t == NULL)
+		return;
+	free_vips(&t->vips, &t->services);
+	table_free_all(&t->groups);
+	free(t->dirty);
+	free(t);
+}
+
+/* -- reading ----------------------------------------------------------------------------------- */
+
+const struct vip *vip_find(const struct vip_table *t, struct addr a)
+{
+	const struct entry *e = find_entry(t, a);
+
+	return e != NULL && e->pub.group != NULL ? &e->pub : NULL;
+}
+
+const struct vip_group *vip_group(const struct vip_table *t, uint64_t id)
+{
+	const struct group *g = find_group(t, id);
+
+	return g != NULL ? &g->pub : NULL;
+}
+
+const struct vip_group *vip_next_group(const struct vip_table *t, const struct vip_group *g)
+{
+	const struct group *next = table_next(&t->groups, g != NULL ? find_group(t, g->id) : NULL);
+
+	return next != NULL ? &next->pub : NULL;
+}
+
+size_t vip_count(const struct vip_table *t)
+{
+	return t->vips.live - t->n_hidden;
+}
+
+size_t vip_group_count(const struct vip_table *t)
+{
+	return t->groups.live;
+}
+
+enum reason vip_why(const struct vip_table *t, const struct config *conf,
+	const struct cluster_service *s, struct addr a)
+{
+	enum reason served = service_served(conf, s);
+	const struct vip *v = vip_find(t, a);
+
+	if (served != REASON_ALLOCATED)
+		return served;
+	for (size_t i = 0; v != NULL && i < v->n_holders; i++)
+		if (strcmp(v->holders[i].key, s->key) == 0)
+			return v->holders[i].doubled ? REASON_DOUBLE_ALLOCATION : REASON_OWNER;
+	return config_pool_of(conf, a) == NULL ? REASON_IP_NOT_ALLOWED : REASON_NO_IP;
+}
+
+size_t vip_dirty_count(const struct vip_table *t)
+{
+	return t->n_dirty;
+}
+
+uint64_t vip_dirty_at(const struct vip_table *t, size_t i)
+{
+	REQUIRE(i < t->n_dirty);
+	return t->dirty[i];
+}
+
+void vip_clean(struct vip_table *t)
+{
+	for (size_t i = 0; i < t->n_dirty; i++) {
+		struct group *g = find_group(t, t->dirty[i]);
+
+		if (g != NULL)
+			g->dirty = false;
+	}
+	t->n_dirty = 0;
+}
