@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -152,7 +153,7 @@ struct svc {
 	struct link sending;           /* alloc->send[delay] */
 	struct link telling;           /* alloc->report */
 	char *detail;                  /* owned; NULL = "" */
-	char *note;                    /* owned; what adoption found, for the next detail */
+	char *note;                    /* owned; what adoption found, for the next result */
 	uint64_t due_ms;               /* when QUEUED */
 	uint64_t ok_ms;                /* of the last write that the API took; 0 = none */
 	uint64_t fight_ms;
@@ -164,7 +165,7 @@ struct svc {
 	bool adopted;   /* until the first decision */
 	bool ours;      /* held an address since its status was last without one */
 	bool fresh;     /* the decision is newer than the last write */
-	bool doubt;     /* a write was taken since the copy: the copy's status is old */
+	bool doubt;     /* a write was, or may have been, taken since the copy: its status is old */
 	bool put_in_flight;
 	char key[];
 };
@@ -391,6 +392,14 @@ static struct cluster_service view(const struct svc *svc)
 	s.backend_key = next_text(c, TEXT_BACKEND, &at, "");
 	s.request.ignore = c->ignore;
 	return s;
+}
+
+static const char *version_of(const struct copy *c)
+{
+	const char *at = c->text;
+
+	(void)next_text(c, TEXT_UID, &at, "");
+	return next_text(c, TEXT_VERSION, &at, "");
 }
 
 static bool status_shows(const struct svc *svc, struct addr a)
@@ -1328,6 +1337,7 @@ static void unreport(struct svc *svc)
 static void note_result(struct alloc *a, struct svc *svc, bool in_order)
 {
 	uint32_t h;
+	bool quiet;
 
 	if (!svc->cleared && svc->told == 0 && !is_served(svc)) {
 		unreport(svc);
@@ -1336,7 +1346,8 @@ static void note_result(struct alloc *a, struct svc *svc, bool in_order)
 	h = result_hash(a, svc);
 	if (svc->adopted && in_order && svc->detail == NULL)
 		svc->told = h;
-	if ((h == svc->told && !svc->cleared) == !svc->reporting)
+	quiet = h == svc->told && !svc->cleared && svc->note == NULL;
+	if (quiet == !svc->reporting)
 		return;
 	if (svc->reporting) {
 		unreport(svc);
@@ -1361,14 +1372,10 @@ static void fill_result(const struct svc *svc, struct alloc_result *r)
 	if (u->svc == NULL)
 		u = &svc->use[svc->first ^ 1];
 	r->pool = u->svc != NULL ? u->pool->name : NULL;
-	r->detail[0] = '\0';
-	if (svc->detail != NULL) {
-		size_t n = strlen(svc->detail);
-
-		n = n < sizeof r->detail ? n : sizeof r->detail - 1;
-		memcpy(r->detail, svc->detail, n);
-		r->detail[n] = '\0';
-	}
+	(void)snprintf(r->detail, sizeof r->detail, "%s%s%s",
+		svc->detail != NULL ? svc->detail : "",
+		svc->detail != NULL && svc->note != NULL ? "; " : "",
+		svc->note != NULL ? svc->note : "");
 }
 
 /* -- writes -- */
@@ -1507,11 +1514,6 @@ static void decide(struct alloc *a, struct svc *svc)
 			svc->use[f].sent = true;
 	}
 	judge(a, svc, &s, &d);
-	if (svc->note != NULL) {
-		buf_adds(sentence(a), svc->note);
-		free(svc->note);
-		svc->note = NULL;
-	}
 	apply(a, svc, &d);
 	set_detail(a, svc);
 	sync_write(a, svc);
@@ -1804,6 +1806,20 @@ static bool is_same_object(const struct svc *svc, const struct cluster_service *
 	return strcmp(view(svc).uid, s->uid != NULL ? s->uid : "") == 0;
 }
 
+/* An object of another resourceVersion than the one that a write was conditional on ends the doubt
+ * about what became of the write: either it shows it, or it kept it from being taken. */
+static void take_copy(struct svc *svc, struct copy *copy)
+{
+	struct copy *old = svc->copy;
+
+	svc->copy = copy;
+	if (old == NULL || strcmp(version_of(old), version_of(copy)) != 0) {
+		svc->doubt = false;
+		svc->put_in_flight = svc->send == SEND_IN_FLIGHT;
+	}
+	free(old);
+}
+
 int alloc_put(struct alloc *a, const struct cluster_service *s, uint64_t now_ms)
 {
 	struct svc *svc = svc_find(a, s->key);
@@ -1825,10 +1841,7 @@ int alloc_put(struct alloc *a, const struct cluster_service *s, uint64_t now_ms)
 		free(copy);
 		return -ENOMEM;
 	}
-	free(svc->copy);
-	svc->copy = copy;
-	svc->doubt = false;
-	svc->put_in_flight = svc->send == SEND_IN_FLIGHT;
+	take_copy(svc, copy);
 	make_todo(a, svc);
 	if (svc->send == SEND_QUEUED && svc->delay == DELAY_CONFLICT && svc->fails < CONFLICT_PUTS)
 		queue(a, svc, DELAY_NONE);
@@ -1917,14 +1930,15 @@ static struct pool *pool_new(struct alloc *a, const char *name)
 	return p;
 }
 
+/* The analyzer takes a table's head for one that may have a predecessor, and so for freed.
+ * NOLINTBEGIN(clang-analyzer-unix.Malloc) */
 static void pool_free(struct alloc *a, struct pool *p)
 {
-	/* The analyzer takes uthash's neighbours for freed ones.  NOLINTNEXTLINE(clang-analyzer-*)
-	 */
 	HASH_DEL(a->by_pool, p);
 	free(p->name);
 	free(p);
 }
+/* NOLINTEND(clang-analyzer-unix.Malloc) */
 
 /* Drops the pools that are neither configured nor needed. */
 static void sweep_pools(struct alloc *a)
@@ -2185,6 +2199,8 @@ bool alloc_next_result(struct alloc *a, struct alloc_result *ret_r)
 	fill_result(svc, ret_r);
 	svc->told = result_hash(a, svc);
 	svc->cleared = false;
+	free(svc->note);
+	svc->note = NULL;
 	if (ret_r->reason != REASON_ALLOCATED && is_served(svc))
 		counter_inc(a->counters, COUNTER_ALLOC_REFUSED);
 	return true;
@@ -2331,6 +2347,7 @@ void alloc_write_done(struct alloc *a, uint64_t id, enum alloc_outcome outcome, 
 									 : DELAY_CONFLICT);
 		return;
 	case ALLOC_WRITE_FAILED:
+		svc->doubt = !svc->put_in_flight; /* it may have been taken all the same */
 		again(a, svc, backoff(svc->fails));
 		return;
 	case ALLOC_WRITE_NOT_SENT:

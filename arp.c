@@ -554,8 +554,18 @@ void arp_del_iface(struct arp *a, unsigned ifindex, uint64_t now_ms)
 		if (v->port == p)
 			drop_vip(a, v);
 	retire_mac(a, p->mac, now_ms);
-	HASH_DEL(a->ports, p);
+	HASH_DEL(a->ports, p); /* NOLINT(clang-analyzer-core.NullDereference): see above */
 	free(p);
+}
+
+void arp_retain_ifaces(
+	struct arp *a, bool (*keep)(void *ctx, unsigned ifindex), void *ctx, uint64_t now_ms)
+{
+	struct port *p, *tmp;
+
+	HASH_ITER (hh, a->ports, p, tmp)
+		if (!keep(ctx, p->ifindex))
+			arp_del_iface(a, p->ifindex, now_ms);
 }
 
 /* -- addresses -- */

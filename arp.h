@@ -64,6 +64,9 @@ int arp_set_iface(
 	struct arp *a, unsigned ifindex, const uint8_t mac[6], uint64_t now_ms) MUST_CHECK;
 /* The interface is gone: its VIPs are dropped without a word on the wire. */
 void arp_del_iface(struct arp *a, unsigned ifindex, uint64_t now_ms);
+/* arp_del_iface() of each interface that keep() does not want. */
+void arp_retain_ifaces(
+	struct arp *a, bool (*keep)(void *ctx, unsigned ifindex), void *ctx, uint64_t now_ms);
 
 /* Start answering for ip on ifindex and announce it (burst 0, 0.1, 0.4, 0.8, 2, 5 s).  Idempotent:
  * no new burst.  Sends nothing itself: arp_tick() is due at once.  0, -ENOMEM, -ENODEV (no such

@@ -18,7 +18,8 @@ struct rd {
 
 static inline struct rd rd_init(const void *p, size_t n)
 {
-	return (struct rd){.p = p, .end = (const uint8_t *)p + n};
+	/* Nothing is added to a null pointer, not even nothing. */
+	return (struct rd){.p = p, .end = n > 0 ? (const uint8_t *)p + n : p};
 }
 
 static inline size_t rd_left(const struct rd *r)

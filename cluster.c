@@ -746,8 +746,8 @@ struct cluster_lease *cluster_lease_decode(const cJSON *obj)
 	const char *name = json_string(json_object(obj, "metadata"), "name");
 	struct room r = {.err = -ENOSPC};
 
-	for (size_t cap = SCRATCH_BYTES; name != NULL && r.err == -ENOSPC && cap <= CLUSTER_MAX_OBJECT;
-		cap *= 4) {
+	for (size_t cap = SCRATCH_BYTES;
+		name != NULL && r.err == -ENOSPC && cap <= CLUSTER_MAX_OBJECT; cap *= 4) {
 		free(r.base);
 		r = (struct room){.base = malloc(cap), .cap = cap};
 		if (r.base == NULL)
@@ -913,7 +913,7 @@ static struct slot *service_slot(struct cluster *c, const char *key)
 		return s;
 	if (c->services.live >= c->cap_dirty) {
 		size_t cap = c->cap_dirty + c->cap_dirty / 2 + 64;
-		struct slot **v = reallocarray(c->dirty, cap, sizeof(void *));
+		struct slot **v = realloc(c->dirty, cap * sizeof(void *));
 
 		if (v == NULL)
 			return NULL;

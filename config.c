@@ -37,7 +37,7 @@ static const struct config_pool *pool_item(const struct config_decoder *d, size_
 
 static bool is_field_given(const struct config_decoder *d, enum config_record_id id)
 {
-	return d->given[config_list_field(id) - config_root_record.fields].line != 0;
+	return d->given[config_list_field(id) - config_root_record()->fields].line != 0;
 }
 
 /* The default advertisement names the pools of dialect 1 when there are others too. */

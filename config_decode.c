@@ -14,8 +14,6 @@
 #include "config_scalar.h"
 #include "json.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,7 +27,7 @@ void config_decoder_init(struct config_decoder *d, struct arena *arena, struct c
 	*d = (struct config_decoder){.arena = arena, .conf = conf, .nodes_left = CONFIG_MAX_NODES};
 	config_at_init(&d->at, report);
 	buf_init(&d->not_yet, 512);
-	config_decode_defaults(d, &config_root_record, conf);
+	config_decode_defaults(d, config_root_record(), conf);
 }
 
 void config_decoder_free(struct config_decoder *d)
@@ -142,7 +140,7 @@ static bool unexpected(
 
 	config_got(&d->at, node, got);
 	if (f->flags & CONFIG_SECRET)
-		snprintf(got, sizeof got, "something else, not shown");
+		snprintf(got, sizeof got, "something not shown");
 	config_error(&d->at, node, "%s (got %s%s)", config_field_expect(f, what), got, hint);
 	return false;
 }
@@ -689,7 +687,8 @@ static bool unknown_field(
 	char best[CONFIG_MAX_KEY] = "";
 	unsigned least = 0;
 
-	nearest_field(d, record, member->string, best, &least);
+	if (d->at.report->n_errors < CONFIG_MAX_ERRORS)
+		nearest_field(d, record, member->string, best, &least);
 	if (least > 0)
 		config_error_key(&d->at, member, "unknown key, did you mean %s?", best);
 	else if (is_native_only(record, member->string))
@@ -740,6 +739,8 @@ static bool is_set(const struct config_field *f, void *rec)
 static bool is_misspelled(const struct config_decoder *d, const struct config_record *record,
 	const cJSON *node, void *rec, const char *spelled)
 {
+	if (d->at.report->n_errors >= CONFIG_MAX_ERRORS)
+		return false; /* no one will read it */
 	for (const cJSON *c = node->child; c != NULL; c = c->next) {
 		void *ignored = rec;
 
@@ -907,7 +908,7 @@ void config_decode_items(struct config_decoder *d, enum config_record_id id, con
 /* Lists of several documents add up; anything else is set once. */
 static void decode_root_member(struct config_decoder *d, const cJSON *member)
 {
-	const struct config_record *root = &config_root_record;
+	const struct config_record *root = config_root_record();
 	void *rec = d->conf;
 	const struct config_field *f = find_field(d, root, member->string, &rec);
 	size_t up;
@@ -924,7 +925,7 @@ static void decode_root_member(struct config_decoder *d, const cJSON *member)
 
 static bool set_once(struct config_decoder *d, const cJSON *member)
 {
-	const struct config_record *root = &config_root_record;
+	const struct config_record *root = config_root_record();
 	void *rec = d->conf;
 	const struct config_field *f = find_field(d, root, member->string, &rec);
 	struct config_mark *given;

@@ -65,19 +65,19 @@ static bool is_taken(const struct config_decoder *d, enum config_record_id id, c
 	return false;
 }
 
-/* For an item that its dialect gives no name: base-n, or the next number that makes it new; for
- * n = 1 base alone if it is new and alone is true. */
+/* For an item that its dialect gives no name: base for n = 0, else base-n; when that is taken, base
+ * and the place in the list.  Should all of some tries be taken, the names clash and that is
+ * reported. */
 static const char *fresh_name(
-	struct config_decoder *d, enum config_record_id id, const char *base, size_t n, bool alone)
+	struct config_decoder *d, enum config_record_id id, const char *base, size_t n)
 {
 	char s[CONFIG_MAX_NAME + 32];
 
 	snprintf(s, sizeof s, "%s", base);
-	for (; (n != 1 || !alone || is_taken(d, id, s)); n++) {
+	if (n > 0)
 		snprintf(s, sizeof s, "%.*s-%zu", CONFIG_MAX_NAME - 20, base, n);
-		if ((n != 1 || !alone) && !is_taken(d, id, s))
-			break;
-	}
+	for (size_t k = 1; k < 16 && is_taken(d, id, s); k++)
+		snprintf(s, sizeof s, "%.*s-%zu", CONFIG_MAX_NAME - 20, base, d->items[id].n + k);
 	return config_decode_dup(d, s);
 }
 
@@ -309,7 +309,7 @@ static void decode_metallb(struct config_decoder *d, const cJSON *root, const ch
 static void add_l2(struct config_decoder *d, const cJSON *node, const cJSON *mark_node,
 	const char *pool, bool bind, const char *interface)
 {
-	const char *name = fresh_name(d, CONFIG_L2_ADVERTISEMENT, pool, 1, true);
+	const char *name = fresh_name(d, CONFIG_L2_ADVERTISEMENT, pool, 0);
 	struct config_l2_advertisement *ad =
 		config_decode_add(d, CONFIG_L2_ADVERTISEMENT, node, mark_node);
 
@@ -326,7 +326,7 @@ static void add_l2(struct config_decoder *d, const cJSON *node, const cJSON *mar
 static void add_bgp(struct config_decoder *d, const cJSON *node, const cJSON *mark_node,
 	const char *pool, size_t n, const struct config_bgp_advertisement *from)
 {
-	const char *name = fresh_name(d, CONFIG_BGP_ADVERTISEMENT, pool, n, true);
+	const char *name = fresh_name(d, CONFIG_BGP_ADVERTISEMENT, pool, n < 2 ? 0 : n);
 	struct config_bgp_advertisement *ad =
 		config_decode_add(d, CONFIG_BGP_ADVERTISEMENT, node, mark_node);
 	struct config_mark mark;
@@ -374,10 +374,10 @@ static void decode_legacy_pool(
 	struct config_pool *pool;
 	struct config_mark mark;
 
-	config_decode_defaults(d, &config_legacy_pool_record, &p);
+	config_decode_defaults(d, config_legacy_pool_record(), &p);
 	if (name != NULL)
 		p.pool.name = config_decode_dup(d, name);
-	(void)config_decode_map(d, &config_legacy_pool_record, node, &p);
+	(void)config_decode_map(d, config_legacy_pool_record(), node, &p);
 	pool = config_decode_add(d, CONFIG_POOL, node, mark_node);
 	if (pool == NULL)
 		return;
@@ -415,7 +415,7 @@ static void decode_cm_pool(struct config_decoder *d, const cJSON *node)
 
 static void decode_cm_peer(struct config_decoder *d, const cJSON *node)
 {
-	const char *name = fresh_name(d, CONFIG_PEER, "peer", d->items[CONFIG_PEER].n + 1, false);
+	const char *name = fresh_name(d, CONFIG_PEER, "peer", d->items[CONFIG_PEER].n + 1);
 	struct config_peer *peer = config_decode_add(d, CONFIG_PEER, node, node);
 
 	if (peer == NULL)
@@ -612,8 +612,8 @@ static void decode_eip(struct config_decoder *d, const struct object *o)
 		return;
 	}
 	up = config_at_key_down(&d->at, "spec");
-	config_decode_defaults(d, &config_eip_record, &e);
-	ok = config_decode_map(d, &config_eip_record, o->spec, &e);
+	config_decode_defaults(d, config_eip_record(), &e);
+	ok = config_decode_map(d, config_eip_record(), o->spec, &e);
 	pool = eip_pool(d, o, &e, ok);
 	if (pool != NULL && ok) {
 		if (e.disable)

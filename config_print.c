@@ -348,7 +348,7 @@ static void add_root_list(struct print *p, const struct config_field *f, const v
 
 static int print(const struct config *c, bool hide, struct buf *out)
 {
-	const struct config_record *root = &config_root_record;
+	const struct config_record *root = config_root_record();
 	struct print p = {.out = out, .hide = hide};
 
 	buf_adds(out, "apiVersion: lbd.io/v1\nkind: Config\n");

@@ -30,8 +30,8 @@ static int parse_part(const char **s, uint64_t *ret_ns)
 		const char *name;
 		uint64_t ns;
 	} units[] = {{"ns", 1}, {"us", 1000}, {"\xc2\xb5s", 1000}, {"\xce\xbcs", 1000},
-		{"ms", NS_PER_MS}, {"s", 1000 * NS_PER_MS}, {"m", 60 * 1000 * NS_PER_MS},
-		{"h", 3600 * 1000 * NS_PER_MS}};
+		{"ms", NS_PER_MS}, {"s", 1000 * NS_PER_MS}, {"m", 60000 * NS_PER_MS},
+		{"h", 3600000 * NS_PER_MS}};
 	uint64_t whole = 0, fraction = 0, scale = 1;
 	const char *p = *s;
 	size_t i, len;
@@ -131,12 +131,13 @@ bool config_community_is_literal(const char *s)
 {
 	static const char large[] = "large:";
 
-	if (strncmp(s, large, sizeof large - 1) == 0) {
-		s += sizeof large - 1;
-		return eat_number(&s, UINT32_MAX, ':') && eat_number(&s, UINT32_MAX, ':') &&
-		       eat_number(&s, UINT32_MAX, '\0');
-	}
-	return eat_number(&s, UINT16_MAX, ':') && eat_number(&s, UINT16_MAX, '\0');
+	if (strncmp(s, large, sizeof large - 1) != 0)
+		return eat_number(&s, UINT16_MAX, ':') && eat_number(&s, UINT16_MAX, '\0');
+	s += sizeof large - 1;
+	for (unsigned i = 0; i < 3; i++)
+		if (!eat_number(&s, UINT32_MAX, i < 2 ? ':' : '\0'))
+			return false;
+	return true;
 }
 
 /* -- labels -- */
@@ -255,9 +256,11 @@ unsigned config_likeness(const char *got, const char *candidate)
 	shorter = na > nb ? nb : na;
 	if (shorter == 0)
 		return 0;
-	d = distance(a, na, b, nb);
-	if (d <= 1 + longer / 5 && d < shorter)
-		return d + 1;
+	if (longer - shorter <= 1 + longer / 5) {
+		d = distance(a, na, b, nb);
+		if (d <= 1 + longer / 5 && d < shorter)
+			return d + 1;
+	}
 	/* "interval" for "receiveInterval": one ends or begins the other. */
 	if (shorter >= 4 &&
 		(strncmp(a, b, shorter) == 0 || strcmp(a + na - shorter, b + nb - shorter) == 0))

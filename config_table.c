@@ -13,11 +13,14 @@ enum {
 	MINUTE = 60 * SECOND,
 	HOUR = 60 * MINUTE,
 	DAY = 24 * HOUR,
+	MIN_HOLD = 3 * SECOND, /* RFC 4271 4.2 */
+	MAX_HOLD = 65535 * SECOND,
 	MAX_STRING = 1024,
 	MAX_LIST = 4096,
 	MAX_SELECTORS = 256,
 };
 
+/* Names of types and members take no parentheses: NOLINTBEGIN(bugprone-macro-parentheses) */
 #define AT(rec, member) .offset = offsetof(struct rec, member), .offset_n = CONFIG_NOWHERE
 #define AT_N(rec, member, count)                                                                   \
 	.offset = offsetof(struct rec, member), .offset_n = offsetof(struct rec, count)
@@ -34,6 +37,8 @@ enum {
 		.mark_at = offsetof(struct type, mark), .fields = (fields_),                       \
 		.n_fields = ARRAY_LEN(fields_)                                                     \
 	}
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* What MetalLB's ConfigMap metallb-excludel2 lists, as patterns. */
 static const char metallb_exclude[] =
@@ -101,11 +106,13 @@ static const struct config_field selector_fields[] = {
 static const struct config_record selector_record =
 	RECORD(CONFIG_SELECTOR, selector, selector_fields);
 
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define SELECTORS(name_, in_, rec, member, doc_)                                                   \
 	{                                                                                          \
 		.name = (name_), .type = CONFIG_LIST, .in = (in_), AT_N(rec, member.v, member.n),  \
 		.max = MAX_SELECTORS, .record = &selector_record, .doc = (doc_)                    \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* -- pools -- */
 
@@ -458,15 +465,15 @@ static const struct config_field peer_fields[] = {
 		.in = CONFIG_IN_ALL,
 		.flags = CONFIG_OR_ZERO,
 		AT(config_peer, hold_time_ms),
-		.min = 3 * SECOND,
-		.max = 65535 * SECOND,
+		.min = MIN_HOLD,
+		.max = MAX_HOLD,
 		.fallback = "90s",
 		.doc = "the peer is down after so long a silence; 0 = never"},
 	{.name = "keepaliveTime",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_ALL,
 		AT(config_peer, keepalive_time_ms),
-		.max = 65535 * SECOND,
+		.max = MAX_HOLD,
 		.fallback = "30s",
 		.doc = "between KEEPALIVEs; default: a third of holdTime"},
 	{.name = "connectTime",
@@ -475,7 +482,7 @@ static const struct config_field peer_fields[] = {
 		.flags = CONFIG_SECONDS,
 		AT(config_peer, connect_time_ms),
 		.min = SECOND,
-		.max = 65535 * SECOND,
+		.max = MAX_HOLD,
 		.fallback = "5s",
 		.doc = "between attempts to connect"},
 	{.name = "password",
@@ -913,7 +920,7 @@ static const struct config_field root_fields[] = {
 	ROOT_MAP("metrics", 0, metrics_record, "for Prometheus"),
 	ROOT_MAP("log", 0, log_record, "stderr"),
 };
-const struct config_record config_root_record = RECORD(CONFIG_ROOT, config, root_fields);
+static const struct config_record root_record = RECORD(CONFIG_ROOT, config, root_fields);
 
 /* -- dialects that become the above -- */
 
@@ -939,7 +946,7 @@ static const struct config_field legacy_pool_fields[] = {
 		.record = &bgp_record,
 		.doc = "for protocol bgp; default: one of /32"},
 };
-const struct config_record config_legacy_pool_record =
+static const struct config_record legacy_pool_record =
 	RECORD(CONFIG_LEGACY_POOL, config_legacy_pool, legacy_pool_fields);
 
 static const struct config_field eip_fields[] = {
@@ -998,7 +1005,7 @@ static const struct config_field eip_fields[] = {
 		.max = MAX_SELECTORS,
 		.doc = "or of namespaces with these labels"},
 };
-const struct config_record config_eip_record = RECORD(CONFIG_OTHER, config_eip, eip_fields);
+static const struct config_record eip_record = RECORD(CONFIG_OTHER, config_eip, eip_fields);
 
 const struct config_field *config_list_field(enum config_record_id id)
 {
@@ -1011,4 +1018,19 @@ const struct config_field *config_list_field(enum config_record_id id)
 const struct config_record *config_list_record(enum config_record_id id)
 {
 	return config_list_field(id)->record;
+}
+
+const struct config_record *config_root_record(void)
+{
+	return &root_record;
+}
+
+const struct config_record *config_legacy_pool_record(void)
+{
+	return &legacy_pool_record;
+}
+
+const struct config_record *config_eip_record(void)
+{
+	return &eip_record;
 }

@@ -123,12 +123,12 @@ struct config_eip {
 	struct selector namespace_selector;
 };
 
-extern const struct config_record config_root_record; /* of struct config */
-extern const struct config_record config_legacy_pool_record;
-extern const struct config_record config_eip_record;
+const struct config_record *config_root_record(void); /* of struct config */
+const struct config_record *config_legacy_pool_record(void);
+const struct config_record *config_eip_record(void);
 /* The record of one of the root's lists: CONFIG_POOL..CONFIG_COMMUNITY. */
 const struct config_record *config_list_record(enum config_record_id id);
-/* And its field in config_root_record. */
+/* And its field in the root. */
 const struct config_field *config_list_field(enum config_record_id id);
 
 #endif

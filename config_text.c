@@ -104,7 +104,7 @@ bool config_text_read(struct config_decoder *d, const struct config_input *where
 	const char *end = text + len;
 	bool ok = true;
 
-	while (!d->no_memory) {
+	do {
 		struct line begin, next;
 		struct doc *doc = NULL;
 		struct doc_error err;
@@ -124,6 +124,6 @@ bool config_text_read(struct config_decoder *d, const struct config_input *where
 			break;
 		text = next.p;
 		in.at.line += in.is_fixed ? 0 : next.number - 1;
-	}
+	} while (!d->no_memory && d->at.report->n_errors < CONFIG_MAX_ERRORS);
 	return ok;
 }

@@ -46,16 +46,17 @@ static uint64_t stall_ms(const struct daemon *d)
 	return ms > MIN_STALL_MS ? ms : MIN_STALL_MS;
 }
 
-/* The time, for every entry into the daemon from the loop.  A wake-up long after the armed timer
- * means that the process was stopped, starved or suspended: then nothing that waited may be
- * answered before ownership was asked for again. */
-static uint64_t wake(struct daemon *d)
+/* For every entry into the daemon from the loop.  A wake-up long after the armed timer means that
+ * the process was stopped, starved or suspended: then nothing that waited may be answered before
+ * ownership was asked for again.  False: it was so. */
+static bool wake(struct daemon *d, uint64_t *ret_now_ms)
 {
 	uint64_t now_ms = daemon_now_ms();
 	char late[24];
 
+	*ret_now_ms = now_ms;
 	if (now_ms < d->armed_ms || now_ms - d->armed_ms < stall_ms(d))
-		return now_ms;
+		return true;
 	log_warn("lbd", "the event loop was stopped or starved: asking for every address again",
 		"ms", log_number((int64_t)(now_ms - d->armed_ms), late), NULL);
 	counter_inc(&d->counters, COUNTER_LOOP_STALLS);
@@ -63,7 +64,7 @@ static uint64_t wake(struct daemon *d)
 	(void)net_drop_queued(d->net);
 	elect_fence(d->elect, now_ms);
 	daemon_mark(d);
-	return now_ms;
+	return false;
 }
 
 void daemon_event(struct daemon *d, const struct event_object *o, enum event_type type,
@@ -301,8 +302,9 @@ static void run_pass(struct daemon *d, uint64_t now_ms)
 static void on_timer(uv_timer_t *t)
 {
 	struct daemon *d = t->data;
+	uint64_t now_ms;
 
-	(void)wake(d);
+	(void)wake(d, &now_ms);
 	daemon_mark(d);
 }
 
@@ -331,8 +333,9 @@ static void step_phase(struct daemon *d, uint64_t now_ms);
 static void on_prepare(uv_prepare_t *p)
 {
 	struct daemon *d = p->data;
-	uint64_t now_ms = wake(d);
+	uint64_t now_ms;
 
+	(void)wake(d, &now_ms);
 	if (!d->dirty || d->phase == DAEMON_CLOSING)
 		return;
 	d->dirty = false;
@@ -538,9 +541,17 @@ static const struct arp_ops arp_ops = {send_frame, on_heard, is_member};
 static void on_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
 {
 	struct daemon *d = ctx;
-	uint64_t now_ms = wake(d);
+	uint64_t now_ms;
 
-	arp_on_frame(d->arp, ifindex, frame, len, now_ms);
+	if (wake(d, &now_ms))
+		arp_on_frame(d->arp, ifindex, frame, len, now_ms);
+}
+
+static bool iface_exists(void *ctx, unsigned ifindex)
+{
+	const struct daemon *d = ctx;
+
+	return iface_get(net_ifaces(d->net), ifindex) != NULL;
 }
 
 /* Tells ARP which interfaces there are, with which MAC; and listens where a VIP could be. */
@@ -555,6 +566,7 @@ static void sync_ifaces(struct daemon *d, uint64_t now_ms)
 	while ((i = iface_next(t, i)) != NULL)
 		if (i->ethernet && arp_set_iface(d->arp, i->ifindex, i->mac, now_ms) != 0)
 			d->rebuild = true;
+	arp_retain_ifaces(d->arp, iface_exists, d, now_ms);
 	n = elig_interfaces(&d->elig_input, listen, DAEMON_MAX_LISTEN);
 	for (size_t p = 0; p < d->conf->n_pools; p++)
 		n_ranges += d->conf->pools[p].n_ranges;
@@ -834,6 +846,7 @@ static cJSON *on_request(void *ctx, const cJSON *request)
 	cJSON *answer;
 
 	counter_inc(&d->counters, COUNTER_CONTROL_REQUESTS);
+	net_count_drops(d->net);
 	if (command != NULL && strcmp(command, "dump") == 0)
 		return status_dump(d, daemon_now_ms());
 	answer = cJSON_CreateObject();

@@ -359,33 +359,41 @@ static bool is_decimal(const char *s)
 	return *s == '\0';
 }
 
-/* 0x and 0o, no sign (core schema). */
-static bool is_based(const char *s, int *ret_base)
+static int digit_value(char c)
 {
-	if (s[0] != '0' || (s[1] != 'x' && s[1] != 'o') || s[2] == '\0')
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : INT_MAX;
+}
+
+/* 0x and 0o, no sign (core schema), exactly: at most 2^53. */
+static bool read_based(const char *s, double *ret_v)
+{
+	int base = s[0] == '0' && s[1] == 'x' ? 16 : s[0] == '0' && s[1] == 'o' ? 8 : 0;
+	uint64_t v = 0;
+
+	if (base == 0 || s[2] == '\0')
 		return false;
-	*ret_base = s[1] == 'x' ? 16 : 8;
-	return strspn(s + 2, *ret_base == 16 ? "0123456789abcdefABCDEF" : "01234567") ==
-	       strlen(s + 2);
+	for (s += 2; *s != '\0'; s++) {
+		if (digit_value(*s) >= base)
+			return false;
+		v = v * (uint64_t)base + (uint64_t)digit_value(*s);
+		if (v > UINT64_C(1) << 53)
+			return false;
+	}
+	*ret_v = (double)v;
+	return true;
 }
 
 static bool read_number(const char *s, double *ret_v)
 {
-	unsigned long long whole;
 	double v;
-	int base;
 
-	if (is_decimal(s)) {
-		v = strtod(s, NULL);
-	} else if (is_based(s, &base)) {
-		errno = 0;
-		whole = strtoull(s + 2, NULL, base);
-		if (errno != 0)
-			return false;
-		v = (double)whole;
-	} else {
-		return false;
-	}
+	if (!is_decimal(s))
+		return read_based(s, ret_v);
+	v = strtod(s, NULL);
 	if (!isfinite(v))
 		return false;
 	*ret_v = v;

@@ -140,6 +140,7 @@ struct object {
 	enum lease_verb verb;
 	uint64_t sent_ms;
 	bool must_get;     /* a write met a 409 */
+	bool unsure;       /* a write that failed may have been applied */
 	bool dirty;        /* it says something old */
 	uint64_t next_ms;  /* no request before */
 	uint64_t quiet_ms; /* no write for a mere change before */
@@ -173,7 +174,7 @@ struct elect {
 
 	/* Health (R5). */
 	bool synced, healthy;
-	bool synced_once;
+	bool synced_once, joined;
 	uint64_t join_ms;    /* first sync + JOIN_MS */
 	uint64_t healthy_ms; /* since when */
 	bool looped;         /* some renewal came back in time */
@@ -855,8 +856,7 @@ static bool is_expiry_void(const struct elect *e)
 }
 
 /* May the group be taken, and why (R9)? */
-static enum ground find_ground(
-	const struct elect *e, const struct group *g, const struct survey *s, uint64_t now_ms)
+static enum ground find_ground(const struct elect *e, const struct group *g, const struct survey *s)
 {
 	const struct elect_claim *old;
 
@@ -865,7 +865,7 @@ static enum ground find_ground(
 	old = claims_on(&e->old, g);
 	if (old != NULL && old->term >= s->leaving_term && old->term >= s->expired_term)
 		return GROUND_OWN;
-	if (!e->healthy || now_ms < e->join_ms)
+	if (!e->healthy || !e->joined)
 		return GROUND_NONE;
 	if (s->leaving != NULL)
 		return GROUND_OFFERED;
@@ -1013,7 +1013,7 @@ static void step_watch(struct elect *e, struct group *g, const struct survey *s,
 		enter(e, g, ELECT_IDLE, now_ms);
 		return;
 	}
-	ground = find_ground(e, g, s, now_ms);
+	ground = find_ground(e, g, s);
 	if (ground == GROUND_NONE) {
 		/* A word on the wire holds as long as a Lease would. */
 		if (g->wire_owner != NULL && now_ms - g->wire_ms < lease_ms_of(e, g->wire_owner))
@@ -1041,7 +1041,7 @@ static bool keeps_ground(struct elect *e, struct group *g, const struct survey *
 		enter(e, g, ELECT_WATCH, now_ms);
 		return false;
 	}
-	ground = find_ground(e, g, s, now_ms);
+	ground = find_ground(e, g, s);
 	if (ground == g->ground)
 		return true;
 	enter(e, g, ELECT_WATCH, now_ms);
@@ -1482,12 +1482,14 @@ static void object_is(struct object *o, const struct cluster_lease *l)
 		o->must_get = true;
 }
 
-/* Until our first write the watch says what there is; later our answers do, for it lags. */
-static void own_object_seen(struct object *o, const struct cluster_lease *l, bool deleted)
+/* Until our first write the watch says what there is; later our answers do, for it lags.  A
+ * deletion may be an old one, of before we wrote it anew: only a GET tells. */
+static void own_object_seen(
+	struct object *o, const struct cluster_lease *l, bool deleted, uint64_t now_ms)
 {
 	if (deleted) {
-		o->exists = false;
-		o->dirty = true;
+		o->must_get = true;
+		o->next_ms = now_ms;
 	} else if (!o->written && o->in_flight == 0) {
 		object_is(o, l);
 	}
@@ -1577,11 +1579,12 @@ static void refresh_facts(struct elect *e)
 		e->lease.dirty = true;
 }
 
+/* Long enough for a slow API, short enough for a second try within the Lease. */
 static uint64_t request_ms(const struct elect *e)
 {
-	if (e->renew_ms < REQUEST_MIN_MS)
-		return REQUEST_MIN_MS;
-	return time_min(e->renew_ms, REQUEST_MAX_MS);
+	uint64_t ms = e->lease_ms * 2 / 5;
+
+	return ms < REQUEST_MIN_MS ? REQUEST_MIN_MS : time_min(ms, REQUEST_MAX_MS);
 }
 
 /* Is the claims object as it should be, or given up on?  Only then the Lease may be given back. */
@@ -1714,7 +1717,8 @@ static bool claims_action(struct elect *e, uint64_t now_ms, struct lease_action 
 		o->next_ms = now_ms + RETRY_MAX_MS;
 		return false;
 	}
-	same = o->exists ? text_eq(text, e->published) : text[0] == '\0';
+	/* It is written though empty: others may remember a deleted one. */
+	same = o->exists && !o->unsure && text_eq(text, e->published);
 	o->dirty = false;
 	if (same) {
 		free(text);
@@ -1773,6 +1777,7 @@ static void on_written(
 {
 	object_is(o, lease);
 	o->written = true;
+	o->unsure = false;
 	o->failures = 0;
 	o->next_ms = now_ms;
 	if (o == &e->lease) {
@@ -1788,6 +1793,7 @@ static void on_read(
 	struct elect *e, struct object *o, const struct cluster_lease *lease, uint64_t now_ms)
 {
 	o->must_get = false;
+	o->unsure = false;
 	o->next_ms = now_ms;
 	o->exists = false;
 	o->dirty = true; /* written anew from what was read, at once */
@@ -1832,6 +1838,7 @@ static void on_failed(
 		o->must_get = true;
 		o->next_ms = now_ms + (o->failures++ > 0 ? pause_ms(e, o) : 0);
 	} else {
+		o->unsure |= outcome == LEASE_FAILED && o->verb != LEASE_GET;
 		o->next_ms = now_ms + pause_ms(e, o);
 	}
 }
@@ -1960,11 +1967,7 @@ void elect_on_lease(
 		return;
 	if (m->self) {
 		own = lease->role == CLUSTER_LEASE_NODE ? &e->lease : &e->claims;
-		own_object_seen(own, lease, deleted);
-		if (deleted && own == &e->lease)
-			e->renew_at_ms = now_ms;
-		if (deleted && own == &e->claims && set_text(&e->published, NULL))
-			e->claims.dirty = true;
+		own_object_seen(own, lease, deleted, now_ms);
 		if (!deleted && own == &e->claims && !own->written)
 			(void)set_text(&e->published, lease->claims != NULL ? lease->claims : "");
 		if (!deleted && own == &e->lease)
@@ -2149,11 +2152,10 @@ bool elect_released(const struct elect *e)
 /* The join time is over: what was ours before and was not restored is no longer claimed. */
 static void end_join(struct elect *e, uint64_t now_ms)
 {
-	if (!e->synced_once || e->join_ms == TIME_NEVER || now_ms < e->join_ms)
+	if (e->joined || now_ms < e->join_ms)
 		return;
-	e->join_ms = 0;
-	if (e->old.n > 0)
-		publish(e);
+	e->joined = true;
+	publish(e);
 	claims_free(&e->old);
 	mark_all(e);
 }
@@ -2169,7 +2171,7 @@ static uint64_t next_wake(const struct elect *e)
 		at = time_min(at, expires_at(e, m));
 	if (e->healthy)
 		at = time_min(at, health_ends(e));
-	if (e->synced_once && e->join_ms != 0)
+	if (!e->joined)
 		at = time_min(at, e->join_ms);
 	if (e->foreign_renewals > 0)
 		at = time_min(at, e->foreign_ms + e->lease_ms);

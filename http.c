@@ -79,7 +79,7 @@ struct http_call {
 	uint64_t not_after_ms, timeout_ms;
 	uint64_t deadline; /* by timeout_ms */
 	bool stream, is_get, is_head;
-	bool sent, retried, paused, ended;
+	bool sent, paused, ended;
 	int result;
 	char err[384];
 };
@@ -290,13 +290,13 @@ static void fail_queue(struct http *h, int result, const char *err)
 }
 
 /* RFC 9112 9.3.1: the server may have closed a kept connection in the moment it was used again.
- * What had no effect, or has none by its nature, is sent once more; a write that may have been
- * applied is not. */
+ * What had no effect, or has none by its nature, is sent once more, on a new connection, which is
+ * not a kept one; a write that may have been applied is not. */
 static bool may_retry(const struct conn *c, int result)
 {
 	const struct http_call *call = c->call;
 
-	return call != NULL && c->state == BUSY && c->served > 0 && !c->heard && !call->retried &&
+	return call != NULL && c->state == BUSY && c->served > 0 && !c->heard &&
 	       (!call->sent || call->is_get) && result != -ETIMEDOUT && result != -EPROTO &&
 	       !c->h->closing;
 }
@@ -319,7 +319,6 @@ static PRINTF_LIKE(3, 4) void conn_fail(struct conn *c, int result, const char *
 	log_debug("http", "connection failed", "peer", h->peer, "err", err, NULL);
 	conn_close(c, false);
 	if (call != NULL && retry) {
-		call->retried = true;
 		conn_open(h, call);
 	} else if (call != NULL) {
 		end_call(call, result, "%s", err);

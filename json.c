@@ -52,9 +52,10 @@ long long json_int(
 {
 	const cJSON *v = json_get(o, key);
 
-	if (!cJSON_IsNumber(v) ||
-		!(v->valuedouble >= (double)min && v->valuedouble <= (double)max) ||
-		(double)(long long)v->valuedouble != v->valuedouble)
+	/* The comparison with 2^63 comes first: a double beyond it must not be converted. */
+	if (!cJSON_IsNumber(v) || !(v->valuedouble >= -0x1p63 && v->valuedouble < 0x1p63) ||
+		(double)(long long)v->valuedouble != v->valuedouble ||
+		(long long)v->valuedouble < min || (long long)v->valuedouble > max)
 		return fallback;
 	return (long long)v->valuedouble;
 }

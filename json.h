@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 /* Parses exactly n bytes; NULL on a syntax error, trailing bytes, or out of memory. cJSON_Delete().
- */
+ * Control characters between two tokens pass for blanks, as cJSON has it. */
 cJSON *json_parse(const char *p, size_t n) MUST_CHECK;
 /* All of these take o == NULL and answer "absent" for a missing key or a wrong type. */
 const cJSON *json_get(const cJSON *o, const char *key);

@@ -16,6 +16,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <mbedtls/platform_util.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -171,7 +172,7 @@ static char *decode64(const char *s, bool *ret_bad)
 	out[n] = '\0';
 	if (!*ret_bad)
 		return out;
-	explicit_bzero(out, n);
+	mbedtls_platform_zeroize(out, n);
 	free(out);
 	return NULL;
 }
@@ -486,7 +487,7 @@ int kubeconf_parse(const char *text, size_t len, const char *context, const char
 static void free_secret(char *s)
 {
 	if (s != NULL)
-		explicit_bzero(s, strlen(s));
+		mbedtls_platform_zeroize(s, strlen(s));
 	free(s);
 }
 

@@ -40,7 +40,7 @@ struct selectors {
 	size_t n;
 };
 
-/* Sorts in place by key; the later of two equal keys wins.  Returns the new count. */
+/* Sorts in place by key; of equal keys one is kept.  Returns the new count. */
 size_t label_sort(struct label *v, size_t n);
 /* NULL when absent. */
 const char *label_get(const struct labels *l, const char *key);

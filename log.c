@@ -40,12 +40,13 @@ enum log_level log_level(void)
 void log_open(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
-	uintmax_t dev, ino;
+	char own[64];
 	struct stat st;
 
-	if (stream != NULL && sscanf(stream, "%ju:%ju", &dev, &ino) == 2 &&
-		fstat(STDERR_FILENO, &st) == 0)
-		to_journal = st.st_dev == dev && st.st_ino == ino;
+	if (stream == NULL || fstat(STDERR_FILENO, &st) < 0)
+		return;
+	(void)snprintf(own, sizeof own, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	to_journal = strcmp(stream, own) == 0;
 }
 
 int log_level_parse(const char *s, enum log_level *ret_level)
@@ -87,7 +88,7 @@ static void add_value(struct buf *b, const char *s)
 			buf_addf(b, "\\%c", c);
 		else if (c == '\n')
 			buf_adds(b, "\\n");
-		else if (c < ' ' || c == 0x7f)
+		else if (c < ' ' || c >= 0x7f) /* C1 controls too, in whatever encoding */
 			buf_addf(b, "\\x%02x", c);
 		else
 			buf_addc(b, (char)c);
@@ -111,8 +112,19 @@ static void add_prefix(struct buf *b, enum log_level level)
 		tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ts.tv_nsec / 1000000);
 }
 
+/* A line that came out too long ends all the same. */
+static void end_line(struct buf *b)
+{
+	if (!b->bad)
+		return;
+	b->bad = false;
+	b->max += 8;
+	buf_adds(b, " ...\n");
+}
+
 void log_write(enum log_level level, const char *unit, const char *msg, ...)
 {
+	int saved = errno; /* the caller's, which it may still want to return */
 	struct buf b;
 	const char *key;
 	va_list ap;
@@ -131,11 +143,16 @@ void log_write(enum log_level level, const char *unit, const char *msg, ...)
 	buf_adds(&b, " msg=");
 	add_value(&b, msg);
 	buf_addc(&b, '\n');
+	end_line(&b);
 	/* One write(2), so that lines of several processes do not mix; a full or closed stderr is
 	 * not our end. */
-	if (b.p != NULL && write(STDERR_FILENO, b.p, b.len) < 0)
-		errno = 0;
+	if (b.p != NULL) {
+		ssize_t ignored = write(STDERR_FILENO, b.p, b.len);
+
+		(void)ignored;
+	}
 	buf_free(&b);
+	errno = saved;
 }
 
 const char *log_number(int64_t v, char s[24])

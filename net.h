@@ -44,7 +44,8 @@ int net_listen(struct net *n, const unsigned *ifindex, size_t n_ifindex,
  * by themselves.  Never blocks. */
 int net_send(struct net *n, unsigned ifindex, const uint8_t *frame, size_t len) MUST_CHECK;
 /* Throws away what waits unread in the capture rings (after a stall of the loop: stale questions
- * get no answer).  Not from on_frame().  Returns how many. */
+ * get no answer).  Called from on_frame(), the rest of what that ring holds goes uncounted, after
+ * on_frame() has returned.  Returns how many. */
 size_t net_drop_queued(struct net *n);
 /* Brings COUNTER_NET_CAPTURE_DROPS up to date before it is read: the kernel keeps it. */
 void net_count_drops(struct net *n);

@@ -75,7 +75,7 @@ static MUST_CHECK int list_add(struct list *l, void *p)
 {
 	if (l->n == l->cap) {
 		size_t cap = l->cap > 0 ? 2 * l->cap : 16;
-		void **v = reallocarray(l->v, cap, sizeof *v);
+		void **v = realloc(l->v, cap * sizeof *v);
 
 		if (v == NULL)
 			return -ENOMEM;
@@ -874,7 +874,7 @@ static MUST_CHECK int acquire_all(struct work *w, const struct config *conf)
 	size_t n = 0;
 	int r = 0;
 
-	v = reallocarray(NULL, cluster_count(w->c, CLUSTER_SERVICE) + 1, sizeof(void *));
+	v = calloc(cluster_count(w->c, CLUSTER_SERVICE) + 1, sizeof(void *));
 	if (v == NULL)
 		return -ENOMEM;
 	while ((s = cluster_next_service(w->c, s)) != NULL)

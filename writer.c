@@ -245,6 +245,7 @@ static void run_events(struct daemon *d, uint64_t now_ms)
 	}
 }
 
+/* "10.0.0.1" "fd00::1", with the brackets that MetalLB prints. */
 static void ips_text(const struct alloc_result *r, struct buf *out)
 {
 	char text[ADDR_STRLEN];
@@ -283,7 +284,7 @@ static void result_event(struct daemon *d, const struct alloc_result *r, uint64_
 			buf_addf(&msg, " from pool \"%s\"", r->pool);
 		if (r->detail[0] != '\0')
 			buf_addf(&msg, ": %s", r->detail);
-		log_info("alloc", "allocated", "svc", r->key, "ip", msg.p, NULL);
+		log_info("alloc", msg.p, "svc", r->key, NULL);
 		daemon_event(d, &o, EVENT_NORMAL, "IPAllocated", msg.p, now_ms);
 	} else if (r->reason != REASON_ALLOCATED && r->reason != REASON_NOT_LOAD_BALANCER &&
 		   r->reason != REASON_DELETED && r->reason != REASON_OTHER_CLASS &&

@@ -8,21 +8,11 @@
 #include "tls.h"
 
 #include "buf.h"
+#include "tests/unit/some_ca.h"
 
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static const char ca[] = "-----BEGIN CERTIFICATE-----\n"
-			 "MIIBbTCCAROgAwIBAgIUO5ZNkNxmOmKnoSv2dTJukUZp3QswCgYIKoZIzj0EAwIw\n"
-			 "DDEKMAgGA1UEAwwBdDAeFw0yNjExMjAyMzQxMzVaFw0zNjExMTcyMzQxMzVaMAwx\n"
-			 "CjAIBgNVBAMMAXQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASUbtdtGLNF87Ji\n"
-			 "D7BZ3BHLoXiOPHO8y2qPkw7BkkchP8xnTupuYIqdqVZwd0NrTxyymdvypC+0Xhlr\n"
-			 "bmDGuP3Ho1MwUTAdBgNVHQ4EFgQUOYih6Rrt191OIW+Ft3I3uK5qOkMwHwYDVR0j\n"
-			 "BBgwFoAUOYih6Rrt191OIW+Ft3I3uK5qOkMwDwYDVR0TAQH/BAUwAwEB/zAKBggq\n"
-			 "hkjOPQQDAgNIADBFAiAuH6b38wp3okm0xPkv/DT4Nq62spfCR1Tjyb2vnjaTHQIh\n"
-			 "AIRMqsQLnwkYk8k7fvby/Lf5vIr4p+T5UB0M7HRwbUGG\n"
-			 "-----END CERTIFICATE-----\n";
 
 static void walk(const uint8_t *data, size_t size)
 {
@@ -61,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		walk(data + 1, size - 1);
 		return 0;
 	}
-	REQUIRE(tls_conf_new(&(struct tls_files){.ca = ca}, &c, err, sizeof err) == 0);
+	REQUIRE(tls_conf_new(&(struct tls_files){.ca = some_ca}, &c, err, sizeof err) == 0);
 	t = tls_new(c, "127.0.0.1");
 	REQUIRE(t != NULL);
 	talk(t, data + 1, size - 1, data[0] - 127u);

@@ -485,7 +485,7 @@ static void info_request(struct sim *s, struct answer *a)
 
 static void log_request(struct sim *s, const struct request *r, struct answer *a)
 {
-	uint64_t since = 1, limit = LOG_LIMIT;
+	uint64_t since = 0, limit = LOG_LIMIT;
 
 	(void)parse_u64(request_param(r, "since"), &since);
 	(void)parse_u64(request_param(r, "limit"), &limit);

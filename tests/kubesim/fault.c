@@ -50,8 +50,8 @@ static const char *const garbage[] = {
 	"[]",
 	"null",
 	"{\"kind\":\"ServiceList\",\"apiVersion\":\"v1\",\"metadata\":{},\"items\":\"none\"}",
-	"{\"kind\":\"ServiceList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":7},"
-	"\"items\":[{\"metadata\":7},7,null,{\"spec\":[]}]}",
+	"{\"kind\":\"ServiceList\",\"metadata\":7,\"items\":[{\"metadata\":7},7,null,{\"spec\":[]}]"
+	"}",
 	"{\"type\":\"ADDED\",\"object\":7}",
 	"{\"type\":\"NONSENSE\",\"object\":{}}",
 	"\x80\x81\xfe\xff\x01\x02",
@@ -243,7 +243,7 @@ const char *fault_garbage(struct fault *f)
 {
 	if (f->body)
 		return f->body;
-	return garbage[(f->hits + f->rng) % (sizeof(garbage) / sizeof(garbage[0]))];
+	return garbage[(f->hits - 1) % (sizeof(garbage) / sizeof(garbage[0]))];
 }
 
 void faults_print(const struct faults *f, struct text *out)

@@ -101,14 +101,14 @@ static void print_entry(const struct journal_entry *e, uint64_t seq, struct text
 
 void journal_print(const struct journal *j, uint64_t since, size_t limit, struct text *out)
 {
-	uint64_t from = since > j->first ? since : j->first, to = j->next;
+	uint64_t from = since >= j->first ? since + 1 : j->first, to = j->next;
 
 	if (from > to)
 		from = to;
 	if (to - from > limit)
 		to = from + limit;
-	text_fmt(out, "{\"first\":%llu,\"next\":%llu,\"now\":%llu,\"entries\":[",
-		(unsigned long long)j->first, (unsigned long long)to,
+	text_fmt(out, "{\"first\":%llu,\"last\":%llu,\"now\":%llu,\"entries\":[",
+		(unsigned long long)j->first, (unsigned long long)(to - 1),
 		(unsigned long long)mono_ns());
 	for (uint64_t s = from; s < to; s++) {
 		if (s > from)

@@ -27,7 +27,8 @@ void journal_free(struct journal *j);
  * Leases the holder. */
 void journal_add(struct journal *j, const struct kind *k, const char *key, const cJSON *obj,
 	uint64_t rv, const char *verb, const char *user);
-/* {"first":..,"next":..,"entries":[..]}: entries with seq >= since, at most limit. */
+/* {"first":..,"last":..,"now":..,"entries":[..]}: entries with seq > since, at most limit; last is
+ * what to ask with next. */
 void journal_print(const struct journal *j, uint64_t since, size_t limit, struct text *out);
 
 #endif

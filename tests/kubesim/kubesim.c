@@ -48,7 +48,7 @@ static const char usage[] =
 	"  --fresh                new CA and token all the same\n"
 	"  --control PATH         unix socket: plain HTTP, as admin, never faulty\n"
 	"  --token TOKEN=USER     repeatable; USER.kubeconfig is written; user admin is admin;\n"
-	"                         without any, lbd gets a random one\n"
+	"                         lbd has a random one if none is given for it\n"
 	"  --san NAME             further name or address in the server certificate\n"
 	"  --no-default-sans      only those\n"
 	"  --cert-days N          life of the server certificate; negative: expired\n"
@@ -308,10 +308,13 @@ static void load_tokens(struct app *app)
 {
 	struct config *c = &app->conf;
 
-	if (!c->ntokens) {
-		c->token[0] = default_token(c);
-		c->user[0] = xstrdup("lbd");
-		c->ntokens = 1;
+	bool has_lbd = false;
+
+	for (size_t i = 0; i < c->ntokens; i++)
+		has_lbd = has_lbd || !strcmp(c->user[i], "lbd");
+	if (!has_lbd && c->ntokens < TOKENS_MAX) {
+		c->token[c->ntokens] = default_token(c);
+		c->user[c->ntokens++] = xstrdup("lbd");
 	}
 	for (size_t i = 0; i < c->ntokens; i++)
 		auth_set_token(&app->sim.auth, c->token[i], c->user[i]);
@@ -371,6 +374,7 @@ static int open_tls(struct app *app)
 static int write_admin(struct app *app)
 {
 	const struct pki_want want = {.cn = "admin", .org = "system:masters", .days = CERT_DAYS};
+	struct text pem = {0};
 	EVP_PKEY *key;
 	X509 *crt;
 	int err;
@@ -379,6 +383,14 @@ static int write_admin(struct app *app)
 		return -EPROTO;
 	err = kubeconfig_write(
 		&app->pki, app->conf.dir, "admin.kubeconfig", app->url, NULL, crt, key);
+	pki_crt_pem(crt, &pem);
+	if (!err)
+		err = file_write(app->conf.dir, "admin.crt", pem.p, pem.n, 0644);
+	text_clear(&pem);
+	pki_key_pem(key, &pem);
+	if (!err)
+		err = file_write(app->conf.dir, "admin.key", pem.p, pem.n, 0600);
+	text_free(&pem);
 	X509_free(crt);
 	EVP_PKEY_free(key);
 	return err;

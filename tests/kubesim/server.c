@@ -517,7 +517,7 @@ static void identify(struct server *srv, const struct conn *c, struct request *r
 {
 	r->local = c->local;
 	if (c->local && !*r->authorization)
-		r->user = auth_intern(&srv->sim->auth, "control");
+		r->user = auth_intern(&srv->sim->auth, "admin");
 	else if (*r->authorization)
 		r->user = auth_by_header(&srv->sim->auth, r->authorization);
 	else

@@ -500,11 +500,11 @@ void service_admit(struct admit *a)
 	}
 	if (a->old_server)
 		drop_new_fields(spec);
-	if (a->old)
-		keep_allocated(a);
 	default_spec(a, spec);
-	if (a->old)
+	if (a->old) {
+		keep_allocated(a);
 		drop_type_fields(a);
+	}
 	default_ingress(a);
 	check_spec(a, spec);
 	check_status(a);

@@ -79,19 +79,26 @@ static void print_count(const struct stats_count *c, struct text *out)
 
 static void print_user(const struct stats_user *u, struct text *out)
 {
-	uint64_t requests = 0, watches = 0;
+	uint64_t requests = 0, watches = 0, reads = 0;
 
 	for (size_t i = 0; i < u->n; i++) {
+		const char *verb = u->v[i].verb;
+
 		requests += u->v[i].n;
-		watches += strcmp(u->v[i].verb, "watch") ? 0 : u->v[i].n;
+		if (!strcmp(verb, "watch"))
+			watches += u->v[i].n;
+		else if (!strcmp(verb, "get") || !strcmp(verb, "list"))
+			reads += u->v[i].n;
 	}
 	text_json(out, u->user);
 	text_fmt(out,
-		":{\"requests\":%llu,\"bytesIn\":%llu,\"bytesOut\":%llu,\"watchOpens\":%llu,"
-		"\"watchesOpen\":%llu,\"counts\":[",
-		(unsigned long long)requests, (unsigned long long)u->bytes_in,
-		(unsigned long long)u->bytes_out, (unsigned long long)watches,
-		(unsigned long long)u->watch_open);
+		":{\"requests\":%llu,\"reads\":%llu,\"writes\":%llu,\"watchOpens\":%llu,"
+		"\"watchesOpen\":%llu,\"bytes\":%llu,\"bytesIn\":%llu,\"bytesOut\":%llu,"
+		"\"counts\":[",
+		(unsigned long long)requests, (unsigned long long)reads,
+		(unsigned long long)(requests - reads - watches), (unsigned long long)watches,
+		(unsigned long long)u->watch_open, (unsigned long long)(u->bytes_in + u->bytes_out),
+		(unsigned long long)u->bytes_in, (unsigned long long)u->bytes_out);
 	for (size_t i = 0; i < u->n; i++) {
 		if (i)
 			text_char(out, ',');

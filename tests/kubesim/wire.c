@@ -118,7 +118,7 @@ static int take_request_line(struct request *r, struct head *h, const char *line
 
 static int take_head(struct request *r, struct head *h, const char *p, size_t n)
 {
-	int lines = 0, code = 0;
+	int lines = 0, code = n ? 0 : 400;
 
 	while (n && !code) {
 		const char *end = memmem(p, n, "\r\n", 2);

@@ -2,7 +2,7 @@
 """kubesim as a fixture: start it, speak to it, make it misbehave, stop it.
 
     with Kubesim().start() as k:
-        k.kubectl("create", "ns", "demo")
+        print(k.kubectl("get", "svc", "-A").stdout)
         k.fault("429", match={"user": "lbd"}, count=3, retryAfterS=1)
         code, svc = k.api("GET", "/api/v1/namespaces/demo/services/web")
 
@@ -20,8 +20,9 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
+from pathlib import Path
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROOT = Path(__file__).resolve().parents[2]
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -29,7 +30,15 @@ APPLY = "application/apply-patch+yaml"
 
 
 def binary():
-    return os.environ.get("LBD_KUBESIM") or os.path.join(ROOT, "build", "kubesim")
+    return os.environ.get("LBD_KUBESIM") or str(ROOT / "build" / "kubesim")
+
+
+def admin_context(directory):
+    """(url, ssl context with the admin's client certificate) of the kubesim that runs in directory."""
+    directory = Path(directory)
+    context = ssl.create_default_context(cafile=directory / "ca.crt")
+    context.load_cert_chain(directory / "admin.crt", directory / "admin.key")
+    return (directory / "ready").read_text().strip(), context
 
 
 class ControlConnection(http.client.HTTPConnection):
@@ -56,46 +65,55 @@ class Kubesim:
 
     # -- life --
 
-    def start(self, listen=("127.0.0.1:0",), dir=None, netns=None, args=(), timeout=15):
+    def start(self, listen=("127.0.0.1:0",), dir=None, netns=None, extra=(), timeout=15,
+              tokens=(("second-token", "second"),)):
         """listen: one address or several; dir: kept by the caller, else a temporary one.
 
-        Called again after stop() or kill() with the same dir it comes back with the same CA and
-        tokens; give the port of the first run, and --state FILE in args to keep the objects.
+        The user lbd has a token always (token(), kubeconfig("lbd")); tokens are further ones.
+        Called again after stop() or kill() it comes back with the same CA and tokens; give the
+        port of the first run, and --state FILE in extra to keep the objects.
         """
         assert self.process is None
         if isinstance(listen, str):
             listen = (listen,)
-        if dir is None and self.dir is None:
-            self.own_dir = tempfile.mkdtemp(prefix="kubesim-")
-        self.dir = str(dir) if dir is not None else self.dir or self.own_dir
-        os.makedirs(self.dir, exist_ok=True)
-        # a unix socket's path is short
-        if len(self.dir) > 80 and self.own_dir is None:
-            self.own_dir = tempfile.mkdtemp(prefix="kubesim-")
-        self.control = os.path.join(self.own_dir or self.dir, "control")
+        if dir is not None:
+            self.dir = Path(dir)
+        elif self.dir is None:
+            self.own_dir = Path(tempfile.mkdtemp(prefix="kubesim-"))
+            self.dir = self.own_dir
+        self.dir.mkdir(parents=True, exist_ok=True)
+        if len(str(self.dir)) > 80 and self.own_dir is None:  # a unix socket's path is short
+            self.own_dir = Path(tempfile.mkdtemp(prefix="kubesim-"))
+        self.control = str((self.own_dir or self.dir) / "control")
         self.netns = netns
-        ready = self.path("ready")
-        if os.path.exists(ready):
-            os.unlink(ready)
-        command = [binary(), "--dir", self.dir, "--control", self.control]
+        ready = self.dir / "ready"
+        ready.unlink(missing_ok=True)
+        command = [binary(), "--dir", str(self.dir), "--control", self.control]
         for address in listen:
             command += ["--listen", address]
-        self.log_file = open(self.path("kubesim.log"), "ab")
-        self.out_file = open(self.path("kubesim.out"), "w+b")
-        self.process = subprocess.Popen(self._inside(command + [str(a) for a in args]),
+        for token, user in tokens:
+            command += ["--token", f"{token}={user}"]
+        self.log_file = open(self.dir / "kubesim.log", "ab")
+        self.out_file = open(self.dir / "kubesim.out", "w+b")
+        self.process = subprocess.Popen(self._inside(command + [str(a) for a in extra]),
                                         stdin=subprocess.DEVNULL, stdout=self.out_file,
                                         stderr=self.log_file)
         deadline = time.monotonic() + timeout
-        while not os.path.exists(ready):
+        while not ready.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 code = self.kill()
-                with open(self.path("kubesim.log"), errors="replace") as f:
-                    raise RuntimeError(f"kubesim did not start ({code}): {f.read()[-2000:]}")
+                text = (self.dir / "kubesim.log").read_text(errors="replace")
+                raise RuntimeError(f"kubesim did not start ({code}): {text[-2000:]}")
             time.sleep(0.01)
-        with open(self.path("kubesim.out")) as f:
-            self.urls = [line.split()[1] for line in f if line.startswith("URL ")]
+        lines = (self.dir / "kubesim.out").read_text().splitlines()
+        self.urls = [line.split()[1] for line in lines if line.startswith("URL ")]
         self.url = self.urls[0]
         return self
+
+    @property
+    def pid(self):
+        """kubesim's own: ip netns exec becomes the command."""
+        return self.process.pid
 
     def _inside(self, command):
         return ["ip", "netns", "exec", self.netns] + command if self.netns else command
@@ -135,26 +153,22 @@ class Kubesim:
 
     # -- files --
 
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
     def kubeconfig(self, user="admin"):
-        return self.path(user + ".kubeconfig")
+        return self.dir / f"{user}.kubeconfig"
 
     def token(self, user="lbd"):
-        with open(self.path(user + ".token")) as f:
-            return f.read()
+        return (self.dir / f"{user}.token").read_text()
 
     # -- clients --
 
     def kubectl(self, *args, input=None, check=True, kubectl=None, timeout=30, user="admin"):
-        """Real kubectl, in the server's namespace; its stdout."""
-        env = dict(os.environ, KUBECONFIG=self.kubeconfig(user), HOME=self.dir)
-        r = subprocess.run(self._inside([kubectl or "kubectl", *args]), input=input, env=env,
-                           capture_output=True, text=True, timeout=timeout)
+        """Real kubectl, in the server's namespace; a CompletedProcess with text."""
+        env = dict(os.environ, KUBECONFIG=str(self.kubeconfig(user)), HOME=str(self.dir))
+        r = subprocess.run(self._inside([kubectl or "kubectl", *map(str, args)]), input=input,
+                           env=env, capture_output=True, text=True, timeout=timeout)
         if check and r.returncode:
-            raise AssertionError(f"kubectl {' '.join(args)}: {r.returncode}\n{r.stdout}{r.stderr}")
-        return r.stdout if check else r
+            raise AssertionError(f"kubectl {args}: {r.returncode}\n{r.stdout}{r.stderr}")
+        return r
 
     def apply(self, obj, *args):
         return self.kubectl("apply", "-f", "-", *args, input=json.dumps(obj))
@@ -163,7 +177,7 @@ class Kubesim:
         if token is None:
             return ControlConnection(self.control, timeout)
         u = urllib.parse.urlparse(self.url)
-        tls = ssl.create_default_context(cafile=self.path("ca.crt"))
+        tls = ssl.create_default_context(cafile=self.dir / "ca.crt")
         return http.client.HTTPSConnection(u.hostname, u.port, timeout=timeout, context=tls)
 
     def raw(self, method, path, body=None, type=None, token=None, headers=None, timeout=30):
@@ -222,26 +236,27 @@ class Kubesim:
         return {f["id"]: f for f in self._admin("GET", "/fault")["faults"]}
 
     def stats(self):
-        return self._admin("GET", "/stats")["users"]
+        """{"users": {user: {"requests", "reads", "writes", "bytes", "watchOpens", "counts": [..]}}}"""
+        return self._admin("GET", "/stats")
 
     def count(self, user, verb=None, resource=None):
         """Requests of a user so far."""
-        rows = self.stats().get(user, {}).get("counts", [])
+        rows = self.stats()["users"].get(user, {}).get("counts", [])
         return sum(r["n"] for r in rows if verb in (None, r["verb"]) and
                    resource in (None, r["resource"]))
 
     def reset_stats(self):
         self._admin("POST", "/stats/reset")
 
-    def log(self, since=1):
-        """All writes with seq >= since; each a dict."""
+    def log(self, since=0):
+        """All writes with seq > since; each a dict."""
         entries = []
         while True:
             page = self._admin("GET", f"/log?since={since}")
-            entries += page["entries"]
             if not page["entries"]:
                 return entries
-            since = page["next"]
+            entries += page["entries"]
+            since = page["last"]
 
     def bulk(self, services, prefix="svc-", namespace="default", **spec):
         return self._admin("POST", "/bulk", dict(spec, services=services, prefix=prefix,

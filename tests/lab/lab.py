@@ -270,7 +270,7 @@ class Lab:
     def _start_api(self, args):
         self.kubesim = Kubesim()
         self.stack.callback(self.kubesim.kill)
-        self.kubesim.start([f"{API_ADDR}:6443", "127.0.0.1:6443"], self.dir / "api", netns=self.api.ns, args=args)
+        self.kubesim.start([f"{API_ADDR}:6443", "127.0.0.1:6443"], self.dir / "api", netns=self.api.ns, extra=args)
         for node in self.nodes:
             self.create_node(node)
 
@@ -347,7 +347,7 @@ class Lab:
         return answer
 
     def kubectl(self, *argv, **kw):
-        """Real kubectl over TLS; its standard output."""
+        """Real kubectl over TLS; a CompletedProcess."""
         return self.kubesim.kubectl(*argv, **kw)
 
     def patch(self, path, body):

@@ -34,7 +34,7 @@ def test_write_and_signal(bare):
     wait_for("the refusal", lambda: node.dump()["config"]["rejected"] == 1, timeout=5)
     os.kill(node.pid, signal.SIGHUP)
     assert "more" in pools(node) and node.dump()["config"]["rejected"] == 1
-    assert f"{node.config_path.name}:8:" in node.log.read_text()
+    assert f"{node.config_path.name}:7:" in node.log.read_text()
     assert lab.wait_owner(ip) is node
     node.config_path.write_text(lab.config)
     wait_for("one pool again", lambda: "more" not in pools(node), timeout=5)

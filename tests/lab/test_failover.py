@@ -87,14 +87,14 @@ def test_api_outage(lab):
     ip = lab.wait_ip("web")
     owner = lab.wait_owner(ip)
     lab.wait_http(ip)
-    os.kill(lab.kubesim.process.pid, signal.SIGSTOP)
+    os.kill(lab.kubesim.pid, signal.SIGSTOP)
     try:
         end = time.monotonic() + 8
         while time.monotonic() < end:
             assert lab.owners(ip) == [owner]
             assert lab.client.arping(ip) == [owner.mac]
     finally:
-        os.kill(lab.kubesim.process.pid, signal.SIGCONT)
+        os.kill(lab.kubesim.pid, signal.SIGCONT)
     assert one_owner_for(lab, ip, 6) == [owner]
     lab.service("later")
     lab.wait_ip("later", timeout=15)

@@ -124,6 +124,7 @@ static struct sim {
 	uint64_t seed, now, order, trace;
 	struct rng rng;
 	bool verbose, quiet; /* no more faults */
+	bool api_only;       /* only faults that must not move any VIP (OWNERSHIP I4) */
 	const char *failure;
 	char failure_text[256];
 	struct node nodes[MAX_NODES];
@@ -237,7 +238,7 @@ static struct event pop(void)
 static uint64_t delay(const struct node *n)
 {
 	if (n->slow)
-		return 50 + below(900);
+		return 20 + below(time_min(S.el.node_duration_ms / 10, 1500));
 	return chance(98) ? 1 + below(8) : 20 + below(150);
 }
 
@@ -915,9 +916,19 @@ static void cut_lan(void)
 			S.lan_cut[i][k] = (mask >> i & 1) != (mask >> k & 1);
 }
 
+/* Somebody deletes a Lease by hand: it counts as unchanged, and is written anew. */
+static void delete_lease(const struct node *n)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof name, "lbd-%s-%s", chance(50) ? "node" : "claims", n->name);
+	trace("%s is deleted", name);
+	server_delete(CLUSTER_LEASE, name);
+}
+
 static void api_fault(struct node *n)
 {
-	switch (below(6)) {
+	switch (below(S.api_only ? 5 : 7)) {
 	case 0:
 		trace("the API is down");
 		S.api_down = true;
@@ -925,27 +936,30 @@ static void api_fault(struct node *n)
 			if (S.nodes[i].connected)
 				disconnect(&S.nodes[i]);
 		break;
-	case 1:
-		trace("%s is cut from the API", n->name);
-		n->api_cut = true;
-		if (n->connected)
-			disconnect(n);
-		break;
-	case 2: /* half open: the node does not know */
+	case 1: /* half open: the node does not know */
 		trace("the watch of %s freezes", n->name);
 		n->watch_frozen = true;
 		break;
-	case 3:
+	case 2:
 		trace("the API is slow for %s", n->name);
 		n->slow = true;
 		break;
-	case 4:
+	case 3:
 		trace("%s reconnects", n->name);
 		if (n->connected)
 			disconnect(n);
 		watch_back(n);
 		break;
+	case 4:
+		delete_lease(n);
+		break;
 	case 5:
+		trace("%s is cut from the API", n->name);
+		n->api_cut = true;
+		if (n->connected)
+			disconnect(n);
+		break;
+	case 6:
 		S.loss = (unsigned)below(40);
 		trace("%u %% is lost", S.loss);
 		break;
@@ -1003,7 +1017,7 @@ static void on_fault(void)
 
 	if (S.now >= S.faults_end)
 		return;
-	switch (below(5)) {
+	switch (S.api_only ? 0 : below(5)) {
 	case 0:
 	case 1:
 		api_fault(n);
@@ -1029,6 +1043,7 @@ static void on_resume(struct node *n)
 {
 	trace("%s goes on", n->name);
 	n->stopped = false;
+	check_leaders();              /* not even in the first moment */
 	elect_fence(n->elect, S.now); /* the shell's loop saw the gap; its rings were emptied */
 	wake_at(n, S.now);
 }
@@ -1343,9 +1358,14 @@ static bool run_seed(uint64_t seed, bool verbose, uint64_t *ret_trace, uint64_t 
 
 	set_up(seed, verbose);
 	for (unsigned round = 0; round < 2 && S.failure == NULL; round++) {
+		S.api_only = round == 1 && chance(40);
+		S.changes = 0;
 		S.faults_end = S.now + 20000 + 4 * S.el.node_duration_ms;
 		(void)post((struct event){.at = S.now + 5000 + below(20000), .kind = EV_FAULT});
 		advance(S.faults_end);
+		if (S.api_only && S.changes > 0)
+			fail("moved", "the API alone moved something at %.3f s",
+				(double)S.last_change / 1000);
 		quiesce();
 	}
 	ok = S.failure == NULL;

@@ -765,6 +765,28 @@ static void test_iface_gone(void)
 	tear_down(&r);
 }
 
+static bool is_if2(void *ctx, unsigned ifindex)
+{
+	(*(unsigned *)ctx)++;
+	return ifindex == IF2;
+}
+
+static void test_retain_ifaces(void)
+{
+	unsigned asked = 0;
+	struct rig r;
+
+	set_up(&r);
+	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
+	CHECK_INT(arp_add(r.a, IF2, vip(), 0), 0);
+	arp_retain_ifaces(r.a, is_if2, &asked, 1000);
+	CHECK_INT(asked, 2);
+	CHECK_INT(arp_count(r.a), 1);
+	CHECK(arp_info(r.a, IF2, vip(), &(struct arp_vip_info){0}));
+	CHECK(!arp_is_own_mac(r.a, mac1, 61000) && arp_is_own_mac(r.a, mac2, 61000));
+	tear_down(&r);
+}
+
 /* -- what others say -- */
 
 static void test_heard(void)
@@ -900,5 +922,6 @@ CHECK_MAIN("test_arp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_repl
 	CHECK_TEST(test_only_where_announced), CHECK_TEST(test_own_frames),
 	CHECK_TEST(test_own_mac_for_60_s), CHECK_TEST(test_own_mac_shared),
 	CHECK_TEST(test_own_mac_churn), CHECK_TEST(test_mac_change_announces),
-	CHECK_TEST(test_iface_gone), CHECK_TEST(test_heard), CHECK_TEST(test_defence_rate),
-	CHECK_TEST(test_no_defence), CHECK_TEST(test_probe_answered_first), CHECK_TEST(test_info))
+	CHECK_TEST(test_iface_gone), CHECK_TEST(test_retain_ifaces), CHECK_TEST(test_heard),
+	CHECK_TEST(test_defence_rate), CHECK_TEST(test_no_defence),
+	CHECK_TEST(test_probe_answered_first), CHECK_TEST(test_info))

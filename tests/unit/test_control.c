@@ -566,6 +566,31 @@ static void test_slow_reader_stays(void)
 	server_stop(&s);
 }
 
+/* Who sends on and on and takes no answer is not read from meanwhile. */
+static void test_requests_wait_for_the_answer(void)
+{
+	struct server s;
+	int fd;
+	size_t sent = 0;
+
+	server_start(&s);
+	s.fill = 4 * 1024 * 1024;
+	fd = dial_in(&s);
+	for (int quiet = 0; quiet < 20;) {
+		ssize_t n = send(fd, "{}\n", 3, MSG_DONTWAIT);
+
+		sent += n > 0 ? (size_t)n : 0;
+		quiet = n > 0 ? 0 : quiet + 1;
+		(void)uv_run(&s.loop, UV_RUN_NOWAIT);
+		if (sent > 4 * 1024 * 1024)
+			break;
+	}
+	CHECK_INT(s.asked, 1);
+	CHECK(sent < 4 * 1024 * 1024);
+	close(fd);
+	server_stop(&s);
+}
+
 static void test_closed_while_asked(void)
 {
 	struct server s;
@@ -701,5 +726,5 @@ CHECK_MAIN("test_control", CHECK_TEST(test_parse), CHECK_TEST(test_parse_length)
 	CHECK_TEST(test_answer_too_long), CHECK_TEST(test_peer_vanishes),
 	CHECK_TEST(test_too_many_clients), CHECK_TEST(test_silent_client_goes),
 	CHECK_TEST(test_client_that_takes_nothing_goes), CHECK_TEST(test_slow_reader_stays),
-	CHECK_TEST(test_closed_while_asked), CHECK_TEST(test_closed_while_writing),
-	CHECK_TEST(test_query), CHECK_TEST(test_query_fails))
+	CHECK_TEST(test_requests_wait_for_the_answer), CHECK_TEST(test_closed_while_asked),
+	CHECK_TEST(test_closed_while_writing), CHECK_TEST(test_query), CHECK_TEST(test_query_fails))

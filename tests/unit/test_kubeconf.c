@@ -214,6 +214,7 @@ static void test_base64(void)
 		{"====", NULL},
 		{"Q===", NULL},
 		{"QQ==QQ==", NULL},
+		{"QQ=Q", NULL},
 		{"QR==", NULL}, /* bits that are cut off must be zero */
 		{"QUJ=", NULL},
 		{"QU JD", NULL},

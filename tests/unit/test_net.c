@@ -718,6 +718,28 @@ static void test_listen_in_frame(void)
 	tear_down(&r);
 }
 
+static void do_drop(struct rig *r)
+{
+	CHECK_INT(net_drop_queued(r->net), 0);
+}
+
+static void test_drop_in_frame(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	listen_on(&r, r.v0, "192.168.1.200-192.168.1.201");
+	r.in_frame = do_drop;
+	for (int i = 0; i < 20; i++)
+		wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.n > 0);
+	CHECK_INT(r.n, 1);
+	wire_ask(&r, "192.168.1.1", "192.168.1.201");
+	UNTIL(&r, r.n > 1);
+	CHECK_INT(target(&r, 1), 201);
+	tear_down(&r);
+}
+
 /* -- */
 
 static bool enter_namespace(void)
@@ -738,7 +760,7 @@ int main(void)
 		CHECK_TEST(test_recreated), CHECK_TEST(test_listen_before_up),
 		CHECK_TEST(test_no_permission), CHECK_TEST(test_no_descriptors),
 		CHECK_TEST(test_open_fails_clean), CHECK_TEST(test_close_in_frame),
-		CHECK_TEST(test_listen_in_frame)};
+		CHECK_TEST(test_listen_in_frame), CHECK_TEST(test_drop_in_frame)};
 
 	if (!enter_namespace()) {
 		printf("test_net: 0 passed, 0 failed, %zu skipped (needs root: no network "

@@ -8,6 +8,7 @@
 #include "bytes.h"
 
 #include "check.h"
+#include "some_ca.h"
 
 #include <errno.h>
 
@@ -210,18 +211,6 @@ static void test_tls_conf_refused(void)
 	tls_conf_unref(NULL);
 	tls_free(NULL);
 }
-
-/* Of no use but to be parsed: a self-signed P-256 certificate. */
-static const char some_ca[] = "-----BEGIN CERTIFICATE-----\n"
-			      "MIIBbTCCAROgAwIBAgIUO5ZNkNxmOmKnoSv2dTJukUZp3QswCgYIKoZIzj0EAwIw\n"
-			      "DDEKMAgGA1UEAwwBdDAeFw0yNjExMjAyMzQxMzVaFw0zNjExMTcyMzQxMzVaMAwx\n"
-			      "CjAIBgNVBAMMAXQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASUbtdtGLNF87Ji\n"
-			      "D7BZ3BHLoXiOPHO8y2qPkw7BkkchP8xnTupuYIqdqVZwd0NrTxyymdvypC+0Xhlr\n"
-			      "bmDGuP3Ho1MwUTAdBgNVHQ4EFgQUOYih6Rrt191OIW+Ft3I3uK5qOkMwHwYDVR0j\n"
-			      "BBgwFoAUOYih6Rrt191OIW+Ft3I3uK5qOkMwDwYDVR0TAQH/BAUwAwEB/zAKBggq\n"
-			      "hkjOPQQDAgNIADBFAiAuH6b38wp3okm0xPkv/DT4Nq62spfCR1Tjyb2vnjaTHQIh\n"
-			      "AIRMqsQLnwkYk8k7fvby/Lf5vIr4p+T5UB0M7HRwbUGG\n"
-			      "-----END CERTIFICATE-----\n";
 
 /* A session without a server: it says hello, and nothing that it hears brings it further. */
 static void test_tls_session(void)

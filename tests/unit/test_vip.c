@@ -48,11 +48,6 @@ void *realloc(void *p, size_t n)
 {
 	return fails() ? NULL : __libc_realloc(p, n);
 }
-
-void *reallocarray(void *p, size_t n, size_t size)
-{
-	return fails() ? NULL : __libc_realloc(p, n * size);
-}
 #endif
 
 /* -- the world -- */

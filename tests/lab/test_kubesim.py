@@ -1,0 +1,1260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract of kubesim: what a real API server does, asked with kubectl and curl; and its faults.
+
+Most of it is translated from the checks that were run against a real kube-apiserver 1.20.2. Nothing here needs root or a
+network namespace: everything is on loopback, on ports the kernel chose.
+"""
+
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from pathlib import Path
+from urllib.parse import quote, urlparse
+
+import pytest
+
+from kubesim import APPLY, JSON_PATCH, MERGE, ROOT, STRATEGIC, Kubesim, admin_context
+
+N = "/api/v1/namespaces/demo"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/demo/leases"
+T0, T5 = "2024-01-01T00:00:00.000000Z", "2024-01-01T00:00:05.000000Z"
+
+
+@pytest.fixture(scope="module")
+def sim():
+    with Kubesim().start(extra=["--bookmark-ms", 300]) as k:
+        assert k.api("POST", "/api/v1/namespaces", {"metadata": {"name": "demo"}})[0] == 201
+        yield k
+        assert k.stop() == 0, (k.dir / "kubesim.log").read_text()
+
+
+@pytest.fixture
+def k(sim):
+    """The shared server, without faults, with an empty namespace demo."""
+    sim.clear()
+    for path in (N + "/services", N + "/configmaps", LEASES, N + "/events", N + "/endpoints", N + "/pods", "/api/v1/nodes",
+                 "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices"):
+        assert sim.api("DELETE", path)[0] == 200
+    yield sim
+    sim.clear()
+
+
+@pytest.fixture
+def own():
+    """A factory of servers of one's own."""
+    started = []
+
+    def make(**kw):
+        started.append(Kubesim())
+        return started[-1].start(**kw)
+    yield make
+    codes = [one.stop() for one in started]
+    for one in started:
+        one.close()
+    assert set(codes) <= {0, None}
+
+
+@pytest.fixture(scope="module")
+def old_kubectl():
+    """Debian 12's kubectl, 1.20.2, unpacked and not installed."""
+    home = ROOT / "build" / "kubectl-1.20"
+    path = Path(os.environ.get("LBD_KUBECTL_OLD") or home / "usr/bin/kubectl")
+    if not path.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        got = subprocess.run(["apt-get", "download", "kubernetes-client"], cwd=home, capture_output=True, timeout=120)
+        for deb in home.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", deb, home], check=True)
+        if got.returncode or not path.exists():
+            pytest.skip("kubernetes-client cannot be downloaded")
+    return str(path)
+
+
+@pytest.fixture(params=["machine's", "1.20.2"])
+def kubectl(request, k):
+    """kubectl of this machine and Debian's; a function that returns stdout."""
+    binary = None if request.param == "machine's" else request.getfixturevalue("old_kubectl")
+    return lambda *a, **kw: k.kubectl(*a, kubectl=binary, **kw).stdout
+
+
+def lb(name, **spec):
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+            "spec": {"type": "LoadBalancer", "ports": [{"port": 80, "targetPort": 8080}], **spec}}
+
+
+def lease(name, **spec):
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec}
+
+
+def ingress(*ips):
+    return {"status": {"loadBalancer": {"ingress": [{"ip": ip} for ip in ips]}}}
+
+
+def must(k, method, path, body=None, type=None, code=None):
+    got, obj = k.api(method, path, body, type)
+    assert got == code if code else got < 300, f"{method} {path}: {got} {obj}"
+    return obj
+
+
+def ips(svc):
+    return [i["ip"] for i in svc["status"]["loadBalancer"].get("ingress", [])]
+
+
+def rv(obj):
+    return obj["metadata"]["resourceVersion"]
+
+
+def wait_for(what, check, timeout=10):
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        value = check()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"{what}: not within {timeout} s")
+
+
+class Watch:
+    """A watch in a thread; events are collected as they come."""
+
+    def __init__(self, k, path, user="lbd", **query):
+        self.events, self.lines, self.error, self.opened = [], [], None, threading.Event()
+        q = "&".join(f"{a}={quote(str(b))}" for a, b in query.items())
+        u = urlparse(k.url)
+        context = ssl.create_default_context(cafile=k.dir / "ca.crt")
+        self.conn = http.client.HTTPSConnection(u.hostname, u.port, timeout=30, context=context)
+        self.conn.connect()
+        self.sock = self.conn.sock
+        self.path, self.token = f"{path}?watch=1&{q}", k.token(user)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            self.conn.request("GET", self.path, headers={"Authorization": f"Bearer {self.token}"})
+            r = self.conn.getresponse()
+            self.status = r.status
+            self.opened.set()
+            for line in r:
+                self.lines.append(line)
+                self.events.append(json.loads(line))
+        except (OSError, ValueError, http.client.HTTPException, AttributeError) as e:
+            self.error = e
+        self.opened.set()
+
+    def types(self):
+        return [(e["type"], e["object"]["metadata"].get("name")) for e in self.events if e["type"] != "BOOKMARK"]
+
+    def wait(self, n, timeout=10):
+        wait_for(f"{n} events (have {self.types()})", lambda: len(self.types()) >= n, timeout)
+        return self
+
+    def ended(self, timeout=10):
+        self.thread.join(timeout)
+        return not self.thread.is_alive()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(5)
+
+
+# -- Services and their status -------------------------------------------------------------------------------------------
+
+
+def test_service_create_defaults(k):
+    """A LoadBalancer Service gets what the real server gives it: addresses, node port, policies."""
+    s = must(k, "POST", N + "/services", lb("t1"), code=201)["spec"]
+    assert s["clusterIP"].startswith("10.9") and s["clusterIPs"] == [s["clusterIP"]]
+    assert 30000 <= s["ports"][0]["nodePort"] <= 32767 and s["ports"][0]["protocol"] == "TCP"
+    assert (s["externalTrafficPolicy"], s["internalTrafficPolicy"], s["sessionAffinity"]) == ("Cluster", "Cluster", "None")
+    assert (s["ipFamilies"], s["ipFamilyPolicy"], s["allocateLoadBalancerNodePorts"]) == (["IPv4"], "SingleStack", True)
+    assert k.api("POST", N + "/services", lb("t1"))[1]["reason"] == "AlreadyExists"
+
+
+@pytest.mark.parametrize("policy,families,want", [
+    ("PreferDualStack", None, ["IPv4", "IPv6"]), ("RequireDualStack", ["IPv6"], ["IPv6", "IPv4"]),
+    ("SingleStack", ["IPv6"], ["IPv6"])])
+def test_service_families(k, policy, families, want):
+    spec = {"ipFamilyPolicy": policy, **({"ipFamilies": families} if families else {})}
+    s = must(k, "POST", N + "/services", lb("t1", **spec))["spec"]
+    assert s["ipFamilies"] == want
+    assert [":" in ip for ip in s["clusterIPs"]] == [f == "IPv6" for f in want]
+
+
+def test_service_local_has_health_port(k):
+    s = must(k, "POST", N + "/services", lb("t1", externalTrafficPolicy="Local"))
+    assert s["spec"]["healthCheckNodePort"] >= 30000
+    s = must(k, "PATCH", N + "/services/t1", {"spec": {"externalTrafficPolicy": "Cluster"}}, MERGE)
+    assert "healthCheckNodePort" not in s["spec"]
+
+
+def test_service_node_ports_not_allocated(k):
+    s = must(k, "POST", N + "/services", lb("t1", allocateLoadBalancerNodePorts=False))
+    assert "nodePort" not in s["spec"]["ports"][0]
+
+
+@pytest.mark.parametrize("spec,field", [
+    ({"ports": []}, "spec.ports"), ({"ports": [{"port": 0}]}, "spec.ports[0].port"),
+    ({"ports": [{"port": 1}, {"port": 2}]}, "spec.ports[0].name"), ({"type": "Nonsense"}, "spec.type"),
+    ({"type": "ClusterIP", "loadBalancerClass": "a/b"}, "spec.loadBalancerClass"),
+    ({"externalTrafficPolicy": "No"}, "spec.externalTrafficPolicy"), ({"clusterIP": "1.2.3.4"}, "spec.clusterIPs"),
+    ({"loadBalancerSourceRanges": ["10.0.0.0/40"]}, "spec.loadBalancerSourceRanges[0]")])
+def test_service_invalid(k, spec, field):
+    code, status = k.api("POST", N + "/services", lb("t1", **spec))
+    assert code == 422 and field in [c["field"] for c in status["details"]["causes"]], status
+
+
+def test_status_by_every_way(k):
+    """Merge patch, JSON patch, PUT, server-side apply; through the main resource it is ignored."""
+    first = must(k, "POST", N + "/services", lb("t1"))
+    st = N + "/services/t1/status"
+    s = must(k, "PATCH", st, ingress("10.89.0.100"), MERGE)
+    assert ips(s) == ["10.89.0.100"] and s["status"]["loadBalancer"]["ingress"][0]["ipMode"] == "VIP"
+    assert ips(must(k, "PATCH", N + "/services/t1", ingress("10.89.0.200"), MERGE)) == ["10.89.0.100"]
+    stale = {"metadata": {"resourceVersion": rv(first)}, **ingress("10.89.0.101")}
+    assert k.api("PATCH", st, stale, MERGE)[1]["reason"] == "Conflict"
+    test = [{"op": "test", "path": "/status/loadBalancer/ingress/0/ip", "value": "1.2.3.4"},
+            {"op": "remove", "path": "/status/loadBalancer/ingress"}]
+    assert k.api("PATCH", st, test, JSON_PATCH)[0] == 422
+    assert ips(must(k, "PATCH", st, test[1:], JSON_PATCH)) == []
+    s = k.get(N + "/services/t1")
+    s["status"] = ingress("10.89.0.102")["status"]
+    assert ips(must(k, "PUT", st, s)) == ["10.89.0.102"]
+    assert k.api("PUT", st, s)[0] == 409
+    apply = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "t1"}, **ingress("10.89.0.103")}
+    assert ips(must(k, "PATCH", st + "?fieldManager=lbd&force=true", apply, APPLY)) == ["10.89.0.103"]
+
+
+@pytest.mark.parametrize("entry", [{"ip": "not-an-ip"}, {"hostname": "10.0.0.1"}, {"hostname": "a.b", "ipMode": "VIP"},
+                                   {"ip": "10.0.0.1", "ipMode": "Nonsense"}, {"ip": "10.0.0.1/24"}])
+def test_status_invalid_ingress(k, entry):
+    must(k, "POST", N + "/services", lb("t1"))
+    assert k.api("PATCH", N + "/services/t1/status", {"status": {"loadBalancer": {"ingress": [entry]}}}, MERGE)[0] == 422
+
+
+def test_status_keeps_what_it_knows(k):
+    must(k, "POST", N + "/services", lb("t1"))
+    status = {"conditions": [{"type": "x", "status": "True", "reason": "r", "message": "m",
+                              "lastTransitionTime": "2024-01-01T00:00:00Z"}],
+              "loadBalancer": {"ingress": [{"ip": "10.0.0.1", "ipMode": "VIP", "ports": [{"port": 80, "protocol": "TCP"}]}]}}
+    assert must(k, "PATCH", N + "/services/t1/status", {"status": status}, MERGE)["status"] == status
+
+
+def test_status_of_other_types_is_refused_and_cleared(k):
+    """Only a LoadBalancer has ingress; a Service that stops being one loses it."""
+    must(k, "POST", N + "/services", lb("t1"))
+    must(k, "PATCH", N + "/services/t1/status", ingress("10.0.0.1"), MERGE)
+    s = must(k, "PATCH", N + "/services/t1", {"spec": {"type": "ClusterIP"}}, MERGE)
+    assert s["status"] == {"loadBalancer": {}} and "nodePort" not in s["spec"]["ports"][0]
+    assert "externalTrafficPolicy" not in s["spec"] and s["spec"]["clusterIP"]
+    assert k.api("PATCH", N + "/services/t1/status", ingress("10.0.0.1"), MERGE)[0] == 422
+
+
+def test_status_patch_takes_annotations_not_spec(k):
+    """What lbd writes in one patch: address and annotation. The spec stays out of reach."""
+    must(k, "POST", N + "/services", lb("t1"))
+    s = must(k, "PATCH", N + "/services/t1/status", {"metadata": {"annotations": {"lbd.io/pool": "lan"}},
+                                                     "spec": {"type": "NodePort"}, **ingress("10.0.0.1")}, MERGE)
+    assert s["metadata"]["annotations"] == {"lbd.io/pool": "lan"}
+    assert s["spec"]["type"] == "LoadBalancer" and ips(s) == ["10.0.0.1"]
+
+
+def test_no_op_is_not_a_write(k):
+    s = must(k, "POST", N + "/services", lb("t1"))
+    s = must(k, "PATCH", N + "/services/t1/status", ingress("10.0.0.1"), MERGE)
+    assert rv(must(k, "PATCH", N + "/services/t1/status", ingress("10.0.0.1"), MERGE)) == rv(s)
+    assert rv(must(k, "PUT", N + "/services/t1", s)) == rv(s)
+
+
+def test_uid_precondition(k):
+    s = must(k, "POST", N + "/services", lb("t1"))
+    for uid, code in (("not-it", 409), (s["metadata"]["uid"], 200)):
+        assert k.api("PATCH", N + "/services/t1", {"metadata": {"uid": uid, "labels": {"a": "b"}}}, MERGE)[0] == code
+    assert k.api("PUT", N + "/services/gone", {**s, "metadata": {**s["metadata"], "name": "gone"}})[0] == 409
+
+
+def test_finalizer_holds(k):
+    must(k, "POST", N + "/services", lb("t1"))
+    must(k, "PATCH", N + "/services/t1", {"metadata": {"finalizers": ["lbd.io/x"]}}, MERGE)
+    s = must(k, "DELETE", N + "/services/t1")
+    assert s["kind"] == "Service" and s["metadata"]["deletionTimestamp"]
+    must(k, "DELETE", N + "/services/t1")
+    must(k, "PATCH", N + "/services/t1", {"metadata": {"finalizers": None}}, MERGE)
+    assert k.api("GET", N + "/services/t1")[0] == 404
+
+
+def test_service_update_keeps_allocations(k):
+    """A PUT without the allocated fields keeps them, as kubectl replace needs."""
+    s = must(k, "POST", N + "/services", lb("t1"))
+    u = must(k, "PUT", N + "/services/t1", lb("t1", loadBalancerIP="10.0.0.9"))
+    assert u["spec"]["clusterIP"] == s["spec"]["clusterIP"]
+    assert u["spec"]["ports"][0]["nodePort"] == s["spec"]["ports"][0]["nodePort"]
+    assert k.api("PATCH", N + "/services/t1", {"spec": {"clusterIP": "10.96.9.9"}}, MERGE)[0] == 422
+    must(k, "DELETE", N + "/services/t1")
+    u = must(k, "POST", N + "/services", lb("t2", clusterIP=s["spec"]["clusterIP"],
+                                            ports=[{"port": 1, "nodePort": s["spec"]["ports"][0]["nodePort"]}]))
+    assert k.api("POST", N + "/services", lb("t3", clusterIP=u["spec"]["clusterIP"]))[0] == 422
+    assert k.api("POST", N + "/services", lb("t3", ports=u["spec"]["ports"]))[0] == 422
+
+
+def test_load_balancer_class_is_fixed(k):
+    must(k, "POST", N + "/services", lb("t1", loadBalancerClass="lbd.io/lb"))
+    assert k.api("PATCH", N + "/services/t1", {"spec": {"loadBalancerClass": "b/c"}}, MERGE)[0] == 422
+    must(k, "PATCH", N + "/services/t1", {"spec": {"type": "ClusterIP"}}, MERGE)
+    assert "loadBalancerClass" not in k.get(N + "/services/t1")["spec"]
+
+
+# -- patches -------------------------------------------------------------------------------------------------------------
+
+
+def test_strategic_merge_of_ports(k):
+    """By port, and by protocol where the patch names it."""
+    must(k, "POST", N + "/services", lb("t1", ports=[{"name": "t", "port": 53, "protocol": "TCP"},
+                                                     {"name": "u", "port": 53, "protocol": "UDP"}]))
+    s = must(k, "PATCH", N + "/services/t1", {"spec": {"ports": [{"port": 53, "protocol": "UDP", "targetPort": 5353},
+                                                                 {"name": "w", "port": 80}]}}, STRATEGIC)
+    assert [(p["name"], p["targetPort"]) for p in s["spec"]["ports"]] == [("t", 53), ("u", 5353), ("w", 80)]
+    s = must(k, "PATCH", N + "/services/t1", {"spec": {"ports": [{"port": 80, "$patch": "delete"}]}}, STRATEGIC)
+    assert [p["name"] for p in s["spec"]["ports"]] == ["t", "u"]
+    s = must(k, "PATCH", N + "/services/t1", {"spec": {"ports": [{"port": 9}, {"$patch": "replace"}]}}, STRATEGIC)
+    assert [p["port"] for p in s["spec"]["ports"]] == [9]
+
+
+def test_strategic_merge_directives(k):
+    must(k, "POST", N + "/configmaps", {"metadata": {"name": "c", "finalizers": ["a/a", "b/b"]}, "data": {"x": "1", "y": "2"}})
+    c = must(k, "PATCH", N + "/configmaps/c", {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a/a"],
+                                                            "finalizers": ["c/c"]}, "data": {"x": None}}, STRATEGIC)
+    assert c["metadata"]["finalizers"] == ["b/b", "c/c"] and c["data"] == {"y": "2"}
+    c = must(k, "PATCH", N + "/configmaps/c", {"metadata": {"finalizers": None}, "data": {"$patch": "replace", "z": "3"}}, STRATEGIC)
+    assert c["data"] == {"z": "3"}
+
+
+@pytest.mark.parametrize("ops,code", [
+    ([{"op": "add", "path": "/data/a~1b", "value": "v"}], 200), ([{"op": "replace", "path": "/data/none", "value": "v"}], 422),
+    ([{"op": "copy", "from": "/data/x", "path": "/data/w"}], 200), ([{"op": "move", "from": "/data/x", "path": "/data/w"}], 200),
+    ([{"op": "remove", "path": "/data/none"}], 422), ([{"op": "nonsense", "path": "/data"}], 400),
+    ([{"op": "add", "path": "/data/x"}], 400), ([{"op": "add", "path": "data", "value": 1}], 422),
+    ([{"op": "replace", "path": "", "value": 7}], 422), ({"op": "add"}, 400)])
+def test_json_patch(k, ops, code):
+    must(k, "POST", N + "/configmaps", {"metadata": {"name": "c"}, "data": {"x": "1"}})
+    got, c = k.api("PATCH", N + "/configmaps/c", ops, JSON_PATCH)
+    assert got == code, c
+
+
+def test_apply_creates_and_merges(k):
+    obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "1"}}
+    assert k.api("PATCH", N + "/configmaps/c", obj, APPLY)[0] == 422
+    must(k, "PATCH", N + "/configmaps/c?fieldManager=t", obj, APPLY, 201)
+    c = must(k, "PATCH", N + "/configmaps/c?fieldManager=t", {**obj, "data": {"b": "2"}}, APPLY, 200)
+    assert c["data"] == {"a": "1", "b": "2"}
+    assert k.api("PATCH", N + "/configmaps/c?fieldManager=t", "data: {a: 1}", APPLY)[0] == 415
+
+
+# -- Leases --------------------------------------------------------------------------------------------------------------
+
+
+def test_lease_life(k):
+    body = lease("vip-a", holderIdentity="n1", leaseDurationSeconds=3, acquireTime=T0, renewTime=T0, leaseTransitions=0)
+    l1 = must(k, "POST", LEASES, body, code=201)
+    assert k.api("POST", LEASES, lease("vip-a"))[1]["reason"] == "AlreadyExists"
+    l1["spec"].update(holderIdentity="n2", leaseTransitions=1)
+    l2 = must(k, "PUT", LEASES + "/vip-a", l1)
+    l1["spec"]["holderIdentity"] = "n3"
+    assert k.api("PUT", LEASES + "/vip-a", l1)[1]["reason"] == "Conflict"
+    assert k.get(LEASES + "/vip-a")["spec"]["holderIdentity"] == "n2"
+    options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"resourceVersion": rv(l1)}}
+    assert k.api("DELETE", LEASES + "/vip-a", options)[0] == 409
+    assert k.api("DELETE", LEASES + "/vip-a", {"preconditions": {"uid": "other"}})[0] == 409
+    must(k, "PATCH", LEASES + "/vip-a", {"spec": {"renewTime": T5}}, MERGE)
+    blind = lease("vip-a", holderIdentity="n4")
+    assert k.api("PUT", LEASES + "/vip-a", blind)[0] == 422, "a Lease is not updated without a resourceVersion"
+    assert must(k, "DELETE", LEASES + "/vip-a", {"preconditions": {"uid": l2["metadata"]["uid"]}})["status"] == "Success"
+    assert k.api("PUT", LEASES + "/vip-a", l2)[0] == 409, "gone: its uid no longer holds"
+    assert k.api("PUT", LEASES + "/vip-a", blind)[0] == 201, "created by PUT"
+
+
+@pytest.mark.parametrize("when", ["2024-01-01T00:00:05Z", "2024-01-01T00:00:05.123Z", "2024-01-01T00:00:05.123456789Z",
+                                  "2024-01-01 00:00:05.000000Z", "yesterday", "", 7])
+def test_lease_times_have_six_digits(k, when):
+    must(k, "POST", LEASES, lease("a", renewTime=T0))
+    assert k.api("PATCH", LEASES + "/a", {"spec": {"renewTime": when}}, MERGE)[0] == 422
+    assert k.api("POST", LEASES, lease("b", acquireTime=when))[0] == 400, "decoding a whole object fails with 400"
+    must(k, "PATCH", LEASES + "/a", {"spec": {"renewTime": "2024-01-01T00:00:05.123456+01:00"}}, MERGE)
+
+
+@pytest.mark.parametrize("spec,code", [
+    ({"leaseDurationSeconds": 0}, 422), ({"leaseDurationSeconds": "3"}, 400), ({"leaseTransitions": -1}, 422),
+    ({"holderIdentity": 7}, 400), ({"holderIdentity": ""}, 201), ({"leaseDurationSeconds": 1.5}, 400), ({}, 201)])
+def test_lease_fields(k, spec, code):
+    assert k.api("POST", LEASES, lease("a", **spec))[0] == code
+
+
+def test_owned_lease_goes_with_its_owner(k):
+    n = must(k, "POST", "/api/v1/nodes", {"metadata": {"name": "tn"}})
+    owner = {"apiVersion": "v1", "kind": "Node", "name": "tn", "uid": n["metadata"]["uid"]}
+    body = lease("lbd-node-tn")
+    body["metadata"]["ownerReferences"] = [owner]
+    must(k, "POST", LEASES, body)
+    must(k, "DELETE", "/api/v1/nodes/tn")
+    assert k.api("GET", LEASES + "/lbd-node-tn")[0] == 404
+
+
+def test_unknown_fields_are_dropped_and_told(k):
+    path, body = LEASES, lease("a", holderIdentity="x", nonsense=1)
+    code, headers, text = k.raw("POST", path, body)
+    assert code == 201 and "nonsense" not in json.loads(text)["spec"] and "spec.nonsense" in headers["Warning"]
+    assert k.api("POST", path + "?fieldValidation=Strict", lease("b", nonsense=1))[0] == 400
+
+
+# -- lists ---------------------------------------------------------------------------------------------------------------
+
+
+def configmaps(k, n, **labels):
+    for i in range(1, n + 1):
+        must(k, "POST", N + "/configmaps", {"metadata": {"name": f"c{i}", "labels": {"t": "page", **labels}}})
+
+
+def test_pages_are_one_snapshot(k):
+    """All pages carry the first one's version and show what was there then."""
+    configmaps(k, 7)
+    path = N + "/configmaps?limit=3&labelSelector=" + quote("t=page")
+    p1 = k.get(path)
+    must(k, "DELETE", N + "/configmaps/c5")
+    must(k, "PATCH", N + "/configmaps/c6", {"data": {"late": "yes"}}, MERGE)
+    must(k, "POST", N + "/configmaps", {"metadata": {"name": "c65", "labels": {"t": "page"}}})
+    p2 = k.get(path + "&continue=" + p1["metadata"]["continue"])
+    p3 = k.get(path + "&continue=" + p2["metadata"]["continue"])
+    assert rv(p1) == rv(p2) == rv(p3)
+    assert [c["metadata"]["name"] for p in (p1, p2, p3) for c in p["items"]] == [f"c{i}" for i in range(1, 8)]
+    assert "data" not in p2["items"][2] and not p3["metadata"].get("continue")
+    assert k.get(N + "/configmaps?limit=3")["metadata"]["remainingItemCount"] == 4
+    exact = k.get(f"{N}/configmaps?resourceVersion={rv(p1)}&resourceVersionMatch=Exact")
+    assert len(exact["items"]) == 7
+
+
+def test_continue_after_compaction_is_410_with_a_fresh_token(k):
+    configmaps(k, 7)
+    p1 = k.get(N + "/configmaps?limit=3")
+    must(k, "DELETE", N + "/configmaps/c5")
+    k.fault("compact", match={"path": "/api/v1/configmaps"})
+    code, status = k.api("GET", N + "/configmaps?limit=3&continue=" + p1["metadata"]["continue"])
+    assert (code, status["reason"]) == (410, "Expired")
+    rest = k.get(N + "/configmaps?continue=" + status["metadata"]["continue"])
+    assert [c["metadata"]["name"] for c in rest["items"]] == ["c4", "c6", "c7"]
+    assert k.api("GET", f"{N}/configmaps?resourceVersion={rv(p1)}&resourceVersionMatch=Exact")[0] == 410
+
+
+@pytest.mark.parametrize("query,code", [("continue=nonsense", 400), ("continue=AAAA", 400), ("limit=x", 400), ("limit=-1", 400),
+                                        ("resourceVersion=x", 400), ("labelSelector=%3D%3D", 400), ("labelSelector=a%20in%20(", 400),
+                                        ("fieldSelector=spec.nonsense%3Dx", 400), ("fieldSelector=x", 400), ("limit=%zz", 400)])
+def test_bad_list_queries(k, query, code):
+    assert k.api("GET", N + "/configmaps?" + query)[0] == code
+
+
+def test_version_zero_ignores_the_limit(k):
+    configmaps(k, 4)
+    assert len(k.get(N + "/configmaps?resourceVersion=0&limit=2")["items"]) == 4
+
+
+def test_list_from_the_future_times_out(k):
+    t = time.monotonic()
+    code, headers, text = k.raw("GET", N + "/configmaps?resourceVersion=999999999")
+    assert code == 504 and "Too large resource version" in json.loads(text)["message"] and headers["Retry-After"] == "1"
+    assert 2.5 < time.monotonic() - t < 6
+
+
+@pytest.mark.parametrize("selector,want", [
+    ("color=red", "ab"), ("color==red", "ab"), ("color!=red", "cd"), ("color in (red,blue)", "abc"), ("color notin (red)", "cd"),
+    ("color", "abc"), ("!color", "d"), ("color=red,size=1", "a"), ("size in (1, 2) , color", "ab"), ("color in ()", ""),
+    (" color = red ", "ab")])
+def test_label_selectors(k, selector, want):
+    for name, labels in (("a", {"color": "red", "size": "1"}), ("b", {"color": "red", "size": "2"}), ("c", {"color": "blue"}),
+                         ("d", {})):
+        must(k, "POST", N + "/configmaps", {"metadata": {"name": name, "labels": labels}})
+    got = k.get(N + "/configmaps?labelSelector=" + quote(selector))
+    assert "".join(c["metadata"]["name"] for c in got["items"]) == want
+
+
+def test_field_selectors(k):
+    configmaps(k, 3)
+    names = lambda path, sel: [o["metadata"]["name"] for o in k.get(f"{path}?fieldSelector={quote(sel)}")["items"]]
+    assert names(N + "/configmaps", "metadata.name=c2") == ["c2"]
+    assert names("/api/v1/configmaps", "metadata.namespace=demo,metadata.name!=c2") == ["c1", "c3"]
+    must(k, "POST", N + "/services", lb("t1"))
+    assert names("/api/v1/services", "spec.type=LoadBalancer") == ["t1"]
+    must(k, "POST", N + "/pods", {"metadata": {"name": "p"}, "spec": {"nodeName": "n1", "containers": [{"name": "c"}]}})
+    assert names("/api/v1/pods", "spec.nodeName=n1,status.phase!=Failed") == ["p"]
+    assert names("/api/v1/pods", "spec.nodeName=n2") == []
+
+
+def test_items_of_builtin_lists_have_no_kind(k):
+    configmaps(k, 1)
+    listed = k.get(N + "/configmaps")
+    assert listed["kind"] == "ConfigMapList" and "kind" not in listed["items"][0]
+    assert k.get(N + "/configmaps/c1")["kind"] == "ConfigMap"
+
+
+# -- watches -------------------------------------------------------------------------------------------------------------
+
+
+def test_watch_sees_every_change_in_order(k):
+    first = k.get(N + "/configmaps")
+    w = Watch(k, N + "/configmaps", resourceVersion=rv(first))
+    configmaps(k, 2)
+    must(k, "PATCH", N + "/configmaps/c1", {"data": {"a": "b"}}, MERGE)
+    gone = must(k, "DELETE", N + "/configmaps/c2")
+    w.wait(4)
+    assert w.types() == [("ADDED", "c1"), ("ADDED", "c2"), ("MODIFIED", "c1"), ("DELETED", "c2")]
+    versions = [int(rv(e["object"])) for e in w.events]
+    assert versions == sorted(versions) and len(set(versions)) == 4 and gone["status"] == "Success"
+    again = Watch(k, N + "/configmaps", resourceVersion=versions[1]).wait(2)
+    assert again.types() == w.types()[2:], "a later watch resumes where it says"
+    w.close()
+    again.close()
+
+
+def test_watch_without_version_begins_with_what_is(k):
+    configmaps(k, 2)
+    for version in ({}, {"resourceVersion": 0}):
+        w = Watch(k, N + "/configmaps", **version).wait(2)
+        assert w.types() == [("ADDED", "c1"), ("ADDED", "c2")]
+        w.close()
+    w = Watch(k, N + "/configmaps", sendInitialEvents="true", allowWatchBookmarks="true",
+              resourceVersionMatch="NotOlderThan").wait(2)
+    mark = wait_for("the bookmark", lambda: [e for e in w.events if e["type"] == "BOOKMARK"])[0]
+    assert mark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"] == "true"
+    w.close()
+
+
+def test_watch_too_old_is_an_error_event_in_a_200(k):
+    first = k.get(N + "/configmaps")
+    configmaps(k, 1)
+    k.fault("compact")
+    w = Watch(k, N + "/configmaps", resourceVersion=rv(first))
+    assert w.ended() and w.status == 200
+    assert [(e["type"], e["object"]["code"], e["object"]["reason"]) for e in w.events] == [("ERROR", 410, "Expired")]
+
+
+def test_watch_bookmarks_and_timeout(k):
+    """Bookmarks come while something changes anywhere; timeoutSeconds ends the stream cleanly."""
+    first = k.get(N + "/configmaps")
+    t = time.monotonic()
+    w = Watch(k, N + "/configmaps", resourceVersion=rv(first), allowWatchBookmarks="true", timeoutSeconds=2)
+    must(k, "POST", LEASES, lease("other"))
+    assert w.ended() and w.error is None and 1.5 < time.monotonic() - t < 4
+    marks = [e for e in w.events if e["type"] == "BOOKMARK"]
+    assert len(marks) == 1 and int(rv(marks[0]["object"])) > int(rv(first)) and marks[0]["object"]["kind"] == "ConfigMap"
+    assert "BOOKMARK" not in {e["type"] for e in k.watch(N + "/configmaps", 1)}
+
+
+def test_watch_selectors_make_comings_and_goings(k):
+    """An object that leaves the selection is seen deleted, one that enters it added."""
+    configmaps(k, 2)
+    w = Watch(k, N + "/configmaps", resourceVersion=rv(k.get(N + "/configmaps")), labelSelector="on=yes")
+    for label in ("yes", "yes", "no", "yes", None):
+        must(k, "PATCH", N + "/configmaps/c1", {"metadata": {"labels": {"on": label}}, "data": {"n": os.urandom(4).hex()}}, MERGE)
+    w.wait(5)
+    assert [t for t, _ in w.types()] == ["ADDED", "MODIFIED", "DELETED", "ADDED", "DELETED"]
+    assert w.events[2]["object"]["metadata"]["labels"]["on"] == "yes", "as it was when it was selected"
+    one = Watch(k, N + "/configmaps", resourceVersion=rv(k.get(N + "/configmaps")), fieldSelector="metadata.name=c2")
+    must(k, "DELETE", N + "/configmaps/c1")
+    must(k, "DELETE", N + "/configmaps/c2")
+    assert one.wait(1).types() == [("DELETED", "c2")]
+    w.close()
+    one.close()
+
+
+def test_watch_of_one_namespace(k):
+    w = Watch(k, N + "/services", resourceVersion=rv(k.get(N + "/services")))
+    must(k, "POST", "/api/v1/namespaces/default/services", lb("elsewhere"))
+    must(k, "POST", N + "/services", lb("here"))
+    assert w.wait(1).types() == [("ADDED", "here")]
+    must(k, "DELETE", "/api/v1/namespaces/default/services/elsewhere")
+    w.close()
+
+
+def test_slow_watcher_costs_no_memory(own):
+    """A watcher that reads nothing is dropped when the history has passed it."""
+    k = own(extra=["--history", 2000])
+    u = urlparse(k.url)
+    raw = socket.create_connection((u.hostname, u.port))
+    s = ssl.create_default_context(cafile=k.dir / "ca.crt").wrap_socket(raw, server_hostname=u.hostname)
+    s.sendall(f"GET /api/v1/services?watch=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {k.token()}\r\n\r\n".encode())
+    wait_for("the watch", lambda: k.stats()["users"].get("lbd", {}).get("watchesOpen") == 1)
+    for i in range(6):
+        k.bulk(2000, prefix=f"x{i}-")
+        k.bulk_delete(prefix=f"x{i}-")
+    s.settimeout(5)
+    total = 0
+    while True:
+        got = s.recv(65536)
+        total += len(got)
+        if not got or got.endswith(b"0\r\n\r\n"):
+            break
+    assert total < 16 << 20
+    s.close()
+
+
+# -- nodes, endpoints, events --------------------------------------------------------------------------------------------
+
+
+def test_node_by_hand(k):
+    must(k, "POST", "/api/v1/nodes", {"metadata": {"name": "tn"}, "spec": {"podCIDR": "10.244.9.0/24"},
+                                      "status": {"conditions": [{"type": "Ready", "status": "False"}]}}, code=201)
+    n = must(k, "PATCH", "/api/v1/nodes/tn/status", {"status": {
+        "addresses": [{"type": "InternalIP", "address": "10.89.0.19"}],
+        "conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}]}}, STRATEGIC)
+    assert [c["status"] for c in n["status"]["conditions"]] == ["True", "False"], "merged by type"
+    n = must(k, "PATCH", "/api/v1/nodes/tn", {"spec": {"unschedulable": True, "taints": [{"key": "a", "effect": "NoSchedule"}]},
+                                              "status": {"conditions": []}}, MERGE)
+    assert n["spec"]["unschedulable"] and len(n["status"]["conditions"]) == 2
+
+
+def test_endpoints_and_slices(k):
+    must(k, "POST", N + "/endpoints", {"metadata": {"name": "t3"}, "subsets": [
+        {"addresses": [{"ip": "10.244.1.2", "nodeName": "n1"}], "notReadyAddresses": [{"ip": "10.244.2.2"}],
+         "ports": [{"port": 8080}]}]}, code=201)
+    path = "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices"
+    e = {"metadata": {"name": "t3-a", "labels": {"kubernetes.io/service-name": "t3"}}, "addressType": "IPv4",
+         "ports": [{"port": 8080}], "endpoints": [{"addresses": ["10.244.1.2"], "nodeName": "n1", "conditions": {"ready": True}}]}
+    assert must(k, "POST", path, e, code=201)["ports"] == [{"port": 8080, "name": "", "protocol": "TCP"}]
+    assert k.api("POST", path, {**e, "metadata": {"name": "b"}, "addressType": "IPv6"})[0] == 422
+    assert k.api("PATCH", path + "/t3-a", {"addressType": "FQDN"}, MERGE)[0] == 422
+    assert k.api("GET", "/apis/discovery.k8s.io/v1beta1/endpointslices")[0] == 404
+
+
+def test_endpoints_helper_writes_both_forms(k):
+    back = [{"ip": "10.244.1.2", "node": "n1"}, {"ip": "10.244.2.2", "node": "n2", "ready": False}, {"ip": "fd00::2", "node": "n3"}]
+    k.endpoints("web", back, namespace="demo")
+    k.endpoints("web", back, namespace="demo")
+    s = k.get(N + "/endpoints/web")["subsets"][0]
+    assert [a["nodeName"] for a in s["addresses"]] == ["n1", "n3"] and s["notReadyAddresses"][0]["ip"] == "10.244.2.2"
+    slices = k.get("/apis/discovery.k8s.io/v1/endpointslices?labelSelector=kubernetes.io/service-name%3Dweb")["items"]
+    assert sorted((e["addresses"][0], e["conditions"]["ready"]) for s in slices for e in s["endpoints"]) == [
+        ("10.244.1.2", True), ("10.244.2.2", False), ("fd00::2", True)]
+
+
+def test_events_in_both_groups_are_one_store(k):
+    core = {"metadata": {"generateName": "web."}, "involvedObject": {"kind": "Service", "namespace": "demo", "name": "web",
+                                                                     "uid": "u"},
+            "reason": "IPAllocated", "message": "m", "type": "Normal", "source": {"component": "lbd"},
+            "firstTimestamp": "2024-01-01T00:00:00Z", "lastTimestamp": "2024-01-01T00:00:00Z", "count": 1}
+    e = must(k, "POST", N + "/events", core, code=201)
+    assert e["metadata"]["name"].startswith("web.") and len(e["metadata"]["name"]) == 9
+    new = {"metadata": {"generateName": "web-"}, "eventTime": T0, "reportingController": "lbd.io/lbd", "reportingInstance": "n1",
+           "action": "Announce", "reason": "nodeAssigned", "note": "announcing", "type": "Normal",
+           "regarding": {"kind": "Service", "namespace": "demo", "name": "web"}}
+    path = "/apis/events.k8s.io/v1/namespaces/demo/events"
+    e = must(k, "POST", path, new, code=201)
+    assert e["note"] == "announcing" and e["apiVersion"] == "events.k8s.io/v1"
+    got = k.get(N + "/events?fieldSelector=" + quote("involvedObject.name=web,involvedObject.kind=Service"))["items"]
+    assert sorted(o["message"] for o in got) == ["announcing", "m"]
+    assert {o["note"] for o in k.get(path)["items"]} == {"announcing", "m"}
+    assert len(k.get(N + "/events?fieldSelector=involvedObject.uid%3Du")["items"]) == 1
+    del new["action"]
+    assert k.api("POST", path, new)[0] == 422
+    core["involvedObject"]["namespace"] = "default"
+    assert k.api("POST", N + "/events", core)[0] == 422
+    del core["involvedObject"]["namespace"]
+    assert k.api("POST", N + "/events", core)[0] == 422, "without a namespace: only in default"
+    name = must(k, "POST", "/api/v1/namespaces/default/events", core)["metadata"]["name"]
+    must(k, "DELETE", "/api/v1/namespaces/default/events/" + name)
+
+
+# -- namespaces, discovery, who may -----------------------------------------------------------------------------------------
+
+
+def test_namespace_must_exist_and_takes_all_along(k):
+    assert k.api("POST", "/api/v1/namespaces/nowhere/services", lb("a"))[0] == 404
+    must(k, "POST", "/api/v1/namespaces", {"metadata": {"name": "tmp"}})
+    must(k, "POST", "/api/v1/namespaces/tmp/services", lb("a"))
+    held = {"metadata": {"name": "held", "finalizers": ["x/y"]}}
+    must(k, "POST", "/api/v1/namespaces/tmp/configmaps", held)
+    must(k, "DELETE", "/api/v1/namespaces/tmp")
+    assert k.get("/api/v1/namespaces/tmp")["status"]["phase"] == "Terminating"
+    assert k.api("GET", "/api/v1/namespaces/tmp/services/a")[0] == 404
+    assert k.api("POST", "/api/v1/namespaces/tmp/services", lb("b"))[0] == 403
+    must(k, "PATCH", "/api/v1/namespaces/tmp/configmaps/held", {"metadata": {"finalizers": None}}, MERGE)
+    assert k.api("GET", "/api/v1/namespaces/tmp")[0] == 404
+
+
+def test_custom_resources(k):
+    """A CustomResourceDefinition makes its kind served; its status has a door of its own."""
+    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "pools.lbd.test"},
+           "spec": {"group": "lbd.test", "scope": "Namespaced", "names": {"kind": "Pool", "plural": "pools", "shortNames": ["pl"]},
+                    "versions": [{"name": "v1", "served": True, "storage": True, "subresources": {"status": {}}}]}}
+    path = "/apis/lbd.test/v1/namespaces/demo/pools"
+    assert k.api("GET", path)[0] == 404
+    must(k, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+    must(k, "POST", path, {"apiVersion": "lbd.test/v1", "kind": "Pool", "metadata": {"name": "a"}, "spec": {"x": {"y": [1]}},
+                           "status": {"no": 1}})
+    p = must(k, "PATCH", path + "/a", {"spec": {"x": 2}, "status": {"no": 1}}, MERGE)
+    assert p["metadata"]["generation"] == 2 and "status" not in p
+    p = must(k, "PATCH", path + "/a/status", {"spec": {"x": 3}, "status": {"yes": 1}}, MERGE)
+    assert p["status"] == {"yes": 1} and p["spec"] == {"x": 2} and p["metadata"]["generation"] == 2
+    assert k.api("PATCH", path + "/a", {}, STRATEGIC)[0] == 415
+    assert "a" in k.kubectl("-n", "demo", "get", "pl").stdout
+    must(k, "DELETE", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pools.lbd.test")
+    assert k.api("GET", path)[0] == 404
+
+
+def test_only_the_known_come_in(k):
+    lbd = k.token()
+    for token, code in (("bad", 401), (lbd, 200), ("second-token", 200)):
+        assert k.api("GET", "/api/v1/services", token=token)[0] == code
+    u = urlparse(k.url)
+    context = ssl.create_default_context(cafile=k.dir / "ca.crt")
+    c = http.client.HTTPSConnection(u.hostname, u.port, context=context, timeout=10)
+    c.request("GET", "/api/v1/services")
+    assert c.getresponse().status == 401, "anonymous"
+    url, context = admin_context(k.dir)
+    c = http.client.HTTPSConnection(u.hostname, u.port, context=context, timeout=10)
+    c.request("GET", "/kubesim/stats")
+    assert c.getresponse().status == 200, "the admin's certificate"
+    assert k.api("GET", "/kubesim/stats", token=lbd)[0] == 403
+    k.set_token("fresh", "lbd2")
+    assert k.api("GET", "/api/v1/services", token="fresh")[0] == 200
+    k.drop_tokens("lbd2")
+    assert k.api("GET", "/api/v1/services", token="fresh")[0] == 401
+
+
+def test_curl_verifies(k):
+    """curl, TLS 1.2 and 1.3, by the CA that was written."""
+    for version in ("1.2", "1.3"):
+        r = subprocess.run(["curl", "-sS", "--cacert", k.dir / "ca.crt", "--tlsv" + version, "--tls-max", version, "-H",
+                            f"Authorization: Bearer {k.token()}", "-w", "%{http_code} %{http_version}", "-o", "/dev/null",
+                            k.url + "/version"], capture_output=True, text=True, timeout=20)
+        assert r.stdout == "200 1.1", r.stderr
+
+
+@pytest.mark.parametrize("extra,curl", [
+    (["--tls", "1.1"], 35), (["--cert-days", "-1"], 60), (["--no-default-sans", "--san", "elsewhere.example"], 60)])
+def test_servers_not_to_be_trusted(own, extra, curl):
+    k = own(extra=extra)
+    r = subprocess.run(["curl", "-sS", "--cacert", k.dir / "ca.crt", k.url], capture_output=True, text=True, timeout=20)
+    assert r.returncode == curl, r.stderr
+
+
+def test_ca_rotation(own):
+    k = own()
+    before = (k.dir / "ca.crt").read_text()
+    k.new_ca()
+    assert (k.dir / "ca.crt").read_text() != before
+    assert k.api("GET", "/version", token=k.token())[0] == 200
+    assert "default" in k.kubectl("get", "ns").stdout
+
+
+@pytest.mark.parametrize("path,code", [
+    ("/api", 200), ("/api/v1", 200), ("/apis", 200), ("/apis/apps", 200), ("/apis/nonsense", 404), ("/apis/apps/v9", 404),
+    ("/healthz", 200), ("/readyz", 200), ("/livez", 200), ("/version", 200), ("/openapi/v2", 200), ("/openapi/v3", 404), ("/", 200),
+    ("/nonsense", 404), ("/api/v1/nonsense", 404), ("/api/v1/namespaces/demo/services/none", 404), ("/api/v1/services/x", 404),
+    ("/api/v1/namespaces/demo/services/x/y/z", 404), ("/api/v1/namespaces/demo/configmaps/x/status", 404), ("//", 404)])
+def test_paths(k, path, code):
+    assert k.raw("GET", path)[0] == code
+
+
+@pytest.mark.parametrize("method,path,code", [
+    ("POST", "/api/v1/services", 405), ("PUT", N + "/services", 405), ("PATCH", N + "/services", 405),
+    ("BREW", N + "/services", 405), ("POST", N + "/services/x", 405)])
+def test_methods_that_are_not(k, method, path, code):
+    assert k.api(method, path, lb("x"))[0] == code
+
+
+@pytest.mark.parametrize("body,type,code", [
+    ("{", None, 400), ("[]", None, 400), ("7", None, 400), ("", None, 400), ('{"kind":"Pod"}', None, 400),
+    ('{"apiVersion":"v2","kind":"Service"}', None, 400), ("a: b", "application/yaml", 415), ('{"metadata":7}', None, 400),
+    ('{"metadata":{"name":"UPPER"},"spec":{"ports":[{"port":1}]}}', None, 422), ('{"metadata":{}}', None, 422),
+    ('{"metadata":{"name":"x","namespace":"other"}}', None, 400), ("k8s\0\1", "application/vnd.kubernetes.protobuf", 400),
+    ('{"metadata":{"name":"x","resourceVersion":"1"}}', None, 500), ("[" * 2000, None, 400), ('{} x', None, 400)])
+def test_bad_bodies(k, body, type, code):
+    assert k.api("POST", N + "/services", body, type)[0] == code
+
+
+def test_dry_run_stores_nothing(k):
+    must(k, "POST", N + "/services?dryRun=All", lb("t1"), code=201)
+    assert k.api("GET", N + "/services/t1")[0] == 404
+
+
+# -- kubectl -------------------------------------------------------------------------------------------------------------
+
+MANIFEST = """
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: demo}
+spec:
+  type: LoadBalancer
+  selector: {app: web}
+  ports:
+  - {name: http, port: 80, targetPort: 8080, protocol: TCP}
+"""
+
+
+def test_kubectl_get_prints_the_real_columns(k, kubectl):
+    must(k, "POST", N + "/services", lb("web", selector={"app": "web"}))
+    port = k.get(N + "/services/web")["spec"]["ports"][0]["nodePort"]
+    row = kubectl("-n", "demo", "get", "svc").splitlines()
+    assert row[0].split() == ["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "AGE"]
+    assert row[1].split()[3:5] == ["<pending>", f"80:{port}/TCP"]
+    must(k, "PATCH", N + "/services/web/status", ingress("10.0.0.1", "fd00::1"), MERGE)
+    row = kubectl("get", "svc", "-A", "-o", "wide").splitlines()[-1].split()
+    assert row[4] == "10.0.0.1,fd00::1" and row[-1] == "app=web"
+
+
+def test_kubectl_get_every_kind(k, kubectl):
+    must(k, "POST", "/api/v1/nodes", {"metadata": {"name": "n1", "labels": {"node-role.kubernetes.io/worker": ""}}, "status": {
+        "addresses": [{"type": "InternalIP", "address": "10.89.0.11"}], "conditions": [{"type": "Ready", "status": "True"}]}})
+    must(k, "POST", LEASES, lease("l", holderIdentity="n1"))
+    must(k, "POST", N + "/pods", {"metadata": {"name": "p"}, "spec": {"nodeName": "n1", "containers": [{"name": "c"}]}})
+    k.endpoints("web", [{"ip": "10.244.1.2", "node": "n1"}], namespace="demo")
+    k.kubectl("cordon", "n1")
+    want = {"nodes": ["n1", "Ready,SchedulingDisabled", "worker"], "leases": ["l", "n1"], "pods": ["p", "0/1", "Pending"],
+            "endpoints": ["web", "10.244.1.2:8080"], "endpointslices": ["web-kubesim", "IPv4", "8080", "10.244.1.2"]}
+    for kind, cells in want.items():
+        assert kubectl("-n", "demo", "get", kind).splitlines()[1].split()[:len(cells)] == cells
+    assert "10.89.0.11" in kubectl("get", "no", "-o", "wide")
+    assert kubectl("get", "ns", "demo").splitlines()[1].split()[:2] == ["demo", "Active"]
+    assert "kubernetes.io/metadata.name=demo" in kubectl("get", "ns", "demo", "--show-labels")
+    assert kubectl("-n", "demo", "get", "svc,ep,cm,ev,po", "-o", "name").split() == ["endpoints/web", "pod/p"]
+
+
+def test_kubectl_apply_edits_and_deletes(k, kubectl):
+    assert "created" in kubectl("apply", "-f", "-", input=MANIFEST)
+    assert "unchanged" in kubectl("apply", "-f", "-", input=MANIFEST)
+    s = k.get(N + "/services/web")
+    assert "configured" in kubectl("apply", "-f", "-", input=MANIFEST.replace("8080", "9090") + "  - {name: s, port: 443}\n")
+    got = k.get(N + "/services/web")
+    assert [(p["port"], p["targetPort"]) for p in got["spec"]["ports"]] == [(80, 9090), (443, 443)]
+    assert got["spec"]["ports"][0]["nodePort"] == s["spec"]["ports"][0]["nodePort"]
+    kubectl("apply", "-f", "-", input=MANIFEST)
+    assert len(k.get(N + "/services/web")["spec"]["ports"]) == 1
+    kubectl("-n", "demo", "annotate", "svc", "web", "lbd.io/loadBalancerIPs=10.0.0.7")
+    kubectl("-n", "demo", "label", "svc", "web", "a=b")
+    kubectl("-n", "demo", "patch", "svc", "web", "-p", '{"spec":{"loadBalancerIP":"10.0.0.7"}}')
+    kubectl("-n", "demo", "patch", "svc", "web", "--type=json", "-p", '[{"op":"remove","path":"/metadata/labels/a"}]')
+    kubectl("-n", "demo", "patch", "svc", "web", "--type=merge", "-p", '{"spec":{"externalTrafficPolicy":"Local"}}')
+    got = k.get(N + "/services/web")
+    assert got["spec"]["loadBalancerIP"] == "10.0.0.7" and "labels" not in got["metadata"] or not got["metadata"]["labels"]
+    assert got["metadata"]["annotations"]["lbd.io/loadBalancerIPs"] == "10.0.0.7" and got["spec"]["healthCheckNodePort"]
+    assert "deleted" in kubectl("delete", "-f", "-", input=MANIFEST)
+    assert k.api("GET", N + "/services/web")[0] == 404
+
+
+def test_kubectl_create_sub_commands(k, kubectl):
+    """kubectl 1.32 sends these in protobuf."""
+    kubectl("create", "ns", "made")
+    kubectl("-n", "made", "create", "service", "loadbalancer", "web", "--tcp=80:8080", "--tcp=443:https")
+    s = k.get("/api/v1/namespaces/made/services/web")["spec"]
+    assert [(p["port"], p["targetPort"]) for p in s["ports"]] == [(80, 8080), (443, "https")] and s["selector"] == {"app": "web"}
+    kubectl("-n", "made", "create", "configmap", "c", "--from-literal=a=b")
+    assert k.get("/api/v1/namespaces/made/configmaps/c")["data"] == {"a": "b"}
+    kubectl("-n", "made", "create", "secret", "generic", "s", "--from-literal=a=b")
+    assert k.get("/api/v1/namespaces/made/secrets/s")["data"] == {"a": "Yg=="}
+    kubectl("-n", "made", "create", "serviceaccount", "lbd")
+    kubectl("delete", "ns", "made")
+    assert k.api("GET", "/api/v1/namespaces/made")[0] == 404
+
+
+def test_kubectl_describe(k, kubectl, request):
+    kubectl("apply", "-f", "-", input=MANIFEST)
+    k.endpoints("web", [{"ip": "10.244.1.2", "node": "n1"}], namespace="demo", portName="http")
+    must(k, "PATCH", N + "/services/web/status", ingress("10.0.0.1"), MERGE)
+    uid = k.get(N + "/services/web")["metadata"]["uid"]
+    must(k, "POST", N + "/events", {"metadata": {"name": "web.1"}, "involvedObject": {
+        "kind": "Service", "namespace": "demo", "name": "web", "uid": uid}, "reason": "IPAllocated", "message": "Assigned it",
+        "type": "Normal", "source": {"component": "lbd"}, "firstTimestamp": "2024-01-01T00:00:00Z",
+        "lastTimestamp": "2024-01-01T00:00:00Z", "count": 3})
+    text = kubectl("-n", "demo", "describe", "svc", "web")
+    assert "IPAllocated" in text and "Assigned it" in text and "10.244.1.2:8080" in text and "10.0.0.1" in text
+    row = kubectl("-n", "demo", "get", "events").splitlines()[1].split()
+    assert row[1:4] == ["Normal", "IPAllocated", "service/web"]
+    must(k, "POST", "/api/v1/nodes", {"metadata": {"name": "n1"}})
+    assert "n1" in kubectl("describe", "node", "n1")
+    assert "Active" in kubectl("describe", "ns", "demo")
+    # 1.20.2 knows EndpointSlices of v1beta1 only, which a server of today has not
+    slices = ["endpointslices"] if request.node.callspec.params["kubectl"] == "machine's" else []
+    for kind in ["endpoints", "events", *slices]:
+        assert "Name:" in kubectl("-n", "demo", "describe", kind)
+
+
+def test_kubectl_watch_prints_changes(k, kubectl, request):
+    must(k, "POST", N + "/services", lb("web"))
+    binary = "kubectl" if request.node.callspec.params["kubectl"] == "machine's" else request.getfixturevalue("old_kubectl")
+    p = subprocess.Popen([binary, "-n", "demo", "get", "svc", "-w"], stdout=subprocess.PIPE, text=True,
+                         env=dict(os.environ, KUBECONFIG=str(k.kubeconfig()), HOME=str(k.dir)))
+    try:
+        assert p.stdout.readline().startswith("NAME") and "<pending>" in p.stdout.readline()
+        must(k, "PATCH", N + "/services/web/status", ingress("10.0.0.1"), MERGE)
+        assert "10.0.0.1" in p.stdout.readline()
+    finally:
+        p.kill()
+        p.wait()
+        p.stdout.close()
+
+
+def test_kubectl_server_side_apply_wait_and_yaml(k, kubectl):
+    kubectl("apply", "--server-side", "-f", "-", input=MANIFEST)
+    text = kubectl("-n", "demo", "get", "svc", "web", "-o", "yaml")
+    assert "kind: Service" in text and "uid:" in text
+    assert "kind: List" in kubectl("-n", "demo", "get", "svc", "-o", "yaml")
+    assert kubectl("-n", "demo", "get", "svc", "web", "-o", "jsonpath={.spec.type}") == "LoadBalancer"
+    kubectl("-n", "demo", "delete", "svc", "--all", "--wait=true")
+    kubectl("auth", "can-i", "create", "services")
+    assert "Server Version" in kubectl("version")
+
+
+def test_kubectl_with_the_token(k):
+    assert "kubernetes" in k.kubectl("get", "svc", user="lbd").stdout
+
+
+# -- as an old server ----------------------------------------------------------------------------------------------------
+
+
+def test_old_server_drops_what_it_does_not_know(own, old_kubectl):
+    k = own(extra=["--kube-version", "v1.20.2"])
+    s = must(k, "POST", "/api/v1/namespaces/default/services", lb("a", loadBalancerClass="a/b", ipFamilyPolicy="SingleStack"))
+    assert not {"loadBalancerClass", "ipFamilyPolicy", "internalTrafficPolicy"} & set(s["spec"])
+    s = must(k, "PATCH", "/api/v1/namespaces/default/services/a/status",
+             {"status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.1", "ipMode": "VIP"}]}}}, MERGE)
+    assert s["status"]["loadBalancer"]["ingress"] == [{"ip": "10.0.0.1"}]
+    assert k.api("GET", "/apis/discovery.k8s.io/v1/endpointslices")[0] == 404
+    k.endpoints("a", [{"ip": "10.244.1.2", "node": "n1"}])
+    e = k.get("/apis/discovery.k8s.io/v1beta1/endpointslices")["items"][0]["endpoints"][0]
+    assert e["topology"] == {"kubernetes.io/hostname": "n1"} and "nodeName" not in e
+    assert k.get("/version")["minor"] == "20"
+    assert "10.0.0.1" in k.kubectl("get", "svc", "a", kubectl=old_kubectl).stdout
+
+
+# -- faults --------------------------------------------------------------------------------------------------------------
+
+
+def timed(k, method, path, timeout=3, **kw):
+    """(status or the exception's class, seconds)"""
+    t = time.monotonic()
+    try:
+        code = k.api(method, path, token=k.token(), timeout=timeout, **kw)[0]
+    except (OSError, http.client.HTTPException) as e:
+        code = type(e)
+    return code, time.monotonic() - t
+
+
+@pytest.mark.parametrize("kind", ["401", "403", "404", "409", "410", "429", "500", "503", "504"])
+def test_fault_codes(k, kind):
+    """So many times, for whom it is meant, and nobody else."""
+    k.fault(kind, match={"user": "lbd", "verb": "list", "path": "/api/v1/services"}, count=2, retryAfterS=7)
+    assert k.api("GET", "/api/v1/services", token="second-token")[0] == 200
+    assert k.api("GET", "/api/v1/nodes", token=k.token())[0] == 200
+    code, headers, _ = k.raw("GET", "/api/v1/services", token=k.token())
+    assert code == int(kind) and (headers["Retry-After"] == "7" if kind in ("429", "503") else True)
+    assert [timed(k, "GET", "/api/v1/services")[0] for _ in range(2)] == [int(kind), 200]
+
+
+def test_fault_410_in_a_watch(k):
+    k.fault("410", match={"verb": "watch"}, count=1)
+    w = Watch(k, "/api/v1/services", resourceVersion=rv(k.get("/api/v1/services")))
+    wait_for("the error", lambda: w.events)
+    assert w.events[0]["type"] == "ERROR" and w.events[0]["object"]["code"] == 410
+    w.close()
+
+
+def test_fault_does_nothing_or_does_it_and_is_silent(k):
+    """The difference that matters: was the write done?"""
+    for kind, done in (("close", False), ("drop", False), ("half-open", False), ("500", False), ("lost-answer", True),
+                       ("truncate", True)):
+        must(k, "DELETE", LEASES)
+        k.fault(kind, match={"user": "lbd", "verb": "create"}, count=1)
+        code, _ = timed(k, "POST", LEASES, timeout=0.5, body=lease("l"))
+        assert code == 500 or not isinstance(code, int), (kind, code)
+        assert (k.api("GET", LEASES + "/l")[0] == 200) == done, kind
+        k.clear()
+
+
+def test_fault_delay(k):
+    k.fault("delay", match={"user": "lbd"}, delayMs=400, count=1)
+    code, took = timed(k, "POST", LEASES, body=lease("after"))
+    assert code == 201 and 0.35 < took < 2
+    k.fault("delay", match={"user": "lbd"}, delayMs=400, count=1, before=True)
+    t = threading.Thread(target=timed, args=(k, "POST", LEASES), kwargs={"body": lease("before")})
+    t.start()
+    wait_for("the request", lambda: any(f["hits"] for f in k.faults().values()))
+    assert k.api("GET", LEASES + "/before")[0] == 404, "not done yet"
+    t.join()
+    assert k.api("GET", LEASES + "/before")[0] == 200
+
+
+def test_fault_slow_bytes(k):
+    k.fault("byte-at-a-time", match={"user": "lbd"}, delayMs=2, count=1)
+    code, took = timed(k, "GET", "/version")
+    assert code == 200 and took > 0.5
+    assert timed(k, "GET", "/version")[1] < 0.5
+
+
+def test_fault_garbage(k):
+    k.fault("garbage", match={"user": "lbd"})
+    bodies = {k.raw("GET", "/api/v1/services", token=k.token())[2] for _ in range(12)}
+    assert len(bodies) > 5
+    k.clear()
+    k.fault("garbage", match={"user": "lbd"}, body="{\"just\":\"this\"}", count=1)
+    assert k.api("GET", "/api/v1/services", token=k.token())[1] == {"just": "this"}
+    k.fault("garbage-http", match={"user": "lbd"}, count=1)
+    assert issubclass(timed(k, "GET", "/api/v1/services")[0], http.client.HTTPException)
+
+
+def test_fault_oversize_and_stale(k):
+    k.fault("oversize", match={"user": "lbd"}, bytes=3000000, count=1)
+    assert len(k.raw("GET", "/api/v1/services", token=k.token())[2]) > 3000000
+    k.fault("stale-list", match={"user": "lbd"})
+    version = rv(k.get(N + "/configmaps"))
+    configmaps(k, 2)
+    stale = k.api("GET", N + "/configmaps", token=k.token())[1]
+    assert stale["items"] == [] and rv(stale) == version
+    assert k.api("GET", N + "/configmaps/c1", token=k.token())[0] == 404
+    k.clear()
+    assert len(k.api("GET", N + "/configmaps", token=k.token())[1]["items"]) == 2
+
+
+def test_fault_cut(k):
+    w1, w2 = Watch(k, N + "/configmaps"), Watch(k, N + "/services", user="second")
+    assert w1.opened.wait(5) and w2.opened.wait(5)
+    k.fault("cut", match={"user": "lbd"})
+    assert w1.ended(5) and not w2.ended(0.1)
+    k.fault("cut", everyMs=200)
+    assert w2.ended(5)
+    w3 = Watch(k, N + "/configmaps")
+    assert w3.opened.wait(5) and w3.ended(5), "cut every 200 ms"
+    k.clear()
+
+
+def test_fault_freeze_and_thaw(k):
+    """As SIGSTOP: connections are accepted, nothing is read or written; then all goes on."""
+    w = Watch(k, N + "/configmaps", resourceVersion=rv(k.get(N + "/configmaps")))
+    assert w.opened.wait(5)
+    k.fault("freeze")
+    assert timed(k, "GET", "/version", timeout=0.4)[0] is TimeoutError
+    configmaps(k, 1)
+    time.sleep(0.2)
+    assert w.types() == []
+    k.clear()
+    assert w.wait(1).types() == [("ADDED", "c1")]
+    assert timed(k, "GET", "/version")[0] == 200
+    k.fault("freeze", match={"user": "lbd"})
+    assert timed(k, "GET", "/version", timeout=0.4)[0] is TimeoutError
+    assert k.api("GET", "/version", token="second-token")[0] == 200
+    w.close()
+
+
+def test_fault_by_chance_repeats_with_its_seed(k):
+    def run(seed):
+        k.fault("500", match={"user": "lbd"}, probability=0.3, seed=seed)
+        codes = [timed(k, "GET", "/version")[0] for _ in range(60)]
+        k.clear()
+        return codes
+    one = run(7)
+    assert 5 < one.count(500) < 35 and run(7) == one and run(8) != one
+
+
+@pytest.mark.parametrize("spec", [{"kind": "nonsense"}, {}, {"kind": "drop", "match": 7}, {"kind": "drop", "match": {"verb": 1}},
+                                  {"kind": "drop", "match": {"nonsense": "x"}}, {"kind": "drop", "cuont": 1}, []])
+def test_bad_faults_are_refused(k, spec):
+    assert k.api("POST", "/kubesim/fault", spec)[0] == 400
+    assert k.faults() == {}
+
+
+# -- journal, counts, bulk, restart -----------------------------------------------------------------------------------------
+
+
+def test_journal(k):
+    since = k.log()[-1]["seq"]
+    must(k, "POST", N + "/services", lb("t1"))
+    k.api("PATCH", N + "/services/t1/status", ingress("10.0.0.1", "10.0.0.2"), MERGE, token=k.token())
+    must(k, "POST", LEASES, lease("l", holderIdentity="n1"))
+    must(k, "DELETE", N + "/services/t1")
+    log = k.log(since)
+    assert [(e["verb"], e["resource"], e["name"], e["user"]) for e in log] == [
+        ("create", "services", "t1", "admin"), ("update-status", "services", "t1", "lbd"), ("create", "leases", "l", "admin"),
+        ("delete", "services", "t1", "admin")]
+    assert [e.get("ips") for e in log] == [[], ["10.0.0.1", "10.0.0.2"], None, ["10.0.0.1", "10.0.0.2"]]
+    assert log[2]["holder"] == "n1" and [e["seq"] for e in log] == list(range(since + 1, since + 5))
+    assert all(a["ns"] < b["ns"] and a["rv"] < b["rv"] for a, b in zip(log, log[1:]))
+
+
+def test_journal_is_bounded(own):
+    k = own(extra=["--journal", 100])
+    k.bulk(500)
+    log = k.log()
+    assert len(log) == 100 and log[-1]["name"] == "svc-00499" and log[-1]["seq"] - log[0]["seq"] == 99
+
+
+def test_stats(k):
+    k.reset_stats()
+    k.api("GET", N + "/services", token=k.token())
+    k.api("POST", LEASES, lease("l"), token=k.token())
+    w = Watch(k, N + "/configmaps")
+    assert w.opened.wait(5)
+    s = k.stats()["users"]["lbd"]
+    assert (s["requests"], s["reads"], s["writes"], s["watchOpens"], s["watchesOpen"]) == (3, 1, 1, 1, 1)
+    assert s["bytesIn"] > 300 and s["bytesOut"] > 300 and s["bytes"] == s["bytesIn"] + s["bytesOut"]
+    assert k.count("lbd", "create", "leases") == 1
+    w.close()
+    wait_for("the watch's end", lambda: k.stats()["users"]["lbd"]["watchesOpen"] == 0)
+
+
+def test_ten_thousand_services(k):
+    """Created, paged through, watched and deleted in a second or two."""
+    t = time.monotonic()
+    w = Watch(k, "/api/v1/services", resourceVersion=rv(k.get(N + "/services")))
+    assert w.opened.wait(5)
+    assert k.bulk(10000, prefix="b-", namespace="demo") == {"created": 10000}
+    names, token = [], ""
+    while True:
+        page = k.get(f"{N}/services?limit=500" + (f"&continue={token}" if token else ""))
+        names += [s["metadata"]["name"] for s in page["items"]]
+        token = page["metadata"].get("continue")
+        if not token:
+            break
+    assert names == [f"b-{i:05d}" for i in range(10000)]
+    w.wait(10000, 20)
+    assert k.bulk_delete("b-", "demo") == {"deleted": 10000}
+    w.wait(20000, 20)
+    w.close()
+    assert time.monotonic() - t < 20
+
+
+def test_write_rate(k):
+    """Small writes over 8 kept connections: thousands a second (a figure; the limit is generous)."""
+    u = urlparse(k.url)
+    for i in range(8):
+        must(k, "POST", LEASES, lease(f"l{i}"))
+
+    def run(i):
+        context = ssl.create_default_context(cafile=k.dir / "ca.crt")
+        c = http.client.HTTPSConnection(u.hostname, u.port, context=context, timeout=20)
+        for n in range(200):
+            body = json.dumps({"spec": {"leaseTransitions": n + 1}})
+            c.request("PATCH", f"{LEASES}/l{i}", body, {"Authorization": f"Bearer {k.token()}", "Content-Type": MERGE})
+            assert c.getresponse().read()
+    t = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(run, range(8)))
+    took = time.monotonic() - t
+    print(f"{1600 / took:.0f} writes/s (Python clients)")
+    assert took < 20
+
+
+def test_restart_keeps_ca_tokens_and_objects(own, tmp_path):
+    k = own(extra=["--state", tmp_path / "state"])
+    must(k, "POST", "/api/v1/namespaces/default/services", lb("kept"))
+    s = must(k, "PATCH", "/api/v1/namespaces/default/services/kept/status", ingress("10.0.0.1"), MERGE)
+    token, ca, port = k.token(), (k.dir / "ca.crt").read_text(), urlparse(k.url).port
+    assert k.stop() == 0
+    k.start(listen=f"127.0.0.1:{port}", extra=["--state", tmp_path / "state"])
+    assert (k.token(), (k.dir / "ca.crt").read_text()) == (token, ca)
+    assert k.get("/api/v1/namespaces/default/services/kept") == s
+    other = must(k, "POST", "/api/v1/namespaces/default/services", lb("new"))
+    assert other["spec"]["clusterIP"] != s["spec"]["clusterIP"] and int(rv(other)) > int(rv(s))
+    w = Watch(k, "/api/v1/services", resourceVersion=rv(s))
+    assert w.ended() and w.events[0]["object"]["code"] == 410, "after a restart old versions are too old"
+    k.save(tmp_path / "copy")
+    assert (tmp_path / "copy").read_text().count("\n") > 5
+
+
+def test_sigterm_ends_it_with_0(own):
+    k = own()
+    w = Watch(k, "/api/v1/services")
+    assert w.opened.wait(5)
+    process = k.process
+    assert k.stop(5) == 0 and process.returncode == 0 and not (k.dir / "ready").exists()
+
+
+# -- the wire ------------------------------------------------------------------------------------------------------------
+
+
+def raw_bytes(k, data, timeout=2):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(timeout)
+    s.connect(k.control)
+    s.sendall(data)
+    s.shutdown(socket.SHUT_WR) if not data else None
+    got = b""
+    try:
+        while True:
+            more = s.recv(65536)
+            if not more:
+                break
+            got += more
+            if b"\r\n\r\n" in got:
+                break
+    except TimeoutError:
+        pass
+    s.close()
+    return got.split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("data,want", [
+    (b"GET /version HTTP/1.0\r\n\r\n", b"200"), (b"GET /version HTTP/1.1\r\n\r\n", b"200"), (b"nonsense\r\n\r\n", b"400"),
+    (b"GET version HTTP/1.1\r\n\r\n", b"400"), (b"GET / HTTP/2.0\r\n\r\n", b"400"), (b"\r\n\r\n", b"400"),
+    (b"GET /%00 HTTP/1.1\r\n\r\n", b"400"), (b"GET /%zz HTTP/1.1\r\n\r\n", b"400"), (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"400"),
+    (b"GET / HTTP/1.1\r\nA: " + b"x" * 40000 + b"\r\n\r\n", b"431"), (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", b"431"),
+    (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400"), (b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", b"413"),
+    (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", b"400"),
+    (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"400"),
+    (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", b"400"),
+    (b"GET /version HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\n{}\r\n0\r\nT: r\r\n\r\n", b"200"),
+    (b"GET /version?" + b"&".join(b"a=b" for _ in range(60)) + b" HTTP/1.1\r\n\r\n", b"400"),
+    (b"POST /api/v1/namespaces HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", b"100")])
+def test_wire(k, data, want):
+    line = raw_bytes(k, data)
+    assert line.startswith(b"HTTP/1.1 " + want), line
+    assert k.get("/version")
+
+
+def test_wire_pipelined(k):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(5)
+    s.connect(k.control)
+    s.sendall(b"GET /healthz HTTP/1.1\r\n\r\n" * 3 + b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
+    got = b""
+    while more := s.recv(65536):
+        got += more
+    assert got.count(b"200 OK") == 4
+    s.close()
+
+
+def test_hostile_bytes_do_not_end_it(k):
+    """Random requests and mangled real ones; on the TLS port too."""
+    import random
+    rng = random.Random(5)
+    real = (b"PATCH /api/v1/namespaces/demo/services/x HTTP/1.1\r\nContent-Type: application/strategic-merge-patch+json\r\n"
+            b"Content-Length: 60\r\n\r\n" + b'{"spec":{"ports":[{"port":80,"$patch":"delete"}]},"a":"bcdef"}')
+    u = urlparse(k.url)
+    for i in range(300):
+        data = bytearray(real if i % 2 else rng.randbytes(rng.randrange(200)))
+        for _ in range(rng.randrange(6)):
+            if data:
+                data[rng.randrange(len(data))] = rng.randrange(256)
+        s = socket.socket(socket.AF_UNIX) if i % 4 else socket.create_connection((u.hostname, u.port))
+        if i % 4:
+            s.connect(k.control)
+        s.sendall(bytes(data))
+        s.close()
+    assert k.get("/version") and k.process.poll() is None
+
+
+def test_stop_and_continue_by_signal(own):
+    """SIGSTOP is the other way to freeze it: nothing is lost over it."""
+    k = own()
+    w = Watch(k, "/api/v1/services", resourceVersion=rv(k.get("/api/v1/services")))
+    assert w.opened.wait(5)
+    os.kill(k.pid, signal.SIGSTOP)
+    assert timed(k, "GET", "/version", timeout=0.3)[0] is TimeoutError
+    os.kill(k.pid, signal.SIGCONT)
+    k.bulk(1)
+    w.wait(1)
+    w.close()
