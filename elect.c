@@ -206,8 +206,7 @@ struct elect {
 	bool impersonated, silenced;
 };
 
-/* -- small things --------------------------------------------------------------------------------
- */
+/* -- small things -- */
 
 static bool text_eq(const char *a, const char *b)
 {
@@ -320,8 +319,7 @@ static const char *role_prefix(enum cluster_lease_role role)
 	return role == CLUSTER_LEASE_NODE ? "lbd-node-" : "lbd-claims-";
 }
 
-/* -- marks ---------------------------------------------------------------------------------------
- */
+/* -- marks -- */
 
 static struct group *find_group(const struct elect *e, uint64_t id)
 {
@@ -369,8 +367,7 @@ static struct group *group_with(const struct elect *e, struct addr a)
 	return v != NULL ? find_group(e, v->group->id) : NULL;
 }
 
-/* -- members -------------------------------------------------------------------------------------
- */
+/* -- members -- */
 
 static void claims_free(struct claims *c)
 {
@@ -686,8 +683,7 @@ static void expire_members(struct elect *e, uint64_t now_ms)
 		members_changed(e);
 }
 
-/* -- health (R5) ---------------------------------------------------------------------------------
- */
+/* -- health (R5) -- */
 
 /* When health ends if nothing comes. */
 static uint64_t health_ends(const struct elect *e)
@@ -743,8 +739,7 @@ static void set_durations(struct elect *e)
 	e->loopback_ms = time_min(LOOPBACK_MS, e->health_age_ms);
 }
 
-/* -- judging -------------------------------------------------------------------------------------
- */
+/* -- judging -- */
 
 static bool is_owned(const struct group *g)
 {
@@ -874,8 +869,7 @@ static enum ground find_ground(const struct elect *e, const struct group *g, con
 	return GROUND_FREE;
 }
 
-/* -- rank (R13) ----------------------------------------------------------------------------------
- */
+/* -- rank (R13) -- */
 
 /* Would m come before this node for g, as far as this node can judge? */
 static bool comes_before(const struct elect *e, const struct group *g, const struct member *m)
@@ -933,8 +927,7 @@ static uint64_t wait_ms(struct elect *e, struct group *g, const struct survey *s
 	return g->ground == GROUND_FREE && behind ? ms + RANK0_GRACE_MS : ms;
 }
 
-/* -- states --------------------------------------------------------------------------------------
- */
+/* -- states -- */
 
 static void enter(struct elect *e, struct group *g, enum elect_state state, uint64_t now_ms)
 {
@@ -1279,8 +1272,7 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 	g->changed = false;
 }
 
-/* -- groups come and go --------------------------------------------------------------------------
- */
+/* -- groups come and go -- */
 
 static void group_free(struct group *g)
 {
@@ -1463,8 +1455,7 @@ static void take_groups(struct elect *e, uint64_t now_ms)
 	bury(e);
 }
 
-/* -- this node's own objects (R3) ----------------------------------------------------------------
- */
+/* -- this node's own objects (R3) -- */
 
 static void free_object(struct object *o)
 {
@@ -1861,8 +1852,7 @@ void elect_done(struct elect *e, uint64_t id, enum lease_outcome outcome,
 		on_written(e, o, lease, now_ms);
 }
 
-/* -- construction --------------------------------------------------------------------------------
- */
+/* -- construction -- */
 
 struct elect *elect_new(const struct elect_conf *conf, const struct elect_ops *ops, void *ctx,
 	const struct hash_key *hkey, struct rng *rng, struct counters *counters)
@@ -1930,8 +1920,7 @@ void elect_free(struct elect *e)
 	free(e);
 }
 
-/* -- events --------------------------------------------------------------------------------------
- */
+/* -- events -- */
 
 void elect_set_input(struct elect *e, const struct elig_input *in, uint64_t now_ms)
 {
@@ -2146,8 +2135,7 @@ bool elect_released(const struct elect *e)
 	return e->released;
 }
 
-/* -- the pass ------------------------------------------------------------------------------------
- */
+/* -- the pass -- */
 
 /* The join time is over: what was ours before and was not restored is no longer claimed. */
 static void end_join(struct elect *e, uint64_t now_ms)
@@ -2226,8 +2214,7 @@ uint64_t elect_next_deadline(const struct elect *e)
 	return time_min(at, e->wake_ms);
 }
 
-/* -- reading -------------------------------------------------------------------------------------
- */
+/* -- reading -- */
 
 bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v)
 {
@@ -2291,8 +2278,7 @@ void elect_member_at(const struct elect *e, size_t i, uint64_t now_ms, struct el
 		ret_m->n_claims += addr_range_size(m->claims.v[k].range);
 }
 
-/* -- the claims annotation -----------------------------------------------------------------------
- */
+/* -- the claims annotation -- */
 
 static int by_section(const void *a, const void *b)
 {

@@ -276,12 +276,23 @@ static size_t count_pool(const struct http *h)
 	return n;
 }
 
+/* Does any connection of the pool stand? */
+static bool is_reachable(const struct http *h)
+{
+	const struct conn *c;
+
+	DL_FOREACH (h->conns, c)
+		if (!c->stream && (c->state == IDLE || c->state == BUSY))
+			return true;
+	return false;
+}
+
 /* The server cannot be reached: nobody waits for it as long as the next try takes. */
 static void fail_queue(struct http *h, int result, const char *err)
 {
 	struct http_call *call, *tmp;
 
-	if (count_pool(h) > 0)
+	if (is_reachable(h))
 		return;
 	DL_FOREACH_SAFE (h->queue, call, tmp) {
 		dequeue(call);

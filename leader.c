@@ -198,6 +198,8 @@ void leader_on_lease(struct leader *l, const struct cluster_lease *lease, uint64
 	if (lease != NULL && text_eq(l->seen.resource_version, lease->resource_version) &&
 		l->seen.exists)
 		return;
+	if (l->leading)
+		l->next_ms = now_ms;
 	l->leading = false;
 	if (l->in_flight == 0)
 		l->must_get = false;

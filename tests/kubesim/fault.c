@@ -49,9 +49,8 @@ static const char *const garbage[] = {
 	"{\"kind\":\"ServiceList\",\"items\":[",
 	"[]",
 	"null",
-	"{\"kind\":\"ServiceList\",\"apiVersion\":\"v1\",\"metadata\":{},\"items\":\"none\"}",
-	"{\"kind\":\"ServiceList\",\"metadata\":7,\"items\":[{\"metadata\":7},7,null,{\"spec\":[]}]"
-	"}",
+	"{\"kind\":\"ServiceList\",\"metadata\":{},\"items\":\"none\"}",
+	"{\"kind\":\"ServiceList\",\"metadata\":7,\"items\":[7,null,{\"spec\":[]}]}",
 	"{\"type\":\"ADDED\",\"object\":7}",
 	"{\"type\":\"NONSENSE\",\"object\":{}}",
 	"\x80\x81\xfe\xff\x01\x02",

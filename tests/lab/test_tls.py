@@ -114,7 +114,10 @@ def pki(tmp_path_factory):
 # -- servers -----------------------------------------------------------------------------------------------------------
 
 class Listener:
-    """Calls serve(socket) for each connection, in a thread, until the end of the with block."""
+    """Calls serve(socket) for each connection, in a thread, until the end of the with block.
+
+    Only the thread that uses a socket closes it; the end of the block wakes it by shutdown, and waits for it.
+    """
 
     def __init__(self, serve, family=socket.AF_INET):
         self.serve = serve
@@ -122,33 +125,52 @@ class Listener:
         self.sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
         self.sock.listen(8)
         self.port = self.sock.getsockname()[1]
-        self.open = []
+        self.lock = threading.Lock()
+        self.wakers = []  # duplicates of the sockets in use
+        self.threads = [threading.Thread(target=self.accept)]
         self.accepted = 0
         self.answered = 0
 
     def __enter__(self):
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.threads[0].start()
         return self
 
     def accept(self):
         with contextlib.suppress(OSError):
             while True:
                 conn, _ = self.sock.accept()
-                self.accepted += 1
-                self.open.append(conn)
                 conn.settimeout(LIMIT_S)
-                threading.Thread(target=self.run, args=(conn,), daemon=True).start()
+                thread = threading.Thread(target=self.run, args=(conn,))
+                with self.lock:
+                    self.accepted += 1
+                    self.wakers.append(conn.dup())
+                    self.threads.append(thread)
+                thread.start()
 
     def run(self, conn):
-        with contextlib.suppress(OSError, ValueError):
+        with conn, contextlib.suppress(OSError, ValueError):
             self.serve(conn)
 
     def __exit__(self, *_):
-        # A blocked accept() keeps the listening socket alive behind close(): shutdown() wakes it.
-        for s in [self.sock, *self.open]:
-            with contextlib.suppress(OSError):
-                s.shutdown(socket.SHUT_RDWR)
+        wake(self.sock)
+        self.threads[0].join()
+        for s in self.wakers:
+            wake(s)
+        for t in self.threads[1:]:
+            t.join()
+        for s in [self.sock, *self.wakers]:
             s.close()
+
+
+def wake(sock):
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def hang_up(conn):
+    """Ends the connection now, though a Listener holds a duplicate of it: without close_notify."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(conn, socket.SHUT_RDWR)
 
 
 def answer(body=b"hello", length=None, clean=True):
@@ -167,8 +189,7 @@ def answer(body=b"hello", length=None, clean=True):
         conn.sendall(head + b"\r\n" + body)
         if clean:
             conn.unwrap()
-        conn.shutdown(socket.SHUT_RDWR)
-        conn.close()
+        hang_up(conn)
 
     return handle
 
@@ -185,10 +206,13 @@ def tls_server(pki, cert, handle=None, version=None, client_ca=None, family=sock
     handle = handle or answer()
 
     def serve(conn):
-        tls = ctx.wrap_socket(conn, server_side=True)
-        listener.open.append(tls)
-        handle(tls)
-        listener.answered += 1
+        try:
+            with ctx.wrap_socket(conn, server_side=True) as tls:
+                handle(tls)
+                listener.answered += 1
+        finally:
+            for s in listener.wakers:
+                hang_up(s)
 
     listener = Listener(serve, family)
     return listener
@@ -219,9 +243,13 @@ def relay(port, down):
     def serve(client):
         with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as server:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=pump_up, args=(client, server), daemon=True).start()
-            down(client, server)
-            client.shutdown(socket.SHUT_RDWR)
+            up = threading.Thread(target=pump_up, args=(client, server))
+            up.start()
+            with contextlib.suppress(OSError):
+                down(client, server)
+            hang_up(client)
+            hang_up(server)
+            up.join()
 
     return Listener(serve)
 
@@ -511,8 +539,10 @@ def test_reset(get, pki):
         conn.recv(4096)
         conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         conn.close()
+        listener.wakers[0].close()  # the last descriptor of it
 
-    get.refuses(Listener(serve), "connection reset by peer")
+    listener = Listener(serve)
+    get.refuses(listener, "connection reset by peer")
 
 
 # -- refused: slow and cut off -----------------------------------------------------------------------------------------

@@ -498,7 +498,7 @@ static void test_errors_elections(void)
 			"renewDeadline / 1.2, 8333ms (got 9s)\n"},
 		{"leader lease, exactly 1.2",
 			NATIVE "elections: {leaderLease: {renewDeadline: 6s, retryPeriod: 5s}}\n",
-			"f:3:61: elections.leaderLease.retryPeriod: must be shorter than "
+			"f:3:59: elections.leaderLease.retryPeriod: must be shorter than "
 			"renewDeadline / 1.2, 5s (got 5s)\n"},
 	};
 
