@@ -17,7 +17,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links print report rules scalar table text)
 PURE := addr alloc arena arp buf cluster config $(CONFIG) doc elect elig event http1 iface json kubeconf label leader object plan service vip watch
-SHELL_UNITS := control creds daemon file http kube lbd log net status tls writer
+SHELL_UNITS := control creds daemon feed file http kube lbd log net pass reload status tls wire writer
 
 USES_addr     :=
 USES_arena    :=
@@ -26,7 +26,7 @@ USES_json     :=
 USES_label    :=
 USES_doc      := arena
 USES_config   := $(CONFIG) addr arena buf doc json label
-$(foreach u,$(CONFIG),$(eval USES_$(u) := $(filter-out $(u),$(CONFIG)) addr arena buf doc json label))
+$(foreach u,$(CONFIG),$(eval USES_$(u) := config))
 USES_cluster  := addr arena buf json label
 USES_service  := addr buf cluster config
 USES_vip      := addr cluster config service
@@ -50,7 +50,11 @@ USES_kube     := buf cluster creds event http json leader log object watch
 USES_net      := addr iface log
 USES_control  := buf json log
 USES_file     := buf
-USES_daemon   := $(PURE) control file kube log net
+USES_daemon   := $(PURE) control feed file kube log net pass reload wire
+USES_feed     := cluster json kube log
+USES_wire     := arp elect elig log net
+USES_reload   := $(PURE) feed file log wire
+USES_pass     := $(PURE) kube log net writer
 USES_writer   := $(PURE) kube log
 USES_status   := $(PURE) kube net
 USES_lbd      := control daemon file log status writer
@@ -172,18 +176,18 @@ STATIC_SRC := $(addsuffix .c,$(call closure,lbd)) packaging/static/hwpoll.c
 .PHONY: static
 static: $(STATIC)
 
-$(SYSROOT)/done: packaging/static/fetch-src.sh packaging/static/static-deps.sh packaging/static/mbed_user.h
+$(SYSROOT)/done: $(addprefix packaging/static/,fetch-src.sh static-deps.sh mbed_user.h mbedtls-tls12-pss.patch)
 	$(Q)packaging/deps.sh build static
 	$(Q)packaging/static/fetch-src.sh build/static/src
-	$(Q)MBED_USER=$(CURDIR)/packaging/static/mbed_user.h packaging/static/static-deps.sh build/static/src $(SYSROOT) $(TRIPLET)
+	$(Q)packaging/static/static-deps.sh build/static/src $(SYSROOT) $(TRIPLET)
 	$(Q)touch $@
 
 $(STATIC): $(STATIC_SRC) $(wildcard *.h) $(SYSROOT)/done
 	$(Q)mkdir -p $(@D)
 	$(call say,STATIC,$@)$(SYSROOT)/bin/musl-gcc -std=gnu11 -D_GNU_SOURCE -DLBD_VERSION='"$(VERSION)"' -I. $(WARN) $(WERROR) -Os -g \
-		-fno-strict-aliasing -fno-common -fPIE -static-pie -ffunction-sections -fdata-sections -fstack-protector-strong \
+		-fno-strict-aliasing -fno-common -fPIE -static-pie -ffunction-sections -fdata-sections -fstack-protector-strong -fno-asynchronous-unwind-tables \
 		-ffile-prefix-map=$(CURDIR)=. -o $@.debug $(STATIC_SRC) -luv -lcjson -lpcap -lyaml -lmbedtls -lmbedx509 -lmbedcrypto \
-		-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack
+		-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs
 	$(Q)$(if $(filter x86_64%,$(TRIPLET)),,$(TRIPLET)-)strip -o $@ $@.debug
 	$(Q)! readelf -lW $@ | grep -q INTERP || { echo "$@ is not static"; rm -f $@; exit 1; }
 	$(Q)ls -l $@ | awk '{ print "  " $$NF ": " $$5 " bytes" }'

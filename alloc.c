@@ -643,16 +643,18 @@ static void former_list(struct alloc *a, struct former *o)
 		former_forget(a, LINK_OF(struct former, age, a->former.next));
 }
 
-static void count_freed(struct alloc *a, const struct use *u)
-{
-	u->pool->used[addr_family(u->addr)]--;
-	counter_inc(a->counters, COUNTER_ALLOC_RELEASED);
-}
-
-/* May a free address be remembered in the pool that it came from? */
-static bool is_remembered(const struct alloc *a, const struct use *u)
+/* Is it in the pool that it came from?  What a configuration has dropped is neither counted in the
+ * pool nor remembered. */
+static bool is_at_home(const struct alloc *a, const struct use *u)
 {
 	return pool_of(a, u->addr) == u->pool;
+}
+
+static void count_freed(struct alloc *a, const struct use *u)
+{
+	if (is_at_home(a, u))
+		u->pool->used[addr_family(u->addr)]--;
+	counter_inc(a->counters, COUNTER_ALLOC_RELEASED);
 }
 
 /* The watch has shown that the status no longer has it. */
@@ -662,7 +664,7 @@ static void guard_end(struct alloc *a, struct former *o)
 	a->wake = true;
 	if (is_alone(a, &o->use)) {
 		count_freed(a, &o->use);
-		if (is_remembered(a, &o->use)) {
+		if (is_at_home(a, &o->use)) {
 			former_list(a, o);
 			return;
 		}
@@ -691,7 +693,7 @@ static void release(struct alloc *a, struct svc *svc, enum addr_family f, bool g
 	bool alone = is_alone(a, u);
 	struct former *o = NULL;
 
-	if (guard || (alone && is_remembered(a, u)))
+	if (guard || (alone && is_at_home(a, u)))
 		o = former_new(u, svc->key);
 	if (guard && o != NULL) {
 		guard_begin(a, svc, u, o);
@@ -1465,17 +1467,16 @@ static unsigned correction_delay(const struct alloc *a, struct svc *svc)
 	return delay;
 }
 
-static void end_guards(struct alloc *a, struct svc *svc)
+/* Those end that the status no longer shows; all, if it is to stay as it is. */
+static void end_guards(struct alloc *a, struct svc *svc, bool all)
 {
 	struct link *next;
 
-	if (svc->doubt || svc->send == SEND_IN_FLIGHT)
-		return;
 	for (struct link *l = svc->guards.next; l != &svc->guards; l = next) {
 		struct former *o = LINK_OF(struct former, link, l);
 
 		next = l->next;
-		if (!status_shows(svc, o->use.addr))
+		if (all || !status_shows(svc, o->use.addr))
 			guard_end(a, o);
 	}
 }
@@ -1483,10 +1484,13 @@ static void end_guards(struct alloc *a, struct svc *svc)
 /* Queues a write, or takes it back, after anything that bears on it has changed. */
 static void sync_write(struct alloc *a, struct svc *svc)
 {
-	end_guards(a, svc);
+	bool wanted = wants_write(a, svc);
+
 	if (svc->send == SEND_IN_FLIGHT)
 		return;
-	if (!wants_write(a, svc)) {
+	if (!svc->doubt)
+		end_guards(a, svc, !wanted);
+	if (!wanted) {
 		svc->fresh = false;
 		svc->fails = 0;
 		unqueue(svc);
@@ -1635,11 +1639,63 @@ static void adopt(struct alloc *a, struct svc *svc)
 	}
 }
 
+/* x is nobody's, or only remembered. */
+static void guard_shown(struct alloc *a, struct svc *svc, struct addr x, struct pool *p)
+{
+	struct use u = {.addr = x, .svc = svc, .pool = p, .sent = true};
+	struct use *at = addr_map_get(&a->map, x);
+	struct former *o;
+
+	if (at != NULL) {
+		o = former_of(at);
+		former_unlist(a, o);
+		o->use = u;
+	} else {
+		o = former_new(&u, svc->key);
+		if (o == NULL || addr_map_put(&a->map, x, &o->use) != 0) {
+			free(o);
+			return;
+		}
+	}
+	list_append(&svc->guards, &o->link);
+	p->used[addr_family(x)]++;
+}
+
+/* Will what the status shows beside what is held be taken away? */
+static bool is_corrected(const struct alloc *a, const struct svc *svc)
+{
+	struct cluster_service s = view(svc);
+	enum reason r = service_served(a->conf, &s);
+
+	return r == REASON_ALLOCATED || r == REASON_NOT_LOAD_BALANCER || svc->copy->marked;
+}
+
+/* What a status shows and nobody has is not given away before it is gone. */
+static void guard_rest(struct alloc *a, struct svc *svc)
+{
+	const struct copy *c = svc->copy;
+
+	for (size_t i = 0; i < c->n_ingress && i < MAX_GUARDS; i++) {
+		struct pool *p = pool_of(a, c->ingress[i]);
+		const struct use *at = addr_map_get(&a->map, c->ingress[i]);
+
+		if (p == NULL || (at != NULL && at->svc != NULL))
+			continue;
+		if (!is_corrected(a, svc))
+			return;
+		guard_shown(a, svc, c->ingress[i], p);
+	}
+}
+
 static void adopt_all(struct alloc *a)
 {
+	struct link *l;
+
 	sort_todo(a);
-	for (struct link *l = a->todo.next; l != &a->todo; l = l->next)
+	for (l = a->todo.next; l != &a->todo; l = l->next)
 		adopt(a, LINK_OF(struct svc, turning, l));
+	for (l = a->todo.next; l != &a->todo; l = l->next)
+		guard_rest(a, LINK_OF(struct svc, turning, l));
 	a->adopting = false;
 }
 
@@ -1842,6 +1898,8 @@ int alloc_put(struct alloc *a, const struct cluster_service *s, uint64_t now_ms)
 		return -ENOMEM;
 	}
 	take_copy(svc, copy);
+	if (a->ready && !a->adopting)
+		guard_rest(a, svc);
 	make_todo(a, svc);
 	if (svc->send == SEND_QUEUED && svc->delay == DELAY_CONFLICT && svc->fails < CONFLICT_PUTS)
 		queue(a, svc, DELAY_NONE);
@@ -2021,8 +2079,8 @@ static void rehome(struct alloc *a, struct use *u)
 	if (p != NULL)
 		u->pool = p;
 	u->pool->wanted = true;
-	if (addr_map_get(&a->map, u->addr) == u)
-		u->pool->used[addr_family(u->addr)]++;
+	if (p != NULL && addr_map_get(&a->map, u->addr) == u)
+		p->used[addr_family(u->addr)]++;
 }
 
 static void rehome_all(struct alloc *a)
@@ -2072,8 +2130,11 @@ int alloc_configure(struct alloc *a, const struct config *conf, uint64_t now_ms)
 	rehome_all(a);
 	sweep_pools(a);
 	arrive(a, now_ms);
-	for (struct svc *svc = a->svcs; svc != NULL; svc = svc->hh.next)
+	for (struct svc *svc = a->svcs; svc != NULL; svc = svc->hh.next) {
+		if (a->ready && !a->adopting)
+			guard_rest(a, svc);
 		make_todo(a, svc);
+	}
 	sort_todo(a);
 	return 0;
 }

@@ -145,6 +145,39 @@ void daemon_mark(struct daemon *d);
 void daemon_event(struct daemon *d, const struct event_object *o, enum event_type type,
 	const char *reason, const char *message, uint64_t now_ms);
 
+/* The same on this Node. */
+void daemon_node_event(struct daemon *d, enum event_type type, const char *reason,
+	const char *message, uint64_t now_ms);
+/* For every entry from the loop: the time.  False: the loop was stopped or starved, what waited is
+ * stale (OWNERSHIP R24). */
+bool daemon_wake(struct daemon *d, uint64_t *ret_now_ms);
+
+/* -- pass.c -- */
+/* Derives the plan from the picture, applies the difference, sends what is due. */
+void pass_run(struct daemon *d, uint64_t now_ms);
+
+/* -- feed.c -- */
+void feed_start(struct daemon *d);
+void feed_stop(struct daemon *d);
+/* elections.namespace changed. */
+void feed_move_leases(struct daemon *d);
+
+/* -- wire.c -- */
+extern const struct arp_ops wire_arp_ops;
+extern const struct elect_ops wire_elect_ops;
+extern const struct net_ops wire_net_ops;
+/* Tells ARP which interfaces there are, and listens where a VIP could be. */
+void wire_sync(struct daemon *d, uint64_t now_ms);
+
+/* -- reload.c -- */
+/* Reads and parses the file.  0 with *ret_conf; -EALREADY: the text is what it was; else the errors
+ * were logged. */
+int reload_read(struct daemon *d, struct config **ret_conf) MUST_CHECK;
+/* Reads it again and lets every unit work from it. */
+void reload_again(struct daemon *d);
+void reload_log_level(const struct daemon *d);
+struct leader_conf reload_leader_conf(const struct daemon *d, const char *identity);
+
 /* -- writer.c -- */
 /* Hands every write that is due to the API client. */
 void writer_run(struct daemon *d, uint64_t now_ms);

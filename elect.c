@@ -117,7 +117,7 @@ struct group {
 	uint64_t since_ms;   /* in this state */
 	uint64_t due_ms;     /* the state's own timer */
 	uint64_t hold_ms;    /* not to be waited for before */
-	uint64_t term;       /* while owned */
+	uint64_t term;       /* of our last take */
 	uint64_t foreign_ms; /* a foreign host spoke for it; 0 = not */
 	uint64_t defended_ms;
 	struct member *owner;      /* another, as far as known; borrowed */
@@ -166,6 +166,8 @@ struct elect {
 	size_t n_groups, cap_groups;
 	struct group **active; /* owned; those with a mark or a timer */
 	size_t n_active, cap_active;
+	struct group **retired; /* owned, and what it points to, while groups are taken in */
+	size_t n_retired, cap_retired;
 	uint64_t *dirty; /* owned; ids for elect_dirty_at() */
 	size_t n_dirty, cap_dirty;
 	bool resync; /* all groups are to be compared with the vip table */
@@ -321,7 +323,8 @@ static const char *role_prefix(enum cluster_lease_role role)
 
 /* -- marks -- */
 
-static struct group *find_group(const struct elect *e, uint64_t id)
+/* Where the group of an id is, or would be, in e->groups. */
+static size_t place_of(const struct elect *e, uint64_t id)
 {
 	size_t lo = 0, hi = e->n_groups;
 
@@ -333,7 +336,14 @@ static struct group *find_group(const struct elect *e, uint64_t id)
 		else
 			hi = mid;
 	}
-	return lo < e->n_groups && e->groups[lo]->id == id ? e->groups[lo] : NULL;
+	return lo;
+}
+
+static struct group *find_group(const struct elect *e, uint64_t id)
+{
+	size_t at = place_of(e, id);
+
+	return at < e->n_groups && e->groups[at]->id == id ? e->groups[at] : NULL;
 }
 
 /* Stepped in the next pass.  The active list always has room for all groups. */
@@ -966,7 +976,7 @@ static void take(struct elect *e, struct group *g, const struct survey *s, uint6
 {
 	const struct elect_claim *old = claims_on(&e->old, g);
 	const struct elect_claim *mine = claims_on(&e->self->claims, g);
-	uint64_t term = s->known_term;
+	uint64_t term = s->known_term > g->term ? s->known_term : g->term;
 
 	if (old != NULL && old->term > term)
 		term = old->term;
@@ -1307,17 +1317,16 @@ static struct group *group_new(const struct vip_group *v, uint64_t now_ms)
 /* Puts a group of the vip table in.  false when out of memory. */
 static bool add_group(struct elect *e, const struct vip_group *v, uint64_t now_ms)
 {
+	size_t at = place_of(e, v->id);
 	struct group *g;
-	size_t at = e->n_groups;
 
 	if (!reserve(&e->groups, &e->cap_groups, e->n_groups + 1, sizeof(struct group *)) ||
-		!reserve(&e->active, &e->cap_active, e->n_groups + 1, sizeof(struct group *)))
+		!reserve(&e->active, &e->cap_active, e->n_groups + e->n_retired + 1,
+			sizeof(struct group *)))
 		return false;
 	g = group_new(v, now_ms);
 	if (g == NULL)
 		return false;
-	while (at > 0 && e->groups[at - 1]->id > g->id)
-		at--;
 	memmove(&e->groups[at + 1], &e->groups[at], (e->n_groups - at) * sizeof(struct group *));
 	e->groups[at] = g;
 	e->n_groups++;
@@ -1363,25 +1372,49 @@ static void inherit(struct elect *e, struct group *g, const struct legacy *v, si
 	}
 }
 
+static size_t list_addrs(const struct group *g, struct legacy *v)
+{
+	for (size_t a = 0; v != NULL && g->gone && a < g->n_addrs; a++)
+		v[a] = (struct legacy){g->addrs[a], g};
+	return g->gone ? g->n_addrs : 0;
+}
+
+/* The addresses of all groups that are gone; v == NULL: only counts them. */
+static size_t list_legacy(const struct elect *e, struct legacy *v)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->n_groups; i++)
+		n += list_addrs(e->groups[i], v != NULL ? v + n : NULL);
+	for (size_t i = 0; i < e->n_retired; i++)
+		n += list_addrs(e->retired[i], v != NULL ? v + n : NULL);
+	return n;
+}
+
 /* Hands the states of gone groups on to the new ones: those not yet judged. */
 static void hand_on(struct elect *e)
 {
-	struct legacy *v;
-	size_t n = 0, k = 0;
+	size_t n = list_legacy(e, NULL);
+	struct legacy *v = n > 0 ? malloc(n * sizeof *v) : NULL;
 
-	for (size_t i = 0; i < e->n_groups; i++)
-		n += e->groups[i]->gone ? e->groups[i]->n_addrs : 0;
-	v = n > 0 ? malloc(n * sizeof *v) : NULL;
 	if (v == NULL)
 		return; /* out of memory: new groups begin as IDLE, which is slower, not wrong */
-	for (size_t i = 0; i < e->n_groups; i++)
-		for (size_t a = 0; e->groups[i]->gone && a < e->groups[i]->n_addrs; a++)
-			v[k++] = (struct legacy){e->groups[i]->addrs[a], e->groups[i]};
+	(void)list_legacy(e, v);
 	qsort(v, n, sizeof *v, by_addr);
 	for (size_t i = 0; i < e->n_groups; i++)
 		if (!e->groups[i]->gone && e->groups[i]->elig == NULL)
 			inherit(e, e->groups[i], v, n);
 	free(v);
+}
+
+static void bury_one(struct elect *e, struct group *g)
+{
+	if (is_owned(g)) {
+		e->n_owned_vips -= g->n_addrs;
+		publish(e);
+	}
+	note_dirty(e, g->id);
+	group_free(g);
 }
 
 /* Frees the gone groups. */
@@ -1395,27 +1428,52 @@ static void bury(struct elect *e)
 	e->n_active = n;
 	n = 0;
 	for (size_t i = 0; i < e->n_groups; i++) {
-		struct group *g = e->groups[i];
-
-		if (!g->gone) {
-			e->groups[n++] = g;
-			continue;
-		}
-		if (is_owned(g)) {
-			e->n_owned_vips -= g->n_addrs;
-			publish(e);
-		}
-		note_dirty(e, g->id);
-		group_free(g);
+		if (e->groups[i]->gone)
+			bury_one(e, e->groups[i]);
+		else
+			e->groups[n++] = e->groups[i];
 	}
 	e->n_groups = n;
+	while (e->n_retired > 0)
+		bury_one(e, e->retired[--e->n_retired]);
 }
 
-/* One group of the vip table was made, changed or is gone.  Returns whether any is gone. */
+static bool has_addrs(const struct group *g, const struct vip_group *v)
+{
+	if (g->n_addrs != v->n_vips)
+		return false;
+	for (size_t i = 0; i < g->n_addrs; i++)
+		if (!addr_eq(g->addrs[i], v->vips[i]->addr))
+			return false;
+	return true;
+}
+
+/* The group goes on with other VIPs: a new one takes its place.  false when out of memory. */
+static bool replace_group(
+	struct elect *e, struct group *old, const struct vip_group *v, uint64_t now_ms)
+{
+	struct group *g;
+
+	if (!reserve(&e->retired, &e->cap_retired, e->n_retired + 1, sizeof(struct group *)) ||
+		!reserve(&e->active, &e->cap_active, e->n_groups + e->n_retired + 1,
+			sizeof(struct group *)))
+		return false;
+	g = group_new(v, now_ms);
+	if (g == NULL)
+		return false;
+	old->gone = true;
+	e->retired[e->n_retired++] = old;
+	e->groups[place_of(e, old->id)] = g;
+	mark(e, g);
+	return true;
+}
+
+/* One group of the vip table was made, changed or is gone.  Returns whether one is to be buried. */
 static bool take_group(struct elect *e, uint64_t id, uint64_t now_ms)
 {
 	const struct vip_group *v = vip_group(e->in->vips, id);
 	struct group *g = find_group(e, id);
+	bool gone = false;
 
 	if (v == NULL) {
 		if (g != NULL)
@@ -1423,9 +1481,13 @@ static bool take_group(struct elect *e, uint64_t id, uint64_t now_ms)
 		return g != NULL;
 	}
 	if (g == NULL) {
-		if (!add_group(e, v, now_ms))
-			e->resync = true;
+		e->resync |= !add_group(e, v, now_ms);
 		return false;
+	}
+	if (!has_addrs(g, v)) {
+		gone = replace_group(e, g, v, now_ms);
+		e->resync |= !gone;
+		return gone;
 	}
 	g->judged = false;
 	g->rank_generation = 0;
@@ -1901,6 +1963,7 @@ void elect_free(struct elect *e)
 		group_free(e->groups[i]);
 	free(e->groups);
 	free(e->active);
+	free(e->retired);
 	free(e->dirty);
 	free_object(&e->lease);
 	free_object(&e->claims);

@@ -18,8 +18,6 @@ $(O)/tests/tlsget-static: $(TLS_STATIC_SRC) $(wildcard *.h) $(TLS_SYSROOT)/done 
 	$(call say,STATIC,$@)$(TLS_SYSROOT)/bin/musl-gcc -std=gnu11 -D_GNU_SOURCE -DLBD_VERSION='"$(VERSION)"' -I. $(WARN) $(WERROR) -Os -g -fPIE \
 		-static-pie -fstack-protector-strong -o $@ $(TLS_STATIC_SRC) -luv -lmbedtls -lmbedx509 -lmbedcrypto
 
-space :=
-space +=
 .PHONY: tls-test
 tls-test: $(TLSGET)
 	$(Q)LBD_TLSGET="$(subst $(space),:,$(strip $(TLSGET)))" $(PYTHON) -m pytest -q -p no:cacheprovider tests/lab/test_tls.py

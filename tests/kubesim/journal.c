@@ -30,7 +30,7 @@ static void grow(struct journal *j)
 	if (cap > j->max)
 		cap = j->max;
 	v = xcalloc(cap, sizeof(*v));
-	for (uint64_t s = j->first; s < j->next; s++)
+	for (uint64_t s = j->first; j->cap && s < j->next; s++)
 		v[(s - 1) % cap] = j->v[(s - 1) % j->cap];
 	free(j->v);
 	j->v = v;

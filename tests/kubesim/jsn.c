@@ -29,12 +29,16 @@ cJSON *j_parse(const char *p, size_t n)
 void j_print(const cJSON *v, struct text *ret)
 {
 	size_t room = 4096;
+	const union {
+		const cJSON *in;
+		cJSON *out;
+	} same = {.in = v}; /* cJSON does not change it, but does not say so */
 
 	for (;;) {
 		text_need(ret, room);
 		if (room > INT32_MAX / 2)
 			return;
-		if (cJSON_PrintPreallocated((cJSON *)(uintptr_t)v, ret->p + ret->n, (int)room, 0))
+		if (cJSON_PrintPreallocated(same.out, ret->p + ret->n, (int)room, 0))
 			break;
 		room *= 4;
 	}
@@ -84,6 +88,13 @@ double j_num(const cJSON *o, const char *path, double otherwise)
 	const cJSON *v = j_at(o, path);
 
 	return cJSON_IsNumber(v) ? v->valuedouble : otherwise;
+}
+
+bool j_nonzero(const cJSON *o, const char *path)
+{
+	const cJSON *v = j_at(o, path);
+
+	return cJSON_IsNumber(v) && (v->valuedouble < 0 || v->valuedouble > 0);
 }
 
 bool j_bool(const cJSON *o, const char *path, bool otherwise)

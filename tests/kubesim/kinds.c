@@ -4,7 +4,7 @@
  *
  * Owns: the rows, built-in ones copied so that all are alike.
  * In:   CustomResourceDefinitions.  Out: kinds_find().
- * To serve another kind: add a row to builtin[]; only the first six fields are needed.
+ * To serve another kind: add a row to builtin[]; what is left out is as for any other.
  */
 #include "kinds.h"
 
@@ -55,68 +55,209 @@ static const char event_schema[] =
 static const char configmap_schema[] = "data:m,binaryData:m,immutable:b";
 
 static const struct kind builtin[] = {
-	{"", "v1", "services", "Service", "svc", NS | ST | BLIND | MAKE, "all",
-		{"spec.clusterIP", "spec.type"}, service_schema, service_admit, service_columns,
-		service_cells, NULL, NULL, NULL},
-	{"", "v1", "nodes", "Node", "no", ST | BLIND, NULL, {"spec.unschedulable"}, NULL,
-		node_admit, node_columns, node_cells, NULL, NULL, NULL},
-	{"", "v1", "pods", "Pod", "po", NS | ST | BLIND | BACK, "all",
-		{"spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
+	{.group = "",
+		.version = "v1",
+		.plural = "services",
+		.kind = "Service",
+		.shorts = "svc",
+		.flags = NS | ST | BLIND | MAKE,
+		.categories = "all",
+		.fields = {"spec.clusterIP", "spec.type"},
+		.schema = service_schema,
+		.admit = service_admit,
+		.columns = service_columns,
+		.cells = service_cells},
+	{.group = "",
+		.version = "v1",
+		.plural = "nodes",
+		.kind = "Node",
+		.shorts = "no",
+		.flags = ST | BLIND,
+		.fields = {"spec.unschedulable"},
+		.admit = node_admit,
+		.columns = node_columns,
+		.cells = node_cells},
+	{.group = "",
+		.version = "v1",
+		.plural = "pods",
+		.kind = "Pod",
+		.shorts = "po",
+		.flags = NS | ST | BLIND | BACK,
+		.categories = "all",
+		.fields = {"spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
 			"spec.serviceAccountName", "spec.hostNetwork", "status.phase",
 			"status.podIP", "status.nominatedNodeName"},
-		NULL, pod_admit, pod_columns, pod_cells, NULL, NULL, NULL},
-	{"", "v1", "endpoints", "Endpoints", "ep", NS | BLIND | MAKE, NULL, {NULL},
-		endpoints_schema, endpoints_admit, endpoints_columns, endpoints_cells, NULL, NULL,
-		NULL},
-	{"", "v1", "events", "Event", "ev", NS | BLIND | MAKE, NULL,
-		{"involvedObject.kind", "involvedObject.namespace", "involvedObject.name",
+		.admit = pod_admit,
+		.columns = pod_columns,
+		.cells = pod_cells},
+	{.group = "",
+		.version = "v1",
+		.plural = "endpoints",
+		.kind = "Endpoints",
+		.shorts = "ep",
+		.flags = NS | BLIND | MAKE,
+		.schema = endpoints_schema,
+		.admit = endpoints_admit,
+		.columns = endpoints_columns,
+		.cells = endpoints_cells},
+	{.group = "",
+		.version = "v1",
+		.plural = "events",
+		.kind = "Event",
+		.shorts = "ev",
+		.flags = NS | BLIND | MAKE,
+		.fields = {"involvedObject.kind", "involvedObject.namespace", "involvedObject.name",
 			"involvedObject.uid", "involvedObject.apiVersion",
 			"involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
 			"reportingComponent", "source", "type"},
-		event_schema, event_admit, event_columns, event_cells, NULL, NULL, NULL},
-	{"", "v1", "configmaps", "ConfigMap", "cm", NS | BLIND, NULL, {NULL}, configmap_schema,
-		configmap_admit, configmap_columns, configmap_cells, NULL, NULL, NULL},
-	{"", "v1", "namespaces", "Namespace", "ns", ST | BLIND | BACK, NULL,
-		{"status.phase", "name"}, NULL, namespace_admit, namespace_columns, namespace_cells,
-		NULL, NULL, NULL},
-	{"", "v1", "secrets", "Secret", "", NS | BLIND, NULL, {"type"}, NULL, secret_admit,
-		secret_columns, secret_cells, NULL, NULL, NULL},
-	{"", "v1", "serviceaccounts", "ServiceAccount", "sa", NS | BACK, NULL, {NULL}, NULL, NULL,
-		account_columns, account_cells, NULL, NULL, NULL},
-	{"events.k8s.io", "v1", "events", "Event", "ev", NS | BLIND | MAKE, NULL,
-		{"regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid",
-			"regarding.apiVersion", "regarding.resourceVersion", "regarding.fieldPath",
-			"reason", "reportingController", "source", "type"},
-		NULL, NULL, event_columns, event_cells, "", event_to_core, event_from_core},
-	{"discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "",
-		NS | BLIND | KIND_SINCE_1_21, NULL, {NULL}, slice_schema, slice_admit,
-		slice_columns, slice_cells, NULL, NULL, NULL},
-	{"discovery.k8s.io", "v1beta1", "endpointslices", "EndpointSlice", "",
-		NS | BLIND | KIND_UNTIL_1_20, NULL, {NULL}, slice_beta_schema, slice_admit,
-		slice_columns, slice_cells, NULL, NULL, NULL},
-	{"coordination.k8s.io", "v1", "leases", "Lease", "", NS | MAKE, NULL, {NULL}, lease_schema,
-		lease_admit, lease_columns, lease_cells, NULL, NULL, NULL},
-	{"apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition",
-		"crd,crds", ST | BLIND | BACK, "api-extensions", {NULL}, NULL, crd_admit,
-		crd_columns, crd_cells, NULL, NULL, NULL},
-	{"authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", "",
-		KIND_CREATE_ONLY, NULL, {NULL}, NULL, access_review_admit, NULL, NULL, NULL, NULL,
-		NULL},
-	{"authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", "",
-		KIND_CREATE_ONLY, NULL, {NULL}, NULL, rules_review_admit, NULL, NULL, NULL, NULL,
-		NULL},
-	{"rbac.authorization.k8s.io", "v1", "roles", "Role", "", NS | BLIND | BACK, NULL, {NULL},
-		NULL, NULL, NULL, NULL, NULL, NULL, NULL},
-	{"rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", "", NS | BLIND | BACK,
-		NULL, {NULL}, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
-	{"rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", "", BLIND | BACK, NULL,
-		{NULL}, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
-	{"rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", "",
-		BLIND | BACK, NULL, {NULL}, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
-	{"apps", "v1", "daemonsets", "DaemonSet", "ds", NS | ST | BLIND | BACK, "all", {NULL}, NULL,
-		NULL, NULL, NULL, NULL, NULL, NULL},
-	{"apps", "v1", "deployments", "Deployment", "deploy", NS | ST | BLIND | BACK, "all", {NULL},
-		NULL, NULL, NULL, NULL, NULL, NULL, NULL},
+		.schema = event_schema,
+		.admit = event_admit,
+		.columns = event_columns,
+		.cells = event_cells},
+	{.group = "",
+		.version = "v1",
+		.plural = "configmaps",
+		.kind = "ConfigMap",
+		.shorts = "cm",
+		.flags = NS | BLIND,
+		.schema = configmap_schema,
+		.admit = configmap_admit,
+		.columns = configmap_columns,
+		.cells = configmap_cells},
+	{.group = "",
+		.version = "v1",
+		.plural = "namespaces",
+		.kind = "Namespace",
+		.shorts = "ns",
+		.flags = ST | BLIND | BACK,
+		.fields = {"status.phase", "name"},
+		.admit = namespace_admit,
+		.columns = namespace_columns,
+		.cells = namespace_cells},
+	{.group = "",
+		.version = "v1",
+		.plural = "secrets",
+		.kind = "Secret",
+		.shorts = "",
+		.flags = NS | BLIND,
+		.fields = {"type"},
+		.admit = secret_admit,
+		.columns = secret_columns,
+		.cells = secret_cells},
+	{.group = "",
+		.version = "v1",
+		.plural = "serviceaccounts",
+		.kind = "ServiceAccount",
+		.shorts = "sa",
+		.flags = NS | BACK,
+		.columns = account_columns,
+		.cells = account_cells},
+	{.group = "events.k8s.io",
+		.version = "v1",
+		.plural = "events",
+		.kind = "Event",
+		.shorts = "ev",
+		.flags = NS | BLIND | MAKE,
+		.fields = {"regarding.kind", "regarding.namespace", "regarding.name",
+			"regarding.uid", "regarding.apiVersion", "regarding.resourceVersion",
+			"regarding.fieldPath", "reason", "reportingController", "source", "type"},
+		.columns = event_columns,
+		.cells = event_cells,
+		.stored_group = "",
+		.to_stored = event_to_core,
+		.from_stored = event_from_core},
+	{.group = "discovery.k8s.io",
+		.version = "v1",
+		.plural = "endpointslices",
+		.kind = "EndpointSlice",
+		.shorts = "",
+		.flags = NS | BLIND | KIND_SINCE_1_21,
+		.schema = slice_schema,
+		.admit = slice_admit,
+		.columns = slice_columns,
+		.cells = slice_cells},
+	{.group = "discovery.k8s.io",
+		.version = "v1beta1",
+		.plural = "endpointslices",
+		.kind = "EndpointSlice",
+		.shorts = "",
+		.flags = NS | BLIND | KIND_UNTIL_1_20,
+		.schema = slice_beta_schema,
+		.admit = slice_admit,
+		.columns = slice_columns,
+		.cells = slice_cells},
+	{.group = "coordination.k8s.io",
+		.version = "v1",
+		.plural = "leases",
+		.kind = "Lease",
+		.shorts = "",
+		.flags = NS | MAKE,
+		.schema = lease_schema,
+		.admit = lease_admit,
+		.columns = lease_columns,
+		.cells = lease_cells},
+	{.group = "apiextensions.k8s.io",
+		.version = "v1",
+		.plural = "customresourcedefinitions",
+		.kind = "CustomResourceDefinition",
+		.shorts = "crd,crds",
+		.flags = ST | BLIND | BACK,
+		.categories = "api-extensions",
+		.admit = crd_admit,
+		.columns = crd_columns,
+		.cells = crd_cells},
+	{.group = "authorization.k8s.io",
+		.version = "v1",
+		.plural = "selfsubjectaccessreviews",
+		.kind = "SelfSubjectAccessReview",
+		.shorts = "",
+		.flags = KIND_CREATE_ONLY,
+		.admit = access_review_admit},
+	{.group = "authorization.k8s.io",
+		.version = "v1",
+		.plural = "selfsubjectrulesreviews",
+		.kind = "SelfSubjectRulesReview",
+		.shorts = "",
+		.flags = KIND_CREATE_ONLY,
+		.admit = rules_review_admit},
+	{.group = "rbac.authorization.k8s.io",
+		.version = "v1",
+		.plural = "roles",
+		.kind = "Role",
+		.shorts = "",
+		.flags = NS | BLIND | BACK},
+	{.group = "rbac.authorization.k8s.io",
+		.version = "v1",
+		.plural = "rolebindings",
+		.kind = "RoleBinding",
+		.shorts = "",
+		.flags = NS | BLIND | BACK},
+	{.group = "rbac.authorization.k8s.io",
+		.version = "v1",
+		.plural = "clusterroles",
+		.kind = "ClusterRole",
+		.shorts = "",
+		.flags = BLIND | BACK},
+	{.group = "rbac.authorization.k8s.io",
+		.version = "v1",
+		.plural = "clusterrolebindings",
+		.kind = "ClusterRoleBinding",
+		.shorts = "",
+		.flags = BLIND | BACK},
+	{.group = "apps",
+		.version = "v1",
+		.plural = "daemonsets",
+		.kind = "DaemonSet",
+		.shorts = "ds",
+		.flags = NS | ST | BLIND | BACK,
+		.categories = "all"},
+	{.group = "apps",
+		.version = "v1",
+		.plural = "deployments",
+		.kind = "Deployment",
+		.shorts = "deploy",
+		.flags = NS | ST | BLIND | BACK,
+		.categories = "all"},
 };
 
 static struct kind *kinds_new(struct kinds *ks)
@@ -135,13 +276,7 @@ void kinds_init(struct kinds *ks, bool old)
 
 static void kind_free(struct kind *k)
 {
-	if (k->flags & KIND_CUSTOM) {
-		free((char *)(uintptr_t)k->group);
-		free((char *)(uintptr_t)k->version);
-		free((char *)(uintptr_t)k->plural);
-		free((char *)(uintptr_t)k->kind);
-		free((char *)(uintptr_t)k->shorts);
-	}
+	free(k->owned);
 	free(k);
 }
 
@@ -196,19 +331,37 @@ void kind_api_version(const struct kind *k, char *out, size_t len)
 
 /* -- kinds from CustomResourceDefinitions -- */
 
-static char *join_names(const cJSON *names)
+static void join_names(const cJSON *names, struct text *t)
 {
-	struct text t = {0};
 	const cJSON *name;
+	bool first = true;
 
 	cJSON_ArrayForEach (name, names) {
 		if (!cJSON_IsString(name))
 			continue;
-		if (t.n)
-			text_char(&t, ',');
-		text_str(&t, name->valuestring);
+		text_fmt(t, "%s%s", first ? "" : ",", name->valuestring);
+		first = false;
 	}
-	return text_take(&t);
+	text_char(t, '\0');
+}
+
+static void own_strings(struct kind *k, const cJSON *spec, const char *version)
+{
+	const char **to[] = {&k->group, &k->version, &k->plural, &k->kind, &k->shorts};
+	const char *from[] = {j_str(spec, "group"), version, j_str(spec, "names.plural"),
+		j_str(spec, "names.kind")};
+	struct text t = {0};
+	const char *s;
+
+	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
+		text_add(&t, from[i], strlen(from[i]) + 1);
+	join_names(j_at(spec, "names.shortNames"), &t);
+	k->owned = t.p;
+	s = t.p;
+	for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
+		*to[i] = s;
+		s += strlen(s) + 1;
+	}
 }
 
 static void add_version(struct kinds *ks, const cJSON *spec, const cJSON *version)
@@ -231,11 +384,7 @@ static void add_version(struct kinds *ks, const cJSON *spec, const cJSON *versio
 	if (ks->n >= KINDS_MAX)
 		return;
 	k = kinds_new(ks);
-	k->group = xstrdup(group);
-	k->version = xstrdup(j_str(version, "name"));
-	k->plural = xstrdup(plural);
-	k->kind = xstrdup(j_str(spec, "names.kind"));
-	k->shorts = join_names(j_at(spec, "names.shortNames"));
+	own_strings(k, spec, j_str(version, "name"));
 	k->flags = flags;
 }
 

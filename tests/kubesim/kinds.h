@@ -51,6 +51,7 @@ struct kind {
 	const char *stored_group;
 	void (*to_stored)(cJSON *obj);
 	void (*from_stored)(cJSON *obj);
+	char *owned; /* owned; the strings of a kind from a CRD, in one block */
 };
 
 struct kinds {

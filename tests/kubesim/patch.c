@@ -369,20 +369,19 @@ static bool insert_at(cJSON **root, const char *pointer, cJSON *value)
 		*root = value;
 		return true;
 	}
-	if (!find_parent(*root, pointer, &parent, &token)) {
-		cJSON_Delete(value);
-	} else if (cJSON_IsObject(parent)) {
-		j_set(parent, token.p, value);
+	if (find_parent(*root, pointer, &parent, &token)) {
 		ok = true;
-	} else if (!strcmp(token.p, "-")) {
-		cJSON_AddItemToArray(parent, value);
-		ok = true;
-	} else if (parse_u64(token.p, &i) && i <= (uint64_t)cJSON_GetArraySize(parent)) {
-		cJSON_InsertItemInArray(parent, (int)i, value);
-		ok = true;
-	} else {
-		cJSON_Delete(value);
+		if (cJSON_IsObject(parent))
+			j_set(parent, token.p, value);
+		else if (!strcmp(token.p, "-"))
+			cJSON_AddItemToArray(parent, value);
+		else if (parse_u64(token.p, &i) && i <= (uint64_t)cJSON_GetArraySize(parent))
+			cJSON_InsertItemInArray(parent, (int)i, value);
+		else
+			ok = false;
 	}
+	if (!ok)
+		cJSON_Delete(value);
 	text_free(&token);
 	return ok;
 }

@@ -170,11 +170,9 @@ static void add_table(const struct render *r, struct version *const *v, size_t n
 	text_str(out, "]}");
 }
 
-static void add_object(
-	const struct render *r, const struct version *v, bool first, struct text *out)
+static void add_object(const struct render *r, struct version *v, bool first, struct text *out)
 {
 	const struct list_meta meta = {.rv = v->rv};
-	struct version *const one[] = {version_ref((struct version *)(uintptr_t)v)};
 	cJSON *obj;
 
 	switch (r->form) {
@@ -182,7 +180,7 @@ static void add_object(
 		add_json(r, v, out);
 		break;
 	case FORM_TABLE:
-		add_table(r, one, 1, &meta, first, out);
+		add_table(r, &v, 1, &meta, first, out);
 		break;
 	case FORM_PARTIAL:
 		obj = tree_of(r, v);
@@ -190,22 +188,21 @@ static void add_object(
 		cJSON_Delete(obj);
 		break;
 	}
-	version_unref(one[0]);
 }
 
-void render_object(const struct render *r, const struct version *v, struct text *out)
+void render_object(const struct render *r, struct version *v, struct text *out)
 {
 	add_object(r, v, true, out);
 }
 
-void render_event(const struct render *r, const struct version *v, bool first, struct text *out)
+void render_event(const struct render *r, struct version *v, bool first, struct text *out)
 {
 	add_object(r, v, first, out);
 }
 
 /* -- lists -- */
 
-static void add_item(const struct render *r, const struct version *v, struct text *out)
+static void add_item(const struct render *r, struct version *v, struct text *out)
 {
 	const char *item;
 	size_t len;

@@ -26,11 +26,11 @@ struct list_meta {
 
 /* From an Accept header. False: nothing we have is acceptable. */
 bool render_accept(struct render *r, const char *accept);
-void render_object(const struct render *r, const struct version *v, struct text *out);
+void render_object(const struct render *r, struct version *v, struct text *out);
 void render_list(const struct render *r, struct version *const *v, size_t n,
 	const struct list_meta *meta, struct text *out);
 /* In a watch: the columns come with the first event only. */
-void render_event(const struct render *r, const struct version *v, bool first, struct text *out);
+void render_event(const struct render *r, struct version *v, bool first, struct text *out);
 void render_bookmark(const struct render *r, uint64_t rv, bool initial_end, struct text *out);
 
 #endif

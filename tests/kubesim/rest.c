@@ -74,7 +74,7 @@ static void uid_conflict(struct op *o, const char *name, const char *want, const
 static const char modified[] = "the object has been modified; please apply your changes to the "
 			       "latest version and try again";
 
-static void send_version(struct op *o, int code, const struct version *v)
+static void send_version(struct op *o, int code, struct version *v)
 {
 	o->a->status = code;
 	o->a->type = "application/json";
@@ -476,7 +476,7 @@ static bool finished(const cJSON *obj)
 	       strcmp(j_str(obj, "kind"), "Namespace") != 0;
 }
 
-static void store_update(struct op *o, cJSON *obj, const cJSON *old, const struct version *was)
+static void store_update(struct op *o, cJSON *obj, const cJSON *old, struct version *was)
 {
 	const char *verb = o->status_sub ? "update-status" : "update";
 
@@ -854,17 +854,16 @@ static void listing_free(struct listing *l)
 
 static size_t first_index(struct version *const *v, size_t n, const struct listing *l)
 {
-	struct coll all = {.v = (struct version **)(uintptr_t)v, .n = n};
 	struct text prefix = {0};
 	size_t i = 0, from = 0;
 
 	if (l->filter.ns) {
 		text_fmt(&prefix, "%s/", l->filter.ns);
-		i = coll_find(&all, prefix.p);
+		i = versions_find(v, n, prefix.p);
 		text_free(&prefix);
 	}
 	if (l->last.n) {
-		from = coll_find(&all, l->last.p);
+		from = versions_find(v, n, l->last.p);
 		if (from < n && !strcmp(v[from]->key, l->last.p))
 			from++;
 	}
@@ -1015,7 +1014,7 @@ static void do_list(struct op *o)
 
 static void do_get(struct op *o)
 {
-	const struct version *v = store_get(o->coll, o->key.p);
+	struct version *v = store_get(o->coll, o->key.p);
 	struct snapshot snap = {0};
 	uint64_t rv = o->req->stale_rv;
 

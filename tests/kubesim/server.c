@@ -707,6 +707,10 @@ static void conn_event(struct server *srv, struct conn *c, uint32_t events)
 			conn_close(srv, c, false);
 		return;
 	}
+	if (c->in.n >= IN_MAX && events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) {
+		conn_close(srv, c, false);
+		return;
+	}
 	if (!handshake(srv, c))
 		return;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))
@@ -903,21 +907,24 @@ static bool split_address(const char *address, char *host, size_t len, const cha
 static int listen_at(const struct addrinfo *ai, unsigned *ret_port)
 {
 	int one = 1, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	struct sockaddr_storage got;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} got = {0};
 	socklen_t len = sizeof(got);
 	int err;
 
 	if (fd < 0)
 		return -errno;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, 1024) ||
-		getsockname(fd, (struct sockaddr *)&got, &len)) {
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, 4096) ||
+		getsockname(fd, &got.any, &len)) {
 		err = -errno;
 		(void)close(fd);
 		return err;
 	}
-	*ret_port = got.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&got)->sin6_port)
-					      : ntohs(((struct sockaddr_in *)&got)->sin_port);
+	*ret_port = ntohs(got.any.sa_family == AF_INET6 ? got.v6.sin6_port : got.v4.sin_port);
 	return fd;
 }
 
@@ -950,7 +957,7 @@ int server_listen_control(struct server *srv, const char *path)
 	if (fd < 0)
 		return -errno;
 	(void)unlink(path);
-	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) || listen(fd, 128)) {
+	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) || listen(fd, 4096)) {
 		err = -errno;
 		(void)close(fd);
 		return err;
@@ -1055,11 +1062,13 @@ struct server *server_new(struct sim *s)
 
 void server_free(struct server *srv)
 {
+	struct conn *c, *next;
 	struct listener *l;
 
-	while (srv->conns) {
-		end_stream(srv, srv->conns);
-		conn_free(srv, srv->conns);
+	for (c = srv->conns; c; c = next) {
+		next = c->next;
+		end_stream(srv, c);
+		conn_free(srv, c);
 	}
 	while ((l = srv->listeners)) {
 		srv->listeners = l->next;

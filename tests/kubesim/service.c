@@ -130,7 +130,7 @@ static bool same_node_ports(const cJSON *old, const cJSON *now)
 	const cJSON *p, *q;
 
 	cJSON_ArrayForEach (p, j_at(now, "spec.ports")) {
-		bool found = !j_num(p, "nodePort", 0);
+		bool found = !j_nonzero(p, "nodePort");
 
 		cJSON_ArrayForEach (q, j_at(old, "spec.ports")) {
 			found = found || j_num(q, "nodePort", 0) == j_num(p, "nodePort", 0);
@@ -193,12 +193,12 @@ static void keep_allocated(struct admit *a)
 		cJSON_ArrayForEach (port, j_get(spec, "ports")) {
 			double n = old_node_port(a->old, port);
 
-			if (n > 0 && !j_num(port, "nodePort", 0))
+			if (n > 0 && !j_nonzero(port, "nodePort"))
 				j_set_num(port, "nodePort", n);
 		}
 	}
 	if (needs_health_port(a->old) && needs_health_port(a->obj) &&
-		!j_num(spec, "healthCheckNodePort", 0))
+		!j_nonzero(spec, "healthCheckNodePort"))
 		j_copy(spec, j_get(a->old, "spec"), "healthCheckNodePort");
 }
 
@@ -276,7 +276,7 @@ static void allocate_ports(struct admit *a, cJSON *spec)
 		cJSON_ArrayForEach (port, j_get(spec, "ports")) {
 			unsigned n = 1;
 
-			if (!j_num(port, "nodePort", 0)) {
+			if (!j_nonzero(port, "nodePort")) {
 				n = ipam_pick_port(a->ipam);
 				j_set_num(port, "nodePort", n);
 			}
@@ -285,7 +285,7 @@ static void allocate_ports(struct admit *a, cJSON *spec)
 					"free ports are available in the range");
 		}
 	}
-	if (needs_health_port(a->obj) && !j_num(spec, "healthCheckNodePort", 0))
+	if (needs_health_port(a->obj) && !j_nonzero(spec, "healthCheckNodePort"))
 		j_set_num(spec, "healthCheckNodePort", ipam_pick_port(a->ipam));
 }
 
@@ -317,7 +317,7 @@ static void check_node_port(struct admit *a, const cJSON *port, const char *fiel
 {
 	double n = j_num(port, "nodePort", 0);
 
-	if (!n)
+	if (n <= 0)
 		return;
 	if (!may_node_port(a->obj)) {
 		admit_forbidden(a, field, "may not be used when `type` is 'ClusterIP'");
@@ -411,7 +411,7 @@ static void check_load_balancer(struct admit *a, const cJSON *spec)
 		!j_len(spec, "externalIPs"))
 		admit_invalid(a, "spec.externalTrafficPolicy", j_get(spec, "externalTrafficPolicy"),
 			"may only be set for externally-accessible services");
-	if (j_num(spec, "healthCheckNodePort", 0) && !needs_health_port(a->obj))
+	if (j_nonzero(spec, "healthCheckNodePort") && !needs_health_port(a->obj))
 		admit_invalid(a, "spec.healthCheckNodePort", j_get(spec, "healthCheckNodePort"),
 			"may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` "
 			"is 'Local'");

@@ -200,22 +200,27 @@ const char *version_item(const struct version *v, const struct kind *k, size_t *
 
 /* -- collections -- */
 
-size_t coll_find(const struct coll *c, const char *key)
+size_t versions_find(struct version *const *v, size_t n, const char *key)
 {
-	size_t lo = 0, hi = c->n;
+	size_t lo = 0, hi = n;
 
 	/* most creations come in order */
-	if (hi && strcmp(c->v[hi - 1]->key, key) < 0)
+	if (hi && strcmp(v[hi - 1]->key, key) < 0)
 		return hi;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (strcmp(c->v[mid]->key, key) < 0)
+		if (strcmp(v[mid]->key, key) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
 	return lo;
+}
+
+size_t coll_find(const struct coll *c, const char *key)
+{
+	return versions_find(c->v, c->n, key);
 }
 
 struct version *store_get(const struct coll *c, const char *key)
@@ -230,7 +235,7 @@ static void ring_grow(struct coll *c)
 	size_t cap = c->ring_cap ? c->ring_cap * 2 : 64;
 	struct event *ring = xcalloc(cap, sizeof(*ring));
 
-	for (uint64_t s = c->first_seq; s < c->next_seq; s++)
+	for (uint64_t s = c->first_seq; c->ring_cap && s < c->next_seq; s++)
 		ring[s % cap] = c->ring[s % c->ring_cap];
 	free(c->ring);
 	c->ring = ring;

@@ -74,7 +74,8 @@ const char *version_item(const struct version *v, const struct kind *k, size_t *
 
 /* Borrowed; NULL when there is none. */
 struct version *store_get(const struct coll *c, const char *key);
-/* The first index whose key is >= key. */
+/* The first index whose key is >= key, in a sorted array. */
+size_t versions_find(struct version *const *v, size_t n, const char *key);
 size_t coll_find(const struct coll *c, const char *key);
 /* Insert or replace with a new resourceVersion. obj is only read and stamped. Borrowed result. */
 struct version *store_put(struct store *s, struct coll *c, const char *key, cJSON *obj);

@@ -34,8 +34,7 @@ static void line_close(struct text *out)
 	text_str(out, "}\n");
 }
 
-static void send_object(
-	struct stream *st, const char *type, const struct version *v, struct text *out)
+static void send_object(struct stream *st, const char *type, struct version *v, struct text *out)
 {
 	line_open(out, type);
 	render_event(&st->render, v, !st->columns_sent, out);

@@ -50,8 +50,8 @@ class ControlConnection(http.client.HTTPConnection):
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
+        self.sock.settimeout(self.timeout)
 
 
 class Kubesim:

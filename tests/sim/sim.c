@@ -115,7 +115,8 @@ struct node {
 
 struct service {
 	char name[16];
-	char ip[20], share[8];
+	char ip[20], second[24]; /* ",'IP'"; "" = none */
+	char share[8];
 	bool exists, local;
 	char endpoints[64];
 };
@@ -824,14 +825,14 @@ static void check_leaders(void)
 
 static void put_service(struct service *s)
 {
-	char share[64] = "", spec[128], ip[32];
+	char share[64] = "", spec[128], ip[64];
 
 	if (s->share[0] != '\0')
 		(void)snprintf(share, sizeof share, "'lbd.io/allow-shared-ip':'%s'", s->share);
 	(void)snprintf(spec, sizeof spec, ",'ports':[{'port':%u,'protocol':'TCP'}]%s",
 		1000 + (unsigned)(s - S.services),
 		s->local ? ",'externalTrafficPolicy':'Local'" : "");
-	(void)snprintf(ip, sizeof ip, "'%s'", s->ip);
+	(void)snprintf(ip, sizeof ip, "'%s'%s", s->ip, s->second);
 	s->exists = true;
 	server_put(
 		CLUSTER_SERVICE, s->name, world_service_json(0, s->name, ip, share, spec), false);
@@ -1199,9 +1200,9 @@ static bool publishes(const struct node *n, struct addr vip)
 	return hit;
 }
 
-static void check_vip(const struct service *s)
+static void check_vip(const char *ip)
 {
-	struct addr vip = world_ip(s->ip);
+	struct addr vip = world_ip(ip);
 	unsigned able = 0, owners = 0;
 
 	for (unsigned i = 0; i < S.n_nodes; i++) {
@@ -1211,13 +1212,13 @@ static void check_vip(const struct service *s)
 		able += may_announce(n, vip);
 		owners += on;
 		if (on && !may_announce(n, vip))
-			fail("ineligible owner", "%s announces %s", n->name, s->ip);
+			fail("ineligible owner", "%s announces %s", n->name, ip);
 		if (on != publishes(n, vip))
 			fail("claims", "%s %s %s but its claims say otherwise", n->name,
-				on ? "announces" : "does not announce", s->ip);
+				on ? "announces" : "does not announce", ip);
 	}
 	if (owners != (able > 0 ? 1u : 0u))
-		fail("owners", "%s has %u owners and %u candidates", s->ip, owners, able);
+		fail("owners", "%s has %u owners and %u candidates", ip, owners, able);
 }
 
 static void check_quiet(uint64_t span_ms)
@@ -1225,7 +1226,13 @@ static void check_quiet(uint64_t span_ms)
 	unsigned long leaders = 0;
 
 	for (unsigned i = 0; i < S.n_services; i++)
-		check_vip(&S.services[i]);
+		check_vip(S.services[i].ip);
+	for (unsigned i = 100; i < 103; i++) {
+		char shared[20];
+
+		(void)snprintf(shared, sizeof shared, "10.0.0.%u", i);
+		check_vip(shared);
+	}
 	if (S.changes != 0)
 		fail("unrest", "owners changed %" PRIu64 " times, last at %.3f s", S.changes,
 			(double)S.last_change / 1000);
@@ -1322,8 +1329,11 @@ static void set_up(uint64_t seed, bool verbose)
 
 		(void)snprintf(s->name, sizeof s->name, "s%u", i);
 		(void)snprintf(s->ip, sizeof s->ip, "10.0.0.%u", 100 + shared);
-		if (shared < 3)
-			(void)snprintf(s->share, sizeof s->share, "k%u", shared);
+		if (shared < 3) /* groups that merge and part as such Services come and go */
+			(void)snprintf(s->share, sizeof s->share, "k");
+		if (shared < 3 && chance(40))
+			(void)snprintf(s->second, sizeof s->second, ",'10.0.0.%u'",
+				100 + (shared + 1) % 3);
 		s->local = s->share[0] == '\0' && chance(30);
 		put_service(s);
 		put_endpoints(s);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * feed.c - from the API into the picture: which resources are watched, and what their objects do.
+ *
+ * Owns: the watches.  In: kube.c's callbacks.  Out: cluster.c, and marks.
+ */
+#include "daemon.h"
+#include "json.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
+{
+	struct daemon *d = ctx;
+	uint64_t now_ms = daemon_now_ms();
+
+	if (l->role == CLUSTER_LEASE_LEADER)
+		leader_on_lease(d->leader, deleted ? NULL : l, now_ms);
+	else
+		elect_on_lease(d->elect, l, deleted, now_ms);
+}
+
+static bool endpoints_synced(const struct daemon *d)
+{
+	for (size_t i = 0; i < ENDPOINTS_WAYS; i++)
+		if (d->watch[WATCH_ENDPOINTS + i].synced)
+			return true;
+	return false;
+}
+
+static void update_synced(struct daemon *d)
+{
+	bool synced = d->watch[WATCH_SERVICES].synced && d->watch[WATCH_NODES].synced &&
+		      d->watch[WATCH_LEASES].synced && endpoints_synced(d);
+	uint64_t now_ms = daemon_now_ms();
+
+	leader_on_synced(d->leader, d->watch[WATCH_LEASES].synced, now_ms);
+	elect_on_synced(d->elect, synced, now_ms);
+	if (synced != d->synced)
+		log_info("kube",
+			synced ? "in step with the API"
+			       : "out of step with the API: announcing goes on as it was",
+			NULL);
+	d->synced = synced;
+	if (synced && !d->synced_once) {
+		d->synced_once = true;
+		d->rebuild = true;
+	}
+	daemon_mark(d);
+}
+
+static void on_list_begin(void *ctx)
+{
+	struct daemon_watch *w = ctx;
+
+	cluster_list_begin(w->d->cluster, w->kind);
+}
+
+static void on_object(void *ctx, enum watch_event event, const cJSON *obj)
+{
+	struct daemon_watch *w = ctx;
+	int err = cluster_apply(
+		w->d->cluster, w->kind, event == WATCH_DELETED ? CLUSTER_DELETE : CLUSTER_PUT, obj);
+
+	if (err != 0)
+		log_warn("kube", "object not understood", "name",
+			json_string(json_object(obj, "metadata"), "name"), "err", strerror(-err),
+			NULL);
+	daemon_mark(w->d);
+}
+
+static void on_list_end(void *ctx, bool complete)
+{
+	struct daemon_watch *w = ctx;
+
+	if (!complete) {
+		cluster_list_abort(w->d->cluster, w->kind);
+		return;
+	}
+	cluster_list_end(w->d->cluster, w->kind);
+	if (w->id == WATCH_SERVICES)
+		w->d->services_listed = true;
+	daemon_mark(w->d);
+}
+
+static void start_watch(struct daemon *d, enum daemon_watch_id id);
+static void stop_watch(struct daemon *d, enum daemon_watch_id id);
+
+/* A better way to list endpoints works: the others are not needed any more. */
+static void settle_endpoints(struct daemon *d, const struct daemon_watch *best)
+{
+	for (unsigned id = best->id + 1u; id < DAEMON_WATCHES; id++) {
+		if (d->watch[id].w == NULL)
+			continue;
+		if (d->watch[id].kind != best->kind)
+			cluster_forget(d->cluster, d->watch[id].kind);
+		stop_watch(d, (enum daemon_watch_id)id);
+	}
+}
+
+static void on_synced(void *ctx, bool synced)
+{
+	struct daemon_watch *w = ctx;
+
+	w->synced = synced;
+	if (synced && w->id >= WATCH_ENDPOINTS)
+		settle_endpoints(w->d, w);
+	update_synced(w->d);
+}
+
+static void on_missing(void *ctx)
+{
+	struct daemon_watch *w = ctx;
+
+	if (w->id >= WATCH_ENDPOINTS && w->id + 1u < DAEMON_WATCHES &&
+		w->d->watch[w->id + 1u].w == NULL)
+		start_watch(w->d, (enum daemon_watch_id)(w->id + 1u));
+}
+
+static const struct kube_watch_ops watch_ops = {
+	on_list_begin, on_object, on_list_end, on_synced, on_missing};
+
+static void start_watch(struct daemon *d, enum daemon_watch_id id)
+{
+	static const struct {
+		enum cluster_kind kind;
+		const char *path;
+	} what[DAEMON_WATCHES] = {
+		[WATCH_SERVICES] = {CLUSTER_SERVICE, "/api/v1/services"},
+		[WATCH_NODES] = {CLUSTER_NODE, "/api/v1/nodes"},
+		[WATCH_LEASES] = {CLUSTER_LEASE,
+			"/apis/coordination.k8s.io/v1/namespaces/%s/leases"},
+		[WATCH_ENDPOINTS + ENDPOINTS_SLICE_V1] = {CLUSTER_ENDPOINT_SLICE,
+			"/apis/discovery.k8s.io/v1/endpointslices"},
+		[WATCH_ENDPOINTS + ENDPOINTS_SLICE_V1BETA1] = {CLUSTER_ENDPOINT_SLICE,
+			"/apis/discovery.k8s.io/v1beta1/endpointslices"},
+		[WATCH_ENDPOINTS + ENDPOINTS_CORE] = {CLUSTER_ENDPOINTS, "/api/v1/endpoints"},
+	};
+	struct daemon_watch *w = &d->watch[id];
+	struct kube_watch_conf conf = {.path = what[id].path};
+	char path[CONFIG_MAX_NAME + 64];
+
+	if (id == WATCH_LEASES) {
+		(void)snprintf(path, sizeof path,
+			"/apis/coordination.k8s.io/v1/namespaces/%s/leases",
+			d->conf->elections.namespace_);
+		conf.path = path;
+		conf.label_selector = "lbd.io/lease";
+	}
+	*w = (struct daemon_watch){.d = d, .id = id, .kind = what[id].kind};
+	w->w = kube_watch(d->kube, &conf, &watch_ops, w);
+	if (w->w == NULL)
+		log_error("kube", "out of memory: not watched", "path", conf.path, NULL);
+}
+
+static void stop_watch(struct daemon *d, enum daemon_watch_id id)
+{
+	kube_unwatch(d->watch[id].w);
+	d->watch[id].w = NULL;
+	d->watch[id].synced = false;
+}
+
+void feed_start(struct daemon *d)
+{
+	cluster_on_lease(d->cluster, on_lease, d);
+	start_watch(d, WATCH_LEASES);
+	start_watch(d, WATCH_NODES);
+	start_watch(d, WATCH_SERVICES);
+	start_watch(d, WATCH_ENDPOINTS);
+}
+
+void feed_move_leases(struct daemon *d)
+{
+	stop_watch(d, WATCH_LEASES);
+	start_watch(d, WATCH_LEASES);
+	update_synced(d);
+}
+
+void feed_stop(struct daemon *d)
+{
+	for (unsigned i = 0; i < DAEMON_WATCHES; i++)
+		stop_watch(d, (enum daemon_watch_id)i);
+}

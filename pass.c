@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pass.c - the pass: what changed since the last one goes through the pure units, and the
+ * difference of the plan goes to ARP and to Events.
+ *
+ * In:   dirty Services, Nodes, groups.  Out: arp_add(), arp_del(), Events, what writer.c may send.
+ * Nothing else announces or withdraws (DESIGN section 1.2).
+ */
+#include "daemon.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* -- Events about announcing -- */
+
+static void service_event(struct daemon *d, const char *key, enum event_type type,
+	const char *reason, const char *message, uint64_t now_ms)
+{
+	const struct cluster_service *s = cluster_service(d->cluster, key);
+
+	if (s == NULL)
+		return;
+	daemon_event(d,
+		&(struct event_object){.api_version = "v1",
+			.kind = "Service",
+			.namespace_ = s->namespace_,
+			.name = s->name,
+			.uid = s->uid,
+			.resource_version = s->resource_version},
+		type, reason, message, now_ms);
+}
+
+/* Is this change the first path of its VIP to be announced? Then it is news for the VIP's Services.
+ */
+static bool starts_announcing(const struct plan_change *c)
+{
+	return c->is != NULL && c->is->announced && (c->was == NULL || !c->was->announced);
+}
+
+static void announce_events(struct daemon *d, uint64_t now_ms)
+{
+	char msg[CONFIG_MAX_NAME + 128], text[ADDR_STRLEN];
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan_change_count(d->plan); i++) {
+		struct plan_change c = plan_change_at(d->plan, i);
+
+		n += starts_announcing(&c);
+	}
+	if (n > DAEMON_EVENTS_A_PASS) {
+		(void)snprintf(msg, sizeof msg,
+			"announcing %zu more addresses with protocol \"layer2\"", n);
+		daemon_node_event(d, EVENT_NORMAL, "nodeAssigned", msg, now_ms);
+		return;
+	}
+	for (size_t i = 0; i < plan_change_count(d->plan); i++) {
+		struct plan_change c = plan_change_at(d->plan, i);
+		const struct vip *v = c.is != NULL ? vip_find(d->vips, c.is->vip) : NULL;
+
+		if (!starts_announcing(&c) || v == NULL)
+			continue;
+		(void)snprintf(msg, sizeof msg,
+			"announcing %s from node \"%s\" with protocol \"layer2\"",
+			addr_format(v->addr, text), d->node);
+		for (size_t h = 0; h < v->n_holders; h++)
+			if (!v->holders[h].doubled)
+				service_event(d, v->holders[h].key, EVENT_NORMAL, "nodeAssigned",
+					msg, now_ms);
+	}
+}
+
+/* -- plan -> ARP -- */
+
+static void apply_change(struct daemon *d, const struct plan_change *c, uint64_t now_ms)
+{
+	const struct plan_entry *e = c->is != NULL ? c->is : c->was;
+	const struct iface *i = iface_get(net_ifaces(d->net), e->ifindex);
+	bool on = c->is != NULL && c->is->announced;
+	bool was_on = c->was != NULL && c->was->announced;
+	char text[ADDR_STRLEN];
+	int err = 0;
+
+	if (on)
+		err = arp_add(d->arp, e->ifindex, e->vip, now_ms);
+	else
+		arp_del(d->arp, e->ifindex, e->vip);
+	if (err != 0)
+		log_error("arp", "not announced", "ip", addr_format(e->vip, text), "err",
+			strerror(-err), NULL);
+	else if (on != was_on)
+		log_info("arp", on ? "announcing" : "no longer announcing", "ip",
+			addr_format(e->vip, text), "iface", i != NULL ? i->name : "", "reason",
+			reason_code(c->is != NULL ? c->is->reason : REASON_NO_IP), NULL);
+	if (err == -ENOMEM)
+		d->rebuild = true;
+}
+
+static void update_plan(struct daemon *d, bool all)
+{
+	const struct plan_input in = {
+		.vips = d->vips, .elect = d->elect, .dry_run = d->opt->dry_run};
+	int err = 0;
+
+	if (all)
+		err = plan_rebuild(d->plan, &in);
+	for (size_t i = 0; !all && i < vip_dirty_count(d->vips) && err == 0; i++)
+		err = plan_update(d->plan, &in, vip_dirty_at(d->vips, i));
+	for (size_t i = 0; !all && i < elect_dirty_count(d->elect) && err == 0; i++)
+		err = plan_update(d->plan, &in, elect_dirty_at(d->elect, i));
+	if (err != 0)
+		d->rebuild = true;
+}
+
+/* -- the pass -- */
+
+static void adopt(struct daemon *d, uint64_t now_ms)
+{
+	const struct cluster_service *s = NULL;
+
+	alloc_begin(d->alloc);
+	while ((s = cluster_next_service(d->cluster, s)) != NULL)
+		if (alloc_put(d->alloc, s, now_ms) != 0)
+			return; /* out of memory: adopting stays, and is tried again with the next
+				   list */
+	alloc_adopted(d->alloc, now_ms);
+	d->adopting = false;
+}
+
+static void watch_leadership(struct daemon *d, uint64_t now_ms)
+{
+	bool is = leader_is_leader(d->leader, now_ms);
+
+	if (is == d->was_leader)
+		return;
+	d->was_leader = is;
+	if (is) {
+		log_info("leader", "this node allocates addresses now", "node", d->node, NULL);
+		d->adopting = true;
+		d->services_listed = false;
+		alloc_begin(d->alloc);
+		kube_relist(
+			d->watch[WATCH_SERVICES]
+				.w); /* consistently, before the first write (DESIGN section 3) */
+	} else {
+		log_warn("leader", "this node no longer allocates addresses", "holder",
+			leader_holder(d->leader), NULL);
+		d->adopting = false;
+		kube_abort_deadlined(d->kube);
+		alloc_begin(d->alloc);
+	}
+}
+
+static void take_services(struct daemon *d, uint64_t now_ms)
+{
+	bool allocate = d->was_leader && alloc_is_ready(d->alloc);
+
+	for (size_t i = 0; i < cluster_dirty_count(d->cluster); i++) {
+		struct cluster_dirty s = cluster_dirty_at(d->cluster, i);
+		int err = d->rebuild ? 0 : vip_update(d->vips, d->conf, d->cluster, s.key);
+
+		if (err == -ENOMEM)
+			d->rebuild = true;
+		if (allocate && s.service == NULL)
+			alloc_delete(d->alloc, s.key, now_ms);
+		else if (allocate && alloc_put(d->alloc, s.service, now_ms) != 0)
+			d->adopting = true;
+	}
+	cluster_clean(d->cluster);
+}
+
+static void say_node_missing(struct daemon *d)
+{
+	bool missing = cluster_node(d->cluster, d->node) == NULL;
+
+	if (missing && !d->node_missing_said)
+		log_error("lbd",
+			"there is no Node object of this name: nothing is announced until there is "
+			"(see --node-name)",
+			"node", d->node, NULL);
+	d->node_missing_said = missing;
+}
+
+static void take_environment(struct daemon *d, uint64_t now_ms)
+{
+	if (d->nodes_generation != cluster_nodes_generation(d->cluster)) {
+		d->nodes_generation = cluster_nodes_generation(d->cluster);
+		elect_set_input(d->elect, &d->elig_input, now_ms);
+		say_node_missing(d);
+	}
+	if (d->rebuild) {
+		d->rebuild = vip_rebuild(d->vips, d->conf, d->cluster) != 0;
+		elect_set_input(d->elect, &d->elig_input, now_ms);
+	}
+}
+
+void pass_run(struct daemon *d, uint64_t now_ms)
+{
+	bool all = d->rebuild;
+
+	if (d->synced_once) {
+		if (d->adopting && d->services_listed)
+			adopt(d, now_ms);
+		take_services(d, now_ms);
+		take_environment(d, now_ms);
+		elect_pass(d->elect, now_ms);
+		update_plan(d, all);
+		for (size_t i = 0; i < plan_change_count(d->plan); i++) {
+			struct plan_change c = plan_change_at(d->plan, i);
+
+			apply_change(d, &c, now_ms);
+		}
+		announce_events(d, now_ms);
+		vip_clean(d->vips);
+		elect_clean(d->elect);
+		plan_clean(d->plan);
+	}
+	watch_leadership(d, now_ms);
+	arp_tick(d->arp, now_ms);
+	writer_results(d, now_ms);
+	writer_run(d, now_ms);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reload.c - the configuration file: read at start, on SIGHUP and when it changes.  A bad one
+ * leaves the one in force as it is.
+ *
+ * In:   the file's text.  Out: every unit that works from a configuration.
+ */
+#include "daemon.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Prints a report's lines through the log, one each. */
+static void log_lines(enum log_level level, const struct buf *lines)
+{
+	const char *p = lines->p;
+
+	while (p != NULL && *p != '\0') {
+		const char *end = strchr(p, '\n');
+		char line[1024];
+
+		if (end == NULL)
+			end = p + strlen(p);
+		(void)snprintf(line, sizeof line, "%.*s", (int)(end - p), p);
+		log_write(level, "config", line, NULL);
+		p = *end != '\0' ? end + 1 : end;
+	}
+}
+
+/* Reads and parses. 0 with *ret_conf; -EALREADY: the text is what it was; else the errors were
+ * logged. */
+int reload_read(struct daemon *d, struct config **ret_conf)
+{
+	struct config_source src = {.name = d->opt->config_path};
+	struct config_report report;
+	struct buf text;
+	int err;
+
+	buf_init(&text, CONFIG_MAX_BYTES);
+	err = file_read(src.name, &text);
+	if (err != 0) {
+		log_error(
+			"config", "cannot be read", "file", src.name, "err", strerror(-err), NULL);
+		buf_free(&text);
+		return err;
+	}
+	src.text = text.p != NULL ? text.p : "";
+	src.len = text.len;
+	if (d->conf_text != NULL && d->conf_len == text.len &&
+		memcmp(d->conf_text, src.text, text.len) == 0) {
+		buf_free(&text);
+		return -EALREADY;
+	}
+	config_report_init(&report);
+	err = config_parse(&src, 1, ret_conf, &report);
+	log_lines(LOG_ERROR, &report.errors);
+	log_lines(LOG_WARN, &report.warnings);
+	config_report_free(&report);
+	/* A bad text is remembered too, so that it is reported once and not at each look. */
+	free(d->conf_text);
+	d->conf_len = text.len;
+	d->conf_text = buf_take(&text);
+	return err;
+}
+
+void reload_log_level(const struct daemon *d)
+{
+	enum log_level level;
+
+	if (log_level_parse(d->opt->log_level != NULL ? d->opt->log_level : d->conf->log_level,
+		    &level) == 0)
+		log_set_level(level);
+}
+
+struct leader_conf reload_leader_conf(const struct daemon *d, const char *identity)
+{
+	return (struct leader_conf){
+		.identity = identity,
+		.duration_ms = d->conf->elections.leader_duration_ms,
+		.renew_deadline_ms = d->conf->elections.leader_renew_deadline_ms,
+		.retry_period_ms = d->conf->elections.leader_retry_period_ms,
+	};
+}
+
+/* Lets every unit work from conf; the old one is freed last, when nobody borrows from it any more.
+ */
+static int use_conf(struct daemon *d, struct config *conf)
+{
+	struct config *old = d->conf;
+	bool moved = strcmp(old->elections.namespace_, conf->elections.namespace_) != 0;
+	uint64_t now_ms = daemon_now_ms();
+	struct leader_conf lc;
+
+	if (alloc_configure(d->alloc, conf, now_ms) != 0)
+		return -ENOMEM;
+	d->conf = conf;
+	d->elig_input.conf = conf;
+	d->conf_loaded_ms = now_ms;
+	lc = reload_leader_conf(d, NULL);
+	leader_configure(d->leader, &lc);
+	leader_set_candidate(d->leader,
+		conf->n_pools > 0 && !d->opt->dry_run && d->phase == DAEMON_RUNNING, now_ms);
+	d->rebuild = vip_rebuild(d->vips, conf, d->cluster) != 0;
+	elect_set_input(d->elect, &d->elig_input, now_ms);
+	d->rebuild = true;
+	arp_set_reannounce(d->arp, conf->elections.reannounce_ms, now_ms);
+	wire_sync(d, now_ms);
+	reload_log_level(d);
+	if (moved)
+		feed_move_leases(d);
+	config_free(old);
+	return 0;
+}
+
+void reload_again(struct daemon *d)
+{
+	struct config *conf = NULL;
+	int err = reload_read(d, &conf);
+
+	if (err == -EALREADY || d->phase != DAEMON_RUNNING)
+		return;
+	if (err == 0)
+		err = use_conf(d, conf);
+	if (err != 0) {
+		config_free(conf);
+		counter_inc(&d->counters, COUNTER_CONFIG_REJECTED);
+		log_error("config", "new configuration rejected: the old one stays in force",
+			"file", d->opt->config_path, NULL);
+		daemon_node_event(d, EVENT_WARNING, "ConfigRejected",
+			"the new configuration was rejected, the old one stays in force: see lbd's "
+			"log, or lbd check-config",
+			daemon_now_ms());
+	} else {
+		counter_inc(&d->counters, COUNTER_CONFIG_RELOADS);
+		log_info("config", "loaded", "file", d->opt->config_path, "hash", d->conf->hash,
+			NULL);
+	}
+	daemon_mark(d);
+}

@@ -1,0 +1,1204 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_elect.c - one node's view: claims text, health, taking, yielding, handing over, its own Lease objects. The
+ * others are Leases that the test puts; tests/sim plays several nodes against each other.
+ */
+#include "check.h"
+#include "elect.h"
+#include "world.h"
+
+#include <mbedtls/md.h>
+
+#include <errno.h>
+
+static struct world w;
+static struct elect *e;
+static struct rng rng;
+static uint64_t now;
+static unsigned probes, announcements;
+static unsigned long rv = 1000;
+static struct lease_action last_lease, last_claims; /* the newest request on each object */
+static char claims_now[4096];                       /* what the API holds */
+static char claims_rv[24], lease_rv[24];
+static bool api_up, watch_up;
+static unsigned n_writes;
+
+static void on_probe(void *ctx, const struct vip_group *g)
+{
+	(void)ctx;
+	probes += (unsigned)g->n_vips;
+}
+
+static void on_announce(void *ctx, const struct vip_group *g)
+{
+	(void)ctx;
+	announcements += (unsigned)g->n_vips;
+}
+
+static const struct elect_ops ops = {on_probe, on_announce};
+
+/* -- the Leases of others -- */
+
+static void put_lease(const char *node, const char *holder, const char *notes)
+{
+	char text[24], name[64];
+	struct cluster_lease l = {.name = name,
+		.uid = "u",
+		.resource_version = text,
+		.role = CLUSTER_LEASE_NODE,
+		.node = node,
+		.holder = holder,
+		.duration_ms = 40000,
+		.subnets = "10.0.0.0/24",
+		.draining = notes};
+	char macs[40];
+
+	(void)snprintf(text, sizeof text, "%lu", ++rv);
+	(void)snprintf(name, sizeof name, "lbd-node-%s", node);
+	(void)snprintf(macs, sizeof macs, "eth0=02:00:00:00:0%c:02", node[1]);
+	l.macs = macs;
+	elect_on_lease(e, &l, false, now);
+}
+
+static void renew(const char *node)
+{
+	put_lease(node, "somebody/x/1", NULL);
+}
+
+static void put_claims(const char *node, const char *text)
+{
+	char version[24], name[64];
+	struct cluster_lease l = {.name = name,
+		.uid = "u",
+		.resource_version = version,
+		.role = CLUSTER_LEASE_CLAIMS,
+		.node = node,
+		.holder = "somebody",
+		.claims = text};
+
+	(void)snprintf(version, sizeof version, "%lu", ++rv);
+	(void)snprintf(name, sizeof name, "lbd-claims-%s", node);
+	elect_on_lease(e, &l, false, now);
+}
+
+/* -- this node's requests: the API answers at once and the watch shows it at once -- */
+
+static void answer(const struct lease_action *a)
+{
+	bool claims = a->role == CLUSTER_LEASE_CLAIMS;
+	char *own_rv = claims ? claims_rv : lease_rv, version[24];
+	struct cluster_lease l = {.name = a->name, .uid = "u", .role = a->role, .node = "n1", .holder = a->holder,
+		.acquire_time = "t", .duration_ms = a->duration_ms, .resource_version = version};
+
+	*(claims ? &last_claims : &last_lease) = *a;
+	if (!api_up) {
+		elect_done(e, a->id, LEASE_FAILED, NULL, now);
+		return;
+	}
+	if (a->verb == LEASE_GET ? own_rv[0] == '\0' : (a->verb == LEASE_CREATE) != (own_rv[0] == '\0')) {
+		elect_done(e, a->id, a->verb == LEASE_CREATE ? LEASE_CONFLICT : LEASE_NOT_FOUND, NULL, now);
+		return;
+	}
+	if (a->verb == LEASE_UPDATE && strcmp(a->resource_version, own_rv) != 0) {
+		elect_done(e, a->id, LEASE_CONFLICT, NULL, now);
+		return;
+	}
+	if (a->verb != LEASE_GET) {
+		n_writes++;
+		(void)snprintf(own_rv, 24, "%lu", ++rv);
+		for (size_t i = 0; claims && i < a->n_annotations; i++)
+			if (strcmp(a->annotations[i].key, "lbd.io/claims") == 0)
+				(void)snprintf(claims_now, sizeof claims_now, "%s", a->annotations[i].value);
+	}
+	(void)snprintf(version, sizeof version, "%s", own_rv);
+	l.claims = claims ? claims_now : NULL;
+	elect_done(e, a->id, LEASE_OK, &l, now);
+	if (watch_up)
+		elect_on_lease(e, &l, false, now);
+}
+
+static void pass(void)
+{
+	struct lease_action a;
+
+	elect_pass(e, now);
+	while (elect_next_action(e, now, &a))
+		answer(&a);
+}
+
+/* Turns the clock to `until`, stopping wherever the unit asks for it. */
+static void turn(uint64_t until)
+{
+	for (unsigned steps = 0; now < until; steps++) {
+		uint64_t at = elect_next_deadline(e);
+
+		if (steps > 5000) {
+			CHECK(!"spinning");
+			return;
+		}
+		now = at <= now ? now + 1 : time_min(at, until);
+		pass();
+	}
+}
+
+/* Others stay alive meanwhile. */
+static void turn_with(uint64_t until, const char *a, const char *b)
+{
+	while (now < until) {
+		turn(time_min(until, now + 9000));
+		if (a != NULL)
+			renew(a);
+		if (b != NULL)
+			renew(b);
+		pass();
+	}
+}
+
+static void start(const char *identity)
+{
+	const struct elect_conf conf = {.node = "n1", .identity = identity, .version = "1"};
+
+	rng.state = 7;
+	e = elect_new(&conf, &ops, NULL, &w.hkey, &rng, &w.counters);
+	if (e == NULL)
+		abort();
+	elect_set_input(e, &w.in, now);
+}
+
+/* Three nodes; n1 is this one. No Service yet. */
+static void open_cluster(void)
+{
+	world_open(&w, "n1");
+	world_link(&w, 2, "eth0", 1, true);
+	world_addr(&w, 2, "10.0.0.1/24");
+	world_node(&w, "n1", "", "");
+	world_node(&w, "n2", "", "");
+	world_node(&w, "n3", "", "");
+	now = 100000;
+	probes = announcements = n_writes = 0;
+	claims_now[0] = claims_rv[0] = lease_rv[0] = '\0';
+	api_up = watch_up = true;
+	start("n1/b/1");
+}
+
+static void synced(void)
+{
+	elect_on_synced(e, true, now);
+	pass();
+}
+
+static void close_cluster(void)
+{
+	elect_free(e);
+	world_close(&w);
+}
+
+static void serve(const char *name, const char *ip)
+{
+	char quoted[32];
+
+	(void)snprintf(quoted, sizeof quoted, "'%s'", ip);
+	world_service(&w, name, quoted, "", "");
+	world_endpoints(&w, name, "n1,n2,n3");
+	world_vips(&w);
+	pass();
+	vip_clean(w.vips);
+}
+
+static struct elect_view view(const char *ip)
+{
+	const struct vip *v = vip_find(w.vips, world_ip(ip));
+	struct elect_view r = {.state = ELECT_IDLE};
+
+	if (v == NULL || !elect_view(e, v->group->id, &r))
+		CHECK(!"no such group");
+	return r;
+}
+
+/* MetalLB's order, reckoned here anew: the first address from 10.0.0.100 for which n1 is (not) the first of n1..n3. */
+static const char *address(bool best)
+{
+	static char ip[ADDR_STRLEN];
+
+	for (unsigned i = 100;; i++) {
+		unsigned char sum[4][32];
+		char text[64];
+
+		(void)snprintf(ip, sizeof ip, "10.0.0.%u", i);
+		for (unsigned n = 1; n <= 3; n++) {
+			(void)snprintf(text, sizeof text, "n%u#%s", n, ip);
+			if (mbedtls_md(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), (const unsigned char *)text,
+				    strlen(text), sum[n]) != 0)
+				abort();
+		}
+		if ((memcmp(sum[1], sum[2], 32) < 0 && memcmp(sum[1], sum[3], 32) < 0) == best)
+			return ip;
+	}
+}
+
+/* A cluster at work: synced, joined, n2 and n3 alive. */
+static void open_working(void)
+{
+	open_cluster();
+	renew("n2");
+	renew("n3");
+	put_claims("n2", "");
+	put_claims("n3", "");
+	synced();
+	turn_with(now + 5000, "n2", "n3");
+	CHECK(elect_is_healthy(e, now));
+}
+
+/* -- claims text -- */
+
+static void test_claims_text(void)
+{
+	static const struct {
+		const char *name, *in, *want; /* want NULL: as in */
+		int err;
+	} rows[] = {
+		{"empty", "", NULL, 0},
+		{"one", "1:10.0.0.1", NULL, 0},
+		{"range", "7:10.0.0.1-16", NULL, 0},
+		{"gap", "7:10.0.0.1,+2,+5-3", NULL, 0},
+		{"flags", "7w:10.0.0.1 8o:10.0.0.2 9wo:10.0.0.3", NULL, 0},
+		{"v6", "3:fd00::1-16,+100", NULL, 0},
+		{"families", "3:10.0.0.1 3:fd00::1", NULL, 0},
+		{"adjoining ranges are one", "3:10.0.0.1,+1,+1", "3:10.0.0.1-3", 0},
+		{"sections in any order", "9:10.0.0.1 3:10.0.0.9", "3:10.0.0.9 9:10.0.0.1", 0},
+		{"no term", ":10.0.0.1", NULL, -EBADMSG},
+		{"term 0", "0:10.0.0.1", NULL, -EBADMSG},
+		{"leading zero", "01:10.0.0.1", NULL, -EBADMSG},
+		{"term too large", "18446744073709551616:10.0.0.1", NULL, -EBADMSG},
+		{"largest term", "18446744073709551615:10.0.0.1", NULL, 0},
+		{"flags in order", "1ow:10.0.0.1", NULL, -EBADMSG},
+		{"unknown flag", "1x:10.0.0.1", NULL, -EBADMSG},
+		{"no colon", "1", NULL, -EBADMSG},
+		{"no address", "1:", NULL, -EBADMSG},
+		{"bad address", "1:10.0.0.256", NULL, -EBADMSG},
+		{"count 1", "1:10.0.0.1-1", NULL, -EBADMSG},
+		{"no count", "1:10.0.0.1-", NULL, -EBADMSG},
+		{"gap without plus", "1:10.0.0.1,2", NULL, -EBADMSG},
+		{"gap 0", "1:10.0.0.1,+0", NULL, -EBADMSG},
+		{"empty item", "1:10.0.0.1,", NULL, -EBADMSG},
+		{"trailing blank", "1:10.0.0.1 ", NULL, -EBADMSG},
+		{"two blanks", "1:10.0.0.1  2:10.0.0.2", NULL, -EBADMSG},
+		{"leading blank", " 1:10.0.0.1", NULL, -EBADMSG},
+		{"trailing junk", "1:10.0.0.1;", NULL, -EBADMSG},
+		{"past IPv4", "1:255.255.255.255-2", NULL, -EBADMSG},
+		{"gap past IPv4", "1:255.255.255.255,+1", NULL, -EBADMSG},
+		{"past IPv6", "1:ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff-2", NULL, -EBADMSG},
+		{"twice", "1:10.0.0.1 2:10.0.0.1", NULL, -EBADMSG},
+		{"overlap", "1:10.0.0.1-9 2:10.0.0.9", NULL, -EBADMSG},
+		{"too many", "1:10.0.0.0-65537", NULL, -E2BIG},
+		{"too many in all", "1:10.0.0.0-65536 2:11.0.0.0", NULL, -E2BIG},
+		{"as many as there may be", "1:10.0.0.0-65536", NULL, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct elect_claim *v = NULL;
+		size_t n = 0, len = strlen(rows[i].in) + 1;
+		unsigned char *p = check_guard(rows[i].in, len);
+		struct buf b;
+		int err;
+
+		check_row = rows[i].name;
+		err = elect_claims_parse((const char *)p, &v, &n);
+		CHECK_INT(err, rows[i].err);
+		if (err == 0) {
+			buf_init(&b, 4096);
+			buf_adds(&b, "");
+			CHECK_INT(elect_claims_print(v, n, &b), 0);
+			CHECK_STR(b.p, rows[i].want != NULL ? rows[i].want : rows[i].in);
+			buf_free(&b);
+			free(v);
+		}
+		check_unguard(p, len);
+	}
+}
+
+static void test_claims_limits(void)
+{
+	size_t n = 20000, parsed;
+	struct elect_claim *v = calloc(n, sizeof *v), *back;
+	char *text = malloc(CLUSTER_MAX_CLAIMS + 2);
+	struct buf b;
+
+	if (v == NULL || text == NULL)
+		abort();
+	for (size_t i = 0; i < n; i++) { /* every second address, terms in turn: nothing to merge */
+		struct addr a = addr_plus(world_ip("2001:db8::"), 2 * i);
+
+		v[i] = (struct elect_claim){.range = {a, a}, .term = 1 + i % 7, .flags = 0};
+	}
+	buf_init(&b, 2 * CLUSTER_MAX_CLAIMS);
+	CHECK_INT(elect_claims_print(v, n, &b), 0);
+	CHECK(b.len < CLUSTER_MAX_CLAIMS);
+	CHECK_INT(elect_claims_parse(b.p, &back, &parsed), 0);
+	CHECK_INT(parsed, n);
+	CHECK(memcmp(v, back, n * sizeof *v) == 0);
+	free(back);
+	buf_reset(&b);
+	for (size_t i = 0; i < n; i++)
+		v[i].term = 1 + i; /* a section each */
+	CHECK_INT(elect_claims_print(v, n, &b), -E2BIG);
+	CHECK(b.len <= CLUSTER_MAX_CLAIMS);
+	CHECK_INT(elect_claims_parse(b.p, &back, &parsed), 0); /* what fits is whole */
+	CHECK(parsed > 0 && parsed < n);
+	free(back);
+	buf_free(&b);
+	memset(text, '1', CLUSTER_MAX_CLAIMS + 1);
+	text[CLUSTER_MAX_CLAIMS + 1] = '\0';
+	CHECK_INT(elect_claims_parse(text, &back, &parsed), -E2BIG);
+	free(text);
+	free(v);
+}
+
+/* -- membership -- */
+
+static void test_own_lease(void)
+{
+	open_cluster();
+	pass();
+	CHECK_INT(n_writes, 0); /* nobody knows yet whether it exists */
+	synced();
+	CHECK_INT(n_writes, 1);
+	CHECK_INT(last_lease.verb, LEASE_CREATE);
+	CHECK_STR(last_lease.name, "lbd-node-n1");
+	CHECK_STR(last_lease.holder, "n1/b/1");
+	CHECK_INT(last_lease.duration_ms, 40000);
+	CHECK(last_lease.has_renew_time);
+	CHECK(last_lease.n_annotations >= 6 && last_lease.n_annotations <= ARRAY_LEN(last_lease.annotations));
+	CHECK(elect_is_healthy(e, now));
+	/* Idle: one renewal in 10 to 11 s, and the claims object once, empty. */
+	turn(now + 5000);
+	CHECK_INT(n_writes, 2);
+	CHECK_STR(last_claims.name, "lbd-claims-n1");
+	CHECK_STR(claims_now, "");
+	n_writes = 0;
+	turn(now + 600000);
+	CHECK(n_writes >= 54 && n_writes <= 60);
+	/* An interface comes: written at once. */
+	n_writes = 0;
+	world_link(&w, 3, "eth1", 1, true);
+	world_addr(&w, 3, "10.1.0.1/24");
+	elect_set_input(e, &w.in, now);
+	pass();
+	CHECK_INT(n_writes, 1);
+	close_cluster();
+}
+
+static void test_health(void)
+{
+	open_working();
+	turn_with(now + 60000, "n2", "n3");
+	CHECK(elect_is_healthy(e, now));
+	watch_up = false; /* writes succeed, but the watch shows nothing */
+	turn_with(now + 15000, "n2", "n3");
+	CHECK(!elect_is_healthy(e, now));
+	watch_up = true;
+	turn_with(now + 12000, "n2", "n3");
+	CHECK(elect_is_healthy(e, now));
+	elect_on_synced(e, false, now);
+	CHECK(!elect_is_healthy(e, now));
+	elect_on_synced(e, true, now);
+	CHECK(elect_is_healthy(e, now));
+	api_up = false; /* no renewal for 1.5 x renew */
+	turn_with(now + 15000, "n2", "n3");
+	CHECK(!elect_is_healthy(e, now));
+	close_cluster();
+}
+
+static enum elect_liveness liveness(const char *node)
+{
+	for (size_t i = 0; i < elect_member_count(e); i++) {
+		struct elect_member m;
+
+		elect_member_at(e, i, now, &m);
+		if (strcmp(m.node, node) == 0)
+			return m.liveness;
+	}
+	CHECK(!"no such member");
+	return ELECT_ALIVE;
+}
+
+static void test_expiry(void)
+{
+	uint64_t last;
+
+	open_working();
+	renew("n2");
+	last = now;
+	turn_with(last + 39000, "n3", NULL);
+	CHECK_INT(liveness("n2"), ELECT_ALIVE);
+	turn(last + 40000);
+	CHECK_INT(liveness("n2"), ELECT_EXPIRED);
+	CHECK_INT(liveness("n3"), ELECT_ALIVE);
+	renew("n2");
+	CHECK_INT(liveness("n2"), ELECT_ALIVE);
+	put_lease("n2", "", NULL);
+	CHECK_INT(liveness("n2"), ELECT_RELEASED);
+	/* Losing health stops the clocks, regaining it starts them from 0. */
+	renew("n3");
+	turn(now + 30000);
+	elect_on_synced(e, false, now);
+	elect_on_synced(e, true, now);
+	last = now;
+	turn(last + 39999);
+	CHECK_INT(liveness("n3"), ELECT_ALIVE);
+	turn(last + 40001);
+	CHECK_INT(liveness("n3"), ELECT_EXPIRED);
+	CHECK_INT(liveness("n1"), ELECT_ALIVE);
+	close_cluster();
+}
+
+static void test_foreign_names(void)
+{
+	struct cluster_lease l = {.name = "lbd-node-n9", .uid = "u", .resource_version = "1",
+		.role = CLUSTER_LEASE_NODE, .node = "n2", .holder = "x"};
+	size_t before;
+	char longest[300];
+
+	open_working();
+	before = elect_member_count(e);
+	elect_on_lease(e, &l, false, now); /* an annotation that speaks for another */
+	l.node = "n9";
+	l.role = CLUSTER_LEASE_OTHER;
+	elect_on_lease(e, &l, false, now);
+	l.role = CLUSTER_LEASE_NODE;
+	l.node = NULL;
+	elect_on_lease(e, &l, false, now);
+	memset(longest, 'a', sizeof longest);
+	longest[254] = '\0';
+	l.node = longest;
+	elect_on_lease(e, &l, false, now);
+	CHECK_INT(elect_member_count(e), before);
+	longest[250] = '\0'; /* 250 characters: first 200, "-", 12 hex digits */
+	l.name = "lbd-node-"
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		 "-" "3f3e35e0a775";
+	elect_on_lease(e, &l, false, now);
+	CHECK_INT(elect_member_count(e), before + 1);
+	close_cluster();
+}
+
+/* A deleted Lease counts as unchanged; when it would have expired the member is forgotten. */
+static void test_deleted_lease(void)
+{
+	struct cluster_lease l = {.name = "lbd-node-n2", .uid = "u", .resource_version = "9",
+		.role = CLUSTER_LEASE_NODE, .node = "n2", .holder = "x"};
+	size_t before;
+
+	open_working();
+	before = elect_member_count(e);
+	renew("n2");
+	elect_on_lease(e, &l, true, now);
+	turn_with(now + 30000, "n3", NULL);
+	CHECK_INT(liveness("n2"), ELECT_ALIVE);
+	CHECK_INT(elect_member_count(e), before);
+	l.name = "lbd-claims-n2";
+	l.role = CLUSTER_LEASE_CLAIMS;
+	elect_on_lease(e, &l, true, now);
+	turn_with(now + 15000, "n3", NULL);
+	CHECK_INT(elect_member_count(e), before - 1);
+	close_cluster();
+}
+
+/* -- taking -- */
+
+static void test_take_free(void)
+{
+	const char *ip;
+	uint64_t t;
+
+	open_working();
+	ip = address(true);
+	probes = 0;
+	serve("web", ip);
+	CHECK_INT(view(ip).state, ELECT_PROBE);
+	CHECK_INT(probes, 1);
+	t = now;
+	turn(t + 9);
+	CHECK_INT(view(ip).state, ELECT_PROBE);
+	turn(t + 10);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	CHECK_STR(view(ip).owner, "n1");
+	CHECK_INT(view(ip).term, 1);
+	turn(t + 400);
+	CHECK_INT(probes, 3); /* two more after service began */
+	turn(t + 1500);
+	CHECK(strncmp(claims_now, "1:10.0.0.", 9) == 0);
+	close_cluster();
+}
+
+static void test_take_behind(void)
+{
+	const char *ip;
+	uint64_t t;
+
+	open_working();
+	ip = address(false);
+	serve("web", ip);
+	t = now;
+	CHECK_INT(view(ip).state, ELECT_WAIT);
+	turn(t + 2000);
+	CHECK_INT(view(ip).state, ELECT_WAIT); /* the best one has two seconds, and its slot */
+	turn(t + 2200);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	close_cluster();
+}
+
+/* Nothing is taken before the first sync, nor in the join time after it. */
+static void test_join(void)
+{
+	uint64_t t;
+
+	open_cluster();
+	serve("web", "10.0.0.100");
+	turn(now + 20000);
+	CHECK_INT(view("10.0.0.100").state, ELECT_WATCH);
+	synced();
+	t = now;
+	turn(t + 2999);
+	CHECK_INT(view("10.0.0.100").state, ELECT_WATCH);
+	turn(t + 3010);
+	CHECK_INT(view("10.0.0.100").state, ELECT_OWNER); /* no other member: rank 0 */
+	close_cluster();
+}
+
+static void test_watch_holder(void)
+{
+	open_working();
+	put_claims("n2", "5:10.0.0.100-50");
+	serve("web", "10.0.0.120");
+	turn_with(now + 200000, "n2", "n3");
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	CHECK_STR(view("10.0.0.120").owner, "n2");
+	close_cluster();
+}
+
+/* G3: dead by its Lease. Failover takes the Lease and less than half a second. */
+static void test_take_expired(void)
+{
+	uint64_t last, t;
+
+	open_working();
+	put_claims("n2", "5:10.0.0.100-50");
+	serve("web", "10.0.0.120");
+	renew("n2");
+	last = now;
+	turn_with(last + 39990, "n3", NULL);
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	for (t = now; t < last + 41000 && view("10.0.0.120").state != ELECT_OWNER; t++)
+		turn(t);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK(now >= last + 40000 && now < last + 40500);
+	CHECK_INT(view("10.0.0.120").term, 6);
+	/* It comes back and still claims the old term: it will yield, not we. */
+	renew("n2");
+	turn_with(now + 5000, "n2", "n3");
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	close_cluster();
+}
+
+/* Without health nothing expires and nothing is free. */
+static void test_unhealthy(void)
+{
+	open_working();
+	put_claims("n2", "5:10.0.0.120");
+	serve("web", "10.0.0.120");
+	watch_up = false;
+	turn(now + 300000);
+	CHECK(!elect_is_healthy(e, now));
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	serve("new", "10.0.0.121");
+	turn(now + 60000);
+	CHECK_INT(view("10.0.0.121").state, ELECT_WATCH);
+	close_cluster();
+}
+
+static void test_expiry_void(void)
+{
+	open_working();
+	elect_on_peer(e, "n2", ELECT_PEER_UP, now);
+	elect_on_peer(e, "n3", ELECT_PEER_UP, now);
+	put_claims("n2", "5:10.0.0.120");
+	serve("web", "10.0.0.120");
+	turn(now + 100000); /* both expire while heard: it is the API's fault */
+	CHECK_INT(liveness("n2"), ELECT_EXPIRED);
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	elect_on_peer(e, "n2", ELECT_PEER_NEVER, now);
+	turn(now + 1000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	close_cluster();
+}
+
+/* G2: draining by its Lease, by its claim, by BFD, or gone cleanly. */
+static void test_take_offered(void)
+{
+	static const char *const rows[] = {"draining", "offered", "released", "leaving"};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		check_row = rows[i];
+		open_working();
+		put_claims("n2", "5:10.0.0.120");
+		serve("web", "10.0.0.120");
+		turn(now + 1000);
+		CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+		if (i == 0)
+			put_lease("n2", "x/y/1", "by hand");
+		else if (i == 1)
+			put_claims("n2", "5o:10.0.0.120");
+		else if (i == 2)
+			put_lease("n2", "", NULL);
+		else
+			elect_on_peer(e, "n2", ELECT_PEER_LEAVING, now);
+		turn(now + 300);
+		CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+		CHECK_INT(view("10.0.0.120").term, 6);
+		close_cluster();
+	}
+}
+
+/* G7: what this node claimed before its restart is asked for at once. */
+static void test_restore(void)
+{
+	open_cluster();
+	renew("n2");
+	put_claims("n1", "4:10.0.0.120");
+	(void)snprintf(claims_rv, sizeof claims_rv, "%lu", rv);
+	(void)snprintf(claims_now, sizeof claims_now, "4:10.0.0.120");
+	serve("web", "10.0.0.120");
+	serve("new", "10.0.0.130");
+	synced();
+	turn(now + 10);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK_INT(view("10.0.0.120").term, 5);
+	CHECK_INT(view("10.0.0.130").state, ELECT_WATCH);
+	turn(now + 1500);
+	CHECK_STR(claims_now, "4:10.0.0.120"); /* memory stays until the join time is over */
+	turn(now + 2500);
+	CHECK(strstr(claims_now, "5:10.0.0.120") != NULL);
+	close_cluster();
+
+	open_cluster(); /* another one has taken it since */
+	renew("n2");
+	put_claims("n1", "4:10.0.0.120");
+	put_claims("n2", "5:10.0.0.120");
+	(void)snprintf(claims_rv, sizeof claims_rv, "%s", "1");
+	serve("web", "10.0.0.120");
+	synced();
+	turn_with(now + 8000, "n2", NULL);
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	CHECK_STR(claims_now, "");
+	close_cluster();
+}
+
+/* -- on the wire -- */
+
+static const uint8_t mac_n2[6] = {2, 0, 0, 0, 2, 2}, mac_n3[6] = {2, 0, 0, 0, 3, 2}, mac_x[6] = {2, 9, 9, 9, 9, 9};
+
+static void test_wire_member(void)
+{
+	const char *ip;
+	struct addr a;
+
+	open_working();
+	ip = address(true);
+	a = world_ip(ip);
+	serve("web", ip);
+	CHECK_INT(view(ip).state, ELECT_PROBE);
+	elect_on_wire(e, ELECT_WIRE_ANSWER, a, mac_n2, now); /* a member has it */
+	turn(now + 20000);
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	CHECK_STR(view(ip).owner, "n2");
+	put_claims("n2", "3:10.0.0.100-100");
+	pass();
+	put_claims("n2", ""); /* published, then withdrawn: the wire's word is void */
+	turn(now + 50);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	/* In service a claim on the wire does not move it, it is answered. */
+	turn(now + 3000);
+	announcements = 0;
+	elect_on_wire(e, ELECT_WIRE_CLAIM, a, mac_n3, now);
+	elect_on_wire(e, ELECT_WIRE_CLAIM, a, mac_n3, now);
+	turn(now + 100);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	CHECK_INT(announcements, 1);
+	close_cluster();
+}
+
+static void test_wire_foreign(void)
+{
+	const char *ip;
+	struct addr a;
+	unsigned before;
+
+	open_working();
+	ip = address(true);
+	a = world_ip(ip);
+	serve("web", ip);
+	elect_on_wire(e, ELECT_WIRE_ANSWER, a, mac_x, now);
+	turn(now + 1000);
+	CHECK_INT(view(ip).state, ELECT_CONFLICT);
+	before = probes;
+	for (unsigned i = 0; i < 3; i++) { /* asked for each 10 s */
+		while (probes == before)
+			turn(now + 100);
+		before = probes;
+		elect_on_wire(e, ELECT_WIRE_ANSWER, a, mac_x, now);
+		turn(now + 5000);
+		CHECK_INT(view(ip).state, ELECT_CONFLICT);
+	}
+	turn_with(now + 20000, "n2", "n3"); /* silence: it is free */
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	turn(now + 1000);
+	elect_on_wire(e, ELECT_WIRE_ANSWER, a, mac_x, now); /* in service: never yielded to */
+	elect_on_wire(e, ELECT_WIRE_CLAIM, a, mac_x, now);
+	turn(now + 1000);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	close_cluster();
+
+	open_working(); /* a late answer to the first probes withdraws a fresh take */
+	ip = address(true);
+	serve("web", ip);
+	turn(now + 50);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip(ip), mac_x, now);
+	pass();
+	CHECK_INT(view(ip).state, ELECT_CONFLICT);
+	close_cluster();
+
+	open_working(); /* a failover is not stopped by a stranger (F27) */
+	put_claims("n2", "5o:10.0.0.120");
+	serve("web", "10.0.0.120");
+	turn(now + 200);
+	elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip("10.0.0.120"), mac_x, now);
+	turn(now + 200);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	close_cluster();
+}
+
+/* R16: a better member's probe sends us back, a stranger's does not. */
+static void test_wire_probe(void)
+{
+	const char *ip;
+	uint64_t t;
+
+	open_working();
+	ip = address(true);
+	serve("web", ip);
+	elect_on_wire(e, ELECT_WIRE_PROBE, world_ip(ip), mac_n2, now); /* worse: go on */
+	elect_on_wire(e, ELECT_WIRE_PROBE, world_ip(ip), mac_x, now);
+	turn(now + 10);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	close_cluster();
+
+	open_working();
+	ip = address(false);
+	serve("web", ip);
+	CHECK_INT(view(ip).state, ELECT_WAIT);
+	elect_on_wire(e, ELECT_WIRE_PROBE, world_ip(ip), mac_n2, now);
+	elect_on_wire(e, ELECT_WIRE_PROBE, world_ip(ip), mac_n3, now); /* one of them is better */
+	t = now;
+	pass();
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	turn(t + 250);
+	CHECK_INT(view(ip).state, ELECT_WAIT);
+	close_cluster();
+}
+
+/* -- disputes -- */
+
+static void own(const char *ip)
+{
+	serve("web", ip);
+	turn_with(now + 3000, "n2", "n3");
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+}
+
+static void test_dispute(void)
+{
+	static const struct {
+		const char *name, *claim;
+		bool best; /* is our hash the better one? */
+		enum elect_state want;
+	} rows[] = {
+		{"higher term", "2:10.0.0.100-100", true, ELECT_WATCH},
+		{"higher term, worse hash", "2:10.0.0.100-100", false, ELECT_WATCH},
+		{"equal term, we are better", "1:10.0.0.100-100", true, ELECT_OWNER},
+		{"weak loses", "9w:10.0.0.100-100", true, ELECT_OWNER},
+		{"offered loses", "9o:10.0.0.100-100", true, ELECT_OWNER},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *ip;
+
+		check_row = rows[i].name;
+		open_working();
+		ip = address(rows[i].best);
+		own(ip);
+		put_claims("n2", rows[i].claim);
+		pass();
+		CHECK_INT(view(ip).state, rows[i].want);
+		close_cluster();
+	}
+	/* Equal terms: exactly one of two yields. */
+	check_row = "equal term";
+	for (unsigned i = 0; i < 2; i++) {
+		const char *ip;
+		bool yields[2];
+
+		open_working();
+		ip = address(i == 0);
+		own(ip);
+		put_claims("n2", "1:10.0.0.100-100");
+		pass();
+		yields[0] = view(ip).state == ELECT_WATCH;
+		put_claims("n2", "");
+		put_claims("n3", "1:10.0.0.100-100");
+		turn(now + 3000);
+		pass();
+		yields[1] = view(ip).state == ELECT_WATCH;
+		CHECK(i == 0 ? !yields[0] && !yields[1] : yields[0] || yields[1]);
+		close_cluster();
+	}
+	check_row = "an expired rival";
+	open_working();
+	turn_with(now + 50000, "n3", NULL);
+	serve("web", "10.0.0.120");
+	turn_with(now + 3000, "n3", NULL);
+	put_claims("n2", "99:10.0.0.120");
+	pass();
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	close_cluster();
+}
+
+static void test_fence(void)
+{
+	open_working();
+	own("10.0.0.120");
+	probes = 0;
+	elect_fence(e, now);
+	pass();
+	CHECK_INT(view("10.0.0.120").state, ELECT_PROBE);
+	CHECK_INT(probes, 1);
+	turn(now + 66);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK_INT(probes, 2);
+	CHECK_INT(view("10.0.0.120").term, 1);
+	elect_fence(e, now);
+	pass();
+	elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip("10.0.0.120"), mac_n2, now);
+	pass();
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	close_cluster();
+}
+
+/* Joining two Services on one address makes a new group: it stays ours without a gap. */
+static void test_inherit(void)
+{
+	const char *const share = "'lbd.io/allow-shared-ip':'k'";
+
+	open_working();
+	world_service(&w, "a", "'10.0.0.120'", share, "");
+	world_endpoints(&w, "a", "n1,n2,n3");
+	world_vips(&w);
+	pass();
+	vip_clean(w.vips);
+	turn_with(now + 3000, "n2", "n3");
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	world_service(&w, "b", "'10.0.0.120','10.0.0.121'", share, ",'ports':[{'port':81,'protocol':'TCP'}]");
+	world_endpoints(&w, "b", "n2");
+	world_vips(&w);
+	CHECK_INT(vip_find(w.vips, world_ip("10.0.0.120"))->group->n_vips, 2);
+	n_writes = 0;
+	pass();
+	vip_clean(w.vips);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK_INT(view("10.0.0.120").term, 1);
+	turn(now + 2000);
+	CHECK_INT(n_writes, 1);
+	CHECK_STR(claims_now, "1:10.0.0.120-2");
+	/* And apart again: both halves stay. */
+	world_apply(&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "b", "", "", ""));
+	world_service(&w, "c", "'10.0.0.121'", "", "");
+	world_endpoints(&w, "c", "n1");
+	world_vips(&w);
+	pass();
+	vip_clean(w.vips);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	turn_with(now + 3000, "n2", "n3");
+	CHECK_INT(view("10.0.0.121").state, ELECT_OWNER);
+	CHECK(strstr(claims_now, "10.0.0.120") != NULL);
+	close_cluster();
+}
+
+/* -- leaving -- */
+
+static void test_drain(void)
+{
+	uint64_t t;
+
+	open_working();
+	own("10.0.0.120");
+	turn(now + 2000);
+	t = now;
+	elect_drain(e, "shutdown", t + 10000, t);
+	pass();
+	CHECK_INT(view("10.0.0.120").state, ELECT_HANDOVER);
+	CHECK_STR(claims_now, "1o:10.0.0.120"); /* offered, written at once */
+	CHECK(!elect_drained(e, now));
+	turn(t + 5000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_HANDOVER);
+	elect_on_wire(e, ELECT_WIRE_CLAIM, world_ip("10.0.0.120"), mac_n2, now); /* the successor */
+	pass();
+	CHECK_INT(view("10.0.0.120").state, ELECT_IDLE);
+	CHECK(elect_drained(e, now));
+	serve("new", "10.0.0.130");
+	turn(now + 4000);
+	CHECK_INT(view("10.0.0.130").state, ELECT_IDLE); /* nothing new */
+	elect_drain(e, NULL, 0, now);
+	pass();
+	CHECK(!elect_drained(e, now));
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	CHECK_STR(view("10.0.0.120").owner, "n2");
+	close_cluster();
+
+	open_working(); /* seen by the API, then: no successor at all */
+	own("10.0.0.120");
+	serve("more", "10.0.0.121");
+	turn_with(now + 3000, "n2", "n3");
+	t = now;
+	elect_drain(e, "by hand", t + 2000, t);
+	pass();
+	put_claims("n3", "2:10.0.0.120");
+	pass();
+	CHECK_INT(view("10.0.0.120").state, ELECT_IDLE);
+	CHECK_INT(view("10.0.0.121").state, ELECT_HANDOVER);
+	turn(t + 1999);
+	CHECK(!elect_drained(e, now));
+	turn(t + 2000);
+	CHECK_INT(view("10.0.0.121").state, ELECT_IDLE);
+	CHECK(elect_drained(e, now));
+	close_cluster();
+
+	open_cluster(); /* alone: nobody to wait for */
+	synced();
+	turn(now + 4000);
+	own("10.0.0.120");
+	turn(now + 60000);
+	elect_drain(e, "shutdown", now + 10000, now);
+	turn(now + 100000);
+	CHECK(elect_drained(e, now));
+	close_cluster();
+}
+
+static void test_release(void)
+{
+	open_working();
+	own("10.0.0.120");
+	elect_drain(e, "shutdown", now + 100, now);
+	turn(now + 100);
+	elect_release(e, now);
+	CHECK(!elect_released(e));
+	turn(now + 3000);
+	CHECK(elect_released(e));
+	CHECK_STR(claims_now, "");
+	CHECK_STR(last_lease.holder, "");
+	n_writes = 0;
+	turn(now + 100000);
+	CHECK_INT(n_writes, 0);
+	close_cluster();
+
+	open_working(); /* the API is gone: three tries */
+	api_up = false;
+	elect_release(e, now);
+	turn(now + 20000);
+	CHECK(elect_released(e));
+	close_cluster();
+
+	open_cluster(); /* never synced: nothing to give back */
+	elect_release(e, now);
+	CHECK(elect_released(e));
+	close_cluster();
+}
+
+/* Eligibility lost: hard at once, soft by hand-over, back without a move. */
+static void test_ineligible(void)
+{
+	uint64_t t;
+
+	open_working();
+	own("10.0.0.120");
+	world_endpoints(&w, "web", "");
+	world_vips(&w);
+	pass();
+	vip_clean(w.vips);
+	CHECK_INT(view("10.0.0.120").state, ELECT_HANDOVER);
+	world_endpoints(&w, "web", "n1");
+	world_vips(&w);
+	pass();
+	vip_clean(w.vips);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	world_endpoints(&w, "web", "");
+	world_vips(&w);
+	pass();
+	vip_clean(w.vips);
+	t = now;
+	turn(t + 2001);
+	CHECK_INT(view("10.0.0.120").state, ELECT_IDLE);
+	CHECK_INT(view("10.0.0.120").elig->reason, REASON_NO_ENDPOINTS);
+	world_endpoints(&w, "web", "n1");
+	world_vips(&w);
+	pass();
+	vip_clean(w.vips);
+	turn(now + 3000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK_INT(view("10.0.0.120").term, 2);
+	world_link(&w, 2, "eth0", 1, false); /* no carrier */
+	elect_set_input(e, &w.in, now);
+	pass();
+	CHECK_INT(view("10.0.0.120").state, ELECT_IDLE);
+	turn(now + 1500);
+	CHECK_STR(claims_now, "");
+	close_cluster();
+}
+
+/* R29: a second process of our name. The one whose identity sorts first goes on. */
+static void test_impersonated(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const char *other = i == 0 ? "n1/a/1" : "n1/c/1"; /* ours is n1/b/1 */
+
+		check_row = other;
+		open_working();
+		own("10.0.0.120");
+		put_lease("n1", other, NULL);
+		pass();
+		CHECK(!elect_is_impersonated(e)); /* once may be a restart's last write */
+		put_lease("n1", other, NULL);
+		pass();
+		CHECK(elect_is_impersonated(e));
+		CHECK_INT(view("10.0.0.120").state, i == 0 ? ELECT_IDLE : ELECT_OWNER);
+		turn_with(now + 60000, "n2", "n3");
+		CHECK(!elect_is_impersonated(e)); /* it is gone */
+		turn_with(now + 20000, "n2", "n3");
+		CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+		close_cluster();
+	}
+}
+
+/* -- writes -- */
+
+static void test_write_errors(void)
+{
+	open_working();
+	own("10.0.0.120");
+	turn(now + 2000);
+	/* The API is away: announcing goes on, and the claims are right when it is back. */
+	api_up = false;
+	world_apply(&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "web", "", "", ""));
+	world_vips(&w);
+	pass();
+	vip_clean(w.vips);
+	turn(now + 30000);
+	CHECK_STR(claims_now, "1:10.0.0.120");
+	api_up = true;
+	turn(now + 6000);
+	CHECK_STR(claims_now, "");
+	/* Somebody else wrote our object: 409, GET, written anew. */
+	(void)snprintf(claims_rv, sizeof claims_rv, "%lu", ++rv);
+	(void)snprintf(claims_now, sizeof claims_now, "77:10.0.0.200");
+	(void)snprintf(lease_rv, sizeof lease_rv, "%lu", ++rv);
+	renew("n2");
+	renew("n3");
+	serve("web", "10.0.0.121");
+	turn_with(now + 15000, "n2", "n3");
+	CHECK_STR(claims_now, "1:10.0.0.121");
+	CHECK(elect_is_healthy(e, now));
+	claims_rv[0] = lease_rv[0] = '\0'; /* and somebody deletes both */
+	serve("more", "10.0.0.123");
+	turn_with(now + 15000, "n2", "n3");
+	CHECK(strstr(claims_now, "10.0.0.121") != NULL);
+	CHECK(lease_rv[0] != '\0');
+	close_cluster();
+}
+
+/* The write was applied, its answer lost, and meanwhile we want what stood there before. */
+static void test_lost_answer(void)
+{
+	struct lease_action a;
+	unsigned seen = 0;
+
+	open_working();
+	own("10.0.0.120");
+	turn(now + 2000);
+	elect_drain(e, "by hand", now + 10000, now);
+	elect_pass(e, now);
+	while (elect_next_action(e, now, &a)) {
+		if (a.role == CLUSTER_LEASE_CLAIMS) { /* "1o:..." is applied */
+			(void)snprintf(claims_rv, sizeof claims_rv, "%lu", ++rv);
+			(void)snprintf(claims_now, sizeof claims_now, "1o:10.0.0.120");
+			elect_done(e, a.id, LEASE_FAILED, NULL, now);
+			seen++;
+		} else {
+			answer(&a);
+		}
+	}
+	CHECK_INT(seen, 1);
+	elect_drain(e, NULL, 0, now);
+	turn_with(now + 5000, "n2", "n3");
+	CHECK_STR(claims_now, "1:10.0.0.120");
+	close_cluster();
+}
+
+/* Bad claims of others leave what was known; hostile terms do not wrap. */
+static void test_hostile_claims(void)
+{
+	open_working();
+	put_claims("n2", "5:10.0.0.120");
+	serve("web", "10.0.0.120");
+	put_claims("n2", "nonsense");
+	turn_with(now + 5000, "n2", "n3");
+	CHECK_STR(view("10.0.0.120").owner, "n2");
+	put_claims("n2", "18446744073709551615o:10.0.0.120");
+	turn_with(now + 1000, "n2", "n3");
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK(view("10.0.0.120").term == UINT64_MAX);
+	close_cluster();
+}
+
+/* Above 32 members renewals become rarer (F36). */
+static void test_many_members(void)
+{
+	char name[8];
+
+	open_cluster();
+	for (unsigned i = 2; i <= 64; i++) {
+		(void)snprintf(name, sizeof name, "m%u", i);
+		renew(name);
+	}
+	synced();
+	pass();
+	turn(now + 9000);
+	n_writes = 0;
+	turn(now + 13500); /* 20 s now, not 10 */
+	CHECK_INT(n_writes, 1);
+	CHECK_INT(last_lease.duration_ms, 80000);
+	close_cluster();
+}
+
+CHECK_MAIN("test_elect", CHECK_TEST(test_claims_text), CHECK_TEST(test_claims_limits), CHECK_TEST(test_own_lease),
+	CHECK_TEST(test_health), CHECK_TEST(test_expiry), CHECK_TEST(test_foreign_names),
+	CHECK_TEST(test_deleted_lease), CHECK_TEST(test_take_free), CHECK_TEST(test_take_behind),
+	CHECK_TEST(test_join), CHECK_TEST(test_watch_holder), CHECK_TEST(test_take_expired),
+	CHECK_TEST(test_unhealthy), CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered),
+	CHECK_TEST(test_restore), CHECK_TEST(test_wire_member), CHECK_TEST(test_wire_foreign),
+	CHECK_TEST(test_wire_probe), CHECK_TEST(test_dispute), CHECK_TEST(test_fence), CHECK_TEST(test_inherit),
+	CHECK_TEST(test_drain), CHECK_TEST(test_release), CHECK_TEST(test_ineligible),
+	CHECK_TEST(test_impersonated), CHECK_TEST(test_write_errors), CHECK_TEST(test_lost_answer),
+	CHECK_TEST(test_hostile_claims), CHECK_TEST(test_many_members))

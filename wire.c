@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wire.c - between the capture rings, the interface table, ARP and the election.
+ *
+ * In:   net.c's frames and interface changes; what arp.c heard; what elect.c wants probed or
+ * claimed. Out:  arp.c, elect.c, net.c.
+ */
+#include "daemon.h"
+#include "log.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int send_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
+{
+	struct daemon *d = ctx;
+
+	return net_send(d->net, ifindex, frame, len);
+}
+
+static void on_heard(
+	void *ctx, enum arp_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
+{
+	struct daemon *d = ctx;
+
+	(void)ifindex;
+	switch (what) {
+	case ARP_HEARD_CLAIM:
+		elect_on_wire(d->elect, ELECT_WIRE_CLAIM, vip, mac, daemon_now_ms());
+		break;
+	case ARP_HEARD_ANSWER:
+		elect_on_wire(d->elect, ELECT_WIRE_ANSWER, vip, mac, daemon_now_ms());
+		break;
+	case ARP_HEARD_PROBE:
+		elect_on_wire(d->elect, ELECT_WIRE_PROBE, vip, mac, daemon_now_ms());
+		break;
+	case ARP_HEARD_SENDER:
+		return; /* counted by arp.c; not a claim (OWNERSHIP R17) */
+	}
+	daemon_mark(d);
+}
+
+static bool is_member(void *ctx, const uint8_t mac[6])
+{
+	const struct daemon *d = ctx;
+
+	return elect_is_member_mac(d->elect, mac);
+}
+
+const struct arp_ops wire_arp_ops = {send_frame, on_heard, is_member};
+
+static void on_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
+{
+	struct daemon *d = ctx;
+	uint64_t now_ms;
+
+	if (daemon_wake(d, &now_ms))
+		arp_on_frame(d->arp, ifindex, frame, len, now_ms);
+}
+
+static bool iface_exists(void *ctx, unsigned ifindex)
+{
+	const struct daemon *d = ctx;
+
+	return iface_get(net_ifaces(d->net), ifindex) != NULL;
+}
+
+/* Tells ARP which interfaces there are, with which MAC; and listens where a VIP could be. */
+void wire_sync(struct daemon *d, uint64_t now_ms)
+{
+	unsigned listen[DAEMON_MAX_LISTEN];
+	const struct iface_table *t = net_ifaces(d->net);
+	const struct iface *i = NULL;
+	struct addr_range *ranges;
+	size_t n, n_ranges = 0;
+
+	while ((i = iface_next(t, i)) != NULL)
+		if (i->ethernet && arp_set_iface(d->arp, i->ifindex, i->mac, now_ms) != 0)
+			d->rebuild = true;
+	arp_retain_ifaces(d->arp, iface_exists, d, now_ms);
+	n = elig_interfaces(&d->elig_input, listen, DAEMON_MAX_LISTEN);
+	for (size_t p = 0; p < d->conf->n_pools; p++)
+		n_ranges += d->conf->pools[p].n_ranges;
+	ranges = calloc(n_ranges > 0 ? n_ranges : 1, sizeof *ranges);
+	n_ranges = 0;
+	for (size_t p = 0; ranges != NULL && p < d->conf->n_pools; p++) {
+		memcpy(ranges + n_ranges, d->conf->pools[p].ranges,
+			d->conf->pools[p].n_ranges * sizeof *ranges);
+		n_ranges += d->conf->pools[p].n_ranges;
+	}
+	if (ranges == NULL || net_listen(d->net, listen, n, ranges, n_ranges) != 0)
+		d->rebuild = true;
+	free(ranges);
+}
+
+static void on_ifaces(void *ctx)
+{
+	struct daemon *d = ctx;
+	uint64_t now_ms = daemon_now_ms();
+
+	if (d->phase == DAEMON_CLOSING)
+		return;
+	wire_sync(d, now_ms);
+	elect_set_input(d->elect, &d->elig_input, now_ms);
+	daemon_mark(d);
+}
+
+/* A probe, or a claim, for each of the group's VIPs on each of its paths. */
+static void each_path(struct daemon *d, const struct vip_group *g, bool announce)
+{
+	uint64_t now_ms = daemon_now_ms();
+	struct elect_view v;
+
+	if (!elect_view(d->elect, g->id, &v))
+		return;
+	for (size_t i = 0; i < v.elig->n_paths; i++) {
+		const struct elig_path *p = &v.elig->paths[i];
+		int err = announce ? arp_announce(d->arp, p->ifindex, p->vip, now_ms)
+				   : arp_probe(d->arp, p->ifindex, p->vip);
+		char text[ADDR_STRLEN];
+
+		if (err != 0)
+			log_debug("arp", announce ? "claim not sent" : "probe not sent", "ip",
+				addr_format(p->vip, text), "err", strerror(-err), NULL);
+	}
+}
+
+static void on_probe(void *ctx, const struct vip_group *g)
+{
+	each_path(ctx, g, false);
+}
+
+static void on_announce(void *ctx, const struct vip_group *g)
+{
+	each_path(ctx, g, true);
+}
+
+const struct elect_ops wire_elect_ops = {on_probe, on_announce};
+
+static void on_closed(void *ctx)
+{
+	(void)ctx;
+}
+
+const struct net_ops wire_net_ops = {on_frame, on_ifaces, on_closed};
