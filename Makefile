@@ -210,7 +210,7 @@ $(BENCHES:%=bench-%): bench-%: bench-tools
 
 .PHONY: tidy
 tidy:
-	$(Q)clang-tidy --quiet $(addsuffix .c,$(PURE) $(SHELL_UNITS)) -- $(CPPFLAGS) -std=gnu11
+	$(Q)printf '%s\n' $(sort $(wildcard *.c)) | xargs -P2 -I@ clang-tidy --quiet @ -- $(CPPFLAGS) -std=gnu11
 
 .PHONY: fmt
 fmt:

@@ -115,7 +115,6 @@ enum text {
 	TEXT_UID,
 	TEXT_VERSION,
 	TEXT_NAMESPACE,
-	TEXT_NAME,
 	TEXT_CLASS,
 	TEXT_FIELD,
 	TEXT_IPS,
@@ -127,12 +126,10 @@ enum text {
 };
 
 /* What is kept of a struct cluster_service, in one piece of memory: labels, ingress and ports stand
- * behind it, then the texts that are present, each with its NUL, in enum text's order. */
+ * behind it, then the texts that are present, each with its NUL, in enum text's order.  The name
+ * is the end of the key. */
 struct copy {
 	int64_t created_s;
-	const char *text;
-	const struct addr *ingress;
-	const struct cluster_port *ports;
 	uint16_t n_labels, n_ingress, n_ports, present;
 	uint8_t policy, n_families, families[2];
 	bool deleting, is_load_balancer, local, ignore, has_cluster_ip, foreign, not_vip, marked;
@@ -250,7 +247,6 @@ static void gather_texts(const struct cluster_service *s, const char *t[TEXTS])
 	t[TEXT_UID] = s->uid;
 	t[TEXT_VERSION] = s->resource_version;
 	t[TEXT_NAMESPACE] = s->namespace_;
-	t[TEXT_NAME] = s->name;
 	t[TEXT_CLASS] = s->class_;
 	t[TEXT_FIELD] = s->load_balancer_ip;
 	t[TEXT_IPS] = s->request.ips;
@@ -258,6 +254,21 @@ static void gather_texts(const struct cluster_service *s, const char *t[TEXTS])
 	t[TEXT_SHARING_KEY] = s->request.sharing_key;
 	t[TEXT_CONFLICT] = s->request.conflict;
 	t[TEXT_BACKEND] = s->backend_key;
+}
+
+static struct addr *copy_ingress(struct copy *c)
+{
+	return (struct addr *)(void *)(c->labels + c->n_labels);
+}
+
+static struct cluster_port *copy_ports(struct copy *c)
+{
+	return (struct cluster_port *)(void *)(copy_ingress(c) + c->n_ingress);
+}
+
+static char *copy_text(struct copy *c)
+{
+	return (char *)(copy_ports(c) + c->n_ports);
 }
 
 static char *add_text(char **at, const char *s)
@@ -305,7 +316,6 @@ static struct copy *copy_new(const struct cluster_service *s)
 {
 	const char *t[TEXTS];
 	struct cluster_port *ports;
-	struct addr *ingress;
 	struct copy *c;
 	char *at;
 
@@ -320,17 +330,13 @@ static struct copy *copy_new(const struct cluster_service *s)
 		.n_ingress = (uint16_t)s->n_ingress,
 		.n_ports = (uint16_t)s->n_ports};
 	copy_scalars(c, s);
-	ingress = (struct addr *)(void *)(c->labels + s->labels.n);
-	ports = (struct cluster_port *)(void *)(ingress + s->n_ingress);
-	at = (char *)(ports + s->n_ports);
+	ports = copy_ports(c);
 	for (size_t i = 0; i < s->n_ingress; i++)
-		ingress[i] = s->ingress[i];
+		copy_ingress(c)[i] = s->ingress[i];
 	for (size_t i = 0; i < s->n_ports; i++)
 		ports[i] = (struct cluster_port){
 			.protocol = s->ports[i].protocol, .port = s->ports[i].port};
-	c->ingress = ingress;
-	c->ports = ports;
-	c->text = at;
+	at = copy_text(c);
 	for (unsigned i = 0; i < TEXTS; i++) {
 		if (t[i] == NULL)
 			continue;
@@ -358,8 +364,8 @@ static const char *next_text(const struct copy *c, unsigned i, const char **at, 
 /* The Service as the rules want to see it; borrowed from svc. */
 static struct cluster_service view(const struct svc *svc)
 {
-	const struct copy *c = svc->copy;
-	const char *at = c->text;
+	struct copy *c = svc->copy;
+	const char *at = copy_text(c), *slash = strchr(svc->key, '/');
 	struct cluster_service s = {
 		.key = svc->key,
 		.created_s = c->created_s,
@@ -371,9 +377,9 @@ static struct cluster_service view(const struct svc *svc)
 		.families = {(enum addr_family)c->families[0], (enum addr_family)c->families[1]},
 		.n_families = c->n_families,
 		.has_cluster_ip = c->has_cluster_ip,
-		.ports = c->ports,
+		.ports = copy_ports(c),
 		.n_ports = c->n_ports,
-		.ingress = c->ingress,
+		.ingress = copy_ingress(c),
 		.n_ingress = c->n_ingress,
 		.ingress_foreign = c->foreign,
 		.ingress_not_vip_mode = c->not_vip,
@@ -382,7 +388,7 @@ static struct cluster_service view(const struct svc *svc)
 	s.uid = next_text(c, TEXT_UID, &at, "");
 	s.resource_version = next_text(c, TEXT_VERSION, &at, "");
 	s.namespace_ = next_text(c, TEXT_NAMESPACE, &at, "");
-	s.name = next_text(c, TEXT_NAME, &at, "");
+	s.name = slash != NULL ? slash + 1 : svc->key;
 	s.class_ = next_text(c, TEXT_CLASS, &at, NULL);
 	s.load_balancer_ip = next_text(c, TEXT_FIELD, &at, NULL);
 	s.request.ips = next_text(c, TEXT_IPS, &at, NULL);
@@ -394,9 +400,9 @@ static struct cluster_service view(const struct svc *svc)
 	return s;
 }
 
-static const char *version_of(const struct copy *c)
+static const char *version_of(struct copy *c)
 {
-	const char *at = c->text;
+	const char *at = copy_text(c);
 
 	(void)next_text(c, TEXT_UID, &at, "");
 	return next_text(c, TEXT_VERSION, &at, "");
@@ -405,7 +411,7 @@ static const char *version_of(const struct copy *c)
 static bool status_shows(const struct svc *svc, struct addr a)
 {
 	for (size_t i = 0; i < svc->copy->n_ingress; i++) {
-		if (addr_eq(svc->copy->ingress[i], a))
+		if (addr_eq(copy_ingress(svc->copy)[i], a))
 			return true;
 	}
 	return false;
@@ -1374,6 +1380,9 @@ static void fill_result(const struct svc *svc, struct alloc_result *r)
 	if (u->svc == NULL)
 		u = &svc->use[svc->first ^ 1];
 	r->pool = u->svc != NULL ? u->pool->name : NULL;
+	r->detail[0] = '\0';
+	if (svc->detail == NULL && svc->note == NULL)
+		return;
 	(void)snprintf(r->detail, sizeof r->detail, "%s%s%s",
 		svc->detail != NULL ? svc->detail : "",
 		svc->detail != NULL && svc->note != NULL ? "; " : "",
@@ -1425,7 +1434,7 @@ static bool status_right(const struct svc *svc)
 static bool status_in_pools(const struct alloc *a, const struct svc *svc)
 {
 	for (size_t i = 0; i < svc->copy->n_ingress; i++) {
-		if (pool_of(a, svc->copy->ingress[i]) != NULL)
+		if (pool_of(a, copy_ingress(svc->copy)[i]) != NULL)
 			return true;
 	}
 	return false;
@@ -1673,17 +1682,17 @@ static bool is_corrected(const struct alloc *a, const struct svc *svc)
 /* What a status shows and nobody has is not given away before it is gone. */
 static void guard_rest(struct alloc *a, struct svc *svc)
 {
-	const struct copy *c = svc->copy;
+	const struct addr *shown = copy_ingress(svc->copy);
 
-	for (size_t i = 0; i < c->n_ingress && i < MAX_GUARDS; i++) {
-		struct pool *p = pool_of(a, c->ingress[i]);
-		const struct use *at = addr_map_get(&a->map, c->ingress[i]);
+	for (size_t i = 0; i < svc->copy->n_ingress && i < MAX_GUARDS; i++) {
+		struct pool *p = pool_of(a, shown[i]);
+		const struct use *at = addr_map_get(&a->map, shown[i]);
 
 		if (p == NULL || (at != NULL && at->svc != NULL))
 			continue;
 		if (!is_corrected(a, svc))
 			return;
-		guard_shown(a, svc, c->ingress[i], p);
+		guard_shown(a, svc, shown[i], p);
 	}
 }
 
@@ -1792,15 +1801,20 @@ static int share_join(struct alloc *a, struct svc *svc, const char *key)
 	return 0;
 }
 
-static struct svc *svc_find(const struct alloc *a, const char *key)
+static struct svc *svc_find_hashed(const struct alloc *a, const char *key, unsigned hash)
 {
 	struct svc *svc;
 
-	HASH_FIND_KEYED(hh, a->svcs, &a->hkey, key, strlen(key), svc);
+	HASH_FIND_BYHASHVALUE(hh, a->svcs, key, strlen(key), hash, svc);
 	return svc;
 }
 
-static struct svc *svc_new(struct alloc *a, const char *key)
+static struct svc *svc_find(const struct alloc *a, const char *key)
+{
+	return svc_find_hashed(a, key, hash_bytes(&a->hkey, key, strlen(key)));
+}
+
+static struct svc *svc_new(struct alloc *a, const char *key, unsigned hash)
 {
 	size_t n = strlen(key);
 	struct svc *svc = calloc(1, sizeof *svc + n + 1);
@@ -1811,7 +1825,7 @@ static struct svc *svc_new(struct alloc *a, const char *key)
 	list_init(&svc->guards);
 	svc->flight = NO_FLIGHT;
 	svc->reason = REASON_NO_IP;
-	HASH_ADD_KEYED(hh, a->svcs, &a->hkey, svc->key, n, svc);
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, a->svcs, svc->key, n, hash, svc);
 	if (hash_oom(svc)) {
 		free(svc);
 		return NULL;
@@ -1878,7 +1892,8 @@ static void take_copy(struct svc *svc, struct copy *copy)
 
 int alloc_put(struct alloc *a, const struct cluster_service *s, uint64_t now_ms)
 {
-	struct svc *svc = svc_find(a, s->key);
+	unsigned hash = hash_bytes(&a->hkey, s->key, strlen(s->key));
+	struct svc *svc = svc_find_hashed(a, s->key, hash);
 	struct copy *copy;
 
 	arrive(a, now_ms);
@@ -1892,7 +1907,7 @@ int alloc_put(struct alloc *a, const struct cluster_service *s, uint64_t now_ms)
 	if (copy == NULL)
 		return -ENOMEM;
 	if (svc == NULL)
-		svc = svc_new(a, s->key);
+		svc = svc_new(a, s->key, hash);
 	if (svc == NULL) {
 		free(copy);
 		return -ENOMEM;

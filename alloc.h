@@ -9,6 +9,10 @@
  * Order of a new leader: alloc_begin(); alloc_put() of every Service of a consistent list;
  * alloc_adopted(): lawful addresses are adopted first (a doubled one by the first known holder,
  * else the elder), only then is anything given.
+ *
+ * alloc_put() and the like only take note; alloc_next_result() and alloc_next_write() decide what
+ * has come, those first that have waited longest.  An address that a Service loses is given to
+ * nobody else before the watch has shown its status without it (or the Service gone).
  */
 #ifndef LBD_ALLOC_H
 #define LBD_ALLOC_H
@@ -28,8 +32,9 @@ struct alloc; /* opaque */
 struct alloc *alloc_new(const struct hash_key *hkey, struct counters *counters) MUST_CHECK;
 void alloc_free(struct alloc *a);
 
-/* conf is borrowed until the next call.  Every Service is looked at again.  0 or -ENOMEM (old pools
- * stay). */
+/* conf is borrowed until the next call.  Every Service is looked at again.  An address that its
+ * pool no longer has, or no longer admits, stays with its Service (the result's detail says so),
+ * unless the pool says reallocate or is MetalLB's.  0 or -ENOMEM (old pools stay). */
 int alloc_configure(struct alloc *a, const struct config *conf, uint64_t now_ms) MUST_CHECK;
 
 /* Forgets all holdings; until alloc_adopted() only adopts. */
@@ -75,7 +80,8 @@ enum alloc_outcome {
 				 after a pause */
 	ALLOC_WRITE_GONE,     /* 404 */
 	ALLOC_WRITE_FAILED,   /* anything else: again with back-off (0.1 s doubled to 30 s) */
-	ALLOC_WRITE_NOT_SENT, /* deadline passed or cancelled: nothing reached the API */
+	ALLOC_WRITE_NOT_SENT, /* deadline passed or cancelled: nothing reached the API; at once
+				 again, the second time in a row with back-off */
 };
 void alloc_write_done(struct alloc *a, uint64_t id, enum alloc_outcome outcome, uint64_t now_ms);
 /* When alloc_next_write() may have one again; TIME_NEVER. */

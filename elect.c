@@ -794,6 +794,7 @@ struct survey {
 	struct member *leaving, *expired;       /* has it, and goes, or is gone */
 	uint64_t leaving_term, expired_term;
 	uint64_t known_term; /* the highest of all */
+	bool unpublished; /* somebody was heard on the wire whose term is not known yet */
 };
 
 /* Is claim a of node x stronger than claim b of node y (R19)?  NULL: no published claim. */
@@ -821,6 +822,7 @@ static void survey_member(const struct elect *e, const struct group *g, struct m
 		return;
 	if (term > s->known_term)
 		s->known_term = term;
+	s->unpublished |= c == NULL;
 	if (m->expired) {
 		if (s->expired == NULL || term > s->expired_term) {
 			s->expired = m;
@@ -982,6 +984,8 @@ static void take(struct elect *e, struct group *g, const struct survey *s, uint6
 		term = old->term;
 	if (mine != NULL && mine->term > term)
 		term = mine->term;
+	if (s->unpublished && term < UINT64_MAX)
+		term++; /* its claim, one above what was known, may still come */
 	g->term = term < UINT64_MAX ? term + 1 : term;
 	enter(e, g, ELECT_OWNER, now_ms);
 	g->foreign_ms = 0;

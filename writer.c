@@ -8,6 +8,7 @@
  * Out:  requests through kube.c; each outcome goes back to the unit that asked.
  */
 #include "daemon.h"
+#include "json.h"
 #include "log.h"
 
 #include <errno.h>
@@ -112,8 +113,10 @@ static enum alloc_outcome status_outcome(const struct kube_answer *a)
 {
 	if (a->result != 0)
 		return a->sent ? ALLOC_WRITE_FAILED : ALLOC_WRITE_NOT_SENT;
-	if (a->status >= 200 && a->status < 300)
-		return ALLOC_WRITE_OK;
+	if (a->status >= 200 && a->status < 300) /* with the Service, or it was not the API's */
+		return json_string(json_object(a->body, "metadata"), "uid") != NULL
+			       ? ALLOC_WRITE_OK
+			       : ALLOC_WRITE_FAILED;
 	if (a->status == 409)
 		return ALLOC_WRITE_CONFLICT;
 	if (a->status == 404)

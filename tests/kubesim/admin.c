@@ -237,7 +237,7 @@ static void bulk_post(struct sim *s, const cJSON *spec, struct answer *a)
 {
 	const char *ns = j_has_str(spec, "namespace") ? j_str(spec, "namespace") : "default";
 	const char *prefix = j_has_str(spec, "prefix") ? j_str(spec, "prefix") : "svc-";
-	int n = (int)j_num(spec, "services", 0), first = (int)j_num(spec, "first", 0);
+	int n = j_int(spec, "services", 0), first = j_int(spec, "first", 0);
 	struct text path = {0};
 	bool good = n > 0 && n <= BULK_MAX && first >= 0 && first <= BULK_MAX;
 	int i = 0;
@@ -425,6 +425,11 @@ static void endpoints_request(struct sim *s, const struct request *r, struct ans
 
 	if (!spec)
 		return;
+	if (!method_is(r, "POST")) {
+		bad(a, "POST /kubesim/endpoints");
+		cJSON_Delete(spec);
+		return;
+	}
 	endpoints = make_endpoints(spec);
 	text_fmt(&path, "/api/v1/namespaces/%s/endpoints", ns);
 	if (put(s, path.p, j_str(spec, "service"), endpoints, a) &&

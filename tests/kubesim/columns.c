@@ -173,7 +173,7 @@ static void cell_ports(cJSON *cells, const cJSON *svc)
 	cJSON_ArrayForEach (p, j_at(svc, "spec.ports")) {
 		double node = j_num(p, "nodePort", 0);
 
-		text_fmt(&t, "%s%d", t.n ? "," : "", (int)j_num(p, "port", 0));
+		text_fmt(&t, "%s%d", t.n ? "," : "", j_int(p, "port", 0));
 		if (node > 0)
 			text_fmt(&t, ":%d", (int)node);
 		text_fmt(&t, "/%s", j_str(p, "protocol"));
@@ -277,7 +277,7 @@ void pod_cells(const cJSON *obj, cJSON *cells, time_t now)
 
 	cJSON_ArrayForEach (c, j_at(obj, "status.containerStatuses")) {
 		ready += j_bool(c, "ready", false);
-		restarts += (int)j_num(c, "restartCount", 0);
+		restarts += j_int(c, "restartCount", 0);
 	}
 	cell_name(cells, obj);
 	(void)snprintf(text, sizeof(text), "%d/%d", ready, j_len(obj, "spec.containers"));
@@ -308,7 +308,7 @@ static void list_subset(struct text *t, const cJSON *subset, int *count)
 			if ((*count)++ >= ENDPOINTS_SHOWN)
 				continue;
 			join(t, ",", j_str(a, "ip"));
-			text_fmt(t, ":%d", (int)j_num(port, "port", 0));
+			text_fmt(t, ":%d", j_int(port, "port", 0));
 		}
 	}
 }
@@ -336,7 +336,7 @@ void slice_cells(const cJSON *obj, cJSON *cells, time_t now)
 
 	cJSON_ArrayForEach (v, j_get(obj, "ports")) {
 		if (count++ < ENDPOINTS_SHOWN)
-			text_fmt(&ports, "%s%d", ports.n ? "," : "", (int)j_num(v, "port", 0));
+			text_fmt(&ports, "%s%d", ports.n ? "," : "", j_int(v, "port", 0));
 	}
 	if (count > ENDPOINTS_SHOWN)
 		text_fmt(&ports, " + %d more...", count - ENDPOINTS_SHOWN);

@@ -90,6 +90,15 @@ double j_num(const cJSON *o, const char *path, double otherwise)
 	return cJSON_IsNumber(v) ? v->valuedouble : otherwise;
 }
 
+int j_int(const cJSON *o, const char *path, int otherwise)
+{
+	double d = j_num(o, path, otherwise);
+
+	if (d > INT32_MAX)
+		return INT32_MAX;
+	return d < INT32_MIN ? INT32_MIN : (int)d;
+}
+
 bool j_nonzero(const cJSON *o, const char *path)
 {
 	const cJSON *v = j_at(o, path);

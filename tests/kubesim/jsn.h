@@ -23,6 +23,8 @@ const char *j_str(const cJSON *o, const char *path);
 bool j_has_str(const cJSON *o, const char *path); /* a string that is not empty */
 /* The number there, or otherwise. */
 double j_num(const cJSON *o, const char *path, double otherwise);
+/* The number there cut to an int, or otherwise. */
+int j_int(const cJSON *o, const char *path, int otherwise);
 bool j_nonzero(const cJSON *o, const char *path); /* a number there, not 0 */
 bool j_bool(const cJSON *o, const char *path, bool otherwise);
 int j_len(const cJSON *o, const char *path); /* elements of the array or object there, 0 if none */

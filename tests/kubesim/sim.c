@@ -292,7 +292,7 @@ int state_save(struct sim *s, const char *path)
 		err = -errno;
 		goto out;
 	}
-	(void)fprintf(f, "{\"resourceVersion\":%llu}\n", (unsigned long long)s->store.rv);
+	(void)fprintf(f, "{\"resourceVersion\":\"%llu\"}\n", (unsigned long long)s->store.rv);
 	for (size_t i = 0; i < s->store.n; i++) {
 		const struct coll *c = s->store.colls[i];
 
@@ -347,7 +347,8 @@ int state_load(struct sim *s, const char *path)
 	if (getline(&line, &cap, f) > 0) {
 		cJSON *head = j_parse(line, strlen(line));
 
-		s->store.rv = (uint64_t)j_num(head, "resourceVersion", 1);
+		if (!parse_u64(j_str(head, "resourceVersion"), &s->store.rv))
+			err = -EINVAL;
 		cJSON_Delete(head);
 	}
 	while (!err && getline(&line, &cap, f) > 0) {

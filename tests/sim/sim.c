@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sim.c - a seeded simulator: N nodes, each with the shipping cluster, vip, elig, elect, leader and
- * plan objects, one API server that is slow and loses answers, one LAN that loses frames. No
- * socket, no clock.
+ * sim.c - a seeded simulator: N nodes, each with the shipping cluster, vip, elig, elect, leader,
+ * plan and alloc objects, one API server that is slow and loses answers, one LAN that loses frames.
+ * No socket, no clock.
  *
  *   sim [--seeds N] [--seed START] [--verbose]
  *
  * Each seed: some minutes of faults (crashes, restarts, pauses, drains, outages and partitions of
- * the API and of the LAN, slow watches, lost answers, Services and endpoints that come and go),
- * then quiet, then the invariants: at every moment at most one leader, and no leader's write
- * applied after its successor took the Lease; after the quiet time one announcer for each group
- * that some node may announce, none for the others, the published claims equal to it, and only the
- * writes that renewals cost.  A seed replays exactly: the hash of its trace is printed.
+ * the API and of the LAN, slow and frozen watches, lost answers, deleted Leases, Services and
+ * endpoints that come and go), then quiet, then the invariants. At every moment: at most one
+ * leader; no leader's write applied after its successor took the Lease; no address in the status of
+ * two Services that may not share it. In a round of faults of the API alone (no node cut off): no
+ * VIP moves. After the quiet time: each Service has an address; one announcer for each VIP that
+ * some node may announce, none for the others; the published claims equal to it; only the writes
+ * that renewals cost. A seed replays exactly: the hash of its trace is printed.
+ *
+ * In half of the seeds the leader allocates; in the others Services come with their addresses (so
+ * that groups of several VIPs merge and part) and the leader's writes are empty.
  */
 #include "world.h"
 
+#include "alloc.h"
 #include "elect.h"
 #include "leader.h"
 #include "plan.h"
@@ -26,8 +32,7 @@ enum { MAX_NODES = 5, MAX_SERVICES = 12, MAX_OBJECTS = 64, BURST = 6, SPIN = 200
 
 static const unsigned burst_ms[BURST] = {0, 100, 400, 800, 2000, 5000};
 
-/* -- the API server's state ----------------------------------------------------------------------
- */
+/* -- the API server's state -- */
 
 struct object {
 	enum cluster_kind kind;
@@ -47,6 +52,8 @@ enum event_kind {
 	EV_WAKE,    /* a node's own timer */
 	EV_WATCH,   /* the next journal entry reaches a node */
 	EV_LIST,    /* a node's lists are complete up to a place in the journal */
+	EV_ASK,     /* a new leader's request for a fresh list of Services reaches the server */
+	EV_RELIST,  /* ... and its answer the node */
 	EV_ARRIVE,  /* a request reaches the server */
 	EV_ANSWER,  /* an answer, or a time-out, reaches a node */
 	EV_FRAME,   /* a frame reaches a node */
@@ -62,8 +69,8 @@ struct request {
 	bool leaders, status; /* of leader.c; a write that only a leader makes */
 	struct lease_action a;
 	char rv[32], uid[32], name[64];
-	cJSON *json; /* what to write; NULL for GET; owned */
-	uint64_t term;
+	cJSON *json;              /* what to write; NULL for GET; owned */
+	struct alloc_write write; /* of a status; its id is 0 when it is empty */
 };
 
 struct event {
@@ -98,11 +105,15 @@ struct node {
 	/* watch */
 	bool connected, synced;
 	size_t place;           /* in the journal */
+	size_t services_place;  /* Services are known up to here by a list of their own */
 	uint64_t last_delivery; /* watch events stay in order */
 	/* what it announces */
 	struct announced ann[MAX_SERVICES * 2];
 	size_t n_ann;
 	/* the leader's writes */
+	struct alloc *alloc;
+	uint64_t term;
+	bool adopting, listed;
 	uint64_t next_status;
 	unsigned status_in_flight;
 	/* faults that stand */
@@ -125,6 +136,7 @@ static struct sim {
 	uint64_t seed, now, order, trace;
 	struct rng rng;
 	bool verbose, quiet; /* no more faults */
+	bool allocates;      /* the leader gives the addresses */
 	bool api_only;       /* only faults that must not move any VIP (OWNERSHIP I4) */
 	const char *failure;
 	char failure_text[256];
@@ -192,8 +204,7 @@ static void fail(const char *what, const char *fmt, ...)
 	trace("FAILED: %s: %s", what, S.failure_text);
 }
 
-/* -- the event queue -----------------------------------------------------------------------------
- */
+/* -- the event queue -- */
 
 static bool earlier(const struct event *a, const struct event *b)
 {
@@ -243,8 +254,7 @@ static uint64_t delay(const struct node *n)
 	return chance(98) ? 1 + below(8) : 20 + below(150);
 }
 
-/* -- the server ----------------------------------------------------------------------------------
- */
+/* -- the server -- */
 
 static size_t object_named(enum cluster_kind kind, const char *name)
 {
@@ -371,6 +381,74 @@ static enum lease_outcome server_take(struct node *n, struct request *r, cJSON *
 	return LEASE_OK;
 }
 
+/* Is the address in the status of o? */
+static bool status_has(const struct object *o, struct addr ip)
+{
+	const cJSON *lb = cJSON_GetObjectItem(
+			    cJSON_GetObjectItem(o->json, "status"), "loadBalancer"),
+		    *i;
+
+	cJSON_ArrayForEach (i, cJSON_GetObjectItem(lb, "ingress"))
+		if (addr_eq(world_ip(cJSON_GetStringValue(cJSON_GetObjectItem(i, "ip"))), ip))
+			return true;
+	return false;
+}
+
+static const char *sharing_key(const struct object *o)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItem(
+		cJSON_GetObjectItem(cJSON_GetObjectItem(o->json, "metadata"), "annotations"),
+		"lbd.io/allow-shared-ip"));
+}
+
+/* I8: no address in two Services that may not share it. */
+static void check_doubles(const struct object *o, struct addr ip)
+{
+	for (size_t i = 0; i < S.n_objects; i++) {
+		const struct object *x = &S.objects[i];
+
+		if (x == o || x->kind != CLUSTER_SERVICE || x->rv == 0 || !status_has(x, ip))
+			continue;
+		if (sharing_key(x) == NULL || sharing_key(o) == NULL)
+			fail("double", "%s is given an address of %s", o->name, x->name);
+	}
+}
+
+static enum lease_outcome server_status(const struct node *n, const struct request *r)
+{
+	struct object *o = &S.objects[object_named(CLUSTER_SERVICE, r->name)];
+	const struct alloc_write *w = &r->write;
+	char rv[32], text[ADDR_STRLEN];
+	cJSON *json, *list, *item;
+
+	/* I9: no write of a leader is applied after its successor holds the Lease. */
+	if (strcmp(S.lease_holder, r->uid) != 0)
+		fail("late write", "%s wrote as leader while %s held the Lease", n->name,
+			S.lease_holder);
+	if (w->id == 0)
+		return LEASE_OK;
+	(void)snprintf(rv, sizeof rv, "%lu", o->rv);
+	if (o->rv == 0)
+		return LEASE_NOT_FOUND;
+	if (strcmp(rv, r->rv) != 0)
+		return LEASE_CONFLICT;
+	json = cJSON_Duplicate(o->json, true);
+	list = cJSON_CreateArray();
+	for (size_t i = 0; i < w->n_ips; i++) {
+		check_doubles(o, w->ips[i]);
+		item = cJSON_CreateObject();
+		cJSON_AddStringToObject(item, "ip", addr_format(w->ips[i], text));
+		cJSON_AddStringToObject(item, "ipMode", "VIP");
+		cJSON_AddItemToArray(list, item);
+	}
+	trace("api: %s gives %s %s", n->name, r->name, w->n_ips > 0 ? text : "nothing");
+	cJSON_ReplaceItemInObjectCaseSensitive(
+		cJSON_GetObjectItem(cJSON_GetObjectItem(json, "status"), "loadBalancer"), "ingress",
+		list);
+	server_put(CLUSTER_SERVICE, r->name, json, false);
+	return LEASE_OK;
+}
+
 static void request_free(struct request *r)
 {
 	if (r != NULL)
@@ -413,11 +491,7 @@ static void on_arrive(struct event *ev)
 	if (!api_reachable(n)) {
 		back.outcome = LEASE_FAILED;
 	} else if (r->status) {
-		/* I9: no write of a leader is applied after its successor holds the Lease. */
-		if (strcmp(S.lease_holder, r->name) != 0)
-			fail("late write", "%s wrote as leader while %s held the Lease", r->name,
-				S.lease_holder);
-		back.outcome = LEASE_OK;
+		back.outcome = server_status(n, r);
 	} else {
 		back.outcome = server_take(n, r, &back.json);
 		if (r->a.verb != LEASE_GET)
@@ -433,8 +507,7 @@ static void on_arrive(struct event *ev)
 	(void)post(back);
 }
 
-/* -- the LAN -------------------------------------------------------------------------------------
- */
+/* -- the LAN -- */
 
 static void mac_of(const struct node *n, uint8_t mac[6])
 {
@@ -528,8 +601,7 @@ static void op_announce(void *ctx, const struct vip_group *g)
 
 static const struct elect_ops ops = {op_probe, op_announce};
 
-/* -- one node ------------------------------------------------------------------------------------
- */
+/* -- one node -- */
 
 static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 {
@@ -581,21 +653,26 @@ static void disconnect(struct node *n)
 	}
 }
 
-/* Full lists, as the journal was at a place. */
-static void on_list(struct node *n, size_t place)
+/* A full list of one kind, as the journal was at a place. */
+static void take_list(struct node *n, enum cluster_kind kind, size_t place)
 {
 	const struct entry *last[MAX_OBJECTS] = {NULL};
 
 	for (size_t i = 0; i < place; i++)
 		last[S.journal[i].object] = &S.journal[i];
-	for (enum cluster_kind k = 0; k < CLUSTER_KINDS; k++) {
-		cluster_list_begin(n->w.cluster, k);
-		for (size_t i = 0; i < S.n_objects; i++)
-			if (S.objects[i].kind == k && last[i] != NULL && !last[i]->deleted &&
-				cluster_apply(n->w.cluster, k, CLUSTER_PUT, last[i]->json) != 0)
-				abort();
-		cluster_list_end(n->w.cluster, k);
-	}
+	cluster_list_begin(n->w.cluster, kind);
+	for (size_t i = 0; i < S.n_objects; i++)
+		if (S.objects[i].kind == kind && last[i] != NULL && !last[i]->deleted &&
+			cluster_apply(n->w.cluster, kind, CLUSTER_PUT, last[i]->json) != 0)
+			abort();
+	cluster_list_end(n->w.cluster, kind);
+}
+
+static void on_list(struct node *n, size_t place)
+{
+	for (enum cluster_kind k = 0; k < CLUSTER_KINDS; k++)
+		if (k != CLUSTER_SERVICE || place > n->services_place)
+			take_list(n, k, place);
 	n->place = place;
 	set_synced(n, true);
 	for (size_t i = place; i < S.n_journal; i++)
@@ -611,6 +688,8 @@ static void on_watch(struct node *n, bool again)
 	if (n->place >= S.n_journal)
 		return;
 	e = &S.journal[n->place++];
+	if (S.objects[e->object].kind == CLUSTER_SERVICE && n->place <= n->services_place)
+		return; /* the newer list says it all */
 	if (cluster_apply(n->w.cluster, S.objects[e->object].kind,
 		    e->deleted ? CLUSTER_DELETE : CLUSTER_PUT, e->json) != 0)
 		abort();
@@ -630,18 +709,27 @@ static void node_start(struct node *n)
 	n->exit_by = n->undrain_at = n->next_status = 0;
 	n->status_in_flight = 0;
 	n->nodes_generation = 0;
-	n->place = 0;
+	n->place = n->services_place = 0;
+	n->term = 0;
+	n->adopting = n->listed = false;
 	(void)snprintf(n->identity, sizeof n->identity, "n%u/boot/%u", n->index + 1, n->life);
 	(void)snprintf(n->candidate, sizeof n->candidate, "n%u_%u", n->index + 1, n->life);
 	world_open(&n->w, n->name);
 	n->w.conf.elections = S.el;
+	if (S.allocates) { /* few addresses, so that they are used again */
+		n->w.ranges[0] = world_range("10.0.0.100-10.0.0.125");
+		n->w.pools[0].reuse_delay_ms = 2000;
+	}
 	world_link(&n->w, 2, "eth0", n->index + 1, true);
 	world_addr(&n->w, 2, "10.0.0.1/24");
 	n->elect = elect_new(&ec, &ops, n, &n->w.hkey, &S.rng, NULL);
 	n->leader = leader_new(&lc, &S.rng, NULL);
 	n->plan = plan_new(&n->w.hkey);
-	if (n->elect == NULL || n->leader == NULL || n->plan == NULL)
+	n->alloc = alloc_new(&n->w.hkey, NULL);
+	if (n->elect == NULL || n->leader == NULL || n->plan == NULL || n->alloc == NULL ||
+		alloc_configure(n->alloc, &n->w.conf, S.now) != 0)
 		abort();
+	alloc_begin(n->alloc);
 	cluster_on_lease(n->w.cluster, on_lease, n);
 	elect_set_input(n->elect, &n->w.in, S.now);
 	open_watch(n);
@@ -659,6 +747,7 @@ static void node_stop(struct node *n, const char *how)
 	elect_free(n->elect);
 	leader_free(n->leader);
 	plan_free(n->plan);
+	alloc_free(n->alloc);
 	world_close(&n->w);
 }
 
@@ -677,21 +766,116 @@ static struct request *request_new(const struct lease_action *a)
 
 /* What only a leader may do; the shell's part of the promise is to check the deadline as it sends.
  */
-static void write_status(struct node *n)
+static void send_status(struct node *n, const char *name, const struct alloc_write *w)
 {
-	struct lease_action a = {.verb = LEASE_UPDATE,
-		.name = n->candidate,
+	const struct lease_action a = {.verb = LEASE_UPDATE,
+		.name = name,
+		.resource_version = w != NULL ? w->resource_version : NULL,
 		.timeout_ms = (S.el.leader_duration_ms - S.el.leader_renew_deadline_ms) * 4 / 5};
-	struct request *r;
+	struct request *r = request_new(&a);
 
-	if (!leader_is_leader(n->leader, S.now) || S.now >= leader_deadline(n->leader) ||
-		S.now < n->next_status)
-		return;
-	n->next_status = S.now + 50 + below(400);
-	r = request_new(&a);
 	r->status = true;
+	(void)snprintf(r->uid, sizeof r->uid, "%s", n->candidate);
+	if (w != NULL)
+		r->write = *w;
 	n->status_in_flight++;
 	send_request(n, r);
+}
+
+static bool may_write(const struct node *n)
+{
+	return leader_is_leader(n->leader, S.now) && S.now < leader_deadline(n->leader);
+}
+
+static void write_status(struct node *n)
+{
+	struct alloc_write w;
+	struct alloc_result result;
+
+	while (alloc_next_result(n->alloc, &result))
+		trace("%s: %s: %s", n->name, result.key, reason_code(result.reason));
+	while (S.allocates && may_write(n) && alloc_next_write(n->alloc, S.now, &w))
+		send_status(n, w.name, &w);
+	if (S.allocates || !may_write(n) || S.now < n->next_status)
+		return;
+	n->next_status = S.now + 50 + below(400);
+	send_status(n, "", NULL);
+}
+
+/* A new leader lists consistently, adopts what it finds, and only then gives (DESIGN section 3). */
+static void follow_leadership(struct node *n)
+{
+	bool is = leader_is_leader(n->leader, S.now);
+
+	if (is ? n->term == leader_term(n->leader) : n->term == 0)
+		return;
+	n->term = is ? leader_term(n->leader) : 0;
+	trace("%s %s", n->name, is ? "leads" : "leads no more");
+	alloc_begin(n->alloc);
+	n->adopting = is;
+	n->listed = false;
+	if (is)
+		(void)post((struct event){.at = S.now + delay(n),
+			.kind = EV_ASK,
+			.node = n->index,
+			.life = n->life,
+			.arg = n->term});
+}
+
+static void adopt(struct node *n)
+{
+	const struct cluster_service *s = NULL;
+
+	if (!n->adopting || !n->listed)
+		return;
+	alloc_begin(n->alloc);
+	while ((s = cluster_next_service(n->w.cluster, s)) != NULL)
+		if (alloc_put(n->alloc, s, S.now) != 0)
+			abort();
+	alloc_adopted(n->alloc, S.now);
+	n->adopting = false;
+}
+
+static void take_services(struct node *n)
+{
+	bool ready = n->term != 0 && alloc_is_ready(n->alloc);
+
+	for (size_t i = 0; ready && i < cluster_dirty_count(n->w.cluster); i++) {
+		struct cluster_dirty d = cluster_dirty_at(n->w.cluster, i);
+
+		if (d.service == NULL)
+			alloc_delete(n->alloc, d.key, S.now);
+		else if (alloc_put(n->alloc, d.service, S.now) != 0)
+			abort();
+	}
+	world_vips(&n->w);
+}
+
+/* The server answers with what there is; asked for again when it is lost. */
+static void on_ask(struct event *ev)
+{
+	struct node *n = &S.nodes[ev->node];
+	struct event back = *ev;
+
+	back.at = S.now + delay(n);
+	back.kind = api_reachable(n) ? EV_RELIST : EV_ASK;
+	if (back.kind == EV_RELIST)
+		back.session = (unsigned)S.n_journal;
+	else
+		back.at += 500;
+	if (n->alive && n->life == ev->life)
+		(void)post(back);
+}
+
+static void on_relist(struct node *n, const struct event *ev)
+{
+	if (n->term != ev->arg)
+		return;
+	if (ev->session > n->place) {
+		take_list(n, CLUSTER_SERVICE, ev->session);
+		n->services_place = ev->session;
+	}
+	n->listed = true;
 }
 
 static void write_leases(struct node *n)
@@ -711,6 +895,24 @@ static void write_leases(struct node *n)
 		}
 }
 
+static enum alloc_outcome status_outcome(enum lease_outcome outcome)
+{
+	switch (outcome) {
+	case LEASE_OK:
+		return ALLOC_WRITE_OK;
+	case LEASE_CONFLICT:
+		return ALLOC_WRITE_CONFLICT;
+	case LEASE_NOT_FOUND:
+		return ALLOC_WRITE_GONE;
+	case LEASE_NOT_SENT:
+		return ALLOC_WRITE_NOT_SENT;
+	case LEASE_REFUSED:
+	case LEASE_FAILED:
+		break;
+	}
+	return ALLOC_WRITE_FAILED;
+}
+
 static void on_answer(struct event *ev)
 {
 	struct node *n = &S.nodes[ev->node];
@@ -722,9 +924,11 @@ static void on_answer(struct event *ev)
 			abort();
 		l = cluster_lease(S.scratch, r->name);
 	}
-	if (r->status)
+	if (r->status) {
 		n->status_in_flight--;
-	else if (r->leaders)
+		if (r->write.id != 0)
+			alloc_write_done(n->alloc, r->write.id, status_outcome(ev->outcome), S.now);
+	} else if (r->leaders)
 		leader_done(n->leader, r->a.id, ev->outcome, l, S.now);
 	else
 		elect_done(n->elect, r->a.id, ev->outcome, l, S.now);
@@ -782,21 +986,25 @@ static void run(struct node *n)
 	n->spin_at = S.now;
 	if (++n->spins > SPIN)
 		fail("spinning", "%s asks to be called again and again", n->name);
-	world_vips(&n->w);
+	adopt(n);
+	take_services(n);
 	if (n->nodes_generation != cluster_nodes_generation(n->w.cluster)) {
 		n->nodes_generation = cluster_nodes_generation(n->w.cluster);
 		elect_set_input(n->elect, &n->w.in, S.now);
 	}
 	elect_pass(n->elect, S.now);
 	update_plan(n);
+	follow_leadership(n);
 	write_status(n);
 	write_leases(n);
 	step_exit(n);
 	if (!n->alive)
 		return;
 	next = time_min(elect_next_deadline(n->elect), leader_next_deadline(n->leader));
-	if (leader_is_leader(n->leader, S.now))
+	if (may_write(n) && !S.allocates)
 		next = time_min(next, n->next_status > S.now ? n->next_status : S.now + 1);
+	if (may_write(n) && S.allocates && alloc_is_ready(n->alloc))
+		next = time_min(next, alloc_next_deadline(n->alloc));
 	if (n->undrain_at != 0)
 		next = time_min(next, n->undrain_at);
 	if (n->exiting)
@@ -820,19 +1028,22 @@ static void check_leaders(void)
 	}
 }
 
-/* -- the world's doings --------------------------------------------------------------------------
- */
+/* -- the world's doings -- */
 
 static void put_service(struct service *s)
 {
-	char share[64] = "", spec[128], ip[64];
+	char share[128] = "", spec[128], ip[64];
 
 	if (s->share[0] != '\0')
-		(void)snprintf(share, sizeof share, "'lbd.io/allow-shared-ip':'%s'", s->share);
+		(void)snprintf(share, sizeof share,
+			"'lbd.io/allow-shared-ip':'%s','lbd.io/loadBalancerIPs':'%s'", s->share,
+			s->ip);
 	(void)snprintf(spec, sizeof spec, ",'ports':[{'port':%u,'protocol':'TCP'}]%s",
 		1000 + (unsigned)(s - S.services),
 		s->local ? ",'externalTrafficPolicy':'Local'" : "");
 	(void)snprintf(ip, sizeof ip, "'%s'%s", s->ip, s->second);
+	if (S.allocates)
+		ip[0] = '\0';
 	s->exists = true;
 	server_put(
 		CLUSTER_SERVICE, s->name, world_service_json(0, s->name, ip, share, spec), false);
@@ -1069,6 +1280,7 @@ static bool is_stale(const struct event *ev)
 	case EV_RESTART:
 		return false;
 	case EV_ARRIVE: /* the server does not know that its sender is dead */
+	case EV_ASK:
 		return false;
 	case EV_WAKE:
 		return !n->alive || ev->order != n->wake_order;
@@ -1076,6 +1288,7 @@ static bool is_stale(const struct event *ev)
 	case EV_LIST:
 		return !n->alive || ev->life != n->life || ev->session != n->session;
 	case EV_FRAME:
+	case EV_RELIST:
 	case EV_ANSWER:
 	case EV_BURST:
 	case EV_RESUME:
@@ -1090,8 +1303,8 @@ static void handle(struct event *ev)
 
 	if (is_stale(ev))
 		return;
-	if (n->stopped && (ev->kind == EV_WATCH || ev->kind == EV_LIST || ev->kind == EV_ANSWER ||
-				  ev->kind == EV_WAKE)) {
+	if (n->stopped && (ev->kind == EV_WATCH || ev->kind == EV_LIST || ev->kind == EV_RELIST ||
+				  ev->kind == EV_ANSWER || ev->kind == EV_WAKE)) {
 		/* It waits in a socket, in order, until the process goes on. */
 		struct event later = *ev;
 
@@ -1113,6 +1326,12 @@ static void handle(struct event *ev)
 		break;
 	case EV_LIST:
 		on_list(n, (size_t)ev->arg);
+		break;
+	case EV_ASK:
+		on_ask(ev);
+		return;
+	case EV_RELIST:
+		on_relist(n, ev);
 		break;
 	case EV_ARRIVE:
 		on_arrive(ev);
@@ -1159,8 +1378,7 @@ static void advance(uint64_t until)
 	S.now = until;
 }
 
-/* -- quiescence ----------------------------------------------------------------------------------
- */
+/* -- quiescence -- */
 
 static bool may_announce(const struct node *n, struct addr vip)
 {
@@ -1221,18 +1439,29 @@ static void check_vip(const char *ip)
 		fail("owners", "%s has %u owners and %u candidates", ip, owners, able);
 }
 
+/* No Service is lost: it has an address, as far as there is one. */
+static void check_service(const struct service *s)
+{
+	const struct object *o = &S.objects[object_named(CLUSTER_SERVICE, s->name)];
+	const cJSON *lb =
+		cJSON_GetObjectItem(cJSON_GetObjectItem(o->json, "status"), "loadBalancer");
+
+	if (s->exists && cJSON_GetArraySize(cJSON_GetObjectItem(lb, "ingress")) < 1)
+		fail("lost", "%s has no address", s->name);
+}
+
 static void check_quiet(uint64_t span_ms)
 {
 	unsigned long leaders = 0;
 
-	for (unsigned i = 0; i < S.n_services; i++)
-		check_vip(S.services[i].ip);
-	for (unsigned i = 100; i < 103; i++) {
-		char shared[20];
+	for (unsigned i = 100; i < 130; i++) { /* all that any Service may have */
+		char ip[20];
 
-		(void)snprintf(shared, sizeof shared, "10.0.0.%u", i);
-		check_vip(shared);
+		(void)snprintf(ip, sizeof ip, "10.0.0.%u", i);
+		check_vip(ip);
 	}
+	for (unsigned i = 0; i < S.n_services; i++)
+		check_service(&S.services[i]);
 	if (S.changes != 0)
 		fail("unrest", "owners changed %" PRIu64 " times, last at %.3f s", S.changes,
 			(double)S.last_change / 1000);
@@ -1276,8 +1505,7 @@ static void quiesce(void)
 	S.quiet = false;
 }
 
-/* -- a seed --------------------------------------------------------------------------------------
- */
+/* -- a seed -- */
 
 static void choose_timers(void)
 {
@@ -1316,6 +1544,7 @@ static void set_up(uint64_t seed, bool verbose)
 	S.now = 1000000;
 	S.scratch = cluster_new(&(struct hash_key){3, 4}, NULL);
 	choose_timers();
+	S.allocates = chance(50);
 	S.n_nodes = 2 + (unsigned)below(MAX_NODES - 1);
 	S.n_services = 2 + (unsigned)below(MAX_SERVICES - 1);
 	for (unsigned i = 0; i < S.n_nodes; i++) {
@@ -1327,11 +1556,12 @@ static void set_up(uint64_t seed, bool verbose)
 		struct service *s = &S.services[i];
 		unsigned shared = chance(25) ? (unsigned)below(3) : i + 10;
 
-		(void)snprintf(s->name, sizeof s->name, "s%u", i);
-		(void)snprintf(s->ip, sizeof s->ip, "10.0.0.%u", 100 + shared);
+		(void)snprintf(s->name, sizeof s->name, "s%u", i & 0xff);
+		(void)snprintf(s->ip, sizeof s->ip, "10.0.0.%u",
+			((S.allocates && shared < 3 ? 123 : 100) + shared) & 0xff);
 		if (shared < 3) /* groups that merge and part as such Services come and go */
 			(void)snprintf(s->share, sizeof s->share, "k");
-		if (shared < 3 && chance(40))
+		if (shared < 3 && chance(40) && !S.allocates)
 			(void)snprintf(s->second, sizeof s->second, ",'10.0.0.%u'",
 				100 + (shared + 1) % 3);
 		s->local = s->share[0] == '\0' && chance(30);

@@ -133,7 +133,7 @@ static void turn(uint64_t until)
 		uint64_t at = elect_next_deadline(e);
 
 		if (steps > 5000) {
-			CHECK(!"spinning");
+			CHECK(steps <= 5000);
 			return;
 		}
 		now = at <= now ? now + 1 : time_min(at, until);
@@ -210,8 +210,7 @@ static struct elect_view view(const char *ip)
 	const struct vip *v = vip_find(w.vips, world_ip(ip));
 	struct elect_view r = {.state = ELECT_IDLE};
 
-	if (v == NULL || !elect_view(e, v->group->id, &r))
-		CHECK(!"no such group");
+	CHECK(v != NULL && elect_view(e, v->group->id, &r));
 	return r;
 }
 
@@ -418,7 +417,7 @@ static enum elect_liveness liveness(const char *node)
 		if (strcmp(m.node, node) == 0)
 			return m.liveness;
 	}
-	CHECK(!"no such member");
+	CHECK_STR(node, "a member");
 	return ELECT_ALIVE;
 }
 
