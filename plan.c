@@ -292,7 +292,9 @@ static int diff(struct plan *p, const struct plan_entry *old, size_t n_old)
 /* Puts the fresh entries in the place of p->v[at .. at + n_old). */
 static void replace(struct plan *p, size_t at, size_t n_old)
 {
-	memmove(&p->v[at + p->n_fresh], &p->v[at + n_old], (p->n - at - n_old) * sizeof *p->v);
+	if (p->n_fresh != n_old)
+		memmove(&p->v[at + p->n_fresh], &p->v[at + n_old],
+			(p->n - at - n_old) * sizeof *p->v);
 	if (p->n_fresh > 0)
 		memcpy(&p->v[at], p->fresh, p->n_fresh * sizeof *p->v);
 	p->n = p->n - n_old + p->n_fresh;

@@ -403,7 +403,7 @@ class Lab:
         return wait_for(f"one owner of {ip}", one, timeout)[0]
 
     def wait_http(self, ip, timeout=10, port=80):
-        return wait_for(f"an HTTP answer from {ip}", lambda: self.client.curl(ip, port), timeout)
+        return wait_for(f"an HTTP answer from {ip}", lambda: self.client.curl(ip, port, 0.25), timeout)
 
     def node_of_mac(self, mac):
         return next((n for n in self.nodes if n.mac == mac), None)

@@ -93,7 +93,7 @@ struct announced {
 
 struct node {
 	unsigned index;
-	char name[8], identity[32], candidate[32];
+	char name[16], identity[32], candidate[32];
 	bool alive, stopped, exiting;
 	unsigned life, session;
 	struct world w;
