@@ -31,6 +31,8 @@ enum {
 	DAEMON_STATUS_IN_FLIGHT =
 		6, /* of HTTP_POOL_CONNECTIONS: Leases must never wait behind Services */
 	DAEMON_EVENTS_IN_FLIGHT = 1,
+	DAEMON_DOUBT_MS = 20000,        /* then everything is listed anew, */
+	DAEMON_DOUBT_AGAIN_MS = 280000, /* and once more so much later */
 	DAEMON_EVENTS_A_PASS =
 		16, /* more Services than this changing hands at once: one Event on the Node */
 };
@@ -128,6 +130,8 @@ struct daemon {
 	bool services_listed; /* and that list is there */
 	bool node_missing_said;
 	uint64_t nodes_generation;
+	uint64_t doubt_ms; /* since when renewals do not come back although all is in step; 0 = they
+			      do */
 
 	unsigned leases_in_flight, status_in_flight, events_in_flight;
 	struct daemon_recent recent[DAEMON_RECENT_EVENTS];
@@ -159,6 +163,8 @@ void pass_run(struct daemon *d, uint64_t now_ms);
 /* -- feed.c -- */
 void feed_start(struct daemon *d);
 void feed_stop(struct daemon *d);
+/* Everything anew, consistently: the watches may be of another history than the API's. */
+void feed_relist(struct daemon *d);
 /* elections.namespace changed. */
 void feed_move_leases(struct daemon *d);
 

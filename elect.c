@@ -59,6 +59,8 @@ enum {
 	OBJECT_NAMELEN = 256,
 	MEMBER_MAX_MACS = 64,
 	SHA256_LEN = 32,
+	FACTS_MAX_BYTES = 16 * 1024,          /* one annotation of our Lease */
+	CLAIMS_ROOM = 2 * CLUSTER_MAX_CLAIMS, /* the printer cuts at the limit, not the buffer */
 	MAX_STEPS = 8, /* of one group in one pass; the longest way is IDLE..OWNER */
 };
 
@@ -170,18 +172,18 @@ struct elect {
 	size_t n_retired, cap_retired;
 	uint64_t *dirty; /* owned; ids for elect_dirty_at() */
 	size_t n_dirty, cap_dirty;
-	bool resync; /* all groups are to be compared with the vip table */
 	size_t n_owned_vips;
 	uint64_t wake_ms; /* the next pass that has something to do */
 
 	/* Health (R5). */
-	bool synced, healthy;
-	bool synced_once, joined;
+	bool resync; /* all groups are to be compared with the vip table */
+	bool synced, synced_once, joined;
+	bool healthy;
+	bool looped;         /* some renewal came back in time */
+	bool loop_pending;   /* the last renewal has not come back yet */
 	uint64_t join_ms;    /* first sync + JOIN_MS */
 	uint64_t healthy_ms; /* since when */
-	bool looped;         /* some renewal came back in time */
 	uint64_t looped_ms;  /* when that one was sent */
-	bool loop_pending;   /* the last renewal has not come back yet */
 	uint64_t renewed_ms; /* when the last renewal was sent that the API took */
 	char *renewed_rv;    /* owned; its resourceVersion */
 	char *watched_rv;    /* owned; of our Lease as the watch last showed it */
@@ -199,13 +201,13 @@ struct elect {
 
 	char *draining; /* owned; the reason; NULL = not */
 	uint64_t drain_until_ms;
-	bool releasing, released;
 	unsigned release_tries;
+	bool releasing, released;
 
 	/* R29 */
+	bool impersonated, silenced;
 	unsigned foreign_renewals;
 	uint64_t foreign_ms;
-	bool impersonated, silenced;
 };
 
 /* -- small things -- */
@@ -794,7 +796,7 @@ struct survey {
 	struct member *leaving, *expired;       /* has it, and goes, or is gone */
 	uint64_t leaving_term, expired_term;
 	uint64_t known_term; /* the highest of all */
-	bool unpublished; /* somebody was heard on the wire whose term is not known yet */
+	bool unpublished;    /* somebody was heard on the wire whose term is not known yet */
 };
 
 /* Is claim a of node x stronger than claim b of node y (R19)?  NULL: no published claim. */
@@ -1197,11 +1199,17 @@ static void step_handover(struct elect *e, struct group *g, const struct survey 
 	}
 }
 
+/* Was the last probe for it left without an answer? */
+static bool is_quiet(const struct group *g, uint64_t now_ms)
+{
+	return now_ms >= g->due_ms && g->probes_left == 0 && g->foreign_ms == 0;
+}
+
 static void step_conflict(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
 	if (!may_own(e, g)) {
 		enter(e, g, ELECT_IDLE, now_ms);
-	} else if (s->holder != NULL) {
+	} else if (s->holder != NULL || is_quiet(g, now_ms)) {
 		enter(e, g, ELECT_WATCH, now_ms);
 	} else if (now_ms < g->due_ms) {
 		return;
@@ -1210,11 +1218,9 @@ static void step_conflict(struct elect *e, struct group *g, const struct survey 
 		g->foreign_ms = 0;
 		g->due_ms = now_ms + CONFLICT_QUIET_MS;
 		e->ops->probe(e->ctx, vip_of(e, g));
-	} else if (g->foreign_ms != 0) {
+	} else { /* it was heard since the probe */
 		g->probes_left = 1;
 		g->due_ms = now_ms + CONFLICT_MS - CONFLICT_QUIET_MS;
-	} else {
-		enter(e, g, ELECT_WATCH, now_ms);
 	}
 }
 
@@ -1620,7 +1626,7 @@ static void refresh_facts(struct elect *e)
 	struct buf b;
 	bool changed = false;
 
-	buf_init(&b, 16 * 1024);
+	buf_init(&b, FACTS_MAX_BYTES);
 	addresses_text(e, &b);
 	changed |= refresh(&e->addresses, &b);
 	if (elig_macs_text(e->in->ifaces, &b) == 0)
@@ -1753,7 +1759,7 @@ static char *claims_text(const struct elect *e)
 			};
 	}
 	qsort(v, n, sizeof *v, by_claim);
-	buf_init(&b, 2 * CLUSTER_MAX_CLAIMS);
+	buf_init(&b, CLAIMS_ROOM);
 	err = elect_claims_print(v, n, &b);
 	free(v);
 	if (err == -ENOMEM) {
@@ -2300,6 +2306,11 @@ bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v)
 		.elig = g->elig != NULL ? g->elig : &unknown,
 	};
 	return true;
+}
+
+bool elect_watch_lags(const struct elect *e, uint64_t now_ms)
+{
+	return e->loop_pending && now_ms > e->renewed_ms + e->loopback_ms;
 }
 
 bool elect_is_healthy(const struct elect *e, uint64_t now_ms)

@@ -172,6 +172,13 @@ void feed_start(struct daemon *d)
 	start_watch(d, WATCH_ENDPOINTS);
 }
 
+void feed_relist(struct daemon *d)
+{
+	for (unsigned i = 0; i < DAEMON_WATCHES; i++)
+		if (d->watch[i].w != NULL)
+			kube_relist(d->watch[i].w);
+}
+
 void feed_move_leases(struct daemon *d)
 {
 	stop_watch(d, WATCH_LEASES);

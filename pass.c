@@ -195,6 +195,23 @@ static void take_environment(struct daemon *d, uint64_t now_ms)
 	}
 }
 
+/* Watches that live, and yet our own renewals do not come back: after a restore of the API's store
+ * its versions begin lower, and a watch from what is now the future is silent, not refused. */
+static void doubt_watches(struct daemon *d, uint64_t now_ms)
+{
+	if (!d->synced || !elect_watch_lags(d->elect, now_ms)) {
+		d->doubt_ms = 0;
+	} else if (d->doubt_ms == 0) {
+		d->doubt_ms = now_ms;
+	} else if (now_ms >= d->doubt_ms + DAEMON_DOUBT_MS) {
+		log_warn("kube",
+			"renewals do not come back through the watch: listing everything anew",
+			NULL);
+		d->doubt_ms = now_ms + DAEMON_DOUBT_AGAIN_MS;
+		feed_relist(d);
+	}
+}
+
 void pass_run(struct daemon *d, uint64_t now_ms)
 {
 	bool all = d->rebuild;
@@ -217,6 +234,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 		plan_clean(d->plan);
 	}
 	watch_leadership(d, now_ms);
+	doubt_watches(d, now_ms);
 	arp_tick(d->arp, now_ms);
 	writer_results(d, now_ms);
 	writer_run(d, now_ms);

@@ -15,8 +15,7 @@
 
 /* One VIP on one interface. */
 struct place {
-	struct addr vip;
-	uint64_t ifindex; /* as wide as an address's half: no padding in the key */
+	uint64_t hi, lo, ifindex; /* one width: no padding in the key */
 };
 
 /* What happened to one place since plan_clean(). */
@@ -212,13 +211,13 @@ static size_t lower_bound(const struct plan *p, uint64_t id)
 
 static struct change *change_of(struct plan *p, const struct plan_entry *e)
 {
-	struct place place = {.vip = e->vip, .ifindex = e->ifindex};
+	struct place place = {.hi = e->vip.hi, .lo = e->vip.lo, .ifindex = e->ifindex};
 	struct change *c;
 
 	HASH_FIND_KEYED(hh, p->by_place, &p->hkey, &place, sizeof place, c);
 	if (c != NULL)
 		return c;
-	if (reserve(&p->changes, &p->cap_changes, p->n_changes + 1, sizeof *p->changes) != 0)
+	if (reserve(&p->changes, &p->cap_changes, p->n_changes + 1, sizeof(struct change *)) != 0)
 		return NULL;
 	c = calloc(1, sizeof *c);
 	if (c == NULL)
@@ -249,6 +248,7 @@ static int note(struct plan *p, const struct plan_entry *was, const struct plan_
 {
 	struct change *c;
 
+	REQUIRE(was != NULL || is != NULL);
 	if (was != NULL && is != NULL && entry_eq(was, is))
 		return 0;
 	c = change_of(p, is != NULL ? is : was);
@@ -261,7 +261,7 @@ static int note(struct plan *p, const struct plan_entry *was, const struct plan_
 	if (is != NULL) {
 		c->has = true;
 		c->is = *is;
-	} else if (c->has && c->is.group == was->group) {
+	} else if (was != NULL && c->has && c->is.group == was->group) {
 		c->has = false;
 	}
 	if (c->had == c->has && (!c->had || entry_eq(&c->was, &c->is)))
@@ -390,13 +390,13 @@ static bool index_ready(const struct plan *p)
 
 	if (!x->stale)
 		return true;
-	if (reserve(&x->v, &x->cap, p->n, sizeof *x->v) != 0)
+	if (reserve(&x->v, &x->cap, p->n, sizeof(const struct plan_entry *)) != 0)
 		return false;
 	for (size_t i = 0; i < p->n; i++)
 		x->v[i] = &p->v[i];
 	x->n = p->n;
 	if (x->n > 0)
-		qsort(x->v, x->n, sizeof *x->v, by_address);
+		qsort(x->v, x->n, sizeof(const struct plan_entry *), by_address);
 	x->stale = false;
 	return true;
 }

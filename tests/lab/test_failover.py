@@ -2,8 +2,10 @@
 """Nodes die, pause, come back, are cut off: who answers, and that it is one."""
 
 import os
+import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from lab import wait_for
@@ -165,3 +167,19 @@ def test_restart_keeps_ownership(lab):
     lab.nodes[0].start()
     wait_for("the same owners", lambda: {ip: [n.name for n in lab.owners(ip)] for ip in ips} ==
              {ip: [name] for ip, name in owners.items()}, timeout=10)
+
+
+def test_restart_is_another_identity(bare):
+    """node/boot/start in the node's Lease: a daemon that was started again is told from the one before (OWNERSHIP R29)."""
+    lab = bare(nodes=1, pods=False, proxy=False).start()
+
+    def holder():
+        code, lease = lab.kubesim.api("GET", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/lbd-node-n1")
+        return lease["spec"]["holderIdentity"] if code == 200 else None
+
+    first = wait_for("the node's Lease", holder)
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert re.fullmatch(f"n1/{boot}/[1-9][0-9]*", first)
+    lab.nodes[0].kill()
+    lab.nodes[0].start()
+    wait_for("the Lease of the new one", lambda: holder() != first)
