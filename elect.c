@@ -2310,7 +2310,7 @@ bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v)
 
 bool elect_watch_lags(const struct elect *e, uint64_t now_ms)
 {
-	return e->loop_pending && now_ms > e->renewed_ms + e->loopback_ms;
+	return e->loop_pending && now_ms > e->looped_ms + e->health_age_ms;
 }
 
 bool elect_is_healthy(const struct elect *e, uint64_t now_ms)

@@ -117,7 +117,7 @@ struct elect_view {
 /* false for an unknown group. */
 bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v);
 bool elect_is_healthy(const struct elect *e, uint64_t now_ms); /* R5 */
-/* Did the API take our last renewal, and the watch not show it in time? */
+/* Does the API take our renewals, and the watch show none of them? */
 bool elect_watch_lags(const struct elect *e, uint64_t now_ms);
 /* Is the node name's Lease written by somebody else as well (R29)? */
 bool elect_is_impersonated(const struct elect *e);

@@ -15,7 +15,8 @@
 
 /* One VIP on one interface. */
 struct place {
-	uint64_t hi, lo, ifindex; /* one width: no padding in the key */
+	unsigned char vip[sizeof(struct addr)],
+		ifindex[sizeof(unsigned)]; /* as bytes: no padding */
 };
 
 /* What happened to one place since plan_clean(). */
@@ -211,8 +212,11 @@ static size_t lower_bound(const struct plan *p, uint64_t id)
 
 static struct change *change_of(struct plan *p, const struct plan_entry *e)
 {
-	struct place place = {.hi = e->vip.hi, .lo = e->vip.lo, .ifindex = e->ifindex};
+	struct place place;
 	struct change *c;
+
+	memcpy(place.vip, &e->vip, sizeof place.vip);
+	memcpy(place.ifindex, &e->ifindex, sizeof place.ifindex);
 
 	HASH_FIND_KEYED(hh, p->by_place, &p->hkey, &place, sizeof place, c);
 	if (c != NULL)

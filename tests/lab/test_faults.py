@@ -110,6 +110,7 @@ def bench(shared, request):
     failed = request.session.testsfailed
     yield b
     if request.session.testsfailed > failed:
+        b.lab.show_logs()
         b.drop()
 
 
