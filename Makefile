@@ -16,7 +16,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links print report rules scalar table text)
-PURE := addr alloc arena arp buf cluster config $(CONFIG) doc elect elig event http1 iface json kubeconf label leader object plan service vip watch
+PURE := addr alloc arena arp buf cluster cluster_decode config $(CONFIG) doc elect elig event http1 iface json kubeconf label leader object plan service vip watch
 SHELL_UNITS := control creds daemon feed file http kube lbd log net pass reload status tls wire writer
 
 USES_addr     :=
@@ -27,7 +27,8 @@ USES_label    :=
 USES_doc      := arena
 USES_config   := $(CONFIG) addr arena buf doc json label
 $(foreach u,$(CONFIG),$(eval USES_$(u) := config))
-USES_cluster  := addr arena buf json label
+USES_cluster_decode := addr json label
+USES_cluster  := buf cluster_decode
 USES_service  := addr buf cluster config
 USES_vip      := addr cluster config service
 USES_alloc    := addr cluster config service

@@ -127,11 +127,6 @@ struct cluster_lease {
 	uint64_t claims_generation;
 };
 
-/* A Lease out of an answer of the API, which the watch has yet to bring: cluster_lease_free().  NULL:
- * not a Lease, or out of memory. */
-struct cluster_lease *cluster_lease_decode(const cJSON *obj) MUST_CHECK;
-void cluster_lease_free(struct cluster_lease *l);
-
 struct cluster; /* opaque */
 
 /* hkey is copied.  NULL when out of memory. */

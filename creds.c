@@ -327,8 +327,9 @@ static int find_kubeconfig(const char *given, char **ret_path, char *err, size_t
 		return 0;
 	if (exists(k3s)) {
 		log_warn("kube",
-			"using the cluster administrator's credentials; see lbd kubeconfig", "file",
-			k3s, NULL);
+			"using the cluster administrator's credentials; better: "
+			"/etc/lbd/kubeconfig",
+			"file", k3s, NULL);
 		return one_file(k3s, ret_path, err, err_len);
 	}
 	(void)snprintf(err, err_len,

@@ -90,6 +90,33 @@ void daemon_node_event(struct daemon *d, enum event_type type, const char *reaso
 	daemon_event(d, &o, type, reason, message, now_ms);
 }
 
+static void service_event(struct daemon *d, const char *key, enum event_type type,
+	const char *reason, const char *message, uint64_t now_ms)
+{
+	const struct cluster_service *s = cluster_service(d->cluster, key);
+
+	if (s == NULL)
+		return;
+	daemon_event(d,
+		&(struct event_object){.api_version = "v1",
+			.kind = "Service",
+			.namespace_ = s->namespace_,
+			.name = s->name,
+			.uid = s->uid,
+			.resource_version = s->resource_version},
+		type, reason, message, now_ms);
+}
+
+void daemon_vip_event(struct daemon *d, struct addr vip, enum event_type type, const char *reason,
+	const char *message, uint64_t now_ms)
+{
+	const struct vip *v = vip_find(d->vips, vip);
+
+	for (size_t i = 0; v != NULL && i < v->n_holders; i++)
+		if (!v->holders[i].doubled)
+			service_event(d, v->holders[i].key, type, reason, message, now_ms);
+}
+
 /* -- the loop -- */
 
 static void on_timer(uv_timer_t *t)

@@ -31,7 +31,8 @@ enum {
 	DAEMON_STATUS_IN_FLIGHT =
 		6, /* of HTTP_POOL_CONNECTIONS: Leases must never wait behind Services */
 	DAEMON_EVENTS_IN_FLIGHT = 1,
-	DAEMON_DOUBT_MS = 20000,        /* then everything is listed anew, */
+	DAEMON_EVENTS_WAITING = 64, /* more allocations than this are told when these are sent */
+	DAEMON_DOUBT_MS = 20000,    /* then everything is listed anew, */
 	DAEMON_DOUBT_AGAIN_MS = 280000, /* and once more so much later */
 	DAEMON_EVENTS_A_PASS =
 		16, /* more Services than this changing hands at once: one Event on the Node */
@@ -149,6 +150,9 @@ void daemon_mark(struct daemon *d);
 void daemon_event(struct daemon *d, const struct event_object *o, enum event_type type,
 	const char *reason, const char *message, uint64_t now_ms);
 
+/* The same on each Service that holds the address. */
+void daemon_vip_event(struct daemon *d, struct addr vip, enum event_type type, const char *reason,
+	const char *message, uint64_t now_ms);
 /* The same on this Node. */
 void daemon_node_event(struct daemon *d, enum event_type type, const char *reason,
 	const char *message, uint64_t now_ms);

@@ -15,7 +15,10 @@
  * Source: shared/OWNERSHIP.md.  Built: R3, R5, R7's inputs, R9 G1 G2 G3 G7, R11, R13-R17, R19's
  * half that reads claims, R24, R26, R27, R29.  Until BFD is there every peer is NEVER, so only
  * Leases tell that a node is dead, and a rank-0 node that lives by its Lease counts as UP in R13.
- * One more than R9 says: G1 to G3 want health (R5), because a frozen watch shows old claims.
+ * Beyond its text: G1 to G3 want health (R5), because a frozen watch shows old claims.  A node over
+ * its share (R14) gives others R13's two seconds too.  The claims object is written though empty:
+ * others remember a deleted one.  Two that took at once settle it on the wire by hash, in the first
+ * two seconds only.  Of two processes of one name (R29) the one whose identity sorts first goes on.
  * Not done: BFD's rules (G4 to G6, R2, R6, R8 witness, R12 vetoes, R20 to R23), R4 (picture on
  * disk), R14's hold-down, R18 (confirming a claim by unicast), R25, R27's failback and rebalance.
  */
@@ -47,7 +50,6 @@ enum {
 	WRITE_GAP_MS = 1000,      /* R3: changes are written at most once in this time */
 	RETRY_MIN_MS = 100,
 	RETRY_MAX_MS = 5000,
-	REFUSED_PAUSE_MS = 30 * 1000,
 	REQUEST_MIN_MS = 500,
 	REQUEST_MAX_MS = 4000,
 	RELEASE_TRIES = 3,
@@ -1051,10 +1053,16 @@ static bool keeps_ground(struct elect *e, struct group *g, const struct survey *
 		return false;
 	}
 	ground = find_ground(e, g, s);
-	if (ground == g->ground)
-		return true;
-	enter(e, g, ELECT_WATCH, now_ms);
-	return false;
+	if (ground == GROUND_NONE) {
+		enter(e, g, ELECT_WATCH, now_ms);
+		return false;
+	}
+	/* Another ground is as good: asking anew at each change of it never ends while two that go
+	 * answer in turn. */
+	if (ground != g->ground)
+		g->rank_generation = 0;
+	g->ground = ground;
+	return true;
 }
 
 static void step_wait(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
@@ -1893,7 +1901,9 @@ static void on_failed(
 		e->released = true; /* it will expire instead */
 	if (outcome == LEASE_REFUSED ||
 		(outcome == LEASE_NOT_FOUND && o->verb == LEASE_CREATE)) { /* no such namespace */
-		o->next_ms = now_ms + REFUSED_PAUSE_MS;
+		/* At the pace of renewals, so that a short one (a server that starts up without
+		 * its RBAC) costs no Lease. */
+		o->next_ms = now_ms + e->renew_ms;
 	} else if (outcome == LEASE_NOT_FOUND) {
 		on_read(e, o, NULL, now_ms);
 	} else if (outcome == LEASE_CONFLICT) {
@@ -2099,7 +2109,13 @@ static void on_member_probe(struct elect *e, struct group *g, const struct membe
 static void on_member_claim(struct elect *e, struct group *g, struct member *m, uint64_t now_ms)
 {
 	const struct vip_group *v = vip_of(e, g);
+	const struct member *w = g->wire_owner;
 
+	/* The word of one who goes or is gone does not replace a living one's: both answer while a
+	 * successor relieves a node that is cut from the API. */
+	if ((m->expired || is_leaving(m)) && w != NULL && w != m && !w->expired && !is_leaving(w) &&
+		now_ms - g->wire_ms < lease_ms_of(e, w))
+		return;
 	g->wire_owner = m;
 	g->wire_ms = now_ms;
 	mark(e, g);

@@ -46,16 +46,14 @@ struct event {
 	UT_hash_handle hh; /* by content */
 	enum state state;
 	char *block; /* owned: the fields */
-	const char *field[FIELDS];
 	size_t block_len;
 	char *resource_version; /* owned */
 	enum event_type type;
-	bool posted; /* the API has it under this name */
+	bool posted; /* the API has it, under the name that make_name() gives it */
 	bool again;  /* happened once more while SENDING */
 	unsigned tries;
 	uint32_t count;
 	uint64_t first_ms, last_ms, id;
-	char name[EVENT_NAME_STRLEN];
 };
 
 struct bucket {
@@ -74,7 +72,8 @@ struct event_queue {
 	size_t count[STATES];
 	struct bucket *buckets; /* owned; longest untouched first */
 	uint64_t last_id;
-	uint64_t hold_ms; /* nothing is sent before: the API had trouble */
+	uint64_t hold_ms;             /* nothing is sent before: the API had trouble */
+	char name[EVENT_NAME_STRLEN]; /* of the Event last handed out */
 };
 
 /* NULL when empty. */
@@ -264,28 +263,36 @@ static void print_block(struct buf *b, const struct event_object *o, enum event_
 	add_field(b, message, EVENT_MAX_MESSAGE);
 }
 
+static void split_block(const struct event *e, const char *ret_field[FIELDS])
+{
+	const char *p = e->block;
+
+	for (size_t i = 0; i < FIELDS; i++, p += strlen(p) + 1)
+		ret_field[i] = p;
+}
+
 /* An Event's name is a DNS subdomain (RFC 1123): the cut must end on a letter or digit. The hash is
- * of content and time: two of one name never stand for different things. */
-static void make_name(const struct event_queue *q, struct event *e)
+ * of content and time: two of one name never stand for different things, and one that happens again
+ * gets the name that it was posted under. */
+static void make_name(
+	const struct event_queue *q, const struct event *e, const char *object, char *ret_name)
 {
 	const struct hash_key other = {q->hkey.k0 ^ e->first_ms, ~q->hkey.k1};
 	const struct hash_key mine = {q->hkey.k0, q->hkey.k1 ^ e->first_ms};
-	const char *name = e->field[FIELD_NAME];
-	size_t n = strnlen(name, EVENT_MAX_NAME);
+	size_t n = strnlen(object, EVENT_MAX_NAME);
 
-	while (n > 0 && (name[n - 1] == '-' || name[n - 1] == '.'))
+	while (n > 0 && (object[n - 1] == '-' || object[n - 1] == '.'))
 		n--;
-	(void)snprintf(e->name, sizeof e->name, "%.*s.%08x%08x", (int)n, name,
+	(void)snprintf(ret_name, EVENT_NAME_STRLEN, "%.*s.%08x%08x", (int)n, object,
 		hash_bytes(&mine, e->block, e->block_len),
 		hash_bytes(&other, e->block, e->block_len));
 }
 
-static void begin_count(const struct event_queue *q, struct event *e, uint64_t now_ms)
+static void begin_count(struct event *e, uint64_t now_ms)
 {
 	e->posted = false;
 	e->count = 1;
 	e->first_ms = e->last_ms = now_ms;
-	make_name(q, e);
 }
 
 /* Queued.  NULL when out of memory.  Takes the block's memory over. */
@@ -293,7 +300,6 @@ static struct event *new_event(struct event_queue *q, struct buf *block,
 	const struct event_object *o, enum event_type type, uint64_t now_ms)
 {
 	struct event *e = calloc(1, sizeof *e);
-	const char *p;
 
 	if (e == NULL)
 		return NULL;
@@ -304,11 +310,8 @@ static struct event *new_event(struct event_queue *q, struct buf *block,
 		free_event(e);
 		return NULL;
 	}
-	p = e->block;
-	for (size_t i = 0; i < FIELDS; i++, p += strlen(p) + 1)
-		e->field[i] = p;
 	e->type = type;
-	begin_count(q, e, now_ms);
+	begin_count(e, now_ms);
 	HASH_ADD_KEYED(hh, q->known, &q->hkey, e->block, e->block_len, e);
 	if (hash_oom(e)) {
 		free_event(e);
@@ -372,23 +375,26 @@ void event_add(struct event_queue *q, const struct event_object *o, enum event_t
 bool event_next_write(struct event_queue *q, uint64_t now_ms, struct event_write *ret_w)
 {
 	struct event *e = list_first(&q->list[STATE_QUEUED]);
+	const char *field[FIELDS];
 
 	if (e == NULL || now_ms < q->hold_ms || q->count[STATE_SENDING] >= EVENT_MAX_SENDING)
 		return false;
 	e->id = ++q->last_id;
 	move(q, e, STATE_SENDING, false);
+	split_block(e, field);
+	make_name(q, e, field[FIELD_NAME], q->name);
 	*ret_w = (struct event_write){
 		.update = e->posted,
-		.name = e->name,
-		.object = {.api_version = e->field[FIELD_API_VERSION],
-			.kind = e->field[FIELD_KIND],
-			.namespace_ = e->field[FIELD_NAMESPACE],
-			.name = e->field[FIELD_NAME],
-			.uid = e->field[FIELD_UID],
+		.name = q->name,
+		.object = {.api_version = field[FIELD_API_VERSION],
+			.kind = field[FIELD_KIND],
+			.namespace_ = field[FIELD_NAMESPACE],
+			.name = field[FIELD_NAME],
+			.uid = field[FIELD_UID],
 			.resource_version = e->resource_version},
 		.type = e->type,
-		.reason = e->field[FIELD_REASON],
-		.message = e->field[FIELD_MESSAGE],
+		.reason = field[FIELD_REASON],
+		.message = field[FIELD_MESSAGE],
 		.count = e->count,
 		.first_ms = e->first_ms,
 		.last_ms = e->last_ms,
@@ -452,7 +458,7 @@ void event_done(struct event_queue *q, uint64_t id, enum event_outcome outcome, 
 			drop(q, e);
 			break;
 		}
-		begin_count(q, e, now_ms);
+		begin_count(e, now_ms);
 		e->again = false;
 		move(q, e, STATE_QUEUED, false);
 		break;

@@ -19,8 +19,8 @@
 
 /* Limits, in one place. */
 enum {
-	EVENT_MAX_QUEUE = 16384,
-	EVENT_MAX_KNOWN = 16384,          /* also of objects with a token bucket */
+	EVENT_MAX_QUEUE = 1024,
+	EVENT_MAX_KNOWN = 1024,           /* also of objects with a token bucket */
 	EVENT_MAX_MESSAGE = 1024,         /* Kubernetes's limit, in bytes; longer ones are cut */
 	EVENT_MAX_NAME = 200,             /* bytes of the object's name in the Event's */
 	EVENT_NAME_STRLEN = 256,          /* an Event's name */

@@ -140,7 +140,10 @@ static void start_watch(struct daemon *d, enum daemon_watch_id id)
 		[WATCH_ENDPOINTS + ENDPOINTS_CORE] = {CLUSTER_ENDPOINTS, "/api/v1/endpoints"},
 	};
 	struct daemon_watch *w = &d->watch[id];
-	struct kube_watch_conf conf = {.path = what[id].path};
+	struct kube_watch_conf conf = {
+		.path = what[id].path,
+		.required = id < WATCH_ENDPOINTS || id == WATCH_ENDPOINTS + ENDPOINTS_CORE,
+	};
 	char path[CONFIG_MAX_NAME + 64];
 
 	if (id == WATCH_LEASES) {

@@ -6,12 +6,13 @@
  * In:   http_start(), http_cancel(), http_pause(); bytes from sockets.
  * Out:  bytes to sockets; head(), body(), done() of each call.
  *
- * A call waits in the queue until a kept connection is free or may be opened; streams open their
- * own at once.  A connection under way to the server already belongs to the call that made it
- * necessary, so that its failure has an address.  What has ended goes to the list of ended calls,
- * and done() is called from turn() alone, which the timer runs: so no caller is ever called back
- * from inside one of its own calls, and callbacks may do as they like.  A connection is freed in
- * turn() too, never under the feet of the code that reads from it.
+ * A call waits in the queue until a kept connection is free or may be opened; streams get one of
+ * their own at once: an idle kept one, else a new one.  A connection under way to the server
+ * already belongs to the call that made it necessary, so that its failure has an address.  What has
+ * ended goes to the list of ended calls, and done() is called from turn() alone, which the timer
+ * runs: so no caller is ever called back from inside one of its own calls, and callbacks may do as
+ * they like.  A connection is freed in turn() too, never under the feet of the code that reads from
+ * it.
  *
  * RFCs: 9112 9.3 (kept connections), 9.3.1 (what may be sent twice).
  * Not done: pipelining, proxies, redirects, connecting to several addresses at once (RFC 8305).
@@ -874,7 +875,7 @@ static void conn_expire(struct conn *c, uint64_t now)
 	}
 }
 
-/* Ends what is late, and finds the next deadline. */
+/* Ends what is late. */
 static void expire(struct http *h)
 {
 	uint64_t now = h->now_ms();
@@ -891,11 +892,20 @@ static void expire(struct http *h)
 	}
 	DL_FOREACH (h->conns, c)
 		conn_expire(c, now);
-	h->next_deadline = TIME_NEVER;
+}
+
+/* Of what is left: a deadline of a call that has ended must wake nobody. */
+static uint64_t find_deadline(const struct http *h)
+{
+	const struct http_call *call;
+	const struct conn *c;
+	uint64_t next = TIME_NEVER;
+
 	DL_FOREACH (h->queue, call)
-		h->next_deadline = time_min(h->next_deadline, call_deadline(call));
+		next = time_min(next, call_deadline(call));
 	DL_FOREACH (h->conns, c)
-		h->next_deadline = time_min(h->next_deadline, conn_deadline(c));
+		next = time_min(next, conn_deadline(c));
+	return next;
 }
 
 static void resume(struct http *h)
@@ -923,6 +933,27 @@ static struct conn *find_idle(struct http *h)
 	return best;
 }
 
+static void use_idle(struct conn *c, struct http_call *call)
+{
+	c->call = call;
+	call->conn = c;
+	conn_send(c);
+}
+
+/* An idle connection leaves the pool for the stream: what was just listed is watched without
+ * another TLS handshake. */
+static void start_stream(struct http *h, struct http_call *call)
+{
+	struct conn *c = find_idle(h);
+
+	if (c == NULL) {
+		conn_open(h, call);
+		return;
+	}
+	c->stream = true;
+	use_idle(c, call);
+}
+
 static void dispatch(struct http *h)
 {
 	while (h->queue != NULL && !h->closing) {
@@ -932,13 +963,10 @@ static void dispatch(struct http *h)
 		if (c == NULL && count_pool(h) >= HTTP_POOL_CONNECTIONS)
 			return;
 		dequeue(call);
-		if (c == NULL) {
+		if (c == NULL)
 			conn_open(h, call);
-			continue;
-		}
-		c->call = call;
-		call->conn = c;
-		conn_send(c);
+		else
+			use_idle(c, call);
 	}
 }
 
@@ -986,6 +1014,7 @@ static void turn(struct http *h)
 	dispatch(h);
 	deliver(h);
 	reap(h);
+	h->next_deadline = find_deadline(h);
 	if (h->closing && h->conns == NULL && h->ended == NULL)
 		uv_close((uv_handle_t *)&h->timer, on_timer_closed);
 	else
@@ -1110,7 +1139,7 @@ int http_start(struct http *h, const struct http_request *req, const struct http
 	set_call_deadline(call);
 	*ret_call = call;
 	if (call->stream)
-		conn_open(h, call);
+		start_stream(h, call);
 	else
 		enqueue(call);
 	return 0;

@@ -67,7 +67,7 @@ struct http_request {
 	uint64_t
 		not_after_ms; /* checked immediately before the first byte is written; TIME_NEVER */
 	uint64_t timeout_ms;  /* of the whole call, or of silence on a stream; 0 = none */
-	bool stream;          /* long: gets a connection of its own */
+	bool stream;          /* long: gets a connection of its own, at once */
 };
 
 /* 0 and *ret_call (valid until done()), -ENOMEM (also a request over HTTP_MAX_REQUEST), -EAGAIN

@@ -738,6 +738,8 @@ struct kube_watch *kube_watch(struct kube *k, const struct kube_watch_conf *conf
 		free(w);
 		return NULL;
 	}
+	if (conf->required)
+		watch_set_required(w->w);
 	list_add(&k->watches, &w->link);
 	enter(k);
 	watch_start(w->w, k->now_ms());

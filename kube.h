@@ -62,6 +62,7 @@ struct kube_watch; /* opaque */
 struct kube_watch_conf {
 	const char *path;                            /* "/api/v1/services"; copied */
 	const char *label_selector, *field_selector; /* NULL = none */
+	bool required;                               /* watch_set_required() */
 };
 /* Starts at once; the first call comes from the loop.  NULL when out of memory.  ops borrowed. */
 struct kube_watch *kube_watch(struct kube *k, const struct kube_watch_conf *conf,

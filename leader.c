@@ -25,7 +25,6 @@ enum {
 	REQUEST_MAX_MS = 4000, /* deadline 10 s + 4 s < lease 15 s (OWNERSHIP R28) */
 	REQUEST_MIN_MS = 100,
 	JITTER_MAX_MS = 1000,
-	REFUSED_PAUSE_MS = 30 * 1000,
 	RELEASE_TRIES = 3,
 };
 
@@ -419,15 +418,15 @@ void leader_done(struct leader *l, uint64_t id, enum lease_outcome outcome,
 		break;
 	case LEASE_NOT_FOUND:
 		if (l->in_flight_verb == LEASE_CREATE) /* no such namespace */
-			l->next_ms = now_ms + REFUSED_PAUSE_MS;
+			l->next_ms = now_ms + l->retry_period_ms;
 		else
 			on_read(l, NULL, now_ms);
 		break;
 	case LEASE_CONFLICT:
 		on_conflict(l, now_ms);
 		break;
-	case LEASE_REFUSED:
-		l->next_ms = now_ms + REFUSED_PAUSE_MS;
+	case LEASE_REFUSED: /* no oftener than a renewal: it costs no more than one */
+		l->next_ms = now_ms + l->retry_period_ms;
 		break;
 	case LEASE_FAILED:
 	case LEASE_NOT_SENT:

@@ -15,28 +15,16 @@
 
 /* -- Events about announcing -- */
 
-static void service_event(struct daemon *d, const char *key, enum event_type type,
-	const char *reason, const char *message, uint64_t now_ms)
+static bool is_on(const struct plan_entry *e)
 {
-	const struct cluster_service *s = cluster_service(d->cluster, key);
-
-	if (s == NULL)
-		return;
-	daemon_event(d,
-		&(struct event_object){.api_version = "v1",
-			.kind = "Service",
-			.namespace_ = s->namespace_,
-			.name = s->name,
-			.uid = s->uid,
-			.resource_version = s->resource_version},
-		type, reason, message, now_ms);
+	return e != NULL && e->announced;
 }
 
 /* Is this change the first path of its VIP to be announced? Then it is news for the VIP's Services.
  */
 static bool starts_announcing(const struct plan_change *c)
 {
-	return c->is != NULL && c->is->announced && (c->was == NULL || !c->was->announced);
+	return is_on(c->is) && !is_on(c->was);
 }
 
 static void announce_events(struct daemon *d, uint64_t now_ms)
@@ -57,28 +45,49 @@ static void announce_events(struct daemon *d, uint64_t now_ms)
 	}
 	for (size_t i = 0; i < plan_change_count(d->plan); i++) {
 		struct plan_change c = plan_change_at(d->plan, i);
-		const struct vip *v = c.is != NULL ? vip_find(d->vips, c.is->vip) : NULL;
 
-		if (!starts_announcing(&c) || v == NULL)
+		if (!starts_announcing(&c))
 			continue;
 		(void)snprintf(msg, sizeof msg,
 			"announcing %s from node \"%s\" with protocol \"layer2\"",
-			addr_format(v->addr, text), d->node);
-		for (size_t h = 0; h < v->n_holders; h++)
-			if (!v->holders[h].doubled)
-				service_event(d, v->holders[h].key, EVENT_NORMAL, "nodeAssigned",
-					msg, now_ms);
+			addr_format(c.is->vip, text), d->node);
+		daemon_vip_event(d, c.is->vip, EVENT_NORMAL, "nodeAssigned", msg, now_ms);
+	}
+}
+
+static bool is_conflict(const struct plan_entry *e)
+{
+	return e != NULL && e->reason == REASON_CONFLICT;
+}
+
+/* Somebody else on the LAN already answers for an address that was to be put into service. */
+static void conflict_events(struct daemon *d, uint64_t now_ms)
+{
+	char msg[CONFIG_MAX_NAME + 128], text[ADDR_STRLEN];
+
+	for (size_t i = 0; i < plan_change_count(d->plan); i++) {
+		struct plan_change c = plan_change_at(d->plan, i);
+
+		if (!is_conflict(c.is) || is_conflict(c.was))
+			continue;
+		(void)snprintf(msg, sizeof msg,
+			"a host that is no node of this cluster answers for %s: not announced from "
+			"node \"%s\"",
+			addr_format(c.is->vip, text), d->node);
+		log_warn("arp", msg, NULL);
+		daemon_vip_event(d, c.is->vip, EVENT_WARNING, "announceFailed", msg, now_ms);
 	}
 }
 
 /* -- plan -> ARP -- */
 
-static void apply_change(struct daemon *d, const struct plan_change *c, uint64_t now_ms)
+/* level: of the line that says so. */
+static void apply_change(
+	struct daemon *d, const struct plan_change *c, enum log_level level, uint64_t now_ms)
 {
 	const struct plan_entry *e = c->is != NULL ? c->is : c->was;
 	const struct iface *i = iface_get(net_ifaces(d->net), e->ifindex);
-	bool on = c->is != NULL && c->is->announced;
-	bool was_on = c->was != NULL && c->was->announced;
+	bool on = is_on(c->is);
 	char text[ADDR_STRLEN];
 	int err = 0;
 
@@ -89,12 +98,39 @@ static void apply_change(struct daemon *d, const struct plan_change *c, uint64_t
 	if (err != 0)
 		log_error("arp", "not announced", "ip", addr_format(e->vip, text), "err",
 			strerror(-err), NULL);
-	else if (on != was_on)
-		log_info("arp", on ? "announcing" : "no longer announcing", "ip",
+	else if (on != is_on(c->was))
+		log_write(level, "arp", on ? "announcing" : "no longer announcing", "ip",
 			addr_format(e->vip, text), "iface", i != NULL ? i->name : "", "reason",
 			reason_code(c->is != NULL ? c->is->reason : REASON_NO_IP), NULL);
 	if (err == -ENOMEM)
 		d->rebuild = true;
+}
+
+/* A line for each address that comes or goes; of many at once, one line for all: the loop must not
+ * wait for the log. */
+static void apply_plan(struct daemon *d, uint64_t now_ms)
+{
+	size_t n = plan_change_count(d->plan), on = 0, off = 0;
+	enum log_level level = LOG_INFO;
+	char n_on[24], n_off[24];
+
+	for (size_t i = 0; i < n; i++) {
+		struct plan_change c = plan_change_at(d->plan, i);
+
+		on += starts_announcing(&c);
+		off += is_on(c.was) && !is_on(c.is);
+	}
+	if (on + off > DAEMON_EVENTS_A_PASS) {
+		level = LOG_DEBUG;
+		log_info("arp", "addresses taken up and given up (each one: level debug)",
+			"announcing", log_number((int64_t)on, n_on), "ended",
+			log_number((int64_t)off, n_off), NULL);
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct plan_change c = plan_change_at(d->plan, i);
+
+		apply_change(d, &c, level, now_ms);
+	}
 }
 
 static void update_plan(struct daemon *d, bool all)
@@ -223,12 +259,9 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 		take_environment(d, now_ms);
 		elect_pass(d->elect, now_ms);
 		update_plan(d, all);
-		for (size_t i = 0; i < plan_change_count(d->plan); i++) {
-			struct plan_change c = plan_change_at(d->plan, i);
-
-			apply_change(d, &c, now_ms);
-		}
+		apply_plan(d, now_ms);
 		announce_events(d, now_ms);
+		conflict_events(d, now_ms);
 		vip_clean(d->vips);
 		elect_clean(d->elect);
 		plan_clean(d->plan);

@@ -99,8 +99,10 @@ struct watch {
 	uint64_t grace_ms; /* a lost watch is called so at this time */
 	unsigned failures; /* since a watch lived */
 	unsigned garbage;  /* garbled watches since a good event */
+	bool expired;      /* a 410 since a watch lived */
 	bool synced;
-	bool missing; /* waits because of a 404 */
+	bool required; /* a 404 is a failure like any other */
+	bool missing;  /* waits because of a 404 */
 	bool busy, relist;
 
 	/* the list under way */
@@ -192,6 +194,11 @@ void watch_free(struct watch *w)
 	buf_free(&w->body);
 	buf_free(&w->cut.text);
 	free(w);
+}
+
+void watch_set_required(struct watch *w)
+{
+	w->required = true;
 }
 
 /* -- small steps -- */
@@ -334,29 +341,47 @@ static void end_list_request(struct watch *w, enum end end, uint64_t now_ms)
 	wait_until(w, NEXT_LIST, now_ms + delay_ms, now_ms);
 }
 
+/* What the end of a live watch says about the next try. */
+static void end_life(struct watch *w, uint64_t now_ms)
+{
+	w->grace_ms = now_ms + WATCH_GRACE_MS;
+	if (now_ms - w->live_ms >= WATCH_LIVED_MS) {
+		w->failures = 0;
+		w->expired = false;
+	}
+}
+
+/* How long a watch that ended waits for its successor, or for a list. */
+static uint64_t reopen_delay(struct watch *w, enum end end, uint64_t now_ms)
+{
+	const uint64_t clean_ms = w->sent_ms + WATCH_REOPEN_MIN_MS;
+
+	if (end == END_OK)
+		return clean_ms > now_ms ? clean_ms - now_ms : 0;
+	if (end == END_EXPIRED && !w->expired) {
+		/* The server's plain word, after which nothing can be done but list: at once,
+		 * whatever failed before. */
+		w->expired = true;
+		return rng_below(w->rng, WATCH_BACKOFF_MIN_MS + 1);
+	}
+	return back_off(w);
+}
+
 static void end_watch_request(struct watch *w, enum end end, uint64_t now_ms)
 {
 	enum next next = NEXT_WATCH;
-	uint64_t due_ms;
 
-	if (w->phase == PHASE_LIVE) {
-		w->grace_ms = now_ms + WATCH_GRACE_MS;
-		if (now_ms - w->live_ms >= WATCH_LIVED_MS)
-			w->failures = 0;
-	} else {
+	if (w->phase == PHASE_LIVE)
+		end_life(w, now_ms);
+	else
 		set_synced(w, false);
-	}
 	if (end == END_GARBAGE && ++w->garbage >= WATCH_GARBAGE_TRIES)
 		end = END_STALE;
 	if (end == END_EXPIRED)
 		counter_inc(w->counters, COUNTER_WATCH_EXPIRED);
 	if (end == END_EXPIRED || end == END_STALE || end == END_MISSING)
 		next = NEXT_LIST; /* after a 404 the list says whether it is gone */
-	if (end == END_OK)
-		due_ms = w->sent_ms + WATCH_REOPEN_MIN_MS;
-	else
-		due_ms = now_ms + back_off(w);
-	wait_until(w, next, due_ms, now_ms);
+	wait_until(w, next, now_ms + reopen_delay(w, end, now_ms), now_ms);
 }
 
 /* The request under way is over, and what it was for was not done; or a watch ended cleanly. */
@@ -446,7 +471,7 @@ static enum end take_status(struct watch *w, unsigned code, const cJSON *status)
 	else
 		set_error(w, "HTTP %u", code);
 	if (code == 404)
-		return END_MISSING;
+		return w->required ? END_FAILED : END_MISSING;
 	if (code == 410)
 		return END_EXPIRED;
 	if (says_version_too_large(status))

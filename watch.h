@@ -80,6 +80,9 @@ struct watch *watch_new(const char *base_path, const char *label_selector,
 	const char *field_selector, const struct watch_ops *ops, void *ctx, struct rng *rng,
 	struct counters *counters) MUST_CHECK;
 void watch_free(struct watch *w); /* cancels nothing: cancel first */
+/* Every API server has this resource.  A 404 is then a failure like any other (a server that starts
+ * up, a proxy without a way to it): tried again with back-off, and missing() never comes. */
+void watch_set_required(struct watch *w);
 
 /* Sends the first request.  Once. */
 void watch_start(struct watch *w, uint64_t now_ms);

@@ -9,6 +9,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int send_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
@@ -18,14 +19,32 @@ static int send_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t 
 	return net_send(d->net, ifindex, frame, len);
 }
 
+/* A host that is no member claims an address that is in service here: it is defended by arp.c, and
+ * said once for each such host (OWNERSHIP R26). */
+static void tell_foreign(struct daemon *d, unsigned ifindex, struct addr vip, const uint8_t mac[6])
+{
+	struct arp_vip_info info;
+	char msg[CONFIG_MAX_NAME + 128], text[ADDR_STRLEN];
+
+	if (elect_is_member_mac(d->elect, mac) || !arp_info(d->arp, ifindex, vip, &info) ||
+		(info.foreign && memcmp(info.foreign_mac, mac, sizeof info.foreign_mac) == 0))
+		return;
+	(void)snprintf(msg, sizeof msg,
+		"%02x:%02x:%02x:%02x:%02x:%02x, no node of this cluster, claims %s, which node "
+		"\"%s\" announces",
+		mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], addr_format(vip, text), d->node);
+	log_warn("arp", msg, NULL);
+	daemon_vip_event(d, vip, EVENT_WARNING, "addressConflict", msg, daemon_now_ms());
+}
+
 static void on_heard(
 	void *ctx, enum arp_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
 	struct daemon *d = ctx;
 
-	(void)ifindex;
 	switch (what) {
 	case ARP_HEARD_CLAIM:
+		tell_foreign(d, ifindex, vip, mac);
 		elect_on_wire(d->elect, ELECT_WIRE_CLAIM, vip, mac, daemon_now_ms());
 		break;
 	case ARP_HEARD_ANSWER:

@@ -7,6 +7,7 @@
  * In:   leader_next_action(), elect_next_action(), alloc_next_write(), event_next_write().
  * Out:  requests through kube.c; each outcome goes back to the unit that asked.
  */
+#include "cluster_decode.h"
 #include "daemon.h"
 #include "json.h"
 #include "log.h"
@@ -303,7 +304,8 @@ void writer_results(struct daemon *d, uint64_t now_ms)
 {
 	struct alloc_result r;
 
-	while (alloc_next_result(d->alloc, &r))
+	/* The rest waits in the allocator, which knows it anyway. */
+	while (event_queued(d->events) < DAEMON_EVENTS_WAITING && alloc_next_result(d->alloc, &r))
 		result_event(d, &r, now_ms);
 }
 

@@ -372,7 +372,8 @@ class Idle:
     the API's counts tell the two apart."""
 
     def __init__(self, stack, n):
-        self.lab = stack.enter_context(Lab(nodes=2, pods=False, proxy=False, config=WIDE))
+        minute = ("--bookmark-ms", 60000)  # as the real API server
+        self.lab = stack.enter_context(Lab(nodes=2, pods=False, proxy=False, config=WIDE, kubesim_args=minute))
         first, self.node = self.lab.nodes
         if n:
             services(self.lab, n)

@@ -103,6 +103,8 @@ def test_foreign_host(lab):
     wait_for("the client back on the owner", lambda: lab.client.arping(ip) == [owner.mac])
     entry = next(v for v in owner.dump()["vips"] if v["ip"] == ip)["here"][0]
     assert entry["foreignMac"] == lab.api.mac
+    event = wait_for("an Event", lambda: [e for e in lab.events("web") if e["reason"] == "addressConflict"])
+    assert len(event) == 1 and lab.api.mac in event[0]["message"]
 
 
 def test_address_in_use_on_the_lan(lab):
@@ -113,6 +115,7 @@ def test_address_in_use_on_the_lan(lab):
     if ip == "10.89.0.100":
         wait_for("the conflict", lambda: any(v["state"] == "conflict" for n in lab.nodes for v in n.dump()["vips"]))
         assert lab.owners(ip) == []
+        wait_for("an Event", lambda: [e for e in lab.events("web") if e["reason"] == "announceFailed"])
         assert set(lab.client.arping(ip, count=2, timeout=2)) == {lab.api.mac}
         lab.api.run("ip", "addr", "del", "10.89.0.100/32", "dev", "eth0")
         lab.wait_owner(ip, timeout=25)

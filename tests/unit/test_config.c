@@ -135,7 +135,8 @@ static void test_golden(void)
 			"f:57:1: Service/openelb-style" IGNORED},
 		{"tests/golden/full.yaml", "tests/golden/full.canonical.yaml",
 			"f:53:10: peers[0].tcpAO: takes the place of the password (got both)\n"
-			"f:34:3: " NOT_YET "peers, bgpAdvertisements, bfdProfiles, communities, "
+			"f:18:25: " NOT_YET "pools.serviceAllocation.namespaceSelectors, peers, "
+					    "bgpAdvertisements, bfdProfiles, communities, "
 			"elections.bfd.keyFile, announcement of IPv6 addresses\n"},
 		{"packaging/lbd.yaml", "tests/golden/lbd.canonical.yaml", ""},
 	};
@@ -654,6 +655,13 @@ static void test_warnings(void)
 			       "l2Advertisements: [{name: x, bindAddress: true}]\n",
 			"f:3:13: checked, but not served by this version: configFrom, "
 			"servicelb.mode, pools.conflictDetection, l2Advertisements.bindAddress\n"},
+		{"not yet, of what decides who and when",
+			NATIVE "elections: {failback: true, holdDown: 9s, drainOnCordon: true}\n"
+			       "pools: [{name: a, addresses: [10.0.0.0/24], serviceAllocation: "
+			       "{namespaceSelectors: [{matchLabels: {a: b}}]}}]\n",
+			"f:3:23: checked, but not served by this version: elections.failback, "
+			"elections.holdDown, elections.drainOnCordon, "
+			"pools.serviceAllocation.namespaceSelectors\n"},
 		{"not yet, but the default",
 			NATIVE "configFrom: file\nservicelb: {mode: auto}\nmetrics: {port: 7472}\n"
 			       "peers: []\npools: [{name: a, addresses: [10.0.0.0/24], "

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_elect.c - one node's view: claims text, health, taking, yielding, handing over, its own Lease objects. The
- * others are Leases that the test puts; tests/sim plays several nodes against each other.
+ * test_elect.c - one node's view: claims text, health, taking, yielding, handing over, its own
+ * Lease objects. The others are Leases that the test puts; tests/sim plays several nodes against
+ * each other.
  */
 #include "check.h"
 #include "elect.h"
@@ -87,16 +88,24 @@ static void answer(const struct lease_action *a)
 {
 	bool claims = a->role == CLUSTER_LEASE_CLAIMS;
 	char *own_rv = claims ? claims_rv : lease_rv, version[24];
-	struct cluster_lease l = {.name = a->name, .uid = "u", .role = a->role, .node = "n1", .holder = a->holder,
-		.acquire_time = "t", .duration_ms = a->duration_ms, .resource_version = version};
+	struct cluster_lease l = {.name = a->name,
+		.uid = "u",
+		.role = a->role,
+		.node = "n1",
+		.holder = a->holder,
+		.acquire_time = "t",
+		.duration_ms = a->duration_ms,
+		.resource_version = version};
 
 	*(claims ? &last_claims : &last_lease) = *a;
 	if (!api_up) {
 		elect_done(e, a->id, LEASE_FAILED, NULL, now);
 		return;
 	}
-	if (a->verb == LEASE_GET ? own_rv[0] == '\0' : (a->verb == LEASE_CREATE) != (own_rv[0] == '\0')) {
-		elect_done(e, a->id, a->verb == LEASE_CREATE ? LEASE_CONFLICT : LEASE_NOT_FOUND, NULL, now);
+	if (a->verb == LEASE_GET ? own_rv[0] == '\0'
+				 : (a->verb == LEASE_CREATE) != (own_rv[0] == '\0')) {
+		elect_done(e, a->id, a->verb == LEASE_CREATE ? LEASE_CONFLICT : LEASE_NOT_FOUND,
+			NULL, now);
 		return;
 	}
 	if (a->verb == LEASE_UPDATE && strcmp(a->resource_version, own_rv) != 0) {
@@ -108,7 +117,8 @@ static void answer(const struct lease_action *a)
 		(void)snprintf(own_rv, 24, "%lu", ++rv);
 		for (size_t i = 0; claims && i < a->n_annotations; i++)
 			if (strcmp(a->annotations[i].key, "lbd.io/claims") == 0)
-				(void)snprintf(claims_now, sizeof claims_now, "%s", a->annotations[i].value);
+				(void)snprintf(claims_now, sizeof claims_now, "%s",
+					a->annotations[i].value);
 	}
 	(void)snprintf(version, sizeof version, "%s", own_rv);
 	l.claims = claims ? claims_now : NULL;
@@ -214,7 +224,8 @@ static struct elect_view view(const char *ip)
 	return r;
 }
 
-/* MetalLB's order, reckoned here anew: the first address from 10.0.0.100 for which n1 is (not) the first of n1..n3. */
+/* MetalLB's order, reckoned here anew: the first address from 10.0.0.100 for which n1 is (not) the
+ * first of n1..n3. */
 static const char *address(bool best)
 {
 	static char ip[ADDR_STRLEN];
@@ -226,8 +237,8 @@ static const char *address(bool best)
 		(void)snprintf(ip, sizeof ip, "10.0.0.%u", i);
 		for (unsigned n = 1; n <= 3; n++) {
 			(void)snprintf(text, sizeof text, "n%u#%s", n, ip);
-			if (mbedtls_md(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), (const unsigned char *)text,
-				    strlen(text), sum[n]) != 0)
+			if (mbedtls_md(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256),
+				    (const unsigned char *)text, strlen(text), sum[n]) != 0)
 				abort();
 		}
 		if ((memcmp(sum[1], sum[2], 32) < 0 && memcmp(sum[1], sum[3], 32) < 0) == best)
@@ -367,7 +378,8 @@ static void test_own_lease(void)
 	CHECK_STR(last_lease.holder, "n1/b/1");
 	CHECK_INT(last_lease.duration_ms, 40000);
 	CHECK(last_lease.has_renew_time);
-	CHECK(last_lease.n_annotations >= 6 && last_lease.n_annotations <= ARRAY_LEN(last_lease.annotations));
+	CHECK(last_lease.n_annotations >= 6 &&
+		last_lease.n_annotations <= ARRAY_LEN(last_lease.annotations));
 	CHECK(elect_is_healthy(e, now));
 	/* Idle: one renewal in 10 to 11 s, and the claims object once, empty. */
 	turn(now + 5000);
@@ -453,8 +465,12 @@ static void test_expiry(void)
 
 static void test_foreign_names(void)
 {
-	struct cluster_lease l = {.name = "lbd-node-n9", .uid = "u", .resource_version = "1",
-		.role = CLUSTER_LEASE_NODE, .node = "n2", .holder = "x"};
+	struct cluster_lease l = {.name = "lbd-node-n9",
+		.uid = "u",
+		.resource_version = "1",
+		.role = CLUSTER_LEASE_NODE,
+		.node = "n2",
+		.holder = "x"};
 	size_t before;
 	char longest[300];
 
@@ -478,7 +494,8 @@ static void test_foreign_names(void)
 		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		 "-" "3f3e35e0a775";
+		 "-"
+		 "3f3e35e0a775";
 	elect_on_lease(e, &l, false, now);
 	CHECK_INT(elect_member_count(e), before + 1);
 	close_cluster();
@@ -487,8 +504,12 @@ static void test_foreign_names(void)
 /* A deleted Lease counts as unchanged; when it would have expired the member is forgotten. */
 static void test_deleted_lease(void)
 {
-	struct cluster_lease l = {.name = "lbd-node-n2", .uid = "u", .resource_version = "9",
-		.role = CLUSTER_LEASE_NODE, .node = "n2", .holder = "x"};
+	struct cluster_lease l = {.name = "lbd-node-n2",
+		.uid = "u",
+		.resource_version = "9",
+		.role = CLUSTER_LEASE_NODE,
+		.node = "n2",
+		.holder = "x"};
 	size_t before;
 
 	open_working();
@@ -698,7 +719,8 @@ static void test_restore(void)
 
 /* -- on the wire -- */
 
-static const uint8_t mac_n2[6] = {2, 0, 0, 0, 2, 2}, mac_n3[6] = {2, 0, 0, 0, 3, 2}, mac_x[6] = {2, 9, 9, 9, 9, 9};
+static const uint8_t mac_n2[6] = {2, 0, 0, 0, 2, 2}, mac_n3[6] = {2, 0, 0, 0, 3, 2},
+		     mac_x[6] = {2, 9, 9, 9, 9, 9};
 
 static void test_wire_member(void)
 {
@@ -778,6 +800,27 @@ static void test_wire_foreign(void)
 	elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip("10.0.0.120"), mac_x, now);
 	turn(now + 200);
 	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	close_cluster();
+}
+
+/* A node cut from the API still answers while its successor does (simulator, seed 59846): the
+ * living one counts, and nobody asks again and again. */
+static void test_wire_dead_and_living(void)
+{
+	open_working();
+	turn_with(now + 50000, "n3", NULL);
+	CHECK_INT(liveness("n2"), ELECT_EXPIRED);
+	put_claims("n2", "3:10.0.0.120");
+	serve("web", "10.0.0.120");
+	elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip("10.0.0.120"), mac_n3, now);
+	probes = 0;
+	for (unsigned i = 0; i < 10; i++) {
+		elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip("10.0.0.120"), mac_n2, now);
+		pass();
+		CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+		CHECK_STR(view("10.0.0.120").owner, "n3");
+	}
+	CHECK_INT(probes, 0);
 	close_cluster();
 }
 
@@ -910,7 +953,8 @@ static void test_inherit(void)
 	vip_clean(w.vips);
 	turn_with(now + 3000, "n2", "n3");
 	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
-	world_service(&w, "b", "'10.0.0.120','10.0.0.121'", share, ",'ports':[{'port':81,'protocol':'TCP'}]");
+	world_service(&w, "b", "'10.0.0.120','10.0.0.121'", share,
+		",'ports':[{'port':81,'protocol':'TCP'}]");
 	world_endpoints(&w, "b", "n2");
 	world_vips(&w);
 	CHECK_INT(vip_find(w.vips, world_ip("10.0.0.120"))->group->n_vips, 2);
@@ -923,7 +967,8 @@ static void test_inherit(void)
 	CHECK_INT(n_writes, 1);
 	CHECK_STR(claims_now, "1:10.0.0.120-2");
 	/* And apart again: both halves stay. */
-	world_apply(&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "b", "", "", ""));
+	world_apply(
+		&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "b", "", "", ""));
 	world_service(&w, "c", "'10.0.0.121'", "", "");
 	world_endpoints(&w, "c", "n1");
 	world_vips(&w);
@@ -1100,7 +1145,8 @@ static void test_write_errors(void)
 	turn(now + 2000);
 	/* The API is away: announcing goes on, and the claims are right when it is back. */
 	api_up = false;
-	world_apply(&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "web", "", "", ""));
+	world_apply(
+		&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "web", "", "", ""));
 	world_vips(&w);
 	pass();
 	vip_clean(w.vips);
@@ -1191,13 +1237,15 @@ static void test_many_members(void)
 	close_cluster();
 }
 
-CHECK_MAIN("test_elect", CHECK_TEST(test_claims_text), CHECK_TEST(test_claims_limits), CHECK_TEST(test_own_lease),
-	CHECK_TEST(test_health), CHECK_TEST(test_expiry), CHECK_TEST(test_foreign_names),
-	CHECK_TEST(test_deleted_lease), CHECK_TEST(test_take_free), CHECK_TEST(test_take_behind),
-	CHECK_TEST(test_join), CHECK_TEST(test_watch_holder), CHECK_TEST(test_take_expired),
-	CHECK_TEST(test_unhealthy), CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered),
-	CHECK_TEST(test_restore), CHECK_TEST(test_wire_member), CHECK_TEST(test_wire_foreign),
-	CHECK_TEST(test_wire_probe), CHECK_TEST(test_dispute), CHECK_TEST(test_fence), CHECK_TEST(test_inherit),
-	CHECK_TEST(test_drain), CHECK_TEST(test_release), CHECK_TEST(test_ineligible),
-	CHECK_TEST(test_impersonated), CHECK_TEST(test_write_errors), CHECK_TEST(test_lost_answer),
-	CHECK_TEST(test_hostile_claims), CHECK_TEST(test_many_members))
+CHECK_MAIN("test_elect", CHECK_TEST(test_claims_text), CHECK_TEST(test_claims_limits),
+	CHECK_TEST(test_own_lease), CHECK_TEST(test_health), CHECK_TEST(test_expiry),
+	CHECK_TEST(test_foreign_names), CHECK_TEST(test_deleted_lease), CHECK_TEST(test_take_free),
+	CHECK_TEST(test_take_behind), CHECK_TEST(test_join), CHECK_TEST(test_watch_holder),
+	CHECK_TEST(test_take_expired), CHECK_TEST(test_unhealthy), CHECK_TEST(test_expiry_void),
+	CHECK_TEST(test_take_offered), CHECK_TEST(test_restore), CHECK_TEST(test_wire_member),
+	CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
+	CHECK_TEST(test_wire_dead_and_living), CHECK_TEST(test_dispute), CHECK_TEST(test_fence),
+	CHECK_TEST(test_inherit), CHECK_TEST(test_drain), CHECK_TEST(test_release),
+	CHECK_TEST(test_ineligible), CHECK_TEST(test_impersonated), CHECK_TEST(test_write_errors),
+	CHECK_TEST(test_lost_answer), CHECK_TEST(test_hostile_claims),
+	CHECK_TEST(test_many_members))

@@ -69,11 +69,12 @@ static void test_node_reasons(void)
 		enum reason want;
 	} rows[] = {
 		{"plain", "", "", REASON_OWNER},
-		{"label to exclude", "'node.kubernetes.io/exclude-from-external-load-balancers':''", "",
-			REASON_NODE_EXCLUDED},
+		{"label to exclude", "'node.kubernetes.io/exclude-from-external-load-balancers':''",
+			"", REASON_NODE_EXCLUDED},
 		{"no network", "", "'conditions':[{'type':'NetworkUnavailable','status':'True'}]",
 			REASON_NETWORK_UNAVAILABLE},
-		{"network again", "", "'conditions':[{'type':'NetworkUnavailable','status':'False'}]",
+		{"network again", "",
+			"'conditions':[{'type':'NetworkUnavailable','status':'False'}]",
 			REASON_OWNER},
 	};
 
@@ -210,9 +211,11 @@ static void test_interfaces(void)
 static void put_lease(const char *node, const char *holder, const char *subnets)
 {
 	world_apply(&w, CLUSTER_LEASE, CLUSTER_PUT,
-		world_json("{'metadata':{'namespace':'kube-system','name':'lbd-node-%s','uid':'l','resourceVersion':'%lu',"
-			   "'labels':{'lbd.io/lease':'node'},'annotations':{'lbd.io/subnets':'%s'}},"
-			   "'spec':{'holderIdentity':'%s'}}",
+		world_json(
+			"{'metadata':{'namespace':'kube-system','name':'lbd-node-%s','uid':'l','"
+			"resourceVersion':'%lu',"
+			"'labels':{'lbd.io/lease':'node'},'annotations':{'lbd.io/subnets':'%s'}},"
+			"'spec':{'holderIdentity':'%s'}}",
 			node, ++w.rv, subnets, holder));
 }
 
@@ -313,6 +316,7 @@ static void test_texts(void)
 	world_close(&w);
 }
 
-CHECK_MAIN("test_elig", CHECK_TEST(test_eligible), CHECK_TEST(test_node_reasons), CHECK_TEST(test_endpoints),
-	CHECK_TEST(test_advertisements), CHECK_TEST(test_weights), CHECK_TEST(test_interfaces),
-	CHECK_TEST(test_off_subnet), CHECK_TEST(test_groups), CHECK_TEST(test_dup), CHECK_TEST(test_texts))
+CHECK_MAIN("test_elig", CHECK_TEST(test_eligible), CHECK_TEST(test_node_reasons),
+	CHECK_TEST(test_endpoints), CHECK_TEST(test_advertisements), CHECK_TEST(test_weights),
+	CHECK_TEST(test_interfaces), CHECK_TEST(test_off_subnet), CHECK_TEST(test_groups),
+	CHECK_TEST(test_dup), CHECK_TEST(test_texts))

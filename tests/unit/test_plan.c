@@ -112,7 +112,8 @@ static void test_announced(void)
 	turn(50);
 	CHECK_INT(plan_change_count(p), 0);
 	/* The Service goes. */
-	world_apply(&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "web", "", "", ""));
+	world_apply(
+		&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "web", "", "", ""));
 	pass(false);
 	CHECK_INT(plan_change_count(p), 1);
 	c = plan_change_at(p, 0);
@@ -186,10 +187,12 @@ static void test_regroup(void)
 	for (unsigned i = 0; i < 2; i++) {
 		check_row = i == 0 ? "join" : "part";
 		if (i == 0) {
-			world_service(&w, "c", "'10.0.0.100','10.0.0.101'", "'lbd.io/allow-shared-ip':'k'", ports);
+			world_service(&w, "c", "'10.0.0.100','10.0.0.101'",
+				"'lbd.io/allow-shared-ip':'k'", ports);
 			world_endpoints(&w, "c", "n1");
 		} else {
-			world_apply(&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "c", "", "", ""));
+			world_apply(&w, CLUSTER_SERVICE, CLUSTER_DELETE,
+				world_service_json(++w.rv, "c", "", "", ""));
 		}
 		pass(false);
 		CHECK(entry("10.0.0.100")->announced && entry("10.0.0.101")->announced);
@@ -225,7 +228,7 @@ static void test_order(void)
 	here.elect = e;
 	for (; (it = plan_next(p, it)) != NULL; before = it, n++)
 		CHECK(before == NULL || before->group < it->group ||
-		      (before->group == it->group && before->ifindex < it->ifindex));
+			(before->group == it->group && before->ifindex < it->ifindex));
 	CHECK_INT(n, 40);
 	CHECK_INT(plan_of(p, world_ip("10.0.0.110"), v, 8), 2);
 	CHECK(v[0]->ifindex == 2 && v[1]->ifindex == 3);
@@ -238,7 +241,8 @@ static void test_order(void)
 	CHECK_INT(plan_change_count(p), 0);
 	for (unsigned i = 0; i < 20; i += 2) {
 		(void)snprintf(name, sizeof name, "s%u", i);
-		world_apply(&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, name, "", "", ""));
+		world_apply(&w, CLUSTER_SERVICE, CLUSTER_DELETE,
+			world_service_json(++w.rv, name, "", "", ""));
 	}
 	world_vips(&w);
 	CHECK_INT(plan_rebuild(p, &here), 0);
@@ -258,7 +262,8 @@ static void test_folded(void)
 	open_plan("4:10.0.0.100-8");
 	serve("web", "'10.0.0.100'");
 	pass(false);
-	world_apply(&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "web", "", "", ""));
+	world_apply(
+		&w, CLUSTER_SERVICE, CLUSTER_DELETE, world_service_json(++w.rv, "web", "", "", ""));
 	pass(false);
 	CHECK_INT(plan_change_count(p), 0);
 	serve("web", "'10.0.0.100'");
@@ -269,5 +274,6 @@ static void test_folded(void)
 	close_plan();
 }
 
-CHECK_MAIN("test_plan", CHECK_TEST(test_announced), CHECK_TEST(test_reasons), CHECK_TEST(test_handover),
-	CHECK_TEST(test_dry_run), CHECK_TEST(test_regroup), CHECK_TEST(test_order), CHECK_TEST(test_folded))
+CHECK_MAIN("test_plan", CHECK_TEST(test_announced), CHECK_TEST(test_reasons),
+	CHECK_TEST(test_handover), CHECK_TEST(test_dry_run), CHECK_TEST(test_regroup),
+	CHECK_TEST(test_order), CHECK_TEST(test_folded))

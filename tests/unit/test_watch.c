@@ -176,6 +176,7 @@ static const char *drv_log(struct driver *d)
 /* -- scripts -- */
 
 enum op {
+	REQUIRED,
 	START,
 	HEAD,   /* n: status; text: Retry-After in ms, or NULL */
 	BYTES,  /* text */
@@ -199,6 +200,9 @@ struct step {
 static void run_step(struct driver *d, const struct step *s)
 {
 	switch (s->op) {
+	case REQUIRED:
+		watch_set_required(d->w);
+		break;
 	case START:
 		watch_start(d->w, d->now_ms);
 		break;
@@ -531,6 +535,10 @@ static void test_missing(void)
 	RUN("404 on the watch", LIVE, {PASS, NULL, 60000, NULL}, {END, NULL, 0, GET_WATCH("10")},
 		{HEAD, NULL, 404, NULL}, {END, NULL, 0, "unsynced;"}, {DUE, NULL, 100, GET_LIST},
 		{HEAD, NULL, 404, NULL}, {END, NULL, 0, "missing;"});
+	RUN("404 of what every server has", {REQUIRED, NULL, 0, NULL}, {START, NULL, 0, GET_LIST},
+		{HEAD, NULL, 404, NULL}, {END, NULL, 0, NULL}, {DUE, NULL, 100, GET_LIST},
+		{ANSWER, LIST(META("1"), ""), 0, "begin;end+;" GET_WATCH("1")},
+		{HEAD, NULL, 404, NULL}, {END, NULL, 0, NULL}, {DUE, NULL, 200, GET_WATCH("1")});
 }
 
 static void test_garbage_watch(void)
@@ -713,6 +721,26 @@ static void test_cut_watch(void)
 	}
 }
 
+/* After a long outage the version is too old: the list is asked for at once, not after the pause
+ * that the outage had grown to. */
+static void test_410_after_failures(void)
+{
+	static const char expired[] = ERROR_EVENT("\"code\":410");
+	struct driver d;
+
+	drv_live(&d);
+	for (unsigned i = 0; i < 10; i++) {
+		drv_end(&d, -ECONNREFUSED);
+		(void)drv_due(&d);
+	}
+	watch_on_status(d.w, 200, 0, d.now_ms);
+	buf_reset(&d.log);
+	drv_bytes(&d, expired, sizeof expired - 1);
+	CHECK(drv_due(&d) <= WATCH_BACKOFF_MIN_MS);
+	CHECK_STR(drv_log(&d), "cancel;" GET_LIST);
+	drv_close(&d);
+}
+
 /* A server that answers every watch with 410 is not asked for lists without end. */
 static void test_endless_410(void)
 {
@@ -848,6 +876,6 @@ CHECK_MAIN("test_watch", CHECK_TEST(test_list_then_watch), CHECK_TEST(test_list_
 	CHECK_TEST(test_garbage_lists), CHECK_TEST(test_chunking), CHECK_TEST(test_expired),
 	CHECK_TEST(test_retry_after), CHECK_TEST(test_missing), CHECK_TEST(test_garbage_watch),
 	CHECK_TEST(test_renewal), CHECK_TEST(test_grace), CHECK_TEST(test_relist),
-	CHECK_TEST(test_back_off), CHECK_TEST(test_cut_watch), CHECK_TEST(test_endless_410),
-	CHECK_TEST(test_big_objects), CHECK_TEST(test_selectors), CHECK_TEST(test_version_limit),
-	CHECK_TEST(test_stray_calls))
+	CHECK_TEST(test_back_off), CHECK_TEST(test_cut_watch), CHECK_TEST(test_410_after_failures),
+	CHECK_TEST(test_endless_410), CHECK_TEST(test_big_objects), CHECK_TEST(test_selectors),
+	CHECK_TEST(test_version_limit), CHECK_TEST(test_stray_calls))

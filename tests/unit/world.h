@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * world.h - one node's picture for the tests of elig, elect and plan and for the simulator: a configuration made by
- * hand, objects put as JSON (with ' for "), interfaces told by rtnetlink messages.
+ * world.h - one node's picture for the tests of elig, elect and plan and for the simulator: a
+ * configuration made by hand, objects put as JSON (with ' for "), interfaces told by rtnetlink
+ * messages.
  */
 #ifndef LBD_WORLD_H
 #define LBD_WORLD_H
@@ -13,9 +14,9 @@
 #include "json.h"
 #include "vip.h"
 
-#include <net/if_arp.h>
-#include <net/if.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <net/if_arp.h>
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,14 +59,16 @@ static inline struct addr_range world_range(const char *text)
 	return r;
 }
 
-/* One pool "lan" 10.0.0.100-10.0.0.250, advertised on layer 2 from every node, interfaces by subnet. */
+/* One pool "lan" 10.0.0.100-10.0.0.250, advertised on layer 2 from every node, interfaces by
+ * subnet. */
 static inline void world_open(struct world *w, const char *node)
 {
 	memset(w, 0, sizeof *w);
 	w->hkey = (struct hash_key){1, 2};
 	w->ranges[0] = world_range("10.0.0.100-10.0.0.250");
 	w->ranges[1] = world_range("fd00::100-fd00::1ff");
-	w->pools[0] = (struct config_pool){.name = "lan", .ranges = w->ranges, .n_ranges = 2, .auto_assign = true};
+	w->pools[0] = (struct config_pool){
+		.name = "lan", .ranges = w->ranges, .n_ranges = 2, .auto_assign = true};
 	w->ads[0] = (struct config_l2_advertisement){.name = "all"};
 	w->conf = (struct config){
 		.classless = true,
@@ -73,9 +76,14 @@ static inline void world_open(struct world *w, const char *node)
 		.n_pools = 1,
 		.l2_advertisements = w->ads,
 		.n_l2_advertisements = 1,
-		.elections = {.namespace_ = "kube-system", .node_duration_ms = 40000, .node_renew_ms = 10000,
-			.leader_duration_ms = 15000, .leader_renew_deadline_ms = 10000,
-			.leader_retry_period_ms = 5000, .bfd_interval_ms = 100, .bfd_multiplier = 3},
+		.elections = {.namespace_ = "kube-system",
+			.node_duration_ms = 40000,
+			.node_renew_ms = 10000,
+			.leader_duration_ms = 15000,
+			.leader_renew_deadline_ms = 10000,
+			.leader_retry_period_ms = 5000,
+			.bfd_interval_ms = 100,
+			.bfd_multiplier = 3},
 		.hash = "0123456789abcdef",
 	};
 	w->cluster = cluster_new(&w->hkey, &w->counters);
@@ -83,8 +91,11 @@ static inline void world_open(struct world *w, const char *node)
 	w->ifaces = iface_new();
 	if (w->cluster == NULL || w->vips == NULL || w->ifaces == NULL)
 		abort();
-	w->in = (struct elig_input){
-		.conf = &w->conf, .cluster = w->cluster, .vips = w->vips, .ifaces = w->ifaces, .node = node};
+	w->in = (struct elig_input){.conf = &w->conf,
+		.cluster = w->cluster,
+		.vips = w->vips,
+		.ifaces = w->ifaces,
+		.node = node};
 }
 
 static inline void world_close(struct world *w)
@@ -119,7 +130,8 @@ static inline cJSON *world_json(const char *fmt, ...)
 	return o;
 }
 
-static inline void world_apply(struct world *w, enum cluster_kind kind, enum cluster_event event, cJSON *obj)
+static inline void world_apply(
+	struct world *w, enum cluster_kind kind, enum cluster_event event, cJSON *obj)
 {
 	if (cluster_apply(w->cluster, kind, event, obj) != 0) {
 		printf("refused: %s\n", cJSON_PrintUnformatted(obj));
@@ -129,37 +141,44 @@ static inline void world_apply(struct world *w, enum cluster_kind kind, enum clu
 }
 
 /* labels: "'a':'b','c':'d'"; status: members of status. */
-static inline void world_node(struct world *w, const char *name, const char *labels, const char *status)
+static inline void world_node(
+	struct world *w, const char *name, const char *labels, const char *status)
 {
 	world_apply(w, CLUSTER_NODE, CLUSTER_PUT,
-		world_json("{'metadata':{'name':'%s','uid':'u-%s','resourceVersion':'%lu','labels':{%s}},'status':{%s}}",
+		world_json("{'metadata':{'name':'%s','uid':'u-%s','resourceVersion':'%lu','labels':"
+			   "{%s}},'status':{%s}}",
 			name, name, ++w->rv, labels, status));
 }
 
-/* ips: "'10.0.0.100'" or more, by commas; spec: more members of spec, each with a comma before it. */
-static inline cJSON *world_service_json(
-	unsigned long rv, const char *name, const char *ips, const char *annotations, const char *spec)
+/* ips: "'10.0.0.100'" or more, by commas; spec: more members of spec, each with a comma before it.
+ */
+static inline cJSON *world_service_json(unsigned long rv, const char *name, const char *ips,
+	const char *annotations, const char *spec)
 {
 	char ingress[1024] = "";
 	size_t n = 0;
 
 	for (const char *p = ips; *p != '\0'; p += strcspn(p, ","), p += *p == ',')
-		n += (size_t)snprintf(ingress + n, sizeof ingress - n, "%s{'ip':%.*s,'ipMode':'VIP'}", n > 0 ? "," : "",
-			(int)strcspn(p, ","), p);
-	return world_json("{'metadata':{'namespace':'default','name':'%s','uid':'u-%s','resourceVersion':'%lu',"
-			  "'creationTimestamp':'2026-01-01T00:00:00Z','labels':{'app':'%s'},'annotations':{%s}},"
-			  "'spec':{'type':'LoadBalancer','clusterIP':'10.43.0.1','clusterIPs':['10.43.0.1'],"
-			  "%s'ipFamilies':['%s']%s},"
-			  "'status':{'loadBalancer':{'ingress':[%s]}}}",
+		n += (size_t)snprintf(ingress + n, sizeof ingress - n,
+			"%s{'ip':%.*s,'ipMode':'VIP'}", n > 0 ? "," : "", (int)strcspn(p, ","), p);
+	return world_json(
+		"{'metadata':{'namespace':'default','name':'%s','uid':'u-%s','resourceVersion':'%"
+		"lu',"
+		"'creationTimestamp':'2026-01-01T00:00:00Z','labels':{'app':'%s'},'annotations':{%"
+		"s}},"
+		"'spec':{'type':'LoadBalancer','clusterIP':'10.43.0.1','clusterIPs':['10.43.0.1'],"
+		"%s'ipFamilies':['%s']%s},"
+		"'status':{'loadBalancer':{'ingress':[%s]}}}",
 		name, name, rv, name, annotations,
 		strstr(spec, "'ports'") != NULL ? "" : "'ports':[{'port':80,'protocol':'TCP'}],",
 		strstr(ips, "::") != NULL ? "IPv6" : "IPv4", spec, ingress);
 }
 
-static inline void world_service(
-	struct world *w, const char *name, const char *ips, const char *annotations, const char *spec)
+static inline void world_service(struct world *w, const char *name, const char *ips,
+	const char *annotations, const char *spec)
 {
-	world_apply(w, CLUSTER_SERVICE, CLUSTER_PUT, world_service_json(++w->rv, name, ips, annotations, spec));
+	world_apply(w, CLUSTER_SERVICE, CLUSTER_PUT,
+		world_service_json(++w->rv, name, ips, annotations, spec));
 }
 
 /* A ready endpoint on each of the nodes "a,b". */
@@ -170,11 +189,14 @@ static inline void world_endpoints(struct world *w, const char *service, const c
 
 	for (const char *p = nodes; *p != '\0'; p += strcspn(p, ","), p += *p == ',')
 		n += (size_t)snprintf(list + n, sizeof list - n,
-			"%s{'addresses':['10.42.0.9'],'nodeName':'%.*s','conditions':{'ready':true}}", n > 0 ? "," : "",
-			(int)strcspn(p, ","), p);
+			"%s{'addresses':['10.42.0.9'],'nodeName':'%.*s','conditions':{'ready':true}"
+			"}",
+			n > 0 ? "," : "", (int)strcspn(p, ","), p);
 	world_apply(w, CLUSTER_ENDPOINT_SLICE, CLUSTER_PUT,
-		world_json("{'metadata':{'namespace':'default','name':'%s-1','uid':'s-%s','resourceVersion':'%lu',"
-			   "'labels':{'kubernetes.io/service-name':'%s'}},'addressType':'IPv4','endpoints':[%s]}",
+		world_json("{'metadata':{'namespace':'default','name':'%s-1','uid':'s-%s','"
+			   "resourceVersion':'%lu',"
+			   "'labels':{'kubernetes.io/"
+			   "service-name':'%s'}},'addressType':'IPv4','endpoints':[%s]}",
 			service, service, ++w->rv, service, list));
 }
 
@@ -182,7 +204,8 @@ static inline void world_endpoints(struct world *w, const char *service, const c
 static inline void world_vips(struct world *w)
 {
 	for (size_t i = 0; i < cluster_dirty_count(w->cluster); i++)
-		if (vip_update(w->vips, &w->conf, w->cluster, cluster_dirty_at(w->cluster, i).key) != 0)
+		if (vip_update(w->vips, &w->conf, w->cluster,
+			    cluster_dirty_at(w->cluster, i).key) != 0)
 			abort();
 	cluster_clean(w->cluster);
 }
@@ -223,11 +246,13 @@ static inline void world_send(struct world *w, struct world_msg *m)
 }
 
 /* An Ethernet interface; its MAC is 02:00:00:00:<host>:<ifindex>. */
-static inline void world_link(struct world *w, unsigned ifindex, const char *name, unsigned host, bool up)
+static inline void world_link(
+	struct world *w, unsigned ifindex, const char *name, unsigned host, bool up)
 {
 	struct ifinfomsg i = {.ifi_type = ARPHRD_ETHER,
 		.ifi_index = (int)ifindex,
-		.ifi_flags = IFF_BROADCAST | IFF_MULTICAST | (up ? IFF_UP | IFF_RUNNING | IFF_LOWER_UP : 0u)};
+		.ifi_flags = IFF_BROADCAST | IFF_MULTICAST |
+			     (up ? IFF_UP | IFF_RUNNING | IFF_LOWER_UP : 0u)};
 	unsigned char mac[6] = {2, 0, 0, 0, (unsigned char)host, (unsigned char)ifindex};
 	unsigned char operstate = up ? 6 : 2;
 	unsigned mtu = 1500;
@@ -244,7 +269,8 @@ static inline void world_link(struct world *w, unsigned ifindex, const char *nam
 /* "10.0.0.1/24" (IPv4). */
 static inline void world_addr(struct world *w, unsigned ifindex, const char *text)
 {
-	struct ifaddrmsg i = {.ifa_family = AF_INET, .ifa_flags = IFA_F_PERMANENT, .ifa_index = ifindex};
+	struct ifaddrmsg i = {
+		.ifa_family = AF_INET, .ifa_flags = IFA_F_PERMANENT, .ifa_index = ifindex};
 	const char *slash = strchr(text, '/');
 	unsigned char ip[4];
 	struct world_msg m;

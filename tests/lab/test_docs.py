@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents say of the tree is so."""
+
+import re
+import subprocess
+from fnmatch import fnmatch
+from pathlib import Path
+
+from lab import ROOT, binary
+
+NAMED = re.compile(r"`((?:lab/)?[a-z0-9_]+):(\w+)`")
+
+
+def source(where, what):
+    """The file that should hold the test, and the text that it would hold."""
+    if where == "fuzz":
+        return ROOT / f"tests/fuzz/fuzz_{what}.c", "LLVMFuzzerTestOneInput"
+    if where.startswith("lab/"):
+        return ROOT / f"tests/lab/test_{where[4:]}.py", f"def {what}("
+    return ROOT / f"tests/unit/test_{where}.c", f"CHECK_TEST({what})"
+
+
+def test_standards():
+    """Each test that docs/standards.md names exists."""
+    named = NAMED.findall((ROOT / "docs/standards.md").read_text())
+    assert len(named) > 100
+    missing = []
+    for where, what in named:
+        path, text = source(where, what)
+        if not path.is_file() or text not in path.read_text():
+            missing.append(f"{where}:{what}")
+    assert not missing
+
+
+def test_man_page():
+    """lbd(8) has each command and option of lbd's own usage, and no command that lbd does not know."""
+    usage = subprocess.run([binary(), "--help"], capture_output=True, text=True, check=True).stdout
+    page = (ROOT / "docs/lbd.8").read_text()
+    words = {m.group(1).replace("\\-", "-").replace("Fl -", "--") for m in re.finditer(r"(Fl -[a-z-]+)", page)}
+    assert set(re.findall(r"--[a-z-]+", usage)) - words == set()
+    assert set(re.findall(r"^  lbd ([a-z-]+)", usage, re.M)) == set(re.findall(r"^\.It Cm ([a-z-]+)$", page, re.M))
+
+
+def test_files_named_in_the_readme():
+    """The README's links lead somewhere, and the paths of the tree that it names are there."""
+    for doc in ("README.md", "ARCHITECTURE.md"):
+        text = (ROOT / doc).read_text()
+        paths = re.findall(r"\]\((?!http)([^)#]+)\)", text) + re.findall(r"`(packaging/[\w./-]+)`", text)
+        assert [p for p in paths if not (ROOT / Path(p)).exists()] == []
+
+
+def test_architecture():
+    """ARCHITECTURE.md says of each unit what it owns."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    named = re.findall(r"[a-z0-9_*]+\.c\b", text)
+    units = {p.name for p in ROOT.glob("*.c")}
+    assert {u for u in units if not any(fnmatch(u, n) for n in named)} == set()
+    assert {n for n in named if not any(fnmatch(u, n) for u in units)} == set()
