@@ -16,7 +16,8 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links print report rules scalar table text)
-PURE := addr alloc arena arp buf cluster cluster_decode config $(CONFIG) doc elect elig event http1 iface json kubeconf label leader object plan service vip watch
+PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event group health http1 iface json judge kubeconf label leader member object outbox plan \
+        pool publish service vip watch
 SHELL_UNITS := control creds daemon feed file http kube lbd log net pass reload status tls wire writer
 
 USES_addr     :=
@@ -31,11 +32,20 @@ USES_cluster_decode := addr json label
 USES_cluster  := buf cluster_decode
 USES_service  := addr buf cluster config
 USES_vip      := addr cluster config service
-USES_alloc    := addr cluster config service
+USES_pool     := addr config label
+USES_copy     := addr
+USES_outbox   :=
+USES_judge    := buf copy pool service
+USES_alloc    := addr buf copy judge outbox pool service
 USES_iface    := addr
 USES_leader   := cluster
 USES_elig     := addr buf cluster config iface label service vip
-USES_elect    := addr buf cluster config elig leader vip
+USES_claims   := addr buf cluster vip
+USES_health   :=
+USES_member   := addr claims cluster
+USES_group    := addr elig member vip
+USES_publish  := addr buf cluster config elig iface leader member
+USES_elect    := addr buf claims cluster config elig group health leader member publish vip
 USES_plan     := addr elect vip
 USES_arp      := addr
 USES_event    := buf
@@ -201,7 +211,7 @@ BENCHES := alloc mem idle arp
 .PHONY: bench bench-tools $(BENCHES:%=bench-%)
 bench-tools:
 	$(Q)packaging/deps.sh build test static
-	$(Q)$(MAKE) --no-print-directory lbd kubesim static build/bench/bench_alloc build/bench/arpblast
+	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory lbd kubesim static build/bench/bench_alloc build/bench/arpblast
 
 bench: bench-tools
 	$(Q)$(PYTHON) tests/bench/bench.py

@@ -123,7 +123,7 @@ struct cluster_lease {
 	int64_t transitions;
 	/* annotations lbd.io/...; NULL = absent */
 	const char *schema, *version, *config_hash, *addresses, *macs, *subnets, *bfd, *draining;
-	const char *claims; /* elect_claims_parse() */
+	const char *claims; /* claims_parse() */
 	uint64_t claims_generation;
 };
 

@@ -137,21 +137,4 @@ size_t elect_member_count(const struct elect *e);
 bool elect_is_member_mac(const struct elect *e, const uint8_t mac[6]);
 void elect_member_at(const struct elect *e, size_t i, uint64_t now_ms, struct elect_member *ret_m);
 
-/* -- the claims annotation: "TERM[w][o]:START[-COUNT],+GAP[-COUNT],... TERM:..." --
- * COUNT addresses (1 when left out) from START on; the next range begins GAP addresses after the
- * last one of the range before.  Sections are divided by one blank. */
-enum { ELECT_CLAIM_WEAK = 1, ELECT_CLAIM_OFFERED = 2 };
-struct elect_claim {
-	struct addr_range range;
-	uint64_t term;
-	unsigned flags;
-};
-/* Claims to text: ranges disjoint, sorted by address.  0, -ENOMEM, -E2BIG (over CLUSTER_MAX_CLAIMS:
- * text then holds what fits). */
-int elect_claims_print(const struct elect_claim *v, size_t n, struct buf *out) MUST_CHECK;
-/* Strict: only what elect_claims_print() could have written, but for the order of sections.  *ret_v
- * is malloc'ed (free()), sorted by address, disjoint.  0, -EBADMSG, -E2BIG (more than VIP_MAX
- * addresses, or text over CLUSTER_MAX_CLAIMS), -ENOMEM. */
-int elect_claims_parse(const char *s, struct elect_claim **ret_v, size_t *ret_n) MUST_CHECK;
-
 #endif

@@ -89,9 +89,13 @@ static void on_list_end(void *ctx, bool complete)
 static void start_watch(struct daemon *d, enum daemon_watch_id id);
 static void stop_watch(struct daemon *d, enum daemon_watch_id id);
 
-/* A better way to list endpoints works: the others are not needed any more. */
+/* This way to list endpoints works: worse ones are not needed any more, and what a better one said
+ * before the server lost it (404) is no longer true. */
 static void settle_endpoints(struct daemon *d, const struct daemon_watch *best)
 {
+	for (unsigned id = WATCH_ENDPOINTS; id < (unsigned)best->id; id++)
+		if (d->watch[id].kind != best->kind && !d->watch[id].synced)
+			cluster_forget(d->cluster, d->watch[id].kind);
 	for (unsigned id = best->id + 1u; id < DAEMON_WATCHES; id++) {
 		if (d->watch[id].w == NULL)
 			continue;

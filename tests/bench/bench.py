@@ -411,7 +411,9 @@ def bench_idle():
         time.sleep(15)
         before = [rig.read() for rig in rigs]
         time.sleep(seconds)
-        none, many = ({k: (v - b[k]) / (r["s"] - b["s"]) for k, v in r.items()} for r, b in zip((g.read() for g in rigs), before))
+        after = [rig.read() for rig in rigs]
+        figures["mem.rss_10k_member_mb"] = round(status_kb(rigs[1].node.pid, "VmHWM") / 1024, 4)
+    none, many = ({k: (v - b[k]) / (r["s"] - b["s"]) for k, v in r.items()} for r, b in zip(after, before))
     report("idle.writes_per_s", none["second.writes"], f"{seconds} s{'' if LONG else ' (LONG=1: 600 s)'}; leader {none['lbd.writes']:.3f}")
     report("idle.writes_per_s_10k", many["second.writes"], f"leader, which owns all 10,000: {many['lbd.writes']:.3f}")
     figures["idle.leader_writes_per_s"] = round(none["lbd.writes"], 4)
@@ -420,6 +422,7 @@ def bench_idle():
     report("idle.bytes_per_s", none["second.bytes"], f"at 10,000 Services: {many['second.bytes']:.0f}")
     report("idle.wakeups_per_s", none["wakeups"], f"at 10,000 Services: {many['wakeups']:.2f}")
     report("idle.cpu_ms_per_s", none["cpu_ms"], f"at 10,000 Services: {many['cpu_ms']:.3f}")
+    report("mem.rss_10k_member_mb", figures["mem.rss_10k_member_mb"], "a node that only looks on")
     skipped["idle.bfd3_cpu_ms_per_s"] = "BFD is not built yet"
 
 
@@ -445,12 +448,21 @@ def against_kernel(lab, vip, kernel):
                f" (worst {figures[f'rival.kernel.arp.{worst}']:.6g}) {'a second' if 'rate' in what else 'us'}")
 
 
-def under_junk(lab, vip):
-    junk = lab.client.popen(TOOLS / "arpblast", "-i", "eth0", "-j", "200000", "-t", "5", "10.77.0.1", "250")
+def under_junk(lab, vip, kernel):
+    """The worst answer while junk from a third host passes, ours and the kernel's by turns: with fewer cores than busy processes
+    it is the scheduler that is measured, in both."""
+    rounds, worst, rtt = (10 if LONG else 4), {"lbd": [], "kernel": []}, {}
+    junk = subprocess.Popen(lab.api.argv(TOOLS / "arpblast", "-i", "eth0", "-j", "200000", "-t", 2.2 * rounds + 1, "10.77.0.1",
+                                         "250"), stdout=subprocess.PIPE, text=True)
     time.sleep(0.5)
-    worst = blast(lab, "-w", "1", "-t", "3", vip)
-    junk.wait()
-    report("arp.under_junk_ms", worst["rtt_max_us"] / 1000, f"median {worst['rtt_p50_us']:.0f} us, p99.9 {worst['rtt_p999_us']:.0f} us")
+    for _ in range(rounds):
+        for who, ip in (("kernel", kernel), ("lbd", vip)):
+            rtt[who] = blast(lab, "-w", "1", "-t", "1", ip)
+            worst[who].append(rtt[who]["rtt_max_us"] / 1000)
+    rate = re.search(r"rate=(\d+)", junk.communicate()[0]).group(1)
+    figures["rival.kernel.arp.under_junk_ms"] = max(worst["kernel"])
+    report("arp.under_junk_ms", max(worst["lbd"]), f"kernel {max(worst['kernel']):.2f}; p99.9 {rtt['lbd']['rtt_p999_us']:.0f} us,"
+           f" kernel {rtt['kernel']['rtt_p999_us']:.0f} us; {rate} frames a second")
 
 
 def many_vips(lab, vip):
@@ -476,7 +488,7 @@ def bench_arp():
         wait_answering(lab, 1)
         time.sleep(6)  # its burst is over
         against_kernel(lab, FIRST_VIP, lab.nodes[0].addr)
-        under_junk(lab, FIRST_VIP)
+        under_junk(lab, FIRST_VIP, lab.nodes[0].addr)
         many_vips(lab, FIRST_VIP)
     skipped["ndp.rate_vs_kernel"] = "NDP is not built yet"
 

@@ -1,4 +1,4 @@
-/* uses: elect buf */
+/* uses: claims buf */
 /* SPDX-License-Identifier: Apache-2.0
  *
  * fuzz_claims.c - another node's claims annotation.
@@ -6,9 +6,11 @@
  * Held: what is accepted is sorted and disjoint, of one family a range and within the limits; it
  * prints, and what it prints is a fixed point that names the same addresses.
  */
-#include "elect.h"
+#include "claims.h"
 
 #include "buf.h"
+#include "cluster.h"
+#include "vip.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +18,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint64_t count(const struct elect_claim *v, size_t n)
+static uint64_t count(const struct claim *v, size_t n)
 {
 	uint64_t sum = 0;
 
@@ -34,9 +36,9 @@ static uint64_t count(const struct elect_claim *v, size_t n)
 }
 
 /* The claims as text again, read again: the same text, the same addresses. */
-static void again(const struct elect_claim *v, size_t n)
+static void again(const struct claim *v, size_t n)
 {
-	struct elect_claim *back = NULL;
+	struct claim *back = NULL;
 	struct buf first, second;
 	size_t n_back = 0;
 
@@ -44,10 +46,10 @@ static void again(const struct elect_claim *v, size_t n)
 	buf_init(&second, 2 * CLUSTER_MAX_CLAIMS);
 	buf_adds(&first, "");
 	buf_adds(&second, "");
-	if (elect_claims_print(v, n, &first) == 0) {
-		REQUIRE(elect_claims_parse(first.p, &back, &n_back) == 0);
+	if (claims_print(v, n, &first) == 0) {
+		REQUIRE(claims_parse(first.p, &back, &n_back) == 0);
 		REQUIRE(n_back <= n && count(back, n_back) == count(v, n));
-		REQUIRE(elect_claims_print(back, n_back, &second) == 0);
+		REQUIRE(claims_print(back, n_back, &second) == 0);
 		REQUIRE(strcmp(first.p, second.p) == 0);
 		free(back);
 	}
@@ -58,7 +60,7 @@ static void again(const struct elect_claim *v, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
-	struct elect_claim *v = NULL;
+	struct claim *v = NULL;
 	size_t n = 0;
 	int err;
 
@@ -66,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 0)
 		memcpy(text, data, size);
 	text[size] = '\0';
-	err = elect_claims_parse(text, &v, &n);
+	err = claims_parse(text, &v, &n);
 	REQUIRE(err == 0 || err == -EBADMSG || err == -E2BIG || err == -ENOMEM);
 	if (err == 0) {
 		(void)count(v, n);

@@ -3,14 +3,19 @@
 announcing what it announced, and announces nothing that no Service holds."""
 
 import itertools
+import json
+import os
+import shutil
 import threading
 import time
 
 import pytest
 from judge import USERS, History, start_nodes
-from lab import FAST, Lab, Timeout, wait_for
+from kubesim import ControlConnection
+from lab import API_ADDR, FAST, Lab, Timeout, wait_for
 
-ON_S = 3.5        # a fault lasts longer than the node's Lease (FAST: 3 s), so that whoever trusted it would move things
+LONG = bool(os.environ.get("LONG"))
+ON_S = 3.3        # a fault lasts longer than the node's Lease (FAST: 3 s), so that whoever trusted it would move things
 STORM = 20        # requests per second and node that are a storm
 BACKOFF_S = 5     # the client's longest pause between two tries; then a leader Lease of 2 s expires, and is taken
 OPEN_S = 15       # it waits so long for the answer to a watch
@@ -21,9 +26,9 @@ class Watcher(threading.Thread):
     """Looks at every node all the time: what stands must stay where it is, nothing else may be announced but what a
     living Service holds, and by one node; every process must live on."""
 
-    def __init__(self, lab, history, owner):
+    def __init__(self, lab, lawful, owner):
         super().__init__(daemon=True)
-        self.lab, self.history, self.owner = lab, history, owner  # owner: {address: node} of what stands
+        self.lab, self.lawful, self.owner = lab, lawful, owner  # lawful(): addresses; owner: {address: node}
         self.pids = {n.name: n.pid for n in lab.nodes}
         self.over, self.found, self.twice, self.looks = threading.Event(), [], set(), 0
 
@@ -62,15 +67,23 @@ class Watcher(threading.Thread):
         for ip, node in self.owner.items():
             if seen.get(ip, []) != [node.name]:
                 self.say(f"{ip} stands on {node.name}, seen on {seen.get(ip, [])}")
-        for ip in set(seen) - set(self.history.sync().held()):
+        for ip in set(seen) - set(self.lawful()):
             self.say(f"{ip} is announced by {seen[ip]} and no Service holds it")
         twice = {ip for ip, nodes in seen.items() if len(nodes) > 1}
         for ip in twice & self.twice:
             self.say(f"{ip} is announced by {seen[ip]}, seen twice in a row")
         self.twice, self.looks = twice, self.looks + 1
 
-    def faults(self):
-        return self.found + self.history.faults()
+    def nothing(self):
+        """It has looked, and found nothing."""
+        assert self.found == [] and self.looks > 10, self.found
+
+
+def standing(lab):
+    """A Service that is announced: (address, node)."""
+    lab.service("standing", ip="10.89.0.100")
+    ip = lab.wait_ip("standing")
+    return ip, lab.wait_owner(ip)
 
 
 class Bench:
@@ -82,9 +95,7 @@ class Bench:
     def get(self):
         if self.lab is None:
             self.lab = start_nodes(Lab(pods=False, proxy=False, kubesim_args=USERS))
-            self.lab.service("standing", ip="10.89.0.100")
-            self.ip = self.lab.wait_ip("standing")
-            self.owner = self.lab.wait_owner(self.ip)
+            self.ip, self.owner = standing(self.lab)
             self.history = History(self.lab.kubesim)
             self.history.__enter__()
         return self
@@ -114,14 +125,15 @@ def bench(shared, request):
         b.drop()
 
 
-def row(name, *faults, bound=BACKOFF_S + 4, progress=False, disturb="cut compact", heal=""):
+def row(name, *faults, bound=BACKOFF_S + 4, progress=False, disturb="cut compact", heal="", long=False):
     """bound: seconds after the end until the new Service is served; progress: it is while the fault lasts; disturb, heal:
-    what is done to the watches at the begin and at the end."""
-    return pytest.param(faults, bound, progress, disturb, heal, id=name)
+    what is done to the watches at the begin and at the end; long: in long runs only, for another row is much like it."""
+    marks = [pytest.mark.skipif(not LONG, reason="LONG=1")] if long else []
+    return pytest.param(faults, bound, progress, disturb, heal, id=name, marks=marks)
 
 
 def fault(kind, **spec):
-    match = {"user": "lbd-*", **spec.pop("match", {})}
+    match = {"user": "lbd*", **spec.pop("match", {})}
     return {"kind": kind, "match": match, **spec}
 
 
@@ -142,24 +154,24 @@ ROWS = [
     row("409", fault("409", match=WRITES), disturb=""),
     row("409-half", fault("409", match=WRITES, probability=0.5, seed=1), progress=True, disturb=""),
     row("410", fault("410")),
-    row("410-in-the-stream", fault("410", match={"verb": "watch"})),
+    row("410-in-the-stream", fault("410", match={"verb": "watch"}), long=True),
     row("429", fault("429", retryAfterS=1)),
     row("429-once", *[fault("429", count=1, retryAfterS=1, match={"user": f"lbd-n{i}"}) for i in (1, 2, 3)],
         progress=True),
-    row("429-without-words", fault("429", retryAfterS=0)),
+    row("429-without-words", fault("429", retryAfterS=0), long=True),
     row("500", fault("500")),
-    row("500-half", fault("500", probability=0.5, seed=2)),
+    row("500-half", fault("500", probability=0.5, seed=2), long=True),
     row("503", fault("503")),
     row("504-writes", fault("504", match=WRITES), disturb=""),
     row("garbage", fault("garbage")),
-    row("garbage-watches", fault("garbage", match={"verb": "watch"})),
+    row("garbage-watches", fault("garbage", match={"verb": "watch"}), long=True),
     row("garbage-http", fault("garbage-http")),
     row("byte-at-a-time", fault("byte-at-a-time", delayMs=1, match={"path": "/api/v1/services"}), progress=True,
         disturb="cut"),
-    row("byte-at-a-time-all", fault("byte-at-a-time", delayMs=1), bound=BACKOFF_S + 12, heal="cut"),
+    row("byte-at-a-time-all", fault("byte-at-a-time", delayMs=1), bound=BACKOFF_S + 12, heal="cut", long=True),
     row("truncate", fault("truncate")),
     row("close", fault("close")),
-    row("reset", fault("close", reset=True)),
+    row("reset", fault("close", reset=True), long=True),
     row("lost-answer", fault("lost-answer")),
     row("lost-answer-writes", fault("lost-answer", match=WRITES), disturb=""),
     row("lost-answer-half", fault("lost-answer", match=WRITES, probability=0.5, seed=3), progress=True, disturb=""),
@@ -170,7 +182,7 @@ ROWS = [
     row("compact", progress=True, disturb="compact cut"),
     row("freeze", fault("freeze"), disturb=""),
     row("freeze-services", fault("freeze", match={"path": "/api/v1/services"}), disturb=""),
-    row("freeze-server", {"kind": "freeze"}, disturb=""),
+    row("freeze-server", {"kind": "freeze"}, disturb="", long=True),
 ]
 
 
@@ -179,9 +191,9 @@ def requests(lab):
 
 
 def live(node):
-    """Nothing is wrong with any watch of the node's."""
+    """Nothing is wrong with any watch of the node's; of the three ways to see endpoints one is enough."""
     api = (node.dump() or {}).get("api", {"synced": False})
-    return api["synced"] and not any(w["error"] for w in api["watches"])
+    return api["synced"] and all(not w["error"] or w["resource"].startswith("endpoint") for w in api["watches"])
 
 
 def served(lab, name):
@@ -193,7 +205,7 @@ def served(lab, name):
 def shake(lab, kinds):
     """cut: every watch of lbd ends; compact: none can go on from where it was."""
     for kind in kinds.split():
-        lab.kubesim.fault(kind, **({"match": {"user": "lbd-*"}} if kind == "cut" else {}))
+        lab.kubesim.fault(kind, **({"match": {"user": "lbd*"}} if kind == "cut" else {}))
 
 
 def endure(bench, faults, disturb, name):
@@ -220,7 +232,7 @@ def endure(bench, faults, disturb, name):
 def test_fault(bench, faults, bound, progress, disturb, heal):
     """One fault for longer than every Lease, met by requests and watches alike; a Service is created meanwhile."""
     lab, name = bench.lab, f"during{next(NUMBERS)}"
-    with Watcher(lab, bench.history, {bench.ip: bench.owner}) as watcher:
+    with Watcher(lab, lambda: bench.history.sync().held(), {bench.ip: bench.owner}) as watcher:
         try:
             time.sleep(0.6 if progress else 0)  # a watch that lived so long begins with a short pause
             got = endure(bench, faults, disturb, name)
@@ -231,7 +243,270 @@ def test_fault(bench, faults, bound, progress, disturb, heal):
         assert got or not progress, f"no address, or no owner, while it lasted: {lab.ips(name)}"
         wait_for("the Service to be served after the fault", lambda: served(lab, name), bound)
         wait_for("every watch live", lambda: all(live(n) for n in lab.nodes), bound)
-        assert watcher.faults() == [] and watcher.looks > 10
+        watcher.nothing()
+        assert bench.history.faults() == []
     ip = lab.ips(name)[0]
     lab.delete_service(name)
     wait_for("silence", lambda: not lab.owners(ip))
+
+
+# -- the API server dies, comes back, comes back as another ------------------------------------------------------------
+
+
+def addresses(lab):
+    """What living Services hold."""
+    items = lab.must("GET", "/api/v1/services")["items"]
+    return {i["ip"] for s in items for i in s["status"].get("loadBalancer", {}).get("ingress") or []}
+
+
+def restart_api(lab, down_s, *extra):
+    """Kills the API server, and starts it again with the same CA and tokens."""
+    lab.kubesim.kill()
+    time.sleep(down_s)
+    lab.kubesim.start([f"{API_ADDR}:6443", "127.0.0.1:6443"], lab.dir / "api", netns=lab.api.ns, extra=[*USERS, *extra])
+
+
+def test_api_server_restarted(bare):
+    """kill -9 of the API server, down for longer than every Lease, then back with the objects it had saved: nothing
+    moves, and lbd goes on where it was."""
+    lab = start_nodes(bare(pods=False, proxy=False, kubesim_args=USERS))
+    ip, owner = standing(lab)
+    with Watcher(lab, lambda: {ip, "10.89.0.101"}, {ip: owner}) as watcher:
+        lab.kubesim.save(lab.dir / "state")
+        restart_api(lab, ON_S, "--state", lab.dir / "state")
+        lab.service("later")
+        wait_for("the new Service served", lambda: served(lab, "later"), BACKOFF_S + 4)
+        watcher.nothing()
+
+
+def test_api_server_comes_back_empty(bare):
+    """The API server loses all it knew. As long as it is down nothing changes; when a complete list says that there is no
+    Service any more the address goes; what is created anew is served."""
+    lab = start_nodes(bare(pods=False, proxy=False, kubesim_args=USERS))
+    ip, owner = standing(lab)
+    with Watcher(lab, lambda: {ip}, {ip: owner}) as watcher:
+        lab.kubesim.kill()
+        time.sleep(ON_S)
+        watcher.nothing()
+    restart_api(lab, 0)
+    for node in lab.nodes:
+        lab.create_node(node)
+    wait_for("silence", lambda: not lab.owners(ip), 30)
+    assert lab.client.arping(ip) == []
+    lab.service("anew")
+    wait_for("the new Service served", lambda: served(lab, "anew"), 15)
+    assert all(n.alive() for n in lab.nodes)
+
+
+# -- credentials change while lbd runs ---------------------------------------------------------------------------------
+
+
+def kubeconfig_with(lab, name, **fields):
+    """The kubeconfig of lbd with files in place of what it holds: token=PATH, ca=PATH."""
+    lines = []
+    for line in lab.kubesim.kubeconfig("lbd").read_text().splitlines():
+        key = line.strip().partition(":")[0]
+        if key == "token" and "token" in fields:
+            line = line.partition("token")[0] + f"tokenFile: {fields['token']}"
+        if key == "certificate-authority-data" and "ca" in fields:
+            line = line.partition("certificate")[0] + f"certificate-authority: {fields['ca']}"
+        lines.append(line)
+    path = lab.dir / name
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_token_rotated(bare):
+    """The token is revoked before the file holds the new one: the address stands; the new one is read without a
+    restart."""
+    lab = bare(pods=False, proxy=False)
+    token = lab.dir / "token"
+    token.write_text(lab.kubesim.token("lbd") + "\n")
+    lab.start(kubeconfig=kubeconfig_with(lab, "kc", token=token))
+    ip, owner = standing(lab)
+    with Watcher(lab, lambda: addresses(lab), {ip: owner}) as watcher:
+        lab.kubesim.drop_tokens("lbd")
+        lab.kubesim.set_token("another-token", "lbd")
+        shake(lab, "cut")
+        lab.service("later")
+        time.sleep(ON_S)
+        token.with_suffix(".new").write_text("another-token")
+        token.with_suffix(".new").rename(token)
+        wait_for("the new Service served", lambda: served(lab, "later"), BACKOFF_S + 4)
+        watcher.nothing()
+
+
+def test_ca_rotated(bare):
+    """The API server has a certificate of a new CA: refused until the CA file is the new one, then taken without a
+    restart; the address stands."""
+    lab = bare(pods=False, proxy=False)
+    ca = lab.dir / "ca.crt"
+    shutil.copy(lab.kubesim.dir / "ca.crt", ca)
+    lab.start(kubeconfig=kubeconfig_with(lab, "kc", ca=ca))
+    ip, owner = standing(lab)
+    with Watcher(lab, lambda: addresses(lab), {ip: owner}) as watcher:
+        lab.kubesim.new_ca()
+        lab.kubesim.fault("cut", match={"user": "lbd"})
+        lab.kubesim.fault("close", match={"user": "lbd"}, reset=True)  # the kept connections, too
+        time.sleep(1)
+        lab.kubesim.clear()
+        lab.service("later")
+        time.sleep(ON_S)
+        assert not any((n.dump() or {})["api"]["synced"] for n in lab.nodes), "a server of an unknown CA is trusted"
+        shutil.copy(lab.kubesim.dir / "ca.crt", ca)
+        wait_for("the new Service served", lambda: served(lab, "later"), 10 + BACKOFF_S + 4)  # files: each 10 s
+        watcher.nothing()
+
+
+# -- what the API server does not have ---------------------------------------------------------------------------------
+
+
+def local_service(lab, name, node):
+    lab.service(name, endpoints=False, externalTrafficPolicy="Local")
+    point_at(lab, name, node)
+    return lab.wait_ip(name)
+
+
+def point_at(lab, name, node):
+    """The one endpoint of a Service, in both forms of the API."""
+    lab.kubesim.endpoints(name, [{"ip": f"10.244.{node.name[1]}.2", "node": node.name}])
+
+
+def follows(lab, name, ip):
+    """The address follows the Service's one endpoint."""
+    for node in lab.nodes[1:]:
+        point_at(lab, name, node)
+        wait_for(f"{node.name} to own {ip}", lambda: lab.owners(ip) == [node], 8)
+
+
+def ways(node):
+    return [w["resource"] for w in node.dump()["api"]["watches"] if w["synced"] and w["resource"].startswith("endpoint")]
+
+
+def test_no_discovery_v1(bare):
+    """A server with EndpointSlices in v1beta1 only."""
+    lab = bare(pods=False, proxy=False, kubesim_args=["--no-discovery-v1"]).start()
+    follows(lab, "local", local_service(lab, "local", lab.nodes[0]))
+    assert all(ways(n) == ["endpointslices.v1beta1"] for n in lab.nodes)
+
+
+def test_no_endpoint_slices(bare):
+    """A server that loses its EndpointSlices while lbd runs (404): plain Endpoints are used, and what the slices had said
+    is forgotten."""
+    lab = bare(pods=False, proxy=False).start()
+    ip = local_service(lab, "local", lab.nodes[0])
+    lab.wait_owner(ip)
+    assert all(ways(n) == ["endpointslices.v1"] for n in lab.nodes)
+    lab.kubesim.fault("404", match={"user": "lbd", "path": "/apis/discovery.k8s.io"})
+    shake(lab, "cut")
+    wait_for("plain Endpoints", lambda: all(ways(n) == ["endpoints"] for n in lab.nodes), BACKOFF_S)
+    follows(lab, "local", ip)
+
+
+# -- others write what is lbd's ----------------------------------------------------------------------------------------
+
+
+def test_one_address_written_into_two(bare):
+    """Somebody writes a Service's address into another's status: the first keeps it, the other gets one of its own; the
+    address never has two owners and never goes away."""
+    lab = bare(pods=False, proxy=False).start()
+    ip, owner = standing(lab)
+    lab.service("second")
+    second = lab.wait_ip("second")
+    lab.service("third", loadBalancerClass="example.com/other")
+    with Watcher(lab, lambda: addresses(lab) | {second}, {ip: owner}) as watcher:
+        for name in ("second", "third"):
+            lab.patch(f"/api/v1/namespaces/default/services/{name}/status",
+                     {"status": {"loadBalancer": {"ingress": [{"ip": ip}]}}})
+        wait_for("the second to be repaired", lambda: lab.ips("second") not in ([], [ip]), 5)
+        wait_for("its address served", lambda: served(lab, "second"), 5)
+        assert lab.ips("standing") == [ip]
+        watcher.nothing()
+
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+
+
+def lease_names(lab):
+    return sorted(i["metadata"]["name"] for i in lab.must("GET", LEASES)["items"])
+
+
+def test_leases_deleted(bare):
+    """Every Lease of lbd's is deleted, three times: no address is lost or gets a second owner, and they are written
+    anew."""
+    lab = bare(pods=False, proxy=False).start()
+    ip, owner = standing(lab)
+    names = lease_names(lab)
+    with Watcher(lab, lambda: addresses(lab), {ip: owner}) as watcher:
+        for turn in range(3):
+            for name in lease_names(lab):
+                lab.must("DELETE", f"{LEASES}/{name}")
+            wait_for("the Leases anew", lambda: lease_names(lab) == names, 8)
+            time.sleep(0.5)
+        lab.service("later")
+        wait_for("the new Service served", lambda: served(lab, "later"), BACKOFF_S)
+        watcher.nothing()
+
+
+def test_leases_forged(bare):
+    """Another client writes itself into the Leases, makes a dead node of the owner and claims its address for another:
+    nothing moves; the next leader is there when the forged Lease has run out."""
+    lab = bare(pods=False, proxy=False).start()
+    ip, owner = standing(lab)
+    other = next(n for n in lab.nodes if n is not owner)
+    with Watcher(lab, lambda: addresses(lab), {ip: owner}) as watcher:
+        lab.patch(f"{LEASES}/lbd-leader", {"spec": {"holderIdentity": "mallory_1"}})
+        lab.patch(f"{LEASES}/lbd-node-{owner.name}",
+                  {"spec": {"renewTime": "2001-01-01T00:00:00.000000Z", "leaseDurationSeconds": 1},
+                   "metadata": {"annotations": {"lbd.io/draining": "forged", "lbd.io/macs": "banana"}}})
+        claims = wait_for("the owner's claims", lambda: lab.kubesim.api("GET", f"{LEASES}/lbd-claims-{owner.name}")[1])
+        note = {"annotations": claims["metadata"]["annotations"], "labels": claims["metadata"]["labels"]}
+        forged = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "mallory_1"},
+                  "metadata": {**note, "name": f"lbd-claims-{other.name}"}}
+        if lab.kubesim.api("POST", LEASES, forged)[0] == 409:
+            lab.patch(f"{LEASES}/lbd-claims-{other.name}", {"metadata": note})
+        lab.service("later")
+        wait_for("the new Service served", lambda: served(lab, "later"), 2 + BACKOFF_S)
+        time.sleep(ON_S)
+        watcher.nothing()
+
+
+# -- many --------------------------------------------------------------------------------------------------------------
+
+
+def bulk_slices(lab, n):
+    """A ready endpoint for each of the bulk's Services, by one connection."""
+    connection = ControlConnection(lab.kubesim.control, 30)
+    for i in range(n):
+        body = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+                "metadata": {"name": f"svc-{i:05}-1", "labels": {"kubernetes.io/service-name": f"svc-{i:05}"}},
+                "endpoints": [{"addresses": ["10.244.1.2"], "nodeName": "n1", "conditions": {"ready": True}}],
+                "ports": [{"name": "", "port": 8080, "protocol": "TCP"}]}
+        connection.request("POST", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", json.dumps(body),
+                           {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status == 201, answer.read()
+        answer.read()
+    connection.close()
+
+
+def announced(node):
+    return {v["ip"] for v in (node.dump() or {}).get("vips", []) if any(e["announced"] for e in v["here"])}
+
+
+def test_ten_thousand_services(bare):
+    """Ten thousand Services: listed in pages, each gets an address of its own, each is announced by one node; all deleted
+    at once, all silent."""
+    n = 10_000
+    lab = bare(pods=False, proxy=False, kubesim_args=USERS,
+               config=f"pools:\n- name: big\n  addresses: [10.90.0.0/16]\n  avoidBuggyIPs: true\n{FAST}")
+    lab.kubesim.bulk(n)
+    bulk_slices(lab, n)
+    start_nodes(lab)
+    wait_for("ten thousand addresses", lambda: len(addresses(lab)) == n, 40, interval=0.5)
+    wait_for("all announced", lambda: sum(len(announced(node)) for node in lab.nodes) == n, 30, interval=0.5)
+    each = [announced(node) for node in lab.nodes]
+    assert set.union(*each) == addresses(lab), "announced twice, or what no Service holds"
+    lab.kubesim.bulk_delete()
+    wait_for("silence", lambda: not any(announced(node) for node in lab.nodes), 15, interval=0.2)
+    assert all(node.alive() for node in lab.nodes)

@@ -21,6 +21,7 @@
 #include "world.h"
 
 #include "alloc.h"
+#include "claims.h"
 #include "elect.h"
 #include "leader.h"
 #include "plan.h"
@@ -1396,7 +1397,7 @@ static bool publishes(const struct node *n, struct addr vip)
 {
 	char name[64];
 	const struct object *o;
-	struct elect_claim *v;
+	struct claim *v;
 	const char *text;
 	size_t count;
 	bool hit = false;
@@ -1408,7 +1409,7 @@ static bool publishes(const struct node *n, struct addr vip)
 	text = cJSON_GetStringValue(cJSON_GetObjectItem(
 		cJSON_GetObjectItem(cJSON_GetObjectItem(o->json, "metadata"), "annotations"),
 		"lbd.io/claims"));
-	if (text == NULL || elect_claims_parse(text, &v, &count) != 0) {
+	if (text == NULL || claims_parse(text, &v, &count) != 0) {
 		fail("claims", "%s publishes what cannot be read: %s", n->name, text);
 		return false;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_elect.c - one node's view: claims text, health, taking, yielding, handing over, its own
+ * test_elect.c - one node's view: health, taking, yielding, handing over, its own
  * Lease objects. The others are Leases that the test puts; tests/sim plays several nodes against
  * each other.
  */
@@ -257,111 +257,6 @@ static void open_working(void)
 	synced();
 	turn_with(now + 5000, "n2", "n3");
 	CHECK(elect_is_healthy(e, now));
-}
-
-/* -- claims text -- */
-
-static void test_claims_text(void)
-{
-	static const struct {
-		const char *name, *in, *want; /* want NULL: as in */
-		int err;
-	} rows[] = {
-		{"empty", "", NULL, 0},
-		{"one", "1:10.0.0.1", NULL, 0},
-		{"range", "7:10.0.0.1-16", NULL, 0},
-		{"gap", "7:10.0.0.1,+2,+5-3", NULL, 0},
-		{"flags", "7w:10.0.0.1 8o:10.0.0.2 9wo:10.0.0.3", NULL, 0},
-		{"v6", "3:fd00::1-16,+100", NULL, 0},
-		{"families", "3:10.0.0.1 3:fd00::1", NULL, 0},
-		{"adjoining ranges are one", "3:10.0.0.1,+1,+1", "3:10.0.0.1-3", 0},
-		{"sections in any order", "9:10.0.0.1 3:10.0.0.9", "3:10.0.0.9 9:10.0.0.1", 0},
-		{"no term", ":10.0.0.1", NULL, -EBADMSG},
-		{"term 0", "0:10.0.0.1", NULL, -EBADMSG},
-		{"leading zero", "01:10.0.0.1", NULL, -EBADMSG},
-		{"term too large", "18446744073709551616:10.0.0.1", NULL, -EBADMSG},
-		{"largest term", "18446744073709551615:10.0.0.1", NULL, 0},
-		{"flags in order", "1ow:10.0.0.1", NULL, -EBADMSG},
-		{"unknown flag", "1x:10.0.0.1", NULL, -EBADMSG},
-		{"no colon", "1", NULL, -EBADMSG},
-		{"no address", "1:", NULL, -EBADMSG},
-		{"bad address", "1:10.0.0.256", NULL, -EBADMSG},
-		{"count 1", "1:10.0.0.1-1", NULL, -EBADMSG},
-		{"no count", "1:10.0.0.1-", NULL, -EBADMSG},
-		{"gap without plus", "1:10.0.0.1,2", NULL, -EBADMSG},
-		{"gap 0", "1:10.0.0.1,+0", NULL, -EBADMSG},
-		{"empty item", "1:10.0.0.1,", NULL, -EBADMSG},
-		{"trailing blank", "1:10.0.0.1 ", NULL, -EBADMSG},
-		{"two blanks", "1:10.0.0.1  2:10.0.0.2", NULL, -EBADMSG},
-		{"leading blank", " 1:10.0.0.1", NULL, -EBADMSG},
-		{"trailing junk", "1:10.0.0.1;", NULL, -EBADMSG},
-		{"past IPv4", "1:255.255.255.255-2", NULL, -EBADMSG},
-		{"gap past IPv4", "1:255.255.255.255,+1", NULL, -EBADMSG},
-		{"past IPv6", "1:ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff-2", NULL, -EBADMSG},
-		{"twice", "1:10.0.0.1 2:10.0.0.1", NULL, -EBADMSG},
-		{"overlap", "1:10.0.0.1-9 2:10.0.0.9", NULL, -EBADMSG},
-		{"too many", "1:10.0.0.0-65537", NULL, -E2BIG},
-		{"too many in all", "1:10.0.0.0-65536 2:11.0.0.0", NULL, -E2BIG},
-		{"as many as there may be", "1:10.0.0.0-65536", NULL, 0},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct elect_claim *v = NULL;
-		size_t n = 0, len = strlen(rows[i].in) + 1;
-		unsigned char *p = check_guard(rows[i].in, len);
-		struct buf b;
-		int err;
-
-		check_row = rows[i].name;
-		err = elect_claims_parse((const char *)p, &v, &n);
-		CHECK_INT(err, rows[i].err);
-		if (err == 0) {
-			buf_init(&b, 4096);
-			buf_adds(&b, "");
-			CHECK_INT(elect_claims_print(v, n, &b), 0);
-			CHECK_STR(b.p, rows[i].want != NULL ? rows[i].want : rows[i].in);
-			buf_free(&b);
-			free(v);
-		}
-		check_unguard(p, len);
-	}
-}
-
-static void test_claims_limits(void)
-{
-	size_t n = 20000, parsed;
-	struct elect_claim *v = calloc(n, sizeof *v), *back;
-	char *text = malloc(CLUSTER_MAX_CLAIMS + 2);
-	struct buf b;
-
-	if (v == NULL || text == NULL)
-		abort();
-	for (size_t i = 0; i < n; i++) { /* every second address, terms in turn: nothing to merge */
-		struct addr a = addr_plus(world_ip("2001:db8::"), 2 * i);
-
-		v[i] = (struct elect_claim){.range = {a, a}, .term = 1 + i % 7, .flags = 0};
-	}
-	buf_init(&b, 2 * CLUSTER_MAX_CLAIMS);
-	CHECK_INT(elect_claims_print(v, n, &b), 0);
-	CHECK(b.len < CLUSTER_MAX_CLAIMS);
-	CHECK_INT(elect_claims_parse(b.p, &back, &parsed), 0);
-	CHECK_INT(parsed, n);
-	CHECK(memcmp(v, back, n * sizeof *v) == 0);
-	free(back);
-	buf_reset(&b);
-	for (size_t i = 0; i < n; i++)
-		v[i].term = 1 + i; /* a section each */
-	CHECK_INT(elect_claims_print(v, n, &b), -E2BIG);
-	CHECK(b.len <= CLUSTER_MAX_CLAIMS);
-	CHECK_INT(elect_claims_parse(b.p, &back, &parsed), 0); /* what fits is whole */
-	CHECK(parsed > 0 && parsed < n);
-	free(back);
-	buf_free(&b);
-	memset(text, '1', CLUSTER_MAX_CLAIMS + 1);
-	text[CLUSTER_MAX_CLAIMS + 1] = '\0';
-	CHECK_INT(elect_claims_parse(text, &back, &parsed), -E2BIG);
-	free(text);
-	free(v);
 }
 
 /* -- membership -- */
@@ -1237,13 +1132,12 @@ static void test_many_members(void)
 	close_cluster();
 }
 
-CHECK_MAIN("test_elect", CHECK_TEST(test_claims_text), CHECK_TEST(test_claims_limits),
-	CHECK_TEST(test_own_lease), CHECK_TEST(test_health), CHECK_TEST(test_expiry),
-	CHECK_TEST(test_foreign_names), CHECK_TEST(test_deleted_lease), CHECK_TEST(test_take_free),
-	CHECK_TEST(test_take_behind), CHECK_TEST(test_join), CHECK_TEST(test_watch_holder),
-	CHECK_TEST(test_take_expired), CHECK_TEST(test_unhealthy), CHECK_TEST(test_expiry_void),
-	CHECK_TEST(test_take_offered), CHECK_TEST(test_restore), CHECK_TEST(test_wire_member),
-	CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
+CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
+	CHECK_TEST(test_expiry), CHECK_TEST(test_foreign_names), CHECK_TEST(test_deleted_lease),
+	CHECK_TEST(test_take_free), CHECK_TEST(test_take_behind), CHECK_TEST(test_join),
+	CHECK_TEST(test_watch_holder), CHECK_TEST(test_take_expired), CHECK_TEST(test_unhealthy),
+	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_restore),
+	CHECK_TEST(test_wire_member), CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
 	CHECK_TEST(test_wire_dead_and_living), CHECK_TEST(test_dispute), CHECK_TEST(test_fence),
 	CHECK_TEST(test_inherit), CHECK_TEST(test_drain), CHECK_TEST(test_release),
 	CHECK_TEST(test_ineligible), CHECK_TEST(test_impersonated), CHECK_TEST(test_write_errors),

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * group.h - the VIP groups as this node sees them: a table that follows the vip table, which of
+ * them are to be stepped, and what a group leaves to its successors.  A part of elect.c, which owns
+ * the table and decides in which state a group is.  Pure.
+ */
+#ifndef LBD_GROUP_H
+#define LBD_GROUP_H
+
+#include "base.h"
+#include "elect.h"
+#include "elig.h"
+#include "member.h"
+#include "vip.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Why a group may be taken (R9), or is asked for again. */
+enum ground {
+	GROUND_NONE,
+	GROUND_FREE,    /* G1 */
+	GROUND_OFFERED, /* G2 */
+	GROUND_EXPIRED, /* G3 */
+	GROUND_OWN,     /* G7 */
+	GROUND_FENCE,   /* R24: ours already, after a stall */
+};
+
+/* One VIP group, as this node sees it.  id, addrs and gone are group.c's, the rest elect.c's;
+ * state changes by group_enter() alone. */
+struct group {
+	uint64_t id;
+	enum elect_state state;
+	enum ground ground; /* WAIT, PROBE and OWNER: why */
+	bool gone, marked, active, changed, judged, outranked;
+	unsigned probes_left;
+	uint64_t since_ms;   /* in this state */
+	uint64_t due_ms;     /* the state's own timer */
+	uint64_t hold_ms;    /* not to be waited for before */
+	uint64_t term;       /* of our last take */
+	uint64_t foreign_ms; /* a foreign host spoke for it; 0 = not */
+	uint64_t defended_ms;
+	struct member *owner;      /* another, as far as known; borrowed */
+	struct member *wire_owner; /* last member heard speaking for it; borrowed */
+	uint64_t wire_ms;
+	unsigned rank;
+	uint64_t rank_generation; /* of which rank is; 0 = of none */
+	struct elig *elig;        /* owned; this node's verdict; NULL = none yet */
+	struct addr *addrs;       /* owned; sorted */
+	size_t n_addrs;
+};
+
+/* Zeroed to begin with, but for wake_ms: TIME_NEVER. */
+struct groups {
+	struct group **v; /* owned; sorted by id */
+	size_t n, cap;
+	struct group **active; /* owned; those with a mark or a timer; elect_pass() thins it */
+	size_t n_active, cap_active;
+	struct group **retired; /* owned, and what it points to, while groups are taken in */
+	size_t n_retired, cap_retired;
+	uint64_t *dirty; /* owned; ids for elect_dirty_at() */
+	size_t n_dirty, cap_dirty;
+	size_t n_owned_vips;
+	bool resync;      /* all groups are to be compared with the vip table */
+	uint64_t wake_ms; /* the next pass that has something to do */
+};
+
+void groups_free(struct groups *t);
+/* NULL: not in the table. */
+struct group *groups_find(const struct groups *t, uint64_t id);
+/* Stepped in the next pass. */
+void groups_mark(struct groups *t, struct group *g);
+void groups_mark_all(struct groups *t);
+/* Its state is news to the reader (elect_dirty_at()). */
+void groups_note_dirty(struct groups *t, uint64_t id);
+/* Brings the table in step with the vip table: with the groups it reports dirty, or all when resync
+ * is set.  New ones go on where those with their VIPs were.  Returns whether one that was owned is
+ * gone: the claims are others. */
+bool groups_take(struct groups *t, const struct vip_table *vips, uint64_t now_ms);
+
+/* Does this node answer for it? */
+bool group_is_owned(const struct group *g);
+void group_enter(struct groups *t, struct group *g, enum elect_state state, uint64_t now_ms);
+/* Enters PROBE, to ask the wire n times. */
+void group_start_probe(struct groups *t, struct group *g, unsigned n, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * judge.c - what a Service should have.
+ *
+ * Owns: the rings of Services with one sharing key; the words about the last judgement.
+ * In:   a Service, the configuration, the pools.  Out: a judgement.
+ * Sources: DESIGN 3; MetalLB's internal/allocator (order of pools, sharing).
+ *
+ * An address that the Service has stays its own as long as it may.  Else, where the user names an
+ * address it is that one or none; where not, in this order: what its status shows, what others of
+ * its sharing key have, what a Service of its name had before, a free one.
+ */
+#include "judge.h"
+
+#include "buf.h"
+#include "service.h"
+#include "table.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { MAX_WORDS = 511 };
+
+struct judge_sharing {
+	uint32_t hash;       /* of key */
+	struct link members; /* judge_party.peer, in order of coming */
+	char key[];
+};
+
+struct judge {
+	struct hash_key hkey;
+	struct pool_set *pools;    /* borrowed */
+	const struct config *conf; /* borrowed; NULL before the first configuration */
+	struct table sharings;     /* owned */
+	struct buf words;
+};
+
+/* What is asked, by whom. */
+struct ask {
+	struct judge_party *p;
+	const struct cluster_service *s;
+	const struct service_request *req;
+	struct pool_ask pool;
+	uint64_t now_ms;
+};
+
+struct cluster_service judge_view(const struct judge_party *p)
+{
+	return copy_view(p->copy, p->holder.key);
+}
+
+int judge_elder(const struct judge_party *a, const struct judge_party *b)
+{
+	struct cluster_service x = judge_view(a), y = judge_view(b);
+
+	return service_elder(&x, &y);
+}
+
+/* Whose place in a row that is. */
+static const struct judge_party *party_of(const struct pool_use *u)
+{
+	return LINK_OF(u->holder, struct judge_party, holder);
+}
+
+/* -- those of one sharing key -- */
+
+static bool sharing_is(const void *elt, const void *key, size_t len)
+{
+	const struct judge_sharing *h = elt;
+
+	return strncmp(h->key, key, len) == 0 && h->key[len] == '\0';
+}
+
+void judge_leave(struct judge *j, struct judge_party *p)
+{
+	struct judge_sharing *h = p->sharing;
+
+	if (h == NULL)
+		return;
+	list_delete(&p->peer);
+	p->sharing = NULL;
+	if (list_is_empty(&h->members)) {
+		table_remove(&j->sharings, h);
+		free(h);
+	}
+}
+
+static struct judge_sharing *sharing_new(struct judge *j, const char *key, size_t n, uint32_t hash)
+{
+	struct judge_sharing *h = malloc(sizeof *h + n + 1);
+
+	if (h == NULL)
+		return NULL;
+	h->hash = hash;
+	list_init(&h->members);
+	memcpy(h->key, key, n + 1);
+	if (table_add(&j->sharings, h) < 0) {
+		free(h);
+		return NULL;
+	}
+	return h;
+}
+
+int judge_join(struct judge *j, struct judge_party *p, const char *key)
+{
+	size_t n = key != NULL ? strlen(key) : 0;
+	struct judge_sharing *h = NULL;
+
+	if (n > 0) {
+		uint32_t hash = hash_bytes(&j->hkey, key, n);
+
+		h = table_find(&j->sharings, hash, sharing_is, key, n);
+		if (h == NULL)
+			h = sharing_new(j, key, n, hash);
+		if (h == NULL)
+			return -ENOMEM;
+	}
+	if (h == p->sharing)
+		return 0;
+	judge_leave(j, p);
+	p->sharing = h;
+	if (h != NULL)
+		list_add(&h->members, &p->peer);
+	return 0;
+}
+
+/* -- may a Service be on an address -- */
+
+/* Where the next sentence goes. */
+static struct buf *sentence(struct judge *j)
+{
+	if (j->words.len > 0)
+		buf_adds(&j->words, "; ");
+	return &j->words;
+}
+
+static const char *family_name(enum addr_family f)
+{
+	return f == ADDR_V4 ? "IPv4" : "IPv6";
+}
+
+static const char *protocol_name(enum cluster_protocol p)
+{
+	switch (p) {
+	case CLUSTER_TCP:
+		return "TCP";
+	case CLUSTER_UDP:
+		return "UDP";
+	case CLUSTER_SCTP:
+		return "SCTP";
+	case CLUSTER_OTHER:
+		break;
+	}
+	return "other";
+}
+
+/* Why s may not be beside the holder, as a sentence. */
+static void say_sharing(struct judge *j, struct addr x, const struct cluster_service *holder,
+	const struct cluster_service *s, enum service_sharing why, const struct cluster_port *port)
+{
+	const char *key = s->request.sharing_key;
+	bool has_key = key != NULL && key[0] != '\0';
+	char text[ADDR_STRLEN];
+
+	buf_addf(sentence(j), "address %s is used by %s: ", addr_format(x, text), holder->key);
+	switch (why) {
+	case SERVICE_SHARING_OK:
+		break;
+	case SERVICE_SHARING_NO_KEY:
+		buf_addf(
+			&j->words, "%s has no sharing key", has_key ? holder->key : "this Service");
+		break;
+	case SERVICE_SHARING_KEY_DIFFERS:
+		buf_adds(&j->words, "the sharing keys differ");
+		break;
+	case SERVICE_SHARING_BACKEND_DIFFERS:
+		buf_adds(&j->words, "externalTrafficPolicy or, with policy Local, the selectors "
+				    "differ");
+		break;
+	case SERVICE_SHARING_PORT_TAKEN:
+		buf_addf(&j->words, "port %s/%u is taken there", protocol_name(port->protocol),
+			(unsigned)port->port);
+		break;
+	}
+}
+
+/* The words name who is in the way, unless quiet. */
+static enum reason may_share(struct judge *j, const struct judge_party *p,
+	const struct cluster_service *s, struct addr x, bool quiet)
+{
+	const struct pool_use *u = NULL;
+
+	while ((u = pool_next_use(j->pools, x, u)) != NULL) {
+		const struct cluster_port *port = NULL;
+		struct cluster_service holder;
+		enum service_sharing why;
+		char text[ADDR_STRLEN];
+
+		if (u->holder == &p->holder)
+			continue;
+		if (pool_is_guard(u)) {
+			if (!quiet)
+				buf_addf(sentence(j), "address %s is still in the status of %s",
+					addr_format(x, text), u->holder->key);
+			return REASON_IN_USE;
+		}
+		holder = judge_view(party_of(u));
+		why = service_sharing(s, &holder, &port);
+		if (why == SERVICE_SHARING_OK)
+			continue;
+		if (!quiet)
+			say_sharing(j, x, &holder, s, why, port);
+		return why == SERVICE_SHARING_NO_KEY ? REASON_IN_USE : REASON_SHARING_REFUSED;
+	}
+	return REASON_ALLOCATED;
+}
+
+enum reason judge_may_share(struct judge *j, const struct judge_party *p, struct addr x)
+{
+	struct cluster_service s = judge_view(p);
+
+	return may_share(j, p, &s, x, true);
+}
+
+static bool shares(struct judge *j, const struct ask *q, struct addr x)
+{
+	return may_share(j, q->p, q->s, x, true) == REASON_ALLOCATED;
+}
+
+/* -- choosing an address -- */
+
+static void pick_set(struct judge_pick *pick, struct addr x, struct pool *p)
+{
+	*pick = (struct judge_pick){.has = true, .addr = x, .pool = p};
+}
+
+/* What the status already shows: written by the leader before, or before this Service was ours. */
+static bool pick_shown(
+	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
+{
+	for (size_t i = 0; i < q->s->n_ingress; i++) {
+		struct addr x = q->s->ingress[i];
+		struct pool *p = addr_family(x) == f ? pool_of(j->pools, x) : NULL;
+
+		if (pool_fits(p, &q->pool) && shares(j, q, x)) {
+			pick_set(pick, x, p);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* An address that the sharing key has: of the first pool, the lowest.  Each is looked at once, for
+ * the holder that is first in its row. */
+static bool pick_shared(
+	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
+{
+	const struct judge_sharing *h = q->p->sharing;
+
+	if (h == NULL)
+		return false;
+	for (struct link *l = h->members.next; l != &h->members; l = l->next) {
+		const struct judge_party *m = LINK_OF(l, struct judge_party, peer);
+		const struct pool_use *u = pool_held(&m->holder, f);
+		struct pool *p;
+
+		if (m == q->p || u == NULL || pool_next_use(j->pools, u->addr, NULL) != u)
+			continue;
+		p = pool_of(j->pools, u->addr);
+		if (!pool_fits(p, &q->pool))
+			continue;
+		if (pick->has && (pool_turn(p) > pool_turn(pick->pool) ||
+					 (p == pick->pool && addr_cmp(u->addr, pick->addr) > 0)))
+			continue;
+		if (shares(j, q, u->addr))
+			pick_set(pick, u->addr, p);
+	}
+	return pick->has;
+}
+
+static enum reason refuse_auto(struct judge *j, const struct ask *q, enum addr_family f)
+{
+	bool fits = pool_any_fits(j->pools, &q->pool, f);
+
+	if (q->pool.only != NULL)
+		buf_addf(sentence(j),
+			fits ? "every %s address of the requested pool %s is in use"
+			     : "no %s address is in the requested pool %s",
+			family_name(f), pool_name(q->pool.only));
+	else
+		buf_addf(sentence(j),
+			fits ? "every %s address of the fitting pools is in use"
+			     : "no pool with automatic assignment and %s addresses "
+			       "admits this Service",
+			family_name(f));
+	return fits ? REASON_POOL_EXHAUSTED : REASON_NO_FITTING_POOL;
+}
+
+static enum reason pick_auto(
+	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
+{
+	struct pool_pick found;
+
+	if (pick_shown(j, q, f, pick) || pick_shared(j, q, f, pick))
+		return REASON_ALLOCATED;
+	if (!pool_find_former(j->pools, &q->pool, &q->p->holder, f, &found) &&
+		!pool_find_free(j->pools, &q->pool, f, q->now_ms, &found))
+		return refuse_auto(j, q, f);
+	pick_set(pick, found.addr, found.pool);
+	return REASON_ALLOCATED;
+}
+
+static enum reason pick_asked(
+	struct judge *j, const struct ask *q, struct addr x, struct judge_pick *pick)
+{
+	struct pool *p = pool_of(j->pools, x);
+	char text[ADDR_STRLEN];
+	enum reason r;
+
+	addr_format(x, text);
+	if (p == NULL) {
+		buf_addf(sentence(j), "the requested address %s is in no pool", text);
+		return REASON_NOT_IN_POOL;
+	}
+	if (q->pool.only != NULL && p != q->pool.only) {
+		buf_addf(sentence(j),
+			"the requested address %s is in pool %s, not in the requested "
+			"pool %s",
+			text, pool_name(p), pool_name(q->pool.only));
+		return REASON_REQUEST_CONFLICT;
+	}
+	if (!pool_admits(p, q->s->namespace_, &q->s->labels)) {
+		buf_addf(sentence(j),
+			"pool %s of the requested address %s does not admit this "
+			"Service",
+			pool_name(p), text);
+		return REASON_POOL_NOT_ADMITTED;
+	}
+	r = may_share(j, q->p, q->s, x, false);
+	if (r == REASON_ALLOCATED)
+		pick_set(pick, x, p);
+	return r;
+}
+
+static const struct addr *asked_address(const struct service_request *req, enum addr_family f)
+{
+	for (size_t i = 0; i < req->n; i++) {
+		if (addr_family(req->v[i]) == f)
+			return &req->v[i];
+	}
+	return NULL;
+}
+
+/* May the Service keep the address that it holds?  Then *pick says so. */
+static bool pick_held(
+	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
+{
+	const struct pool_use *u = pool_held(&q->p->holder, f);
+	const struct addr *want = asked_address(q->req, f);
+	struct pool *p;
+	bool lawful;
+
+	if (u == NULL || (want != NULL && !addr_eq(*want, u->addr)))
+		return false;
+	p = pool_of(j->pools, u->addr);
+	lawful = p != NULL && pool_admits(p, q->s->namespace_, &q->s->labels);
+	if (p == NULL)
+		p = u->pool;
+	if ((q->pool.only != NULL && q->pool.only != p) || (!lawful && pool_moves(j->pools, p)) ||
+		!shares(j, q, u->addr))
+		return false;
+	pick_set(pick, u->addr, p);
+	pick->kept = !lawful;
+	return true;
+}
+
+static void say_kept(struct judge *j, const struct judge_pick *pick)
+{
+	char text[ADDR_STRLEN];
+	bool gone = pool_of(j->pools, pick->addr) == NULL;
+
+	buf_addf(sentence(j), "address %s is kept although %s %s", addr_format(pick->addr, text),
+		gone ? "the configuration no longer has it in pool"
+		     : "this Service is no longer admitted by pool",
+		pool_name(pick->pool));
+}
+
+static enum reason pick_family(
+	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
+{
+	const struct addr *want = asked_address(q->req, f);
+
+	if (pick_held(j, q, f, pick)) {
+		if (pick->kept)
+			say_kept(j, pick);
+		return REASON_ALLOCATED;
+	}
+	return want != NULL ? pick_asked(j, q, *want, pick) : pick_auto(j, q, f, pick);
+}
+
+/* -- the judgement -- */
+
+/* Could a release by another Service change the answer? */
+static bool is_waiting_reason(enum reason r)
+{
+	return r == REASON_POOL_EXHAUSTED || r == REASON_IN_USE || r == REASON_SHARING_REFUSED ||
+	       r == REASON_OUT_OF_MEMORY;
+}
+
+/* What is held stays as far as it may.  False when nothing is. */
+static bool keep_held(struct judge *j, const struct ask *q, struct judgement *d)
+{
+	bool any = false;
+
+	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++)
+		any = pick_held(j, q, f, &d->pick[f]) || any;
+	return any;
+}
+
+/* Both families or none, where the user said so or named the addresses. */
+static void judge_families(struct judge *j, const struct ask *q, size_t n, struct judgement *d)
+{
+	bool all = q->s->family_policy == CLUSTER_REQUIRE_DUAL;
+	enum reason failed = REASON_ALLOCATED;
+	size_t got = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		enum addr_family f = q->s->families[i];
+		enum reason r = pick_family(j, q, f, &d->pick[f]);
+
+		if (r == REASON_ALLOCATED) {
+			got++;
+			continue;
+		}
+		d->waits = d->waits || is_waiting_reason(r);
+		failed = failed == REASON_ALLOCATED ? r : failed;
+		all = all || asked_address(q->req, f) != NULL;
+	}
+	if (failed == REASON_ALLOCATED || (got > 0 && !all))
+		return;
+	d->reason = failed;
+	memset(d->pick, 0, sizeof d->pick);
+}
+
+/* The pool asked for.  One that a configuration took away from a Service which has its address is
+ * no reason to take the address, too. */
+static enum reason judge_pool(struct judge *j, struct ask *q, struct judgement *d)
+{
+	const char *name = q->req->pool;
+	struct pool *p;
+	bool exists;
+
+	if (name == NULL)
+		return REASON_ALLOCATED;
+	p = pool_named(j->pools, name);
+	exists = p != NULL && pool_conf(p) != NULL;
+	q->pool.only = p;
+	if (exists && pool_admits(p, q->s->namespace_, &q->s->labels))
+		return REASON_ALLOCATED;
+	if (p != NULL && keep_held(j, q, d)) {
+		for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
+			if (d->pick[f].has)
+				say_kept(j, &d->pick[f]);
+		}
+		return REASON_ALLOCATED;
+	}
+	buf_addf(sentence(j), "the requested pool %.100s %s", name,
+		exists ? "does not admit this Service" : "does not exist");
+	return exists ? REASON_POOL_NOT_ADMITTED : REASON_POOL_UNKNOWN;
+}
+
+/* How many of spec.ipFamilies are to be served; 0 with the reason in d. */
+static size_t judge_policy(struct judge *j, const struct cluster_service *s, struct judgement *d)
+{
+	if (!s->has_cluster_ip || s->n_families == 0) {
+		d->reason = REASON_NO_CLUSTER_IP;
+		return 0;
+	}
+	if (s->family_policy == CLUSTER_REQUIRE_DUAL && s->n_families < 2) {
+		buf_adds(sentence(j), "ipFamilyPolicy is RequireDualStack but the Service has a "
+				      "cluster IP of one family only");
+		d->reason = REASON_NO_CLUSTER_IP;
+		return 0;
+	}
+	return s->family_policy == CLUSTER_SINGLE_STACK ? 1 : s->n_families;
+}
+
+/* A Service that is ours to serve, n of its families. */
+static void judge_request(
+	struct judge *j, struct ask *q, struct service_request *req, size_t n, struct judgement *d)
+{
+	d->first = q->s->families[0];
+	d->reason = service_request(q->s, req, &j->words);
+	if (d->reason == REASON_BAD_REQUEST || d->reason == REASON_REQUEST_CONFLICT) {
+		/* Nobody knows that it means another address: bad input does not cost what works.
+		 */
+		(void)keep_held(j, q, d);
+		return;
+	}
+	if (d->reason == REASON_ALLOCATED)
+		d->reason = judge_pool(j, q, d);
+	if (d->reason != REASON_ALLOCATED || d->pick[ADDR_V4].has || d->pick[ADDR_V6].has)
+		return;
+	judge_families(j, q, n, d);
+	if (d->reason == REASON_NO_FITTING_POOL && pool_count(j->pools) == 0) {
+		buf_reset(&j->words);
+		d->reason = REASON_NO_POOL;
+	}
+}
+
+struct judgement judge_decide(struct judge *j, struct judge_party *p, uint64_t now_ms)
+{
+	struct cluster_service s = judge_view(p);
+	struct service_request req = {.n = 0};
+	struct ask q = {.p = p,
+		.s = &s,
+		.req = &req,
+		.pool = {.namespace_ = s.namespace_, .labels = &s.labels},
+		.now_ms = now_ms};
+	struct judgement d = {.reason = service_served(j->conf, &s)};
+	size_t n;
+
+	buf_reset(&j->words);
+	if (d.reason != REASON_ALLOCATED)
+		return d;
+	n = judge_policy(j, &s, &d);
+	if (n > 0)
+		judge_request(j, &q, &req, n, &d);
+	return d;
+}
+
+const char *judge_words(const struct judge *j)
+{
+	return j->words.len > 0 ? j->words.p : "";
+}
+
+/* -- life -- */
+
+struct judge *judge_new(const struct hash_key *hkey, struct pool_set *pools)
+{
+	struct judge *j = calloc(1, sizeof *j);
+
+	if (j == NULL)
+		return NULL;
+	j->hkey = *hkey;
+	j->pools = pools;
+	buf_init(&j->words, MAX_WORDS);
+	return j;
+}
+
+void judge_configure(struct judge *j, const struct config *conf)
+{
+	j->conf = conf;
+}
+
+void judge_forget_all(struct judge *j)
+{
+	table_free_all(&j->sharings);
+}
+
+void judge_free(struct judge *j)
+{
+	if (j == NULL)
+		return;
+	judge_forget_all(j);
+	buf_free(&j->words);
+	free(j);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * judge.h - what a Service should have, by the pools and by who has what.  Pure; the allocator's.
+ *
+ * A judgement changes nothing: the allocator compares it with what the Service has, and acts.
+ */
+#ifndef LBD_JUDGE_H
+#define LBD_JUDGE_H
+
+#include "addr.h"
+#include "base.h"
+#include "cluster.h"
+#include "config.h"
+#include "copy.h"
+#include "hash.h"
+#include "list.h"
+#include "pool.h"
+#include "reason.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct judge;         /* opaque */
+struct judge_sharing; /* opaque: those of one sharing key */
+
+/* A Service before the judge; the allocator embeds it.  holder.key and copy are the allocator's to
+ * set, the rest is zero when it is made; it must not move. */
+struct judge_party {
+	struct pool_holder holder;
+	struct copy *copy;             /* borrowed */
+	struct judge_sharing *sharing; /* judge.c's; NULL = no sharing key */
+	struct link peer;
+};
+
+/* The Service as the rules want to see it. */
+struct cluster_service judge_view(const struct judge_party *p);
+/* <0 when a is the elder. */
+int judge_elder(const struct judge_party *a, const struct judge_party *b);
+
+/* pools is borrowed, hkey copied.  NULL when out of memory. */
+struct judge *judge_new(const struct hash_key *hkey, struct pool_set *pools) MUST_CHECK;
+void judge_free(struct judge *j);
+/* conf is borrowed until the next call. */
+void judge_configure(struct judge *j, const struct config *conf);
+
+/* p has this sharing key now (NULL, "": none).  0 or -ENOMEM (nothing changed). */
+int judge_join(struct judge *j, struct judge_party *p, const char *key) MUST_CHECK;
+void judge_leave(struct judge *j, struct judge_party *p);
+/* All have left. */
+void judge_forget_all(struct judge *j);
+
+/* May p be on x beside all who have it?  REASON_ALLOCATED, IN_USE or SHARING_REFUSED. */
+enum reason judge_may_share(struct judge *j, const struct judge_party *p, struct addr x);
+
+struct judge_pick {
+	bool has;  /* the rest only then */
+	bool kept; /* not lawful any more, but not taken away either */
+	struct addr addr;
+	struct pool *pool;
+};
+struct judgement {
+	enum reason reason; /* REASON_ALLOCATED, or why not all is as asked */
+	struct judge_pick pick[ADDR_FAMILIES];
+	enum addr_family first; /* the Service's first family; only where it has one */
+	bool waits;             /* a release by another Service could change the answer */
+};
+/* What p should have, by all as it is.  judge_configure() was called. */
+struct judgement judge_decide(struct judge *j, struct judge_party *p, uint64_t now_ms);
+/* The sentences about the last judge_decide(), "" = reason_text() says it all; until the next. */
+const char *judge_words(const struct judge *j);
+
+#endif

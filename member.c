@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * member.c - the members: what their Leases said, and when.
+ *
+ * Owns: the members and all that they hold.
+ * In:   lbd-node-* and lbd-claims-* Leases as the watch has them: other nodes' words, hostile.
+ * Out:  who lives, goes, is gone, when; what each claims; the members' order, their objects' names.
+ *
+ * Source: shared/OWNERSHIP.md R5, R7, R13's order; shared/INTERFACES.md (names).
+ */
+#include "member.h"
+
+#include "text.h"
+
+#include <mbedtls/md.h>
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	LEASE_MAX_MS = 3600 * 1000, /* what a Lease may say of its own duration */
+	NODE_NAME_MAX = 240,        /* longer ones are shortened in object names */
+	NODE_NAME_KEPT = 200,
+	MEMBER_MAX_MACS = 64,
+	SHA256_LEN = 32,
+};
+
+/* -- names -- */
+
+static void sha256(const void *data, size_t n, uint8_t ret[SHA256_LEN])
+{
+	int err = mbedtls_md(
+		mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), (const unsigned char *)data, n, ret);
+
+	REQUIRE(err == 0);
+}
+
+/* MetalLB's order: ascending by sha256(node + "#" + first address of the Service).  Its first 64
+ * bits order any real cluster; names break a tie. */
+static uint64_t score_of(const char *node, struct addr key)
+{
+	char text[CONFIG_MAX_NAME + 1 + ADDR_STRLEN + 1], ip[ADDR_STRLEN];
+	uint8_t sum[SHA256_LEN];
+	uint64_t score = 0;
+	int n = snprintf(text, sizeof text, "%s#%s", node, addr_format(key, ip));
+
+	sha256(text, time_min((uint64_t)n, sizeof text - 1), sum);
+	for (size_t i = 0; i < 8; i++)
+		score = score << 8 | sum[i];
+	return score;
+}
+
+bool member_before(const char *a, const char *b, struct addr key)
+{
+	uint64_t x = score_of(a, key), y = score_of(b, key);
+
+	return x != y ? x < y : strcmp(a, b) < 0;
+}
+
+static const char *role_prefix(enum cluster_lease_role role)
+{
+	return role == CLUSTER_LEASE_NODE ? "lbd-node-" : "lbd-claims-";
+}
+
+void member_object_name(enum cluster_lease_role role, const char *node, char ret[MEMBER_NAMELEN])
+{
+	const char *prefix = role_prefix(role);
+	uint8_t sum[SHA256_LEN];
+	size_t n = strlen(node);
+
+	if (n <= NODE_NAME_MAX) {
+		(void)snprintf(ret, MEMBER_NAMELEN, "%s%s", prefix, node);
+		return;
+	}
+	sha256(node, n, sum);
+	(void)snprintf(ret, MEMBER_NAMELEN, "%s%.*s-%02x%02x%02x%02x%02x%02x", prefix,
+		NODE_NAME_KEPT, node, sum[0], sum[1], sum[2], sum[3], sum[4], sum[5]);
+}
+
+/* -- the table -- */
+
+static void member_free(struct member *m)
+{
+	if (m == NULL)
+		return;
+	for (size_t i = 0; i < TEXT_COUNT; i++)
+		free(m->text[i]);
+	claims_free(&m->claims);
+	free(m->claims_rv);
+	free(m->macs);
+	free(m->node);
+	free(m);
+}
+
+static struct member *find_member(const struct members *t, const char *node)
+{
+	struct member *m;
+
+	HASH_FIND_KEYED(hh, t->head, &t->hkey, node, strlen(node), m);
+	return m;
+}
+
+struct member *members_get(struct members *t, const char *node, uint64_t now_ms)
+{
+	struct member *m = find_member(t, node);
+
+	if (m != NULL)
+		return m;
+	m = calloc(1, sizeof *m);
+	if (m == NULL)
+		return NULL;
+	m->node = strdup(node);
+	m->observed_ms = now_ms;
+	if (m->node == NULL) {
+		member_free(m);
+		return NULL;
+	}
+	HASH_ADD_KEYED(hh, t->head, &t->hkey, m->node, strlen(m->node), m);
+	if (hash_oom(m)) {
+		member_free(m);
+		return NULL;
+	}
+	return m;
+}
+
+void members_forget(struct members *t, struct member *m)
+{
+	HASH_DEL(t->head, m);
+	member_free(m);
+}
+
+void members_free(struct members *t)
+{
+	for (struct member *m = t->head, *next; m != NULL; m = next) {
+		next = m->hh.next;
+		members_forget(t, m);
+	}
+}
+
+size_t members_count_alive(const struct members *t)
+{
+	size_t n = 0;
+
+	for (const struct member *m = t->head; m != NULL; m = m->hh.next)
+		n += member_is_alive(m);
+	return n;
+}
+
+struct member *members_with_mac(const struct members *t, const uint8_t mac[6])
+{
+	for (struct member *m = t->head; m != NULL; m = m->hh.next)
+		for (size_t i = 0; i < m->n_macs; i++)
+			if (memcmp(m->macs[i], mac, 6) == 0)
+				return m;
+	return NULL;
+}
+
+/* -- what follows from what they said -- */
+
+bool member_is_released(const struct member *m)
+{
+	return m->has_lease && text_eq(m->text[TEXT_HOLDER], "");
+}
+
+bool member_is_alive(const struct member *m)
+{
+	return m->self || (m->has_lease && !m->expired && !member_is_released(m));
+}
+
+bool member_is_leaving(const struct member *m)
+{
+	return m->peer == ELECT_PEER_LEAVING || member_is_released(m) ||
+	       (m->text[TEXT_DRAINING] != NULL && m->text[TEXT_DRAINING][0] != '\0');
+}
+
+bool member_is_heard(const struct member *m)
+{
+	return m->peer == ELECT_PEER_UP || m->peer == ELECT_PEER_LATE || m->peer == ELECT_PEER_DEAF;
+}
+
+bool member_is_forgettable(const struct member *m)
+{
+	return m->expired && (m->lease_gone || !m->has_lease) &&
+	       (m->claims_gone || m->claims_rv == NULL);
+}
+
+uint64_t member_lease_ms(const struct member *m, uint64_t lease_ms)
+{
+	uint64_t ms = m->duration_ms > lease_ms ? m->duration_ms : lease_ms;
+
+	return time_min(ms, LEASE_MAX_MS);
+}
+
+uint64_t member_expires_at(const struct member *m, uint64_t lease_ms, uint64_t healthy_ms)
+{
+	uint64_t from = m->observed_ms > healthy_ms ? m->observed_ms : healthy_ms;
+
+	return m->self || m->expired ? TIME_NEVER : from + member_lease_ms(m, lease_ms);
+}
+
+/* -- what their Leases said -- */
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "xx:xx:xx:xx:xx:xx", lower case. */
+static bool parse_mac(const char *s, size_t n, uint8_t ret[6])
+{
+	if (n != 17)
+		return false;
+	for (size_t i = 0; i < 6; i++) {
+		int hi = hex(s[3 * i]), lo = hex(s[3 * i + 1]);
+
+		if (hi < 0 || lo < 0 || (i < 5 && s[3 * i + 2] != ':'))
+			return false;
+		ret[i] = (uint8_t)(hi << 4 | lo);
+	}
+	return true;
+}
+
+/* "eth0=02:..,eth1=.."; what cannot be read is left out. */
+static void parse_macs(struct member *m)
+{
+	const char *p = m->text[TEXT_MACS];
+	uint8_t macs[MEMBER_MAX_MACS][6];
+	size_t n = 0;
+
+	while (p != NULL && *p != '\0' && n < MEMBER_MAX_MACS) {
+		size_t len = strcspn(p, ","), name = strcspn(p, "=");
+
+		if (name < len && parse_mac(p + name + 1, len - name - 1, macs[n]))
+			n++;
+		p += len;
+		p += *p == ',';
+	}
+	free(m->macs);
+	m->macs = n > 0 ? malloc(n * sizeof *m->macs) : NULL;
+	m->n_macs = m->macs != NULL ? n : 0;
+	if (m->n_macs > 0)
+		memcpy(m->macs, macs, n * sizeof *m->macs);
+}
+
+static bool copy_texts(struct member *m, const struct cluster_lease *l)
+{
+	return text_set(&m->text[TEXT_HOLDER], l->holder) &&
+	       text_set(&m->text[TEXT_ADDRESSES], l->addresses) &&
+	       text_set(&m->text[TEXT_MACS], l->macs) &&
+	       text_set(&m->text[TEXT_SUBNETS], l->subnets) &&
+	       text_set(&m->text[TEXT_VERSION], l->version) &&
+	       text_set(&m->text[TEXT_CONFIG_HASH], l->config_hash) &&
+	       text_set(&m->text[TEXT_DRAINING], l->draining) &&
+	       text_set(&m->text[TEXT_RV], l->resource_version);
+}
+
+bool member_on_lease(struct member *m, const struct cluster_lease *lease, uint64_t now_ms)
+{
+	bool was_alive = member_is_alive(m), was_leaving = member_is_leaving(m);
+	bool moved;
+
+	m->lease_gone = false;
+	if (m->has_lease && text_eq(m->text[TEXT_RV], lease->resource_version))
+		return false;
+	moved = !text_eq(m->text[TEXT_SUBNETS], lease->subnets);
+	if (!copy_texts(m, lease)) {
+		free(m->text[TEXT_RV]); /* half new: the next renewal mends it */
+		m->text[TEXT_RV] = NULL;
+	}
+	parse_macs(m);
+	m->has_lease = true;
+	m->observed_ms = now_ms;
+	m->duration_ms = time_min(lease->duration_ms, LEASE_MAX_MS);
+	m->expired = false;
+	return moved || member_is_alive(m) != was_alive || member_is_leaving(m) != was_leaving;
+}
+
+bool member_on_claims(struct member *m, const struct cluster_lease *lease,
+	struct counters *counters, struct claims *ret_old)
+{
+	struct claims fresh = {0};
+
+	m->claims_gone = false;
+	if (text_eq(m->claims_rv, lease->resource_version))
+		return false;
+	if (claims_parse(lease->claims != NULL ? lease->claims : "", &fresh.v, &fresh.n) != 0) {
+		counter_inc(counters, COUNTER_WATCH_BAD_OBJECTS);
+		return false; /* what was known of it stays */
+	}
+	if (!text_set(&m->claims_rv, lease->resource_version)) {
+		claims_free(&fresh);
+		return false;
+	}
+	*ret_old = m->claims;
+	m->claims = fresh;
+	return true;
+}
+
+void member_on_deleted(struct member *m, enum cluster_lease_role role)
+{
+	if (role == CLUSTER_LEASE_NODE)
+		m->lease_gone = true;
+	else
+		m->claims_gone = true;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * member.h - the members: the nodes of which a Lease was seen, what it said, and since when it has
+ * been unchanged (R5).  A part of elect.c, which owns the table and decides what follows; what a
+ * Lease said is written here alone.  Pure.
+ */
+#ifndef LBD_MEMBER_H
+#define LBD_MEMBER_H
+
+#include "base.h"
+#include "claims.h"
+#include "cluster.h"
+#include "counter.h"
+#include "elect.h"
+#include "hash.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { MEMBER_NAMELEN = 256 }; /* of a Lease object's name, with NUL */
+
+/* What a member's Lease said. */
+enum member_text {
+	TEXT_RV,
+	TEXT_HOLDER,
+	TEXT_ADDRESSES,
+	TEXT_MACS,
+	TEXT_SUBNETS,
+	TEXT_VERSION,
+	TEXT_CONFIG_HASH,
+	TEXT_DRAINING,
+	TEXT_COUNT
+};
+
+struct member {
+	char *node; /* owned; the key */
+	bool self;
+	char *text[TEXT_COUNT]; /* owned; NULL = absent */
+	uint64_t observed_ms;   /* when its Lease last changed */
+	uint64_t duration_ms;   /* that its Lease states, bounded */
+	bool has_lease;
+	bool lease_gone, claims_gone; /* deleted: remembered as it was until it expires (R5) */
+	bool expired;                 /* written by elect.c */
+	enum elect_peer peer;         /* written by elect.c */
+	uint8_t (*macs)[6];           /* owned */
+	size_t n_macs;
+	struct claims claims;
+	char *claims_rv; /* owned */
+	UT_hash_handle hh;
+};
+
+struct members {
+	struct member *head; /* owned; table by node, in order of being known */
+	struct hash_key hkey;
+};
+
+/* -- the table -- */
+/* Finds or makes it.  NULL when out of memory. */
+struct member *members_get(struct members *t, const char *node, uint64_t now_ms) MUST_CHECK;
+/* Removes and frees it: nothing may point to it any more. */
+void members_forget(struct members *t, struct member *m);
+void members_free(struct members *t);
+size_t members_count_alive(const struct members *t);
+/* NULL: no member's Lease publishes it. */
+struct member *members_with_mac(const struct members *t, const uint8_t mac[6]);
+
+/* -- what its Leases said -- */
+/* Its lbd-node-* Lease.  Returns whether ranks may have changed: it lives, goes, or its subnets are
+ * others. */
+bool member_on_lease(struct member *m, const struct cluster_lease *lease, uint64_t now_ms);
+/* Its lbd-claims-* Lease.  true: its claims are new, *ret_old (claims_free()) those before.  false:
+ * they stay as they were; what cannot be read is counted. */
+bool member_on_claims(struct member *m, const struct cluster_lease *lease,
+	struct counters *counters, struct claims *ret_old) MUST_CHECK;
+/* One of the two was deleted: counts as unchanged. */
+void member_on_deleted(struct member *m, enum cluster_lease_role role);
+
+/* -- what follows from it -- */
+bool member_is_released(const struct member *m);
+bool member_is_alive(const struct member *m);
+/* R7: it says that it goes, by BFD, by its Lease, or has gone cleanly. */
+bool member_is_leaving(const struct member *m);
+bool member_is_heard(const struct member *m);
+/* Expired, and none of its Leases exists any more. */
+bool member_is_forgettable(const struct member *m);
+/* How long its Lease may be unchanged; lease_ms is this node's own duration. */
+uint64_t member_lease_ms(const struct member *m, uint64_t lease_ms);
+/* When its Lease will have been unchanged long enough, for one who has been healthy since
+ * healthy_ms (R5); TIME_NEVER. */
+uint64_t member_expires_at(const struct member *m, uint64_t lease_ms, uint64_t healthy_ms);
+
+/* -- names -- */
+/* MetalLB's order: does node a come before node b by hash alone? */
+bool member_before(const char *a, const char *b, struct addr key);
+/* "lbd-node-<node>", "lbd-claims-<node>"; long names are cut and hashed (INTERFACES). */
+void member_object_name(enum cluster_lease_role role, const char *node, char ret[MEMBER_NAMELEN]);
+
+#endif

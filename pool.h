@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pool.h - pools of addresses, and who has which.  Pure; the allocator's.
+ *
+ * A pool is what the configuration calls so: ranges, and whom they are for.  A holder (a Service)
+ * has at most one address a family.  Several may have one address: whether they may is for the
+ * caller to decide, and so is which address a holder gets.
+ *
+ * An address that its last holder lets go of is free, and remembered for a while: its old holder's
+ * name finds it again, and others are given it only when none rested longer.  Where something may
+ * still show it as the holder's it is guarded instead: it stays the holder's, and counts as used,
+ * until the guard ends.
+ */
+#ifndef LBD_POOL_H
+#define LBD_POOL_H
+
+#include "addr.h"
+#include "base.h"
+#include "config.h"
+#include "counter.h"
+#include "hash.h"
+#include "label.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { POOL_MAX_GUARDS = 8 }; /* a holder */
+
+struct pool_set;    /* opaque: all pools, and who has their addresses */
+struct pool;        /* opaque; valid until pool_sweep() or pool_forget_all() drops it */
+struct pool_former; /* opaque */
+
+/* One place in the row of those who have an address.  To be read only. */
+struct pool_use {
+	struct addr addr;
+	struct pool_use *next;      /* pool.c's: in order of coming */
+	struct pool_holder *holder; /* NULL = nobody */
+	struct pool *pool; /* where it came from; perhaps without addr by now, or not configured */
+};
+
+/* Zero but for its key when it is made; it must not move.  To be read by pool_held() only. */
+struct pool_holder {
+	const char *key; /* borrowed, for as long as the holder lives */
+	struct pool_use use[ADDR_FAMILIES];
+	struct pool_former *guards; /* owned by the set */
+};
+
+/* hkey is copied; counters (borrowed) may be NULL.  NULL when out of memory. */
+struct pool_set *pool_set_new(const struct hash_key *hkey, struct counters *counters) MUST_CHECK;
+void pool_set_free(struct pool_set *s);
+
+/* -- configuration -- */
+/* conf's pools come in the place of the old; it is borrowed until the next call.  Nothing else may
+ * be asked before pool_rehome() was called for each holder, and then pool_sweep().  0, or -ENOMEM:
+ * all is as it was. */
+int pool_configure(struct pool_set *s, const struct config *conf) MUST_CHECK;
+/* An address goes with the pool that has it now, else stays with the one that it came from. */
+void pool_rehome(struct pool_set *s, struct pool_holder *h);
+/* Drops the pools that are neither configured nor needed by a holder. */
+void pool_sweep(struct pool_set *s);
+
+/* Nobody has anything any more, and nothing is remembered.  What a holder had is void: it is to be
+ * made anew, or freed. */
+void pool_forget_all(struct pool_set *s);
+
+/* -- pools -- */
+size_t pool_count(const struct pool_set *s);
+struct pool *pool_at(const struct pool_set *s, size_t i); /* in the file's order */
+/* The pool that has x, or that name; NULL when there is none.  One that is no longer configured is
+ * found by its name as long as it is needed. */
+struct pool *pool_of(const struct pool_set *s, struct addr x);
+struct pool *pool_named(const struct pool_set *s, const char *name);
+
+const char *pool_name(const struct pool *p);
+const struct config_pool *pool_conf(const struct pool *p); /* NULL = no longer configured */
+size_t pool_turn(const struct pool *p);                    /* place in the order of search */
+/* Addresses in all, saturated; and in use, guarded ones included. */
+uint64_t pool_total(const struct pool *p, enum addr_family f);
+uint64_t pool_used(const struct pool *p, enum addr_family f);
+/* Do Services move when p no longer has, or no longer admits, what they hold?  MetalLB's users rely
+ * on it; a pool that is gone is judged by those that there are. */
+bool pool_moves(const struct pool_set *s, const struct pool *p);
+/* serviceAllocation: namespaces and namespaceSelectors are one condition, serviceSelectors another;
+ * one that is not given holds (MetalLB's isPoolCompatibleWithService).  p is configured. */
+bool pool_admits(const struct pool *p, const char *namespace_, const struct labels *labels);
+
+/* -- choosing -- */
+/* Whom an address is for. */
+struct pool_ask {
+	const char *namespace_;
+	const struct labels *labels;
+	const struct pool *only; /* the pool asked for; NULL = any with automatic assignment */
+};
+struct pool_pick {
+	struct addr addr;
+	struct pool *pool;
+};
+/* May p (NULL: no) serve it? */
+bool pool_fits(const struct pool *p, const struct pool_ask *q);
+bool pool_any_fits(const struct pool_set *s, const struct pool_ask *q, enum addr_family f);
+/* What a holder of h's name had last, if it is free and fits.  False when there is none. */
+bool pool_find_former(struct pool_set *s, const struct pool_ask *q, const struct pool_holder *h,
+	enum addr_family f, struct pool_pick *ret_pick);
+/* A free address.  Pools that say whom they are for come first, by priority, then the rest.  Among
+ * pools that are alike: the lowest that nobody has had lately (reuseDelay), in the order of the
+ * file; else the one that has been free longest.  False when all are in use. */
+bool pool_find_free(struct pool_set *s, const struct pool_ask *q, enum addr_family f,
+	uint64_t now_ms, struct pool_pick *ret_pick);
+
+/* -- who has which address -- */
+/* What h has; NULL = none of that family. */
+const struct pool_use *pool_held(const struct pool_holder *h, enum addr_family f);
+/* Those who have x, guards included, in order of coming; NULL starts, NULL ends. */
+const struct pool_use *pool_next_use(struct pool_set *s, struct addr x, const struct pool_use *u);
+/* Does its holder only guard it? */
+bool pool_is_guard(const struct pool_use *u);
+bool pool_guards(const struct pool_holder *h, struct addr x);
+
+/* Gives x of pool p to h, which holds none of x's family; a guard of its own on x ends.  0 or
+ * -ENOMEM (never when x is in use, or h guards it). */
+int pool_give(struct pool_set *s, struct pool_holder *h, struct addr x, struct pool *p) MUST_CHECK;
+/* Takes h's address of family f away, and guards it if guard is true: of more than POOL_MAX_GUARDS
+ * the first ends.  Without memory it is neither guarded nor remembered: it is free. */
+void pool_release(
+	struct pool_set *s, struct pool_holder *h, enum addr_family f, bool guard, uint64_t now_ms);
+/* Guards x of pool p, which nobody has, for h.  Nothing happens when out of memory. */
+void pool_guard(struct pool_set *s, struct pool_holder *h, struct addr x, struct pool *p);
+/* Ends h's guards but those on the n addresses of keep. */
+void pool_end_guards(struct pool_set *s, struct pool_holder *h, const struct addr *keep, size_t n,
+	uint64_t now_ms);
+/* h goes: all that it has or guards is free. */
+void pool_leave(struct pool_set *s, struct pool_holder *h, uint64_t now_ms);
+/* Another number each time that anybody has let go of an address. */
+uint64_t pool_generation(const struct pool_set *s);
+
+#endif
