@@ -101,8 +101,9 @@ struct watch {
 	unsigned garbage;  /* garbled watches since a good event */
 	bool expired;      /* a 410 since a watch lived */
 	bool synced;
-	bool required; /* a 404 is a failure like any other */
-	bool missing;  /* waits because of a 404 */
+	bool required;    /* never missing */
+	bool missing;     /* waits because of a 404 */
+	uint64_t lost_ms; /* the first 404 since the last list; TIME_NEVER = none */
 	bool busy, relist;
 
 	/* the list under way */
@@ -171,7 +172,7 @@ struct watch *watch_new(const char *base_path, const char *label_selector,
 	w->ctx = ctx;
 	w->rng = rng;
 	w->counters = counters;
-	w->grace_ms = TIME_NEVER;
+	w->grace_ms = w->lost_ms = TIME_NEVER;
 	w->base_path = strdup(base_path);
 	w->selectors = make_selectors(label_selector, field_selector);
 	buf_init(&w->body, MAX_ERROR_BODY);
@@ -318,11 +319,24 @@ static void wait_until(struct watch *w, enum next next, uint64_t due_ms, uint64_
 		send_request(w, now_ms);
 }
 
+/* Does a 404 on the list mean that there is no such resource? */
+static bool is_missing(struct watch *w, uint64_t now_ms)
+{
+	if (w->required)
+		return false;
+	if (w->lost_ms == TIME_NEVER)
+		w->lost_ms = now_ms;
+	return w->version[0] == '\0' || now_ms - w->lost_ms >= WATCH_LOST_MS;
+}
+
 static void end_list_request(struct watch *w, enum end end, uint64_t now_ms)
 {
-	const bool again = end == END_FAILED || end == END_GARBAGE;
 	uint64_t delay_ms = back_off(w);
+	bool again;
 
+	if (end == END_MISSING && !is_missing(w, now_ms))
+		end = END_FAILED;
+	again = end == END_FAILED || end == END_GARBAGE;
 	set_synced(w, false);
 	/* A token names a version: the rest of the same list can still be had. The first page
 	 * cannot: its second answer would be of a later version. */
@@ -471,7 +485,7 @@ static enum end take_status(struct watch *w, unsigned code, const cJSON *status)
 	else
 		set_error(w, "HTTP %u", code);
 	if (code == 404)
-		return w->required ? END_FAILED : END_MISSING;
+		return END_MISSING;
 	if (code == 410)
 		return END_EXPIRED;
 	if (says_version_too_large(status))
@@ -851,6 +865,7 @@ static void end_page(struct watch *w, uint64_t now_ms)
 	counter_inc(w->counters, COUNTER_WATCH_LISTS);
 	set_version(w->version, w->list_version);
 	w->garbage = 0;
+	w->lost_ms = TIME_NEVER;
 	w->whole = false;
 	close_list(w, true);
 	w->next = NEXT_WATCH;

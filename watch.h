@@ -36,7 +36,8 @@ enum {
 	WATCH_BACKOFF_CAP_MS = 5000, /* retry cap of shared/OWNERSHIP.md */
 	WATCH_RENEW_MIN_MS = 300 * 1000,
 	WATCH_RENEW_MAX_MS = 600 * 1000,
-	WATCH_NOT_FOUND_MS = 600 * 1000,       /* a 404 resource is asked for again after this */
+	WATCH_NOT_FOUND_MS = 600 * 1000, /* a 404 resource is asked for again after this */
+	WATCH_LOST_MS = 15 * 1000, /* one that was there is missing after so long a time of 404s */
 	WATCH_RETRY_AFTER_CAP_MS = 300 * 1000, /* Retry-After is obeyed up to this */
 	WATCH_LIST_TIMEOUT_MS = 60 * 1000,     /* one page */
 	WATCH_OPEN_TIMEOUT_MS = 15 * 1000,     /* from asking for a watch to its 200 */
@@ -67,7 +68,9 @@ struct watch_ops {
 	 * WATCH_GRACE_MS.  A renewal, or an end that is re-opened at once, changes nothing.  Only
 	 * on change. */
 	void (*synced)(void *ctx, bool synced);
-	/* 404: this server does not have the resource (asked again after WATCH_NOT_FOUND_MS). */
+	/* 404: this server does not have the resource, or no longer (asked again after
+	 * WATCH_NOT_FOUND_MS).  Of one that was listed before, a 404 is at first taken for a server
+	 * that starts up: tried again with back-off, and missing only after WATCH_LOST_MS. */
 	void (*missing)(void *ctx);
 };
 /* From inside any of these watch_relist() may be called; nothing else that changes the watch. */
@@ -80,8 +83,8 @@ struct watch *watch_new(const char *base_path, const char *label_selector,
 	const char *field_selector, const struct watch_ops *ops, void *ctx, struct rng *rng,
 	struct counters *counters) MUST_CHECK;
 void watch_free(struct watch *w); /* cancels nothing: cancel first */
-/* Every API server has this resource.  A 404 is then a failure like any other (a server that starts
- * up, a proxy without a way to it): tried again with back-off, and missing() never comes. */
+/* Every API server has this resource: a 404 is a failure like any other, and missing() never comes.
+ */
 void watch_set_required(struct watch *w);
 
 /* Sends the first request.  Once. */

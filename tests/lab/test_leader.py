@@ -166,8 +166,9 @@ def test_cut_off_leader_takes_its_writes_back(judged):
     is whole again: what TCP still held is not sent, for the connections were reset at the deadline."""
     lab, history = judged
     node, holder = leader(lab, history)
-    lab.service("first", endpoints=False)
-    wait_served(history, holder)
+    for i in range(6):  # at once, so that as many connections are kept
+        lab.service(f"first{i}", endpoints=False)
+    wait_served(history, holder, 6)
     node.run("nft", "add table ip cut; add chain ip cut out { type filter hook output priority 0; };"
              " add rule ip cut out ip daddr 10.89.0.10 drop")
     before = status_writes(lab, node)

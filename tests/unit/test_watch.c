@@ -532,13 +532,20 @@ static void test_missing(void)
 		{PASS, NULL, WATCH_NOT_FOUND_MS - 1, NULL}, {PASS, NULL, 1, GET_LIST},
 		{HEAD, NULL, 404, NULL}, {END, NULL, 0, "missing;"}, {RELIST, NULL, 0, GET_LIST},
 		{ANSWER, LIST(META("1"), ""), 0, "begin;end+;" GET_WATCH("1")});
-	RUN("404 on the watch", LIVE, {PASS, NULL, 60000, NULL}, {END, NULL, 0, GET_WATCH("10")},
-		{HEAD, NULL, 404, NULL}, {END, NULL, 0, "unsynced;"}, {DUE, NULL, 100, GET_LIST},
-		{HEAD, NULL, 404, NULL}, {END, NULL, 0, "missing;"});
+	RUN("404 of what was there", LIVE, {PASS, NULL, 60000, NULL},
+		{END, NULL, 0, GET_WATCH("10")}, {HEAD, NULL, 404, NULL},
+		{END, NULL, 0, "unsynced;"}, {DUE, NULL, 100, GET_LIST}, {HEAD, NULL, 404, NULL},
+		{END, NULL, 0, NULL}, {DUE, NULL, 200, GET_LIST},
+		{PASS, NULL, WATCH_LOST_MS - 1000, NULL}, {HEAD, NULL, 404, NULL},
+		{END, NULL, 0, NULL}, {DUE, NULL, 400, GET_LIST}, {PASS, NULL, 1000, NULL},
+		{HEAD, NULL, 404, NULL}, {END, NULL, 0, "missing;"},
+		{PASS, NULL, WATCH_NOT_FOUND_MS - 1, NULL}, {PASS, NULL, 1, GET_LIST});
 	RUN("404 of what every server has", {REQUIRED, NULL, 0, NULL}, {START, NULL, 0, GET_LIST},
 		{HEAD, NULL, 404, NULL}, {END, NULL, 0, NULL}, {DUE, NULL, 100, GET_LIST},
 		{ANSWER, LIST(META("1"), ""), 0, "begin;end+;" GET_WATCH("1")},
-		{HEAD, NULL, 404, NULL}, {END, NULL, 0, NULL}, {DUE, NULL, 200, GET_WATCH("1")});
+		{HEAD, NULL, 404, NULL}, {END, NULL, 0, NULL}, {DUE, NULL, 200, GET_LIST},
+		{PASS, NULL, WATCH_LOST_MS, NULL}, {HEAD, NULL, 404, NULL}, {END, NULL, 0, NULL},
+		{DUE, NULL, 400, GET_LIST});
 }
 
 static void test_garbage_watch(void)
