@@ -66,7 +66,7 @@ USES_feed     := cluster json kube log
 USES_wire     := arp elect elig log net
 USES_reload   := $(PURE) feed file log wire
 USES_pass     := $(PURE) feed kube log net writer
-USES_writer   := $(PURE) kube log
+USES_writer   := $(PURE) feed kube log
 USES_status   := $(PURE) kube net
 USES_lbd      := control daemon file log status writer
 

@@ -32,7 +32,7 @@ enum {
 		6, /* of HTTP_POOL_CONNECTIONS: Leases must never wait behind Services */
 	DAEMON_EVENTS_IN_FLIGHT = 1,
 	DAEMON_EVENTS_WAITING = 64, /* more allocations than this are told when these are sent */
-	DAEMON_DOUBT_MS = 20000,    /* then everything is listed anew, */
+	DAEMON_DOUBT_MS = 10000,    /* then everything is listed anew, */
 	DAEMON_DOUBT_AGAIN_MS = 280000, /* and once more so much later */
 	DAEMON_EVENTS_A_PASS =
 		16, /* more Services than this changing hands at once: one Event on the Node */
@@ -131,6 +131,7 @@ struct daemon {
 	bool services_listed; /* and that list is there */
 	bool node_missing_said;
 	uint64_t nodes_generation;
+	uint64_t relisted_ms; /* by feed_doubt() */
 	uint64_t doubt_ms; /* since when renewals do not come back although all is in step; 0 = they
 			      do */
 
@@ -169,6 +170,9 @@ void feed_start(struct daemon *d);
 void feed_stop(struct daemon *d);
 /* Everything anew, consistently: the watches may be of another history than the API's. */
 void feed_relist(struct daemon *d);
+/* The same, but not again and again: an object that we had written is gone, so the API's store may
+ * be another one (restored, or empty), whose changes no watch from the old one's versions shows. */
+void feed_doubt(struct daemon *d, uint64_t now_ms);
 /* elections.namespace changed. */
 void feed_move_leases(struct daemon *d);
 

@@ -186,6 +186,15 @@ void feed_relist(struct daemon *d)
 			kube_relist(d->watch[i].w);
 }
 
+void feed_doubt(struct daemon *d, uint64_t now_ms)
+{
+	if (d->relisted_ms != 0 && now_ms - d->relisted_ms < DAEMON_DOUBT_MS)
+		return;
+	d->relisted_ms = now_ms;
+	log_warn("kube", "the API lost an object of ours: listing everything anew", NULL);
+	feed_relist(d);
+}
+
 void feed_move_leases(struct daemon *d)
 {
 	stop_watch(d, WATCH_LEASES);

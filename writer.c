@@ -25,7 +25,7 @@ struct writer_call {
 	struct daemon *d;
 	enum writer_kind kind;
 	uint64_t id;                       /* of the unit that asked */
-	bool update;                       /* an Event's count */
+	bool update, create;               /* of an Event's count; of a Lease */
 	char key[2 * CONFIG_MAX_NAME + 2]; /* what is written, for the log */
 };
 
@@ -75,6 +75,8 @@ static void on_lease(void *ctx, const struct kube_answer *a)
 		lease = cluster_lease_decode(a->body);
 		if (lease == NULL)
 			outcome = LEASE_FAILED;
+	} else if (outcome == LEASE_NOT_FOUND && !c->create) {
+		feed_doubt(c->d, daemon_now_ms());
 	} else if (outcome != LEASE_CONFLICT && outcome != LEASE_NOT_FOUND &&
 		   outcome != LEASE_NOT_SENT) {
 		log_failure(c, "lease not written", a);
@@ -89,6 +91,8 @@ static void send_lease(struct daemon *d, enum writer_kind kind, const struct lea
 {
 	struct writer_call *c = call_new(d, kind, a->id, a->name);
 
+	if (c != NULL)
+		c->create = a->verb == LEASE_CREATE;
 	if (c != NULL && kube_lease(d->kube, d->conf->elections.namespace_, a, on_lease, c) == 0) {
 		d->leases_in_flight++;
 		return;

@@ -7,7 +7,6 @@ Every node writes as a user of its own (USERS, start_nodes()), so that the journ
 """
 
 import threading
-import time
 
 USERS = [a for i in range(1, 4) for a in ("--token", f"lbd-token-{i}=lbd-n{i}")]  # for Lab(kubesim_args=)
 LEADER = "lbd-leader"
@@ -165,9 +164,3 @@ def waits(entries, breaks, now_ns, wanted=None):
     for name in list(since):
         end(name, now_ns)
     return out
-
-
-def rate(kubesim, user, since):
-    """Requests per second of a user since (time.monotonic(), requests then); and that pair for the next call."""
-    now = time.monotonic(), kubesim.count(user)
-    return (now[1] - since[1]) / max(now[0] - since[0], 1e-3) if since else 0.0, now

@@ -380,7 +380,8 @@ def follows(lab, name, ip):
 
 
 def ways(node):
-    return [w["resource"] for w in node.dump()["api"]["watches"] if w["synced"] and w["resource"].startswith("endpoint")]
+    watches = node.dump()["api"]["watches"]
+    return [w["resource"] for w in watches if w["synced"] and w["resource"].startswith("endpoint")]
 
 
 def test_no_discovery_v1(bare):
@@ -392,8 +393,8 @@ def test_no_discovery_v1(bare):
 
 @pytest.mark.skipif(not LONG, reason="LONG=1")
 def test_no_endpoint_slices(bare):
-    """A server that loses its EndpointSlices while lbd runs (404, for longer than a start takes: 15 s): plain Endpoints are used, and what the slices had said
-    is forgotten."""
+    """A server that loses its EndpointSlices while lbd runs (404, for longer than a start takes: 15 s): plain Endpoints
+    are used, and what the slices had said is forgotten."""
     lab = bare(pods=False, proxy=False).start()
     ip = local_service(lab, "local", lab.nodes[0])
     lab.wait_owner(ip)

@@ -154,7 +154,8 @@ def test_unknown_token(rig):
 
 
 REFUSED = {
-    "exec": ({"exec": "{apiVersion: client.authentication.k8s.io/v1, command: aws}"}, {}, ["users[0].user.exec", "not supported"]),
+    "exec": ({"exec": "{apiVersion: client.authentication.k8s.io/v1, command: aws}"}, {},
+             ["users[0].user.exec", "not supported"]),
     "auth-provider": ({"auth-provider": "{name: oidc}"}, {}, ["auth-provider", "not supported"]),
     "password": ({"username": "u", "password": "p"}, {}, ["username", "not supported"]),
     "unverified": ({"token": "t"}, {"insecure-skip-tls-verify": "true"}, ["insecure-skip-tls-verify"]),
