@@ -1053,12 +1053,14 @@ static void put_service(struct service *s)
 static void put_endpoints(struct service *s)
 {
 	char list[512] = "";
-	size_t k = 0;
+	size_t k = 0, at = 0;
 
 	s->endpoints[0] = '\0';
 	for (unsigned i = 0; i < S.n_nodes; i++)
 		if (chance(s->local ? 50 : 80)) {
-			strcat(s->endpoints, S.nodes[i].name); /* NOLINT: fixed, short */
+			at += (size_t)snprintf(s->endpoints + at, sizeof s->endpoints - at, "%s",
+				S.nodes[i].name);
+			REQUIRE(at < sizeof s->endpoints);
 			k += (size_t)snprintf(list + k, sizeof list - k,
 				"%s{'addresses':['10.42.0.%u'],'nodeName':'%s','conditions':{'"
 				"ready':true}}",
