@@ -16,9 +16,9 @@
  * Source: shared/OWNERSHIP.md.  Built: R3, R5, R7's inputs, R9 G1 G2 G3 G7, R11, R13-R17, R19's
  * half that reads claims, R24, R26, R27, R29.  Until BFD is there every peer is NEVER, so only
  * Leases tell that a node is dead, and a rank-0 node that lives by its Lease counts as UP in R13.
- * Beyond its text: G1 to G3 want health (R5), because a frozen watch shows old claims.  A node over
- * its share (R14) gives others R13's two seconds too.  Two that took at once settle it on the wire
- * by hash, in the first two seconds only.
+ * Beyond its text: G1 to G3 want health (R5), because a frozen watch shows old claims.  R13's two
+ * seconds are not left to a node that is seen to have its share (R14).  G2
+ * by Leases wants the claim itself offered.  Two that took at once settle it on the wire by hash, in the first two seconds only.
  * Not done: BFD's rules (G4 to G6, R2, R6, R8 witness, R12 vetoes, R20 to R23), R4 (picture on
  * disk), R14's hold-down, R18 (confirming a claim by unicast), R25, R27's failback and rebalance.
  */
@@ -41,6 +41,7 @@ enum {
 	PROBE_MS = 10,            /* R15 */
 	LATE_PROBES = 2,          /* R15: more after service began, for neighbours slow to answer */
 	LATE_PROBE_MS = 100,      /* R15 */
+	OVER_SHARE_SLOTS = 4,     /* R14, at most */
 	BACK_OFF_SLOTS = 4,       /* R16 */
 	CONFLICT_MS = 10 * 1000,  /* R26: asked again */
 	CONFLICT_QUIET_MS = 1000, /* this long without an answer: free */
@@ -163,7 +164,7 @@ static void forget_member(struct elect *e, struct member *m)
 		if (g->wire_owner == m)
 			g->wire_owner = NULL;
 		if (g->owner == m)
-			g->owner = NULL;
+			group_set_owner(g, NULL);
 	}
 	members_forget(&e->members, m);
 }
@@ -284,6 +285,15 @@ static bool claim_beats(
 	return member_before(x, y, key);
 }
 
+/* G2: may m, whose published claim c is (NULL: it was only heard), be relieved?  Its Lease alone does
+ * not say so of a claim that stands: one forged object moves no VIP. */
+static bool is_offered(const struct member *m, const struct claim *c)
+{
+	if (m->peer == ELECT_PEER_LEAVING)
+		return true;
+	return c != NULL ? (c->flags & CLAIM_OFFERED) != 0 : member_is_released(m);
+}
+
 static void survey_member(const struct elect *e, const struct group *g, struct member *m,
 	uint64_t now_ms, struct survey *s)
 {
@@ -301,7 +311,7 @@ static void survey_member(const struct elect *e, const struct group *g, struct m
 			s->expired = m;
 			s->expired_term = term;
 		}
-	} else if (member_is_leaving(m) || (c != NULL && (c->flags & CLAIM_OFFERED) != 0)) {
+	} else if (is_offered(m, c)) {
 		if (s->leaving == NULL || term > s->leaving_term) {
 			s->leaving = m;
 			s->leaving_term = term;
@@ -370,46 +380,59 @@ static bool comes_before(const struct elect *e, const struct group *g, const str
 	return member_before(m->node, e->node, v->key);
 }
 
-/* How many living members come before this one; except (may be NULL) is being taken from. */
+/* Would m, which lives and stays, take g before this node?  except (may be NULL) is being taken
+ * from. */
+static bool outranks(const struct elect *e, const struct group *g, const struct member *m,
+	const struct member *except)
+{
+	return !m->self && m != except && member_is_alive(m) && !member_is_leaving(m) &&
+	       m->peer != ELECT_PEER_SILENT && comes_before(e, g, m);
+}
+
+/* How many members outrank this one. */
 static unsigned rank_of(struct elect *e, struct group *g, const struct member *except)
 {
 	if (g->rank_generation == e->generation)
 		return g->rank;
 	g->rank = 0;
 	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		if (!m->self && m != except && member_is_alive(m) && !member_is_leaving(m) &&
-			m->peer != ELECT_PEER_SILENT && comes_before(e, g, m))
-			g->rank++;
+		g->rank += outranks(e, g, m, except);
 	g->rank_generation = e->generation;
 	return g->rank;
 }
 
-/* Does this node hold more than its share (R14)? */
-static bool is_over_share(const struct elect *e, uint64_t members)
+/* Is a node that holds so many VIPs over its share (R14)? */
+static bool is_over_share(const struct elect *e, size_t n_held)
 {
 	double share = e->in->conf->elections.max_share;
+	size_t members = members_count_alive(&e->members);
 
-	return share > 0 && (double)e->groups.n_owned_vips >=
+	return share > 0 && (double)n_held >=
 				    share * (double)vip_count(e->in->vips) / (double)members + 1;
 }
 
-/* How long WAIT lasts (R13, R14). */
+/* How long WAIT lasts (R13, R14), but for the grace. */
 static uint64_t wait_ms(struct elect *e, struct group *g, const struct survey *s)
 {
-	uint64_t members = members_count_alive(&e->members), ms;
-	unsigned rank;
-	bool behind;
+	uint64_t slots;
 
 	if (g->ground == GROUND_OWN)
 		return 0;
-	rank = rank_of(e, g, s->leaving != NULL ? s->leaving : s->expired);
-	ms = rank * slot_ms(e);
-	behind = rank > 0;
-	if (is_over_share(e, members)) {
-		ms += time_min(members - 1, 4) * slot_ms(e);
-		behind = members > 1; /* the grace is another's now */
-	}
-	return g->ground == GROUND_FREE && behind ? ms + RANK0_GRACE_MS : ms;
+	slots = rank_of(e, g, s->leaving != NULL ? s->leaving : s->expired);
+	if (is_over_share(e, e->groups.n_owned_vips))
+		slots += time_min(members_count_alive(&e->members) - 1, OVER_SHARE_SLOTS);
+	return slots * slot_ms(e);
+}
+
+/* R13: is a better member, which has not its share yet, to be left undisturbed with a free group? */
+static bool gives_grace(const struct elect *e, const struct group *g)
+{
+	if (g->ground != GROUND_FREE || g->rank == 0)
+		return false;
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		if (outranks(e, g, m, NULL) && !is_over_share(e, m->n_held))
+			return true;
+	return false;
 }
 
 /* -- states -- */
@@ -507,7 +530,12 @@ static void step_wait(struct elect *e, struct group *g, const struct survey *s, 
 	if (!keeps_ground(e, g, s, now_ms))
 		return;
 	g->due_ms = g->since_ms + wait_ms(e, g, s);
-	if (now_ms >= g->due_ms)
+	if (now_ms < g->due_ms)
+		return;
+	/* Looked at again each slot: what a better member is heard to hold may end its grace. */
+	if (now_ms < g->due_ms + RANK0_GRACE_MS && gives_grace(e, g))
+		g->due_ms = now_ms + slot_ms(e);
+	else
 		group_start_probe(&e->groups, g, 1, now_ms);
 }
 
@@ -722,7 +750,7 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 	}
 	owner = s.holder != NULL ? s.holder : s.leaving != NULL ? s.leaving : s.expired;
 	if (owner != g->owner) {
-		g->owner = owner;
+		group_set_owner(g, owner);
 		g->changed = true;
 	}
 	if (g->changed)

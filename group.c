@@ -110,6 +110,15 @@ void group_enter(struct groups *t, struct group *g, enum elect_state state, uint
 		t->n_owned_vips += g->n_addrs;
 }
 
+void group_set_owner(struct group *g, struct member *m)
+{
+	if (g->owner != NULL)
+		g->owner->n_held -= g->n_addrs;
+	g->owner = m;
+	if (m != NULL)
+		m->n_held += g->n_addrs;
+}
+
 void group_start_probe(struct groups *t, struct group *g, unsigned n, uint64_t now_ms)
 {
 	group_enter(t, g, ELECT_PROBE, now_ms);
@@ -262,6 +271,7 @@ static bool bury_one(struct groups *t, struct group *g)
 
 	if (owned)
 		t->n_owned_vips -= g->n_addrs;
+	group_set_owner(g, NULL);
 	groups_note_dirty(t, g->id);
 	group_free(g);
 	return owned;

@@ -40,7 +40,7 @@ struct group {
 	uint64_t term;       /* of our last take */
 	uint64_t foreign_ms; /* a foreign host spoke for it; 0 = not */
 	uint64_t defended_ms;
-	struct member *owner;      /* another, as far as known; borrowed */
+	struct member *owner;      /* another, as far as known; borrowed; by group_set_owner() */
 	struct member *wire_owner; /* last member heard speaking for it; borrowed */
 	uint64_t wire_ms;
 	unsigned rank;
@@ -81,6 +81,8 @@ bool groups_take(struct groups *t, const struct vip_table *vips, uint64_t now_ms
 /* Does this node answer for it? */
 bool group_is_owned(const struct group *g);
 void group_enter(struct groups *t, struct group *g, enum elect_state state, uint64_t now_ms);
+/* Who has it, as far as known; NULL = this node, or nobody.  Keeps the members' n_held. */
+void group_set_owner(struct group *g, struct member *m);
 /* Enters PROBE, to ask the wire n times. */
 void group_start_probe(struct groups *t, struct group *g, unsigned n, uint64_t now_ms);
 

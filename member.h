@@ -46,6 +46,7 @@ struct member {
 	size_t n_macs;
 	struct claims claims;
 	char *claims_rv; /* owned */
+	size_t n_held;   /* VIPs it is known to have, by its claims or on the wire; by group.c */
 	UT_hash_handle hh;
 };
 

@@ -236,7 +236,7 @@ bool publish_drain(struct publish *p, const char *reason, uint64_t now_ms)
 	if (!text_set(&p->draining, reason))
 		return false;
 	p->lease.dirty = true;
-	p->lease.quiet_ms = now_ms;
+	p->lease.quiet_ms = p->claims.quiet_ms = now_ms; /* the offer must not wait either */
 	return true;
 }
 

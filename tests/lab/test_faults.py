@@ -450,7 +450,8 @@ def test_leases_deleted(bare):
         watcher.nothing()
 
 
-def test_leases_forged(bare):
+@pytest.mark.parametrize("draining", [None, "forged"])
+def test_leases_forged(bare, draining):
     """Another client writes itself into the Leases, makes a dead node of the owner and claims its address for another:
     nothing moves; the next leader is there when the forged Lease has run out."""
     lab = bare(pods=False, proxy=False).start()
@@ -460,7 +461,7 @@ def test_leases_forged(bare):
         lab.patch(f"{LEASES}/lbd-leader", {"spec": {"holderIdentity": "mallory_1"}})
         lab.patch(f"{LEASES}/lbd-node-{owner.name}",
                   {"spec": {"renewTime": "2001-01-01T00:00:00.000000Z", "leaseDurationSeconds": 1},
-                   "metadata": {"annotations": {"lbd.io/macs": "banana"}}})
+                   "metadata": {"annotations": {"lbd.io/draining": draining, "lbd.io/macs": "banana"}}})
         claims = wait_for("the owner's claims", lambda: lab.kubesim.api("GET", f"{LEASES}/lbd-claims-{owner.name}")[1])
         note = {"annotations": claims["metadata"]["annotations"], "labels": claims["metadata"]["labels"]}
         forged = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {"holderIdentity": "mallory_1"},

@@ -554,26 +554,72 @@ static void test_expiry_void(void)
 /* G2: draining by its Lease, by its claim, by BFD, or gone cleanly. */
 static void test_take_offered(void)
 {
-	static const char *const rows[] = {"draining", "offered", "released", "leaving"};
+	static const struct {
+		const char *name, *holder, *draining, *claims; /* NULL = as before */
+		bool bfd;
+		unsigned term; /* 0 = not taken */
+	} rows[] = {
+		{"drained", "x/y/1", "by hand", "5o:10.0.0.120", false, 6},
+		{"offered", NULL, NULL, "5o:10.0.0.120", false, 6},
+		{"released", "", NULL, "", false, 1},
+		{"BFD says so", NULL, NULL, NULL, true, 6},
+		/* one object says so, the other does not: forged, or not written yet */
+		{"forged draining", "x/y/1", "by hand", NULL, false, 0},
+		{"forged release", "", NULL, NULL, false, 0},
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		check_row = rows[i];
+		check_row = rows[i].name;
 		open_working();
 		put_claims("n2", "5:10.0.0.120");
 		serve("web", "10.0.0.120");
 		turn(now + 1000);
 		CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
-		if (i == 0)
-			put_lease("n2", "x/y/1", "by hand");
-		else if (i == 1)
-			put_claims("n2", "5o:10.0.0.120");
-		else if (i == 2)
-			put_lease("n2", "", NULL);
-		else
+		if (rows[i].holder != NULL)
+			put_lease("n2", rows[i].holder, rows[i].draining);
+		if (rows[i].claims != NULL)
+			put_claims("n2", rows[i].claims);
+		if (rows[i].bfd)
 			elect_on_peer(e, "n2", ELECT_PEER_LEAVING, now);
 		turn(now + 300);
-		CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
-		CHECK_INT(view("10.0.0.120").term, 6);
+		CHECK_INT(view("10.0.0.120").state, rows[i].term > 0 ? ELECT_OWNER : ELECT_WATCH);
+		CHECK_INT(view("10.0.0.120").term, rows[i].term);
+		close_cluster();
+	}
+}
+
+/* R13, R14: n2 comes first for 10.0.0.107, then this node.  A better node that is heard to hold its share is given no grace; one that is not, is. */
+static void test_share(void)
+{
+	static const struct {
+		const char *name, *holder;
+		bool at_once;
+	} rows[] = {
+		{"best has its share", "n2", true},
+		{"best has room", "n3", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		uint64_t from;
+
+		check_row = rows[i].name;
+		open_working();
+		w.conf.elections.max_share = 1.25;
+		for (unsigned k = 101; k <= 106; k++) {
+			char name[8], ip[16];
+
+			(void)snprintf(name, sizeof name, "s%u", k);
+			(void)snprintf(ip, sizeof ip, "10.0.0.%u", k);
+			serve(name, ip);
+		}
+		put_claims(rows[i].holder, "5:10.0.0.101-6");
+		turn(now + 200);
+		serve("web", "10.0.0.107");
+		from = now;
+		turn_with(from + 200, "n2", "n3");
+		CHECK_INT(view("10.0.0.107").state == ELECT_OWNER, rows[i].at_once);
+		turn_with(from + 2400, "n2", "n3");
+		CHECK_INT(view("10.0.0.107").state, ELECT_OWNER);
 		close_cluster();
 	}
 }
@@ -1136,7 +1182,7 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_expiry), CHECK_TEST(test_foreign_names), CHECK_TEST(test_deleted_lease),
 	CHECK_TEST(test_take_free), CHECK_TEST(test_take_behind), CHECK_TEST(test_join),
 	CHECK_TEST(test_watch_holder), CHECK_TEST(test_take_expired), CHECK_TEST(test_unhealthy),
-	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_restore),
+	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_share), CHECK_TEST(test_restore),
 	CHECK_TEST(test_wire_member), CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
 	CHECK_TEST(test_wire_dead_and_living), CHECK_TEST(test_dispute), CHECK_TEST(test_fence),
 	CHECK_TEST(test_inherit), CHECK_TEST(test_drain), CHECK_TEST(test_release),
