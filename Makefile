@@ -2,6 +2,7 @@
 #
 # make          ./lbd            make check    unit, purity, simulator, fuzz smoke (asan+ubsan), lab
 # make deps     Debian packages  make static   build/static/<triplet>/lbd (musl, mbedTLS 3.6)
+# make install, deb, image: packaging/packaging.mk
 # make demo     the 60-second tour               make V=1 ... shows the commands
 
 VERSION := 0.1.0
@@ -202,6 +203,8 @@ $(STATIC): $(STATIC_SRC) $(wildcard *.h) $(SYSROOT)/done
 	$(Q)$(if $(filter x86_64%,$(TRIPLET)),,$(TRIPLET)-)strip -o $@ $@.debug
 	$(Q)! readelf -lW $@ | grep -q INTERP || { echo "$@ is not static"; rm -f $@; exit 1; }
 	$(Q)ls -l $@ | awk '{ print "  " $$NF ": " $$5 " bytes" }'
+
+include packaging/packaging.mk
 
 # -- figures (shared/BENCH.md) ----------------------------------------------------------------------------------------------------
 $(O)/bench/bench_alloc: tests/bench/bench_alloc.c $(call objs,alloc) | $(O)/bench/.dir

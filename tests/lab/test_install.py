@@ -2,9 +2,15 @@
 """The files in packaging/ do what the README says of them."""
 
 import base64
+import gzip
+import hashlib
+import io
+import json
+import tarfile
 
+import pytest
 import yaml
-from lab import API_ADDR, ROOT
+from lab import API_ADDR, ROOT, sh
 
 RBAC = ROOT / "packaging/rbac.yaml"
 
@@ -41,3 +47,57 @@ def test_rbac(lab):
         ("patch", "services/status"), ("create", "events"), ("patch", "events"), ("create", "leases"), ("update", "leases")}
     namespaces = {e["namespace"] for e in lab.kubesim.log() if e["resource"] == "leases" and e["user"].startswith("lbd")}
     assert namespaces == {next(d for d in docs if d["kind"] == "Role")["metadata"]["namespace"]}
+
+
+@pytest.fixture(scope="module")
+def packages():
+    """make deb image, of the static binary that make check has built before."""
+    sh("make", "-C", ROOT, "--no-print-directory", "deb", "image", timeout=600)
+
+
+def test_install(tmp_path):
+    """make install puts everything in its place, and leaves a configuration that is there already alone."""
+    install = ("make", "-C", ROOT, "--no-print-directory", "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/lbd")
+    sh(*install)
+    conf = tmp_path / "etc/lbd/lbd.yaml"
+    assert conf.read_text() == (ROOT / "packaging/lbd.yaml").read_text()
+    conf.write_text("# mine\n")
+    sh(*install)
+    assert conf.read_text() == "# mine\n"
+    assert sh(tmp_path / "opt/lbd/bin/lbd", "version").returncode == 0
+    unit = (tmp_path / "etc/systemd/system/lbd.service").read_text()
+    assert "ExecStart=/opt/lbd/bin/lbd run\n" in unit and "/usr/local" not in unit
+    assert (tmp_path / "opt/lbd/share/man/man8/lbd.8").stat().st_size > 1000
+
+
+def test_deb(packages, tmp_path):
+    """make deb: a package whose parts work where they lie, and that asks for no other."""
+    deb = next((ROOT / "build/deb").glob("*.deb"))
+    sh("dpkg-deb", "-x", deb, tmp_path)
+    lbd = tmp_path / "usr/bin/lbd"
+    assert f" {sh('dpkg-deb', '-f', deb, 'Version').stdout.strip()}" in sh(lbd, "version").stdout
+    assert sh("dpkg-deb", "-f", deb, "Depends").stdout.strip() == ""
+    sh(lbd, "check-config", tmp_path / "etc/lbd/lbd.yaml")
+    assert "ExecStart=/usr/bin/lbd run\n" in (tmp_path / "lib/systemd/system/lbd.service").read_text()
+    for page in ("man8/lbd.8.gz", "man5/lbd.yaml.5.gz"):
+        assert b".Dt LBD" in gzip.decompress((tmp_path / "usr/share/man" / page).read_bytes())
+
+
+def test_image(packages, tmp_path):
+    """make image: every digest and size of the OCI layout is true, and the entry point runs."""
+    with tarfile.open(next((ROOT / "build/image").glob("*.tar"))) as t:
+        files = {m.name: t.extractfile(m).read() for m in t if m.isfile()}
+
+    def blob(d):
+        data = files[f"blobs/{d['digest'].replace(':', '/')}"]
+        assert len(data) == d["size"] and f"sha256:{hashlib.sha256(data).hexdigest()}" == d["digest"]
+        return data
+
+    assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
+    manifest = json.loads(blob(json.loads(files["index.json"])["manifests"][0]))
+    config = json.loads(blob(manifest["config"]))
+    root = gzip.decompress(blob(manifest["layers"][0]))
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(root).hexdigest()}"]
+    with tarfile.open(fileobj=io.BytesIO(root)) as t:
+        t.extractall(tmp_path)
+    assert sh(str(tmp_path) + config["config"]["Entrypoint"][0], "version").returncode == 0

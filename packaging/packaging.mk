@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# make install [PREFIX=/usr/local] [DESTDIR=]   the binary, manual pages, unit, and a configuration where there is none
+# make deb      build/deb/lbd_<version>_<architecture>.deb, of the static binary
+# make image    build/image/lbd-<version>-<architecture>.tar: an OCI layout of the static binary alone
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+UNITDIR ?= /etc/systemd/system
+BINARY  ?= lbd
+ARCH    := $(patsubst arm,armhf,$(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(firstword $(subst -, ,$(TRIPLET))))))
+DEB     := build/deb/lbd_$(VERSION)_$(ARCH).deb
+IMAGE   := build/image/lbd-$(VERSION)-$(ARCH).tar
+
+.PHONY: install deb image
+install: $(BINARY)
+	$(Q)install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/lbd
+	$(Q)install -D -m 644 docs/lbd.8 $(DESTDIR)$(PREFIX)/share/man/man8/lbd.8
+	$(Q)install -D -m 644 docs/lbd.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/lbd.yaml.5
+	$(Q)mkdir -p $(DESTDIR)$(UNITDIR)
+	$(Q)sed 's:/usr/local/bin:$(PREFIX)/bin:' packaging/systemd/lbd.service >$(DESTDIR)$(UNITDIR)/lbd.service
+	$(Q)[ -e $(DESTDIR)/etc/lbd/lbd.yaml ] || install -D -m 644 packaging/lbd.yaml $(DESTDIR)/etc/lbd/lbd.yaml
+
+deb: $(DEB)
+
+$(DEB): $(STATIC) $(wildcard packaging/deb/* packaging/systemd/* docs/*.[58]) packaging/lbd.yaml packaging/packaging.mk
+	$(Q)rm -rf $(@D) && mkdir -p $(@D)/root/DEBIAN
+	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(@D)/root PREFIX=/usr UNITDIR=/lib/systemd/system BINARY=$(STATIC)
+	$(Q)gzip -9n $(@D)/root/usr/share/man/man?/*
+	$(Q)install -D -m 644 LICENSE $(@D)/root/usr/share/doc/lbd/copyright
+	$(Q)sed 's/@VERSION@/$(VERSION)/; s/@ARCH@/$(ARCH)/' packaging/deb/control >$(@D)/root/DEBIAN/control
+	$(Q)install -m 644 packaging/deb/conffiles $(@D)/root/DEBIAN/
+	$(Q)install -m 755 packaging/deb/postinst packaging/deb/prerm packaging/deb/postrm $(@D)/root/DEBIAN/
+	$(Q)dpkg-deb --root-owner-group --build $(@D)/root $@ >/dev/null
+	$(Q)rm -rf $(@D)/root
+	$(Q)ls -l $@ | awk '{ print "  " $$NF ": " $$5 " bytes" }'
+
+image: $(IMAGE)
+
+$(IMAGE): $(STATIC) packaging/image.py
+	$(Q)mkdir -p $(@D)
+	$(Q)$(PYTHON) packaging/image.py $(STATIC) $(ARCH) $(VERSION) $@
+	$(Q)ls -l $@ | awk '{ print "  " $$NF ": " $$5 " bytes" }'
