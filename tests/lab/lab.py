@@ -138,7 +138,8 @@ class Node(Host):
 
     def start(self, config=None, *, extra=(), kubeconfig=None, binary_path=None, ready=True):
         conf = config if config is not None else self.lab.config
-        self.config_path = self.lab.dir / f"{self.name}.yaml"
+        self.config_path = self.lab.dir / f"{self.name}.conf" / "lbd.yaml"  # alone in a folder: lbd watches it
+        self.config_path.parent.mkdir(exist_ok=True)
         self.config_path.write_text(conf)
         self.process = self.popen(binary_path or binary(), "run", "-c", self.config_path, "--kubeconfig",
                                   kubeconfig or self.lab.kubesim.kubeconfig("lbd"), "--node-name", self.name,
