@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the laboratory: a fresh one for each scenario that asks."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -13,20 +14,36 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "static: also run against the static binary")
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.when == "call":
+        item.failed = report.failed
+
+
+def show_if_failed(request, the_lab):
+    """What the daemons said, while their logs are still there."""
+    if getattr(request.node, "failed", False):
+        the_lab.show_logs()
+
+
 @pytest.fixture
-def lab():
+def lab(request):
     """Three nodes, pods, the stand-in for kube-proxy; lbd runs on every node."""
     from lab import Lab
     with Lab() as the_lab:
         the_lab.start()
         yield the_lab
+        show_if_failed(request, the_lab)
 
 
 @pytest.fixture
-def bare():
+def bare(request):
     """A factory of laboratories in which nothing runs yet."""
-    import contextlib
-
     from lab import Lab
     with contextlib.ExitStack() as stack:
-        yield lambda **kw: stack.enter_context(Lab(**kw))
+        def make(**kw):
+            made = stack.enter_context(Lab(**kw))
+            stack.callback(show_if_failed, request, made)
+            return made
+        yield make
