@@ -133,6 +133,9 @@ static void expect_text(const struct config_field *f, char *s, size_t size)
 	static const char *const what[] = {
 		[CONFIG_TEXT_ANY] = "a string",
 		[CONFIG_TEXT_NAME] = "a name",
+		[CONFIG_TEXT_OBJECT_NAME] =
+			"a Kubernetes object's name, small letters, digits, - and .,",
+		[CONFIG_TEXT_NAMESPACE] = "a namespace, small letters, digits and -,",
 		[CONFIG_TEXT_INTERFACE] = "an interface's name",
 		[CONFIG_TEXT_PATH] = "an absolute path",
 		[CONFIG_TEXT_LISTEN] = "node or an address",
@@ -215,6 +218,10 @@ bool config_field_text_ok(enum config_text text, const char *s)
 	case CONFIG_TEXT_ANY:
 	case CONFIG_TEXT_NAME:
 		return is_printable(s);
+	case CONFIG_TEXT_OBJECT_NAME:
+		return config_object_name_ok(s);
+	case CONFIG_TEXT_NAMESPACE:
+		return strchr(s, '.') == NULL && config_object_name_ok(s);
 	case CONFIG_TEXT_INTERFACE:
 		return is_printable(s) && strpbrk(s, " /") == NULL && strlen(s) <= 64;
 	case CONFIG_TEXT_PATH:

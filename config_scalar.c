@@ -176,6 +176,26 @@ bool config_label_value_ok(const char *s)
 
 /* -- names -- */
 
+static bool is_lower_or_digit(char c)
+{
+	return (c >= 'a' && c <= 'z') || is_digit(c);
+}
+
+bool config_object_name_ok(const char *s)
+{
+	char before = '.'; /* a part begins and ends with a letter or digit */
+
+	if (strlen(s) > 253)
+		return false;
+	for (; *s != '\0'; before = *s++) {
+		bool inside = *s == '-' ? before != '.' : *s == '.' && is_lower_or_digit(before);
+
+		if (!is_lower_or_digit(*s) && !inside)
+			return false;
+	}
+	return is_lower_or_digit(before);
+}
+
 static bool is_upper(char c)
 {
 	return c >= 'A' && c <= 'Z';

@@ -25,6 +25,8 @@ bool config_community_is_literal(const char *s);
 /* Kubernetes' syntax: key "prefix/name" or "name", value at most 63 characters or empty. */
 bool config_label_key_ok(const char *s);
 bool config_label_value_ok(const char *s);
+/* An RFC 1123 subdomain: "n1.example.com". */
+bool config_object_name_ok(const char *s);
 
 /* "avoidBuggyIPs" -> "avoid-buggy-ips".  Returns s. */
 char *config_kebab(const char *camel, char s[CONFIG_MAX_KEY]);

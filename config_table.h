@@ -36,6 +36,8 @@ enum config_type {         /* what offset and offset_n point at */
 enum config_text {
 	CONFIG_TEXT_ANY,
 	CONFIG_TEXT_NAME,
+	CONFIG_TEXT_OBJECT_NAME, /* of a Kubernetes object (RFC 1123 subdomain) */
+	CONFIG_TEXT_NAMESPACE,   /* RFC 1123 label */
 	CONFIG_TEXT_INTERFACE, /* or a pattern */
 	CONFIG_TEXT_PATH,
 	CONFIG_TEXT_LISTEN, /* "node" or an address */

@@ -7,6 +7,7 @@
 #include "base.h"
 #include "buf.h"
 #include "config.h"
+#include "config_field.h"
 #include "control.h"
 #include "daemon.h"
 #include "file.h"
@@ -17,110 +18,211 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 enum { EXIT_FINE = 0, EXIT_FINDING = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
 
 enum { QUERY_TIMEOUT_MS = 10000, MAX_SOURCES = 256 };
 
-#define DEFAULT_CONFIG  "/etc/lbd/lbd.yaml"
-#define DEFAULT_CONTROL "/run/lbd/lbd.sock"
+#define MAX_CONTROL_PATH (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+#define DEFAULT_CONFIG   "/etc/lbd/lbd.yaml"
+#define DEFAULT_CONTROL  "/run/lbd/lbd.sock"
 
-static const char usage_text[] =
-	"lbd gives Services of type LoadBalancer addresses, and announces them.\n"
-	"\n"
-	"  lbd run           [-c FILE] [--kubeconfig F] [--context C] [--node-name N]\n"
-	"                    [--control PATH] [--log-level LEVEL] [--dry-run]\n"
-	"  lbd check-config  [-p] [-q] FILE...|-    is a configuration good? -p prints what it "
-	"means\n"
-	"  lbd dump          [--control PATH]       the running daemon's state as JSON\n"
-	"  lbd version       [-o json]\n"
-	"\n"
-	"Defaults: -c " DEFAULT_CONFIG ", --control " DEFAULT_CONTROL ", --log-level from the\n"
-	"configuration.  Exit codes: 0 fine, 1 finding or refused, 2 usage, 3 daemon not "
-	"reachable.\n";
+/* -- usage -- */
 
-static int usage(void)
+struct command {
+	const char *name;
+	const char *usage; /* lines; NULL = planned, not in this version */
+	int (*run)(const struct command *c, int argc, char **argv);
+};
+
+/* Values of options that have no short form. */
+enum {
+	OPT_KUBECONFIG = 256,
+	OPT_CONTEXT,
+	OPT_NODE_NAME,
+	OPT_CONTROL,
+	OPT_LOG_LEVEL,
+	OPT_DRY_RUN,
+};
+
+static int usage_error(const struct command *c)
 {
-	(void)fputs(usage_text, stderr);
+	(void)fprintf(stderr, "usage:\n%s", c->usage);
 	return EXIT_USAGE;
+}
+
+static int help(const struct command *c)
+{
+	(void)fputs(c->usage, stdout);
+	return EXIT_FINE;
+}
+
+/* Is optopt one of ours?  Then it takes no value, and got one. */
+static bool is_known_option(const struct option *longs)
+{
+	for (; longs->name != NULL; longs++)
+		if (longs->val == optopt)
+			return true;
+	return false;
+}
+
+static void report_option(const struct command *c, const struct option *longs, const char *arg)
+{
+	const char *words[16], *near;
+	size_t n = 0;
+
+	for (; longs[n].name != NULL && n + 1 < ARRAY_LEN(words); n++)
+		words[n] = longs[n].name;
+	words[n] = NULL;
+	near = optopt == 0 ? config_nearest(arg, words) : NULL;
+	if (optopt != 0 && is_known_option(longs))
+		(void)fprintf(stderr, "lbd %s: %s: takes no value\n", c->name, arg);
+	else if (optopt != 0)
+		(void)fprintf(stderr, "lbd %s: unknown option -%c\n", c->name, optopt);
+	else if (near != NULL)
+		(void)fprintf(stderr, "lbd %s: unknown option %s, did you mean --%s?\n", c->name,
+			arg, near);
+	else
+		(void)fprintf(stderr, "lbd %s: unknown option %s\n", c->name, arg);
+}
+
+/* The next option, -1 at their end; '?' once it was said what is wrong.  shorts begins with ':'. */
+static int next_option(const struct command *c, int argc, char **argv, const char *shorts,
+	const struct option *longs)
+{
+	int o;
+
+	opterr = 0;
+	o = getopt_long(argc, argv, shorts, longs, NULL);
+	if (o == ':')
+		(void)fprintf(stderr, "lbd %s: %s: needs a value\n", c->name, argv[optind - 1]);
+	else if (o == '?')
+		report_option(c, longs, argv[optind - 1]);
+	return o == ':' ? '?' : o;
+}
+
+static bool has_more(const struct command *c, int argc, char **argv)
+{
+	if (optind < argc)
+		(void)fprintf(stderr, "lbd %s: unexpected argument %s\n", c->name, argv[optind]);
+	return optind < argc;
+}
+
+/* Says of a value that will not do what was expected; false, for return refuse(...). */
+static bool refuse(
+	const struct command *c, const char *option, const char *expected, const char *got)
+{
+	(void)fprintf(stderr, "lbd %s: %s: expected %s (got %s)\n", c->name, option, expected,
+		*got != '\0' ? got : "nothing");
+	return false;
+}
+
+static bool is_control_path(const struct command *c, const char *path)
+{
+	char expected[64];
+
+	if (*path != '\0' && strlen(path) <= MAX_CONTROL_PATH)
+		return true;
+	(void)snprintf(
+		expected, sizeof expected, "a path of at most %zu characters", MAX_CONTROL_PATH);
+	return refuse(c, "--control", expected, path);
 }
 
 /* -- run -- */
 
-static int cmd_run(int argc, char **argv)
+static bool run_values_ok(const struct command *c, const struct daemon_options *o)
 {
-	static const struct option options[] = {
+	enum log_level level;
+
+	if (strcmp(o->config_path, "-") == 0 || *o->config_path == '\0')
+		return refuse(c, "-c", "a file: it is read again when it changes", o->config_path);
+	if (o->node_name != NULL && *o->node_name != '\0' &&
+		!config_field_text_ok(CONFIG_TEXT_OBJECT_NAME, o->node_name))
+		return refuse(c, "--node-name", "a Node's name: small letters, digits, - and .",
+			o->node_name);
+	if (o->log_level != NULL && log_level_parse(o->log_level, &level) != 0)
+		return refuse(c, "--log-level", "error, warn, info or debug", o->log_level);
+	return is_control_path(c, o->control_path);
+}
+
+/* Where the option's value goes; NULL when it has none. */
+static const char **run_value(struct daemon_options *o, int option)
+{
+	switch (option) {
+	case 'c':
+		return &o->config_path;
+	case OPT_KUBECONFIG:
+		return &o->where.kubeconfig;
+	case OPT_CONTEXT:
+		return &o->where.context;
+	case OPT_NODE_NAME:
+		return &o->node_name;
+	case OPT_CONTROL:
+		return &o->control_path;
+	case OPT_LOG_LEVEL:
+		return &o->log_level;
+	default:
+		return NULL;
+	}
+}
+
+static int cmd_run(const struct command *c, int argc, char **argv)
+{
+	static const struct option longs[] = {
 		{"config", required_argument, NULL, 'c'},
-		{"kubeconfig", required_argument, NULL, 'k'},
-		{"context", required_argument, NULL, 'x'},
-		{"node-name", required_argument, NULL, 'n'},
-		{"control", required_argument, NULL, 's'},
-		{"log-level", required_argument, NULL, 'l'},
-		{"dry-run", no_argument, NULL, 'd'},
+		{"kubeconfig", required_argument, NULL, OPT_KUBECONFIG},
+		{"context", required_argument, NULL, OPT_CONTEXT},
+		{"node-name", required_argument, NULL, OPT_NODE_NAME},
+		{"control", required_argument, NULL, OPT_CONTROL},
+		{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	struct daemon_options o = {.config_path = DEFAULT_CONFIG, .control_path = DEFAULT_CONTROL};
-	enum log_level level;
-	int c;
+	int option;
 
-	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			o.config_path = optarg;
-			break;
-		case 'k':
-			o.where.kubeconfig = optarg;
-			break;
-		case 'x':
-			o.where.context = optarg;
-			break;
-		case 'n':
-			o.node_name = optarg;
-			break;
-		case 's':
-			o.control_path = optarg;
-			break;
-		case 'l':
-			o.log_level = optarg;
-			if (log_level_parse(optarg, &level) != 0) {
-				(void)fprintf(stderr,
-					"lbd: --log-level: expected error, warn, info or debug "
-					"(got %s)\n",
-					optarg);
-				return EXIT_USAGE;
-			}
-			break;
-		case 'd':
+	while ((option = next_option(c, argc, argv, ":c:h", longs)) != -1) {
+		const char **value = run_value(&o, option);
+
+		if (option == 'h')
+			return help(c);
+		if (value != NULL)
+			*value = optarg;
+		else if (option == OPT_DRY_RUN)
 			o.dry_run = true;
-			break;
-		default:
-			return usage();
-		}
+		else
+			return usage_error(c);
 	}
-	if (optind != argc)
-		return usage();
+	if (has_more(c, argc, argv))
+		return usage_error(c);
+	if (!run_values_ok(c, &o))
+		return EXIT_USAGE;
 	log_open();
 	return daemon_run(&o);
 }
 
 /* -- check-config -- */
 
-static int read_sources(char **names, size_t n, struct config_source *src, struct buf *text)
+/* False, and it was said of each which cannot be read. */
+static bool read_sources(char **names, size_t n, struct config_source *src, struct buf *text)
 {
+	bool ok = true;
+
 	for (size_t i = 0; i < n; i++) {
 		int err;
 
 		buf_init(&text[i], CONFIG_MAX_BYTES);
 		err = file_read(names[i], &text[i]);
-		if (err != 0) {
+		if (err != 0)
 			(void)fprintf(stderr, "%s: cannot be read: %s\n", names[i], strerror(-err));
-			return -EINVAL;
-		}
+		ok &= err == 0;
 		src[i] = (struct config_source){.name = names[i],
 			.text = text[i].p != NULL ? text[i].p : "",
 			.len = text[i].len};
 	}
-	return 0;
+	return ok;
 }
 
 static int print_canonical(const struct config *conf)
@@ -138,6 +240,19 @@ static int print_canonical(const struct config *conf)
 	return code;
 }
 
+static const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void print_verdict(const struct config *c)
+{
+	(void)printf("configuration is good: %zu pool%s, %zu layer 2 advertisement%s, %zu BGP "
+		     "peer%s\n",
+		c->n_pools, plural(c->n_pools), c->n_l2_advertisements,
+		plural(c->n_l2_advertisements), c->n_peers, plural(c->n_peers));
+}
+
 static int check_sources(char **names, size_t n, bool print, bool quiet)
 {
 	struct config_source src[MAX_SOURCES];
@@ -147,7 +262,7 @@ static int check_sources(char **names, size_t n, bool print, bool quiet)
 	int code = EXIT_FINDING;
 
 	config_report_init(&report);
-	if (read_sources(names, n, src, text) == 0) {
+	if (read_sources(names, n, src, text)) {
 		if (config_parse(src, n, &conf, &report) == 0)
 			code = print ? print_canonical(conf) : EXIT_FINE;
 		if (!quiet && report.warnings.p != NULL)
@@ -155,9 +270,7 @@ static int check_sources(char **names, size_t n, bool print, bool quiet)
 		if (report.errors.p != NULL)
 			(void)fprintf(stderr, "%s", report.errors.p);
 		if (code == EXIT_FINE && !print && !quiet)
-			(void)printf("configuration is good: %zu pools, %zu layer 2 "
-				     "advertisements, %zu BGP peers\n",
-				conf->n_pools, conf->n_l2_advertisements, conf->n_peers);
+			print_verdict(conf);
 	}
 	config_free(conf);
 	config_report_free(&report);
@@ -166,22 +279,32 @@ static int check_sources(char **names, size_t n, bool print, bool quiet)
 	return code;
 }
 
-static int cmd_check_config(int argc, char **argv)
+static int cmd_check_config(const struct command *c, int argc, char **argv)
 {
+	static const struct option longs[] = {
+		{"print", no_argument, NULL, 'p'},
+		{"quiet", no_argument, NULL, 'q'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
 	bool print = false, quiet = false;
-	int c;
+	int option;
 
-	while ((c = getopt(argc, argv, "pq")) != -1) {
-		if (c == 'p')
-			print = true;
-		else if (c == 'q')
-			quiet = true;
-		else
-			return usage();
+	while ((option = next_option(c, argc, argv, ":pqh", longs)) != -1) {
+		if (option == 'h')
+			return help(c);
+		if (option == '?')
+			return usage_error(c);
+		print |= option == 'p';
+		quiet |= option == 'q';
 	}
-	if (optind == argc || argc - optind > MAX_SOURCES)
-		return usage();
-	return check_sources(argv + optind, (size_t)(argc - optind), print, quiet);
+	if (optind < argc && argc - optind <= MAX_SOURCES)
+		return check_sources(argv + optind, (size_t)(argc - optind), print, quiet);
+	if (optind == argc)
+		(void)fprintf(stderr, "lbd %s: no file given; - is standard input\n", c->name);
+	else
+		(void)fprintf(stderr, "lbd %s: more than %d files\n", c->name, MAX_SOURCES);
+	return usage_error(c);
 }
 
 /* -- dump -- */
@@ -205,25 +328,12 @@ static int print_answer(const cJSON *answer)
 	return EXIT_FINE;
 }
 
-static int cmd_dump(int argc, char **argv)
+static int ask(const char *path, const char *command)
 {
-	static const struct option options[] = {
-		{"control", required_argument, NULL, 's'},
-		{NULL, 0, NULL, 0},
-	};
-	const char *path = DEFAULT_CONTROL;
-	cJSON *request, *answer = NULL;
-	int c, err, code;
+	cJSON *request = cJSON_CreateObject(), *answer = NULL;
+	int err, code;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c != 's')
-			return usage();
-		path = optarg;
-	}
-	if (optind != argc)
-		return usage();
-	request = cJSON_CreateObject();
-	(void)cJSON_AddStringToObject(request, "command", "dump");
+	(void)cJSON_AddStringToObject(request, "command", command);
 	err = control_query(path, request, QUERY_TIMEOUT_MS, &answer);
 	cJSON_Delete(request);
 	if (err != 0) {
@@ -235,43 +345,149 @@ static int cmd_dump(int argc, char **argv)
 	return code;
 }
 
+static int cmd_dump(const struct command *c, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"control", required_argument, NULL, OPT_CONTROL},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	const char *path = DEFAULT_CONTROL;
+	int option;
+
+	while ((option = next_option(c, argc, argv, ":h", longs)) != -1) {
+		if (option == 'h')
+			return help(c);
+		if (option == '?')
+			return usage_error(c);
+		path = optarg;
+	}
+	if (has_more(c, argc, argv))
+		return usage_error(c);
+	return is_control_path(c, path) ? ask(path, "dump") : EXIT_USAGE;
+}
+
 /* -- version -- */
 
-static int cmd_version(int argc, char **argv)
+static int cmd_version(const struct command *c, int argc, char **argv)
 {
-	if (argc == 1) {
-		(void)printf("lbd %s\n", LBD_VERSION);
-		return EXIT_FINE;
+	static const struct option longs[] = {
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	bool json = false;
+	int option;
+
+	while ((option = next_option(c, argc, argv, ":o:h", longs)) != -1) {
+		if (option == 'h')
+			return help(c);
+		if (option == '?')
+			return usage_error(c);
+		json = strcmp(optarg, "json") == 0;
+		if (!json) {
+			(void)refuse(c, "-o", "json", optarg);
+			return EXIT_USAGE;
+		}
 	}
-	if (argc == 3 && strcmp(argv[1], "-o") == 0 && strcmp(argv[2], "json") == 0) {
-		(void)printf("{\"version\":\"%s\"}\n", LBD_VERSION);
-		return EXIT_FINE;
+	if (has_more(c, argc, argv))
+		return usage_error(c);
+	(void)printf(json ? "{\"version\":\"%s\"}\n" : "lbd %s\n", LBD_VERSION);
+	return EXIT_FINE;
+}
+
+/* -- which command -- */
+
+static const struct command commands[] = {
+	{"run",
+		"  lbd run           [-c FILE] [--kubeconfig F] [--context C] [--node-name N]\n"
+		"                    [--control PATH] [--log-level LEVEL] [--dry-run]\n",
+		cmd_run},
+	{"check-config",
+		"  lbd check-config  [-p] [-q] FILE...|-    is a configuration good? -p prints "
+		"what it means,\n"
+		"                                           -q no warnings\n",
+		cmd_check_config},
+	{"dump", "  lbd dump          [--control PATH]       the running daemon's state as JSON\n",
+		cmd_dump},
+	{"version", "  lbd version       [-o json]\n", cmd_version},
+	/* INTERFACES has these; scripts written for them must hear that they are not here yet. */
+	{"status", NULL, NULL},
+	{"explain", NULL, NULL},
+	{"drain", NULL, NULL},
+	{"undrain", NULL, NULL},
+	{"move", NULL, NULL},
+	{"freeze", NULL, NULL},
+	{"thaw", NULL, NULL},
+	{"doctor", NULL, NULL},
+	{"kubeconfig", NULL, NULL},
+};
+
+static int usage(FILE *f, int code)
+{
+	(void)fputs(
+		"lbd gives Services of type LoadBalancer addresses, and announces them.\n\n", f);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (commands[i].usage != NULL)
+			(void)fputs(commands[i].usage, f);
+	(void)fputs("\nDefaults: -c " DEFAULT_CONFIG ", --control " DEFAULT_CONTROL
+		    ", --log-level from the\n"
+		    "configuration.  Exit codes: 0 fine, 1 finding or refused, 2 usage, 3 daemon "
+		    "not reachable.\n",
+		f);
+	return code;
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+	const char *words[ARRAY_LEN(commands) + 1] = {NULL}, *near;
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		words[i] = commands[i].name;
+	near = config_nearest(name, words);
+	if (near != NULL)
+		(void)fprintf(stderr, "lbd: unknown command %s, did you mean %s?\n\n", name, near);
+	else
+		(void)fprintf(stderr, "lbd: unknown command %s\n\n", name);
+	return usage(stderr, EXIT_USAGE);
+}
+
+static int run_command(int argc, char **argv)
+{
+	bool wants_help = strcmp(argv[0], "help") == 0 || strcmp(argv[0], "-h") == 0 ||
+			  strcmp(argv[0], "--help") == 0;
+	const char *name = wants_help && argc > 1 ? argv[1] : argv[0];
+	const struct command *c;
+
+	if (wants_help && argc == 1)
+		return usage(stdout, EXIT_FINE);
+	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+		name = "version";
+	c = find_command(name);
+	if (c == NULL)
+		return unknown_command(name);
+	if (c->usage == NULL) {
+		(void)fprintf(stderr, "lbd: %s is not in this version, " LBD_VERSION "\n", name);
+		return EXIT_USAGE;
 	}
-	return usage();
+	return wants_help ? help(c) : c->run(c, argc, argv);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(int argc, char **argv);
-	} command[] = {
-		{"run", cmd_run},
-		{"check-config", cmd_check_config},
-		{"dump", cmd_dump},
-		{"version", cmd_version},
-	};
+	int code = argc < 2 ? usage(stderr, EXIT_USAGE) : run_command(argc - 1, argv + 1);
 
-	if (argc < 2)
-		return usage();
-	for (size_t i = 0; i < ARRAY_LEN(command); i++)
-		if (strcmp(argv[1], command[i].name) == 0)
-			return command[i].run(argc - 1, argv + 1);
-	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||
-		strcmp(argv[1], "help") == 0) {
-		(void)fputs(usage_text, stdout);
-		return EXIT_FINE;
+	if (fflush(stdout) != 0 && code == EXIT_FINE) {
+		(void)fprintf(stderr, "lbd: cannot print: %s\n", strerror(errno));
+		code = EXIT_FINDING;
 	}
-	(void)fprintf(stderr, "lbd: unknown command %s\n", argv[1]);
-	return usage();
+	return code;
 }

@@ -136,7 +136,7 @@ static void test_golden(void)
 		{"tests/golden/full.yaml", "tests/golden/full.canonical.yaml",
 			"f:53:10: peers[0].tcpAO: takes the place of the password (got both)\n"
 			"f:18:25: " NOT_YET "pools.serviceAllocation.namespaceSelectors, peers, "
-					    "bgpAdvertisements, bfdProfiles, communities, "
+			"bgpAdvertisements, bfdProfiles, communities, "
 			"elections.bfd.keyFile, announcement of IPv6 addresses\n"},
 		{"packaging/lbd.yaml", "tests/golden/lbd.canonical.yaml", ""},
 	};
@@ -202,11 +202,21 @@ static void test_errors_types(void)
 		{"factor", NATIVE "elections: {maxShare: 0.5}\n",
 			"f:3:23: elections.maxShare: must be 0 or 1..1000 (got 0.5)\n"},
 		{"string", NATIVE "nodeName: 5\n",
-			"f:3:11: nodeName: must be a name of at most 253 characters (got 5, not a "
-			"string: put it in quotes)\n"},
+			"f:3:11: nodeName: must be a Kubernetes object's name, small letters, "
+			"digits, - and ., of at most 253 characters (got 5, not a string: put it "
+			"in quotes)\n"},
 		{"string with a control character", NATIVE "nodeName: \"a\\nb\"\n",
-			"f:3:11: nodeName: must be a name of at most 253 characters (got "
-			"\"a\\x0ab\")\n"},
+			"f:3:11: nodeName: must be a Kubernetes object's name, small letters, "
+			"digits, - and ., of at most 253 characters (got \"a\\x0ab\")\n"},
+		{"node's name", NATIVE "nodeName: N1\n",
+			"f:3:11: nodeName: must be a Kubernetes object's name, small letters, "
+			"digits, - and ., of at most 253 characters (got N1)\n"},
+		{"namespace", NATIVE "elections: {namespace: a.b}\n",
+			"f:3:24: elections.namespace: must be a namespace, small letters, digits "
+			"and -, of at most 63 characters (got a.b)\n"},
+		{"namespace that is a path", NATIVE "elections: {namespace: ../x}\n",
+			"f:3:24: elections.namespace: must be a namespace, small letters, digits "
+			"and -, of at most 63 characters (got ../x)\n"},
 		{"path", NATIVE "elections: {bfd: {keyFile: key}}\n",
 			"f:3:28: elections.bfd.keyFile: must be an absolute path of at most 1024 "
 			"characters (got key)\n"},
