@@ -335,20 +335,28 @@ static bool straddles_v4(struct addr_range r)
 	return addr_cmp(r.first, v4_first) < 0 && addr_cmp(r.last, v4_first) >= 0;
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* An address with blanks around it. */
+static int parse_end(const char *s, size_t len, struct addr *ret_a)
+{
+	for (; len > 0 && is_blank(*s); len--)
+		s++;
+	while (len > 0 && is_blank(s[len - 1]))
+		len--;
+	return addr_parse(s, len, ret_a);
+}
+
 static enum addr_range_error parse_ends(
 	const char *s, size_t len, const char *dash, struct addr_range *ret_r)
 {
-	size_t left = (size_t)(dash - s), right = len - left - 1;
-	const char *b = dash + 1;
+	size_t left = (size_t)(dash - s);
 	struct addr_range r;
 
-	while (left > 0 && (s[left - 1] == ' ' || s[left - 1] == '\t'))
-		left--;
-	while (right > 0 && (*b == ' ' || *b == '\t')) {
-		b++;
-		right--;
-	}
-	if (addr_parse(s, left, &r.first) != 0 || addr_parse(b, right, &r.last) != 0)
+	if (parse_end(s, left, &r.first) != 0 || parse_end(dash + 1, len - left - 1, &r.last) != 0)
 		return ADDR_RANGE_ADDRESS;
 	if (addr_family(r.first) != addr_family(r.last) || straddles_v4(r))
 		return ADDR_RANGE_FAMILIES;

@@ -74,8 +74,8 @@ enum addr_range_error {
 	ADDR_RANGE_FAMILIES,  /* ends of two families */
 	ADDR_RANGE_REVERSED,  /* first > last */
 };
-/* "a/len", "a-b" (blanks around the dash allowed) or, if single is true, "a".  *ret_r is written on
- * OK and HOST_BITS. */
+/* "a/len", "a-b" (blanks around both, as MetalLB) or, if single is true, "a".  *ret_r is written on OK
+ * and HOST_BITS. */
 enum addr_range_error addr_range_parse(
 	const char *s, size_t len, bool single, struct addr_range *ret_r) MUST_CHECK;
 /* Shortest form: an address, a CIDR where it is one, else "a-b". */

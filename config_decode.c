@@ -147,12 +147,32 @@ static bool unexpected(
 
 /* -- scalars -- */
 
-static bool decode_bool(
-	struct config_decoder *d, const struct config_field *f, const cJSON *node, void *at)
+/* YAML 1.1's other words, which kubectl and MetalLB read so when they are not in quotes; in dialect
+ * 1 they are strings, as in YAML 1.2. */
+static bool read_old_bool(const struct config_decoder *d, const cJSON *node, bool *ret_v)
 {
+	static const char *const words[] = {"n", "N", "no", "No", "NO", "off", "Off", "OFF", "y",
+		"Y", "yes", "Yes", "YES", "on", "On", "ON"};
+
+	if (d->at.in->dialects & CONFIG_IN_NATIVE || !cJSON_IsString(node) ||
+		!doc_is_plain(d->at.in->doc, node))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strcmp(node->valuestring, words[i]) == 0) {
+			*ret_v = i >= ARRAY_LEN(words) / 2;
+			return true;
+		}
+	return false;
+}
+
+static bool decode_bool(
+	struct config_decoder *d, const struct config_field *f, const cJSON *node, bool *at)
+{
+	if (read_old_bool(d, node, at))
+		return true;
 	if (!cJSON_IsBool(node))
 		return unexpected(d, f, node, cJSON_IsString(node) ? ", a string" : "");
-	*(bool *)at = cJSON_IsTrue(node) != 0;
+	*at = cJSON_IsTrue(node) != 0;
 	return true;
 }
 

@@ -14,6 +14,7 @@ enum { CONFIG_MAX_ROOT_FIELDS = 24 };
 struct config_origin {
 	const struct config_input *in;
 	const cJSON *node;          /* the map that holds its fields */
+	const cJSON *metadata;      /* that names it; NULL when node does, or nothing */
 	const char *subject, *path; /* in the arena */
 };
 

@@ -30,7 +30,7 @@ static const char *const object_keys[] = {"apiVersion", "kind", "metadata", "spe
 static const char *const metadata_keys[] = {"name", "namespace", "labels", "annotations", "uid",
 	"resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
 	"deletionGracePeriodSeconds", "managedFields", "finalizers", "ownerReferences", "selfLink",
-	"generateName", NULL};
+	"generateName", "clusterName", NULL};
 
 static bool is_one_of(const char *s, const char *const *v)
 {
@@ -128,9 +128,8 @@ static const cJSON *map_member(struct config_decoder *d, const cJSON *obj, const
 	return v;
 }
 
-/* False when it has no usable name (reported). */
-static bool open_object(
-	struct config_decoder *d, const cJSON *root, const char *kind, struct object *ret_o)
+/* Its name is NULL when it has no usable one (reported). */
+static struct object open_object(struct config_decoder *d, const cJSON *root, const char *kind)
 {
 	struct object o = {.node = root, .kind = kind};
 	const cJSON *metadata = json_object(root, "metadata");
@@ -153,8 +152,7 @@ static bool open_object(
 		o.name = NULL;
 	}
 	config_at_up(&d->at, up);
-	*ret_o = o;
-	return o.name != NULL;
+	return o;
 }
 
 static void decode_pool_labels(
@@ -179,11 +177,14 @@ static bool needs_spec(const struct config_record *r)
 	return false;
 }
 
+/* The item just added has the object's name. */
 static void set_name(
-	struct config_decoder *d, enum config_record_id id, void *rec, const char *name)
+	struct config_decoder *d, enum config_record_id id, void *rec, const struct object *o)
 {
-	*(const char **)(void *)((char *)rec + config_list_record(id)->name_at) =
-		config_decode_dup(d, name);
+	const char **name = (const char **)(void *)((char *)rec + config_list_record(id)->name_at);
+
+	*name = o->name != NULL ? config_decode_dup(d, o->name) : NULL;
+	d->items[id].origins[d->items[id].n - 1].metadata = o->metadata;
 }
 
 /* -- MetalLB's custom resources -- */
@@ -197,7 +198,7 @@ static void decode_resource(
 	void *rec = config_decode_add(d, id, o->spec != NULL ? o->spec : o->node, o->node);
 
 	if (rec != NULL) {
-		set_name(d, id, rec, o->name);
+		set_name(d, id, rec, o);
 		if (o->spec != NULL)
 			(void)config_decode_map(d, record, o->spec, rec);
 	}
@@ -226,8 +227,8 @@ static void decode_community(struct config_decoder *d, const struct object *o)
 	config_at_up(&d->at, up);
 }
 
-static void decode_legacy_pool(
-	struct config_decoder *d, const cJSON *node, const cJSON *mark_node, const char *name);
+static void decode_legacy_pool(struct config_decoder *d, const cJSON *node, const cJSON *mark_node,
+	const struct object *o);
 
 static void decode_address_pool(struct config_decoder *d, const struct object *o)
 {
@@ -235,7 +236,7 @@ static void decode_address_pool(struct config_decoder *d, const struct object *o
 
 	read_as(d, CONFIG_IN_CM, false);
 	if (o->spec != NULL)
-		decode_legacy_pool(d, o->spec, o->node, o->name);
+		decode_legacy_pool(d, o->spec, o->node, o);
 	config_at_up(&d->at, up);
 	if (o->spec == NULL)
 		config_error_field(&d->at, o->node, "spec", "must be a map (got nothing)");
@@ -293,8 +294,7 @@ static void decode_metallb(struct config_decoder *d, const cJSON *root, const ch
 		unknown_kind(d, root, kinds);
 	} else {
 		read_as(d, CONFIG_IN_CR, false);
-		if (!open_object(d, root, kinds[i], &o))
-			return;
+		o = open_object(d, root, kinds[i]);
 		if (i < ARRAY_LEN(ids))
 			decode_resource(d, &o, ids[i]);
 		else if (strcmp(kind, "Community") == 0)
@@ -366,26 +366,29 @@ static void announce_legacy(struct config_decoder *d, const cJSON *node, const c
 	config_at_up(&d->at, up);
 }
 
-/* name: from metadata, NULL when the map has it. */
+/* o: an AddressPool, which has the name in metadata; NULL when the map has it. */
 static void decode_legacy_pool(
-	struct config_decoder *d, const cJSON *node, const cJSON *mark_node, const char *name)
+	struct config_decoder *d, const cJSON *node, const cJSON *mark_node, const struct object *o)
 {
 	struct config_legacy_pool p = {.protocol = NULL};
 	struct config_pool *pool;
 	struct config_mark mark;
 
 	config_decode_defaults(d, config_legacy_pool_record(), &p);
-	if (name != NULL)
-		p.pool.name = config_decode_dup(d, name);
+	/* Set before the map is read, which then need not have it. */
+	if (o != NULL)
+		p.pool.name = config_decode_dup(d, o->name != NULL ? o->name : "");
 	(void)config_decode_map(d, config_legacy_pool_record(), node, &p);
 	pool = config_decode_add(d, CONFIG_POOL, node, mark_node);
 	if (pool == NULL)
 		return;
 	mark = pool->mark;
 	*pool = p.pool;
+	if (o != NULL)
+		set_name(d, CONFIG_POOL, pool, o);
 	pool->mark = mark;
 	pool->dialect = CONFIG_METALLB_CM;
-	if (p.protocol != NULL && p.pool.name != NULL)
+	if (p.protocol != NULL && p.pool.name != NULL && *p.pool.name != '\0')
 		announce_legacy(d, node, mark_node, &p);
 }
 
@@ -509,13 +512,23 @@ static void decode_config_map(struct config_decoder *d, const cJSON *root)
 	struct config_input in = *d->at.in;
 	struct object o = {
 		.kind = "ConfigMap", .name = json_string(json_object(root, "metadata"), "name")};
+	size_t up = d->at.path.len;
+	char got[CONFIG_GOT_STRLEN];
 	struct doc_mark block;
 
-	if (!cJSON_IsString(text)) {
+	if (text == NULL || cJSON_IsNull(text)) {
 		ignore(d, root, "ConfigMap", "has no data.config, ignored");
 		return;
 	}
 	set_subject(d, &o);
+	if (!cJSON_IsString(text)) {
+		(void)config_at_key_down(&d->at, "data");
+		(void)config_at_key_down(&d->at, "config");
+		config_error(&d->at, text, "must be text: put | behind config: (got %s)",
+			config_got(&d->at, text, got));
+		config_at_up(&d->at, up);
+		return;
+	}
 	block = doc_block_origin(in.doc, text);
 	in.at = config_input_mark(d->at.in, block.line != 0 ? block : doc_mark(in.doc, text));
 	in.is_fixed |= block.line == 0;
@@ -587,7 +600,7 @@ static struct config_pool *eip_pool(
 
 	if (pool == NULL || range == NULL)
 		return NULL;
-	pool->name = config_decode_dup(d, o->name);
+	set_name(d, CONFIG_POOL, pool, o);
 	pool->dialect = CONFIG_OPENELB;
 	pool->auto_assign = !e->disable;
 	eip_allocation(d, o, e, pool);
@@ -615,7 +628,7 @@ static void decode_eip(struct config_decoder *d, const struct object *o)
 	config_decode_defaults(d, config_eip_record(), &e);
 	ok = config_decode_map(d, config_eip_record(), o->spec, &e);
 	pool = eip_pool(d, o, &e, ok);
-	if (pool != NULL && ok) {
+	if (pool != NULL && ok && pool->name != NULL) {
 		if (e.disable)
 			config_warn_field(&d->at, o->spec, "disable",
 				"read as autoAssign: false; a Service can still ask for the pool");
@@ -639,8 +652,8 @@ static void decode_openelb(struct config_decoder *d, const cJSON *root, const ch
 		ignore(d, root, kind, "is not read yet, ignored");
 	} else {
 		read_as(d, CONFIG_IN_EIP, false);
-		if (open_object(d, root, "Eip", &o))
-			decode_eip(d, &o);
+		o = open_object(d, root, "Eip");
+		decode_eip(d, &o);
 	}
 }
 
@@ -675,6 +688,47 @@ static bool is_list(const cJSON *root, const char *kind)
 	return n >= 4 && strcmp(kind + n - 4, "List") == 0 && json_array(root, "items") != NULL;
 }
 
+/* Is it a kind of ours whose version has no group, or nearly the right one?  Then that is a slip:
+ * the same kind of an altogether other group (Calico has a BGPPeer) is another's object.  The right
+ * version, or NULL. */
+static const char *meant_version(const char *api_version, const char *kind)
+{
+	static const char *const ours[][3] = {{"Config", "lbd.io", "lbd.io/v1"},
+		{"IPAddressPool", "metallb.io", "metallb.io/v1beta1"},
+		{"L2Advertisement", "metallb.io", "metallb.io/v1beta1"},
+		{"BGPPeer", "metallb.io", "metallb.io/v1beta2"},
+		{"BGPAdvertisement", "metallb.io", "metallb.io/v1beta1"},
+		{"BFDProfile", "metallb.io", "metallb.io/v1beta1"},
+		{"Community", "metallb.io", "metallb.io/v1beta1"},
+		{"AddressPool", "metallb.io", "metallb.io/v1beta1"},
+		{"Eip", "network.kubesphere.io", "network.kubesphere.io/v1alpha2"},
+		{"BgpConf", "network.kubesphere.io", "network.kubesphere.io/v1alpha2"},
+		{"BgpPeer", "network.kubesphere.io", "network.kubesphere.io/v1alpha2"}};
+	char group[CONFIG_MAX_KEY];
+
+	snprintf(group, sizeof group, "%.*s", (int)strcspn(api_version, "/"), api_version);
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		if (strcmp(kind, ours[i][0]) == 0)
+			return strchr(api_version, '/') == NULL ||
+					       config_likeness(group, ours[i][1]) > 0
+				       ? ours[i][2]
+				       : NULL;
+	return NULL;
+}
+
+static void decode_other(
+	struct config_decoder *d, const cJSON *root, const char *api_version, const char *kind)
+{
+	const char *meant = meant_version(api_version, kind);
+	char got[CONFIG_GOT_STRLEN];
+
+	if (meant != NULL)
+		config_error_field(&d->at, root, "apiVersion", "must be %s for kind %s (got %s)",
+			meant, kind, config_got_text(api_version, got));
+	else
+		ignore(d, root, kind, "is not configuration, ignored");
+}
+
 static void decode_kind(
 	struct config_decoder *d, const cJSON *root, const char *api_version, const char *kind)
 {
@@ -687,7 +741,7 @@ static void decode_kind(
 	else if (strcmp(api_version, "v1") == 0 && strcmp(kind, "ConfigMap") == 0)
 		decode_config_map(d, root);
 	else
-		ignore(d, root, kind, "is not configuration, ignored");
+		decode_other(d, root, api_version, kind);
 }
 
 static void decode_items_of_list(struct config_decoder *d, const cJSON *root)

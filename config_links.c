@@ -103,18 +103,32 @@ static struct config_mark mark_of(
 							   r->mark_at);
 }
 
+/* From an object's spec, where its fields are, to metadata, where its name is. */
+static void enter_metadata(struct config_decoder *d, const struct config_origin *o)
+{
+	size_t spec = sizeof ".spec" - 1, len = strlen(o->path);
+
+	config_at_up(&d->at, len > spec ? len - spec : 0);
+	(void)config_at_key_down(&d->at, "metadata");
+}
+
 static void report_duplicate(
 	struct config_decoder *d, enum config_record_id id, size_t first, size_t second)
 {
 	const struct config_origin *o = &d->items[id].origins[second];
 	struct config_mark m = mark_of(d, id, first);
 	const char *name = config_item_name(&d->items[id], id, second);
+	const cJSON *named_in = o->metadata != NULL                 ? o->metadata
+				: json_get(o->node, "name") != NULL ? o->node
+								    : NULL;
 	char got[CONFIG_GOT_STRLEN];
 
 	enter(d, o);
 	config_got_text(name, got);
-	if (json_get(o->node, "name") != NULL)
-		config_error_field(&d->at, o->node, "name",
+	if (o->metadata != NULL)
+		enter_metadata(d, o);
+	if (named_in != NULL)
+		config_error_field(&d->at, named_in, "name",
 			"must be given once, %s:%u has it (got %s)", file_of(m), m.line, got);
 	else
 		config_error(&d->at, o->node, "must have a name of its own, %s:%u has it (got %s)",

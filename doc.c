@@ -27,6 +27,7 @@ struct node {
 	cJSON json; /* first: a cJSON * of a tree is a struct node * */
 	struct doc_mark value, key, block;
 	const char *scalar; /* as written; NULL for lists and maps */
+	bool plain;         /* a scalar without quotes */
 };
 
 struct doc {
@@ -278,7 +279,8 @@ static struct node *copy_node(
 		.value = from->value,
 		.key = from->key,
 		.block = from->block,
-		.scalar = from->scalar};
+		.scalar = from->scalar,
+		.plain = from->plain};
 	n->json.next = n->json.prev = n->json.child = NULL;
 	for (const cJSON *c = from->json.child; c != NULL; c = c->next) {
 		struct node *child = copy_node(p, at, (const struct node *)c, depth + 1);
@@ -499,6 +501,7 @@ static struct node *parse_scalar(struct parse *p, const yaml_event_t *e)
 		return NULL;
 	}
 	n->scalar = text;
+	n->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	if (kind == SCALAR_STRING)
 		n->json.valuestring = text;
 	if (kind == SCALAR_NUMBER)
@@ -868,4 +871,9 @@ struct doc_mark doc_block_origin(const struct doc *d, const cJSON *node)
 const char *doc_scalar(const struct doc *d, const cJSON *node)
 {
 	return node != NULL ? node_of(d, node)->scalar : NULL;
+}
+
+bool doc_is_plain(const struct doc *d, const cJSON *node)
+{
+	return node != NULL && node_of(d, node)->plain;
 }

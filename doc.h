@@ -59,6 +59,9 @@ struct doc_mark doc_block_origin(const struct doc *d, const cJSON *node);
  * and maps. */
 const char *doc_scalar(const struct doc *d, const cJSON *node);
 
+/* Is it a scalar without quotes, such as yes or 5? */
+bool doc_is_plain(const struct doc *d, const cJSON *node);
+
 /* The beginning of the line after the one that s is in, end if there is none: lines as marks count
  * them (CR, LF, CRLF, and Unicode's NEL, LS, PS). */
 const char *doc_next_line(const char *s, const char *end);

@@ -390,8 +390,27 @@ static void test_errors_overlap(void)
 		{"duplicate name of an object",
 			POOL "---\napiVersion: metallb.io/v1beta1\nkind: IPAddressPool\n"
 			     "metadata: {name: a}\nspec: {addresses: [10.1.0.0/24]}\n",
-			"f:8:7: IPAddressPool/a: spec: must have a name of its own, f:3 has it "
+			"f:7:18: IPAddressPool/a: metadata.name: must be given once, f:3 has it "
 			"(got a)\n"},
+		{"duplicate name in a List",
+			"apiVersion: v1\nkind: List\nitems:\n"
+			"- {apiVersion: metallb.io/v1beta1, kind: BFDProfile, metadata: {name: "
+			"a}}\n"
+			"- {apiVersion: metallb.io/v1beta1, kind: BFDProfile, metadata: {name: a}, "
+			"spec: {}}\n",
+			"f:5:71: BFDProfile/a: items[1].metadata.name: must be given once, f:4 has "
+			"it (got a)\n"},
+		{"duplicate name of three dialects",
+			POOL "---\naddress-pools: [{name: a, protocol: layer2, addresses: "
+			     "[10.1.0.0/24]}]\n---\napiVersion: network.kubesphere.io/v1alpha2\n"
+			     "kind: Eip\nmetadata: {name: a}\nspec: {address: 10.2.0.1}\n---\n"
+			     "apiVersion: metallb.io/v1beta1\nkind: AddressPool\nmetadata: "
+			     "{name: a}\nspec: {protocol: layer2, addresses: [10.3.0.0/24]}\n",
+			"f:5:24: address-pools[0].name: must be given once, f:3 has it (got a)\n"
+			"f:9:18: Eip/a: metadata.name: must be given once, f:3 has it (got a)\n"
+			"f:14:18: AddressPool/a: metadata.name: must be given once, f:3 has it "
+			"(got "
+			"a)\n"},
 	};
 
 	check_bad(rows, ARRAY_LEN(rows));
@@ -566,7 +585,45 @@ static void test_errors_dialects(void)
 			"f:1:13: apiVersion: must be metallb.io/v1beta1 or metallb.io/v1beta2 (got "
 			"metallb.io/v1)\n"},
 		{"CR without name or spec", "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\n",
-			"f:1:1: IPAddressPool/: metadata.name: must be a name (got nothing)\n"},
+			"f:1:1: IPAddressPool/: metadata.name: must be a name (got nothing)\n"
+			"f:1:1: IPAddressPool/: spec: must be a map (got nothing)\n"},
+		{"objects without a name, the rest of them",
+			"apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: 5}\n"
+			"spec: {addresses: [x]}\n---\napiVersion: metallb.io/v1beta1\n"
+			"kind: AddressPool\nspec: {protocol: l2, addresses: [10.0.0.0/24]}\n---\n"
+			"apiVersion: network.kubesphere.io/v1alpha2\nkind: Eip\nmetadata: {}\n"
+			"spec: {address: y}\n",
+			"f:3:18: IPAddressPool/: metadata.name: must be a name (got 5)\n"
+			"f:4:20: IPAddressPool/: spec.addresses[0]: must be a CIDR like "
+			"10.0.0.0/24 "
+			"or a range like 10.0.0.1-10.0.0.9 (got x)\n"
+			"f:6:1: AddressPool/: metadata.name: must be a name (got nothing)\n"
+			"f:8:18: AddressPool/: spec.protocol: must be layer2 or bgp (got l2)\n"
+			"f:12:11: Eip/: metadata.name: must be a name (got nothing)\n"
+			"f:13:17: Eip/: spec.address: must be made of IPv4 or IPv6 addresses (got "
+			"y)\n"},
+		{"a kind of ours, the version a slip",
+			"apiVersion: metalb.io/v1beta1\nkind: IPAddressPool\n---\n"
+			"apiVersion: v1beta2\nkind: BGPPeer\n---\n"
+			"apiVersion: v1\nkind: Config\n---\n"
+			"apiVersion: networks.kubesphere.io/v1alpha2\nkind: Eip\n",
+			"f:1:13: apiVersion: must be metallb.io/v1beta1 for kind IPAddressPool "
+			"(got "
+			"metalb.io/v1beta1)\n"
+			"f:4:13: apiVersion: must be metallb.io/v1beta2 for kind BGPPeer (got "
+			"v1beta2)\n"
+			"f:7:13: apiVersion: must be lbd.io/v1 for kind Config (got v1)\n"
+			"f:10:13: apiVersion: must be network.kubesphere.io/v1alpha2 for kind Eip "
+			"(got networks.kubesphere.io/v1alpha2)\n"},
+		{"ConfigMap, config is no text", CM "  config: {peers: []}\n",
+			"f:5:11: ConfigMap/config: data.config: must be text: put | behind config: "
+			"(got a map)\n"},
+		{"CR, a quoted bool",
+			"apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: a}\n"
+			"spec: {addresses: [10.0.0.0/24], autoAssign: \"no\"}\n",
+			"f:4:46: IPAddressPool/a: spec.autoAssign: must be true or false (got no, "
+			"a "
+			"string)\n"},
 		{"CR without spec",
 			"apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: "
 			"a}\n",
@@ -682,6 +739,9 @@ static void test_warnings(void)
 			"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\n",
 			"f:1:1: DaemonSet/x: is not configuration, ignored\n"
 			"f:5:1: ConfigMap/y: has no data.config, ignored\n"},
+		{"another's object of a kind of ours",
+			"apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: x}\n",
+			"f:1:1: BGPPeer/x: is not configuration, ignored\n"},
 		{"MetalLB's state", "apiVersion: metallb.io/v1beta1\nkind: ServiceL2Status\n",
 			"f:1:1: ServiceL2Status/: is MetalLB's state, not configuration: "
 			"ignored\n"},
@@ -778,6 +838,17 @@ static void test_values(void)
 			"[{aggregationLength: 24, localPref: 7}]}\n",
 			"- name: a\n  ipAddressPools: [a]\n  ipAddressPoolSelectors: []\n  "
 			"aggregationLength: 24\n  aggregationLengthV6: 128\n  localPref: 7\n"},
+		{"bools of YAML 1.1 in a CR",
+			"apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: a}\n"
+			"spec: {addresses: [10.0.0.0/24], autoAssign: no, avoidBuggyIPs: On}\n",
+			"autoAssign: false\n  avoidBuggyIPs: true\n"},
+		{"bools of YAML 1.1 in the ConfigMap",
+			"address-pools: [{name: a, protocol: bgp, addresses: [10.0.0.0/24], "
+			"auto-assign: off}]\n",
+			"autoAssign: false\n"},
+		{"blanks around a range's ends",
+			NATIVE "pools: [{name: a, addresses: [\" 10.0.0.1  -\\t10.0.0.3 \"]}]\n",
+			"  - 10.0.0.1-10.0.0.3\n"},
 		{"Community",
 			"apiVersion: metallb.io/v1beta1\nkind: Community\nmetadata: {name: a}\n"
 			"spec: {communities: [{name: x, value: \"1:2\"}]}\n",
