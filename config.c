@@ -153,6 +153,12 @@ static int finish(struct config_decoder *d)
 	return rc;
 }
 
+static void read_document(struct config_decoder *d, const cJSON *root)
+{
+	d->conf->n_documents++;
+	config_dialect_document(d, root);
+}
+
 static void read_sources(struct config_decoder *d, const struct config_source *src, size_t n_src)
 {
 	struct config_input in = {.at = {1, 1}, .dialects = CONFIG_IN_NATIVE};
@@ -167,7 +173,7 @@ static void read_sources(struct config_decoder *d, const struct config_source *s
 			d->documents_missing = true;
 			return;
 		}
-		if (!config_text_read(d, &in, src[i].text, src[i].len, config_dialect_document))
+		if (!config_text_read(d, &in, src[i].text, src[i].len, read_document))
 			d->documents_missing = true;
 	}
 }

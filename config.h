@@ -164,6 +164,7 @@ enum config_servicelb { CONFIG_SERVICELB_AUTO, CONFIG_SERVICELB_ALWAYS, CONFIG_S
 
 struct config {
 	struct arena *arena; /* owned; everything below lives in it */
+	size_t n_documents;  /* that it was read from; 0: empty files */
 	bool from_cluster;   /* configFrom: cluster */
 	struct config_strings load_balancer_classes;
 	bool classless;

@@ -107,6 +107,7 @@ struct daemon {
 	struct file_watch *conf_watch;
 	char *conf_text; /* owned: what conf was parsed from, to tell a real change */
 	size_t conf_len;
+	int conf_err; /* it could not be read at the last try: said once */
 	uint64_t conf_loaded_ms;
 
 	struct cluster *cluster;

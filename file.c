@@ -3,7 +3,7 @@
  * file.c - small files: read whole, and told when they change.
  *
  * Owns: two inotify watches (by libuv) and a timer for each watched path.
- * In:   folder events -> a debounce timer.
+ * In:   folder events -> a debounce timer; without events, a look now and then.
  * Out:  changed().
  */
 #include "file.h"
@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEBOUNCE_MS = 100, RETRY_MS = 10000, WATCH_HANDLES = 3 };
+enum { DEBOUNCE_MS = 100, MAX_DEBOUNCE_MS = 1000, RETRY_MS = 1000, LOOK_MS = 10000 };
+enum { WATCH_HANDLES = 3 };
 
 static int read_fd(int fd, struct buf *out)
 {
@@ -51,12 +52,23 @@ int file_read(const char *path, struct buf *out)
 	return r;
 }
 
+/* What tells one state of a file from another. */
+struct look {
+	bool there;
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec written, changed;
+};
+
 struct file_watch {
 	char *path; /* owned */
 	void (*changed)(void *ctx);
 	void *ctx;
 	uv_fs_event_t folder[2]; /* of the path as given, of the file it leads to */
 	uv_timer_t timer;
+	struct look last;
+	uint64_t pending_until_ms; /* of the loop's clock */
 	unsigned open_handles;
 	bool watching, pending, closing;
 };
@@ -76,13 +88,17 @@ static void on_timer(uv_timer_t *t);
 static void on_event(uv_fs_event_t *h, const char *name, int events, int status)
 {
 	struct file_watch *w = h->data;
+	uint64_t now_ms = uv_now(h->loop), due_ms = now_ms + DEBOUNCE_MS;
 
 	(void)name;
 	(void)events;
 	if (status < 0)
 		w->watching = false;
+	if (!w->pending)
+		w->pending_until_ms = now_ms + MAX_DEBOUNCE_MS;
 	w->pending = true;
-	uv_timer_start(&w->timer, on_timer, DEBOUNCE_MS, 0);
+	due_ms = time_min(due_ms, w->pending_until_ms);
+	uv_timer_start(&w->timer, on_timer, due_ms > now_ms ? due_ms - now_ms : 0, 0);
 }
 
 /* Watches the folder that path lies in.  The folder itself may be replaced: the file's own watch
@@ -115,16 +131,38 @@ static void watch_both(struct file_watch *w)
 		(void)watch_folder(&w->folder[1], real);
 }
 
+static struct look look(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return (struct look){.there = false};
+	return (struct look){true, st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim};
+}
+
+static bool is_same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool is_same(const struct look *a, const struct look *b)
+{
+	return a->there == b->there && a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       is_same_time(a->written, b->written) && is_same_time(a->changed, b->changed);
+}
+
 static void on_timer(uv_timer_t *t)
 {
 	struct file_watch *w = t->data;
-	bool tell = w->pending;
+	struct look now = look(w->path);
+	bool tell = w->pending || !is_same(&now, &w->last);
 
 	w->pending = false;
-	watch_both(w); /* a symlink may lead elsewhere now */
-	if (!w->watching)
-		uv_timer_start(&w->timer, on_timer, RETRY_MS, 0);
+	w->last = now;
 	if (tell || !w->watching)
+		watch_both(w); /* a symlink may lead elsewhere now */
+	uv_timer_start(&w->timer, on_timer, w->watching ? LOOK_MS : RETRY_MS, 0);
+	if (tell)
 		w->changed(w->ctx);
 }
 
@@ -145,8 +183,8 @@ struct file_watch *file_watch_new(
 	w->folder[0].data = w->folder[1].data = w->timer.data = w;
 	w->open_handles = WATCH_HANDLES;
 	watch_both(w);
-	if (!w->watching)
-		uv_timer_start(&w->timer, on_timer, RETRY_MS, 0);
+	w->last = look(path);
+	uv_timer_start(&w->timer, on_timer, w->watching ? LOOK_MS : RETRY_MS, 0);
 	return w;
 }
 

@@ -11,15 +11,17 @@
 #include <uv.h>
 
 /* Reads all of path ("-": standard input) into out (initialised, its max is the limit).  0, -EFBIG
- * over the limit, -EISDIR, or -errno. */
+ * over the limit, -EISDIR, or -errno.  Waits for the other end of a pipe. */
 int file_read(const char *path, struct buf *out) MUST_CHECK;
 
 struct file_watch; /* opaque */
 
-/* changed() comes from the loop, 100 ms after the last sign that what path names may have changed:
- * written, replaced by rename, or a symlink on the way swapped (as kubelet does with a ConfigMap
- * volume: the folder of path and that of its real file are both watched).  It may come without a
- * change.  A folder that is not there yet is looked for every 10 s.  NULL when out of memory. */
+/* changed() comes from the loop, 100 ms after the last sign that what path names may have changed, 1 s
+ * after the first at the latest: written, replaced by rename, or a symlink on the way swapped (as
+ * kubelet does with a ConfigMap volume: the folder of path and that of its real file are both
+ * watched).  It may come without a change.  What is not seen so (a symlink farther up swapped, a
+ * network file system) is found by a look every 10 s, every second while there is no folder to
+ * watch.  NULL when out of memory. */
 struct file_watch *file_watch_new(
 	uv_loop_t *loop, const char *path, void (*changed)(void *ctx), void *ctx) MUST_CHECK;
 /* The handles close from the loop; nothing is called any more. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Prints a report's lines through the log, one each. */
 static void log_lines(enum log_level level, const struct buf *lines)
@@ -29,35 +30,89 @@ static void log_lines(enum log_level level, const struct buf *lines)
 	}
 }
 
-/* Reads and parses. 0 with *ret_conf; -EALREADY: the text is what it was; else the errors were
- * logged. */
+/* A pipe would be waited for: the loop must not.  0 or -errno. */
+static int read_text(const char *path, struct buf *text)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return -errno;
+	return S_ISFIFO(st.st_mode) ? -ESPIPE : file_read(path, text);
+}
+
+/* Says once that the file cannot be read, and that it can be again. */
+static int note_readable(struct daemon *d, int err)
+{
+	const char *why = err == -ESPIPE ? "a pipe, not a file" : strerror(-err);
+	int before = d->conf_err;
+
+	d->conf_err = err;
+	if (err == before)
+		return err != 0 ? -EALREADY : 0;
+	if (err != 0)
+		log_error(
+			"config", "cannot be read", "file", d->opt->config_path, "err", why, NULL);
+	else
+		log_info("config", "can be read again", "file", d->opt->config_path, NULL);
+	return err;
+}
+
+static bool is_known(const struct daemon *d, const struct buf *text)
+{
+	return d->conf_text != NULL && d->conf_len == text->len &&
+	       (text->len == 0 || memcmp(d->conf_text, text->p, text->len) == 0);
+}
+
+/* Files are emptied before they are written, and disks fill up: on reload that is no wish for no
+ * pools. */
+static int check_emptied(const struct daemon *d, const struct config *conf)
+{
+	if (d->conf == NULL || d->conf->n_documents == 0 || conf->n_documents > 0)
+		return 0;
+	log_error("config", "has become empty; to serve nothing, leave a document in it", "file",
+		d->opt->config_path, NULL);
+	return -EINVAL;
+}
+
+static int parse(const struct daemon *d, const struct buf *text, struct config **ret_conf)
+{
+	struct config_source src = {.name = d->opt->config_path,
+		.text = text->p != NULL ? text->p : "",
+		.len = text->len};
+	struct config_report report;
+	struct config *conf = NULL;
+	int err;
+
+	config_report_init(&report);
+	err = config_parse(&src, 1, &conf, &report);
+	log_lines(LOG_ERROR, &report.errors);
+	log_lines(LOG_WARN, &report.warnings);
+	config_report_free(&report);
+	if (err == 0)
+		err = check_emptied(d, conf);
+	if (err == 0)
+		*ret_conf = conf;
+	else
+		config_free(conf);
+	return err;
+}
+
+/* Reads and parses. 0 with *ret_conf; -EALREADY: the text, or that it cannot be read, is what it
+ * was; else the errors were logged. */
 int reload_read(struct daemon *d, struct config **ret_conf)
 {
-	struct config_source src = {.name = d->opt->config_path};
-	struct config_report report;
 	struct buf text;
 	int err;
 
 	buf_init(&text, CONFIG_MAX_BYTES);
-	err = file_read(src.name, &text);
+	err = note_readable(d, read_text(d->opt->config_path, &text));
+	if (err == 0 && is_known(d, &text))
+		err = -EALREADY;
 	if (err != 0) {
-		log_error(
-			"config", "cannot be read", "file", src.name, "err", strerror(-err), NULL);
 		buf_free(&text);
 		return err;
 	}
-	src.text = text.p != NULL ? text.p : "";
-	src.len = text.len;
-	if (d->conf_text != NULL && d->conf_len == text.len &&
-		memcmp(d->conf_text, src.text, text.len) == 0) {
-		buf_free(&text);
-		return -EALREADY;
-	}
-	config_report_init(&report);
-	err = config_parse(&src, 1, ret_conf, &report);
-	log_lines(LOG_ERROR, &report.errors);
-	log_lines(LOG_WARN, &report.warnings);
-	config_report_free(&report);
+	err = parse(d, &text, ret_conf);
 	/* A bad text is remembered too, so that it is reported once and not at each look. */
 	free(d->conf_text);
 	d->conf_len = text.len;
@@ -117,9 +172,12 @@ static int use_conf(struct daemon *d, struct config *conf)
 void reload_again(struct daemon *d)
 {
 	struct config *conf = NULL;
-	int err = reload_read(d, &conf);
+	int err;
 
-	if (err == -EALREADY || d->phase != DAEMON_RUNNING)
+	if (d->phase != DAEMON_RUNNING) /* on the way out */
+		return;
+	err = reload_read(d, &conf);
+	if (err == -EALREADY)
 		return;
 	if (err == 0)
 		err = use_conf(d, conf);

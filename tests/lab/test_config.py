@@ -57,6 +57,97 @@ def test_symlink_swap(bare):
     wait_for("the second pool", lambda: "more" in pools(node), timeout=5)
 
 
+def remove(path):
+    path.unlink()
+
+
+def empty(path):
+    path.write_text("")
+
+
+def only_a_comment(path):
+    path.write_text("# the rest comes later\n---\n")
+
+
+def half(path):
+    text = two_pools()
+    path.write_text(text[:text.index("10.89.0.131")])
+
+
+def garbage(path):
+    path.write_bytes(b"\x7fELF\x00\xff" * 100)
+
+
+def too_large(path):
+    path.write_text("#" * (5 << 20))
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def dangling(path):
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+BAD_WAYS = (remove, empty, only_a_comment, half, garbage, too_large, folder, pipe, dangling)
+
+
+def put_back(path, text):
+    """As a careful editor does: whole, by rename."""
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)
+
+
+def test_bad_ways(bare):
+    """Whatever happens to the file, the old configuration stays in force, the fault is said once, and a good file is taken."""
+    lab = bare(nodes=1, pods=False, proxy=False).start()
+    node = lab.nodes[0]
+    lab.service("web")
+    ip = lab.wait_ip("web")
+    lab.wait_owner(ip)
+    for n, way in enumerate(BAD_WAYS, 1):
+        way(node.config_path)
+        wait_for(f"the refusal of {way.__name__}", lambda: node.dump()["config"]["rejected"] >= n, timeout=5)
+        os.kill(node.pid, signal.SIGHUP)
+        (node.config_path.parent / "other").write_text(way.__name__)
+        assert pools(node) == {"lan": ["10.89.0.100-10.89.0.119"]}
+        put_back(node.config_path, two_pools())
+        wait_for("the second pool", lambda: "more" in pools(node), timeout=5)
+        put_back(node.config_path, lab.config)
+        wait_for("one pool again", lambda: "more" not in pools(node), timeout=5)
+        assert node.dump()["config"]["rejected"] == n
+    assert node.log.read_text().count("the old one stays in force") == len(BAD_WAYS)
+    assert lab.wait_owner(ip) is node and lab.ips("web") == [ip]
+    assert lab.client.arping(ip) == [node.mac]
+
+
+def test_large_file(bare):
+    """A file of over a megabyte is taken, and the node goes on answering."""
+    lab = bare(nodes=1, pods=False, proxy=False).start()
+    node = lab.nodes[0]
+    more = "".join(f"- name: p{i}\n  autoAssign: false\n  addresses:\n" + "".join(f"  - 10.{100 + i}.{k}.0/30  # {'x' * 20}\n" for k in range(250))
+                   for i in range(120))
+    text = lab.config.replace("pools:\n", "pools:\n" + more, 1)
+    assert len(text) > 1 << 20
+    node.config_path.write_text(text)
+    wait_for("121 pools", lambda: len(pools(node)) == 121, timeout=10)
+    lab.service("web")
+    ip = lab.wait_ip("web")
+    lab.wait_owner(ip)
+    assert lab.client.arping(ip) == [node.mac]
+
+
 def test_address_dropped_by_an_edit(bare):
     """A pool edit that drops an address in use keeps the Service where it is (dialect 1)."""
     lab = bare(nodes=1, pods=False, proxy=False).start()
