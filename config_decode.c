@@ -355,6 +355,50 @@ static bool decode_item(struct config_decoder *d, const struct config_field *f, 
 	return true;
 }
 
+struct word {
+	const char *s;
+	size_t i;
+};
+
+static int compare_words(const void *a, const void *b)
+{
+	const struct word *x = a, *y = b;
+	int c = strcmp(x->s, y->s);
+
+	return c != 0 ? c : (x->i > y->i) - (x->i < y->i);
+}
+
+/* Names and label values stand once in a list, as MetalLB has it for its custom resources. */
+static bool check_once(struct config_decoder *d, const struct config_field *f, const cJSON *list,
+	const char *const *v, size_t n)
+{
+	bool names = f->text == CONFIG_TEXT_NAME || f->text == CONFIG_TEXT_LABEL_VALUE, ok = true;
+	struct word *words;
+
+	if (!names || n < 2 || !(d->at.in->dialects & CONFIG_IN_NEW))
+		return true;
+	words = alloc_array(d, n, sizeof *words);
+	if (words == NULL)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		words[i] = (struct word){v[i], i};
+	qsort(words, n, sizeof *words, compare_words);
+	for (size_t i = 1; i < n; i++) {
+		char got[CONFIG_GOT_STRLEN];
+		size_t up;
+
+		if (strcmp(words[i].s, words[i - 1].s) != 0)
+			continue;
+		ok = false;
+		up = config_at_index_down(&d->at, words[i].i);
+		config_error(&d->at, cJSON_GetArrayItem(list, (int)words[i].i),
+			"must be given once, [%zu] is the same (got %s)", words[i - 1].i,
+			config_got_text(words[i].s, got));
+		config_at_up(&d->at, up);
+	}
+	return ok;
+}
+
 static bool decode_strings(
 	struct config_decoder *d, const struct config_field *f, const cJSON *node, void *rec)
 {
@@ -373,7 +417,7 @@ static bool decode_strings(
 		ok &= decode_item(d, f, c, &v[i]);
 		config_at_up(&d->at, up);
 	}
-	if (!ok)
+	if (!ok || d->no_memory || !check_once(d, f, node, v, n))
 		return false;
 	set_array(f, rec, v, n);
 	return true;

@@ -6,7 +6,8 @@
  * In:   the decoder's lists, each item with its origin.
  * Out:  errors at the later place that name the earlier one; warnings where MetalLB says nothing.
  * Source: MetalLB internal/config/config.go.
- * Not done: two advertisements of one prefix with different localPref.
+ * Not done: nodes are not known here, so that of two advertisements for different nodeSelectors it
+ * is not said that their localPref differ.
  */
 #include "config_links.h"
 
@@ -337,6 +338,83 @@ static void check_aggregations_of(struct links *l, const struct config_pool *poo
 	}
 }
 
+/* -- localPref -- */
+
+enum { MAX_RIVALS = 64 }; /* of a pool's advertisements, each is compared with so many before it */
+
+static const struct config_bgp_advertisement *bgp_at(const struct config_decoder *d, size_t i)
+{
+	return (const struct config_bgp_advertisement *)(const void *)d
+		       ->items[CONFIG_BGP_ADVERTISEMENT]
+		       .v +
+	       i;
+}
+
+static bool have_common(const struct config_strings *a, const struct config_strings *b)
+{
+	for (size_t i = 0; i < a->n; i++)
+		for (size_t k = 0; k < b->n; k++)
+			if (strcmp(a->v[i], b->v[k]) == 0)
+				return true;
+	return a->n == 0 || b->n == 0; /* all peers */
+}
+
+/* For the same nodes, as far as the text says. */
+static bool have_common_nodes(const struct config_decoder *d, size_t i, size_t k)
+{
+	const struct config_origin *o = d->items[CONFIG_BGP_ADVERTISEMENT].origins;
+
+	return bgp_at(d, i)->node_selectors.n == 0 || bgp_at(d, k)->node_selectors.n == 0 ||
+	       cJSON_Compare(json_get(o[i].node, "nodeSelectors"),
+		       json_get(o[k].node, "nodeSelectors"), true);
+}
+
+/* Would one route be announced to one peer with two preferences?  (MetalLB refuses that too.) */
+static bool contradict(
+	const struct config_decoder *d, size_t i, size_t k, const bool families[ADDR_FAMILIES])
+{
+	const struct config_bgp_advertisement *a = bgp_at(d, i), *b = bgp_at(d, k);
+	bool same_route =
+		(families[ADDR_V4] && a->aggregation_length == b->aggregation_length) ||
+		(families[ADDR_V6] && a->aggregation_length_v6 == b->aggregation_length_v6);
+
+	return same_route && a->local_pref != b->local_pref && a->service_selectors.n == 0 &&
+	       b->service_selectors.n == 0 && have_common(&a->peers, &b->peers) &&
+	       have_common_nodes(d, i, k);
+}
+
+static void report_preferences(
+	struct config_decoder *d, size_t earlier, size_t later, const struct config_pool *pool)
+{
+	const struct config_origin *o = &d->items[CONFIG_BGP_ADVERTISEMENT].origins[later];
+	const struct config_bgp_advertisement *a = bgp_at(d, earlier);
+
+	enter(d, o);
+	config_error_field(&d->at, o->node, "localPref",
+		"must be %u, as %s:%u has it for the same routes of pool %s (got %u)",
+		a->local_pref, file_of(a->mark), a->mark.line, pool->name,
+		bgp_at(d, later)->local_pref);
+}
+
+static void check_preferences(struct config_decoder *d, const struct config_pool *pool)
+{
+	bool families[ADDR_FAMILIES] = {false, false};
+	size_t rivals[MAX_RIVALS], n = 0;
+
+	for (size_t i = 0; i < pool->n_ranges; i++)
+		families[addr_family(pool->ranges[i].first)] = true;
+	for (size_t i = 0; i < d->items[CONFIG_BGP_ADVERTISEMENT].n; i++) {
+		if (!config_bgp_selects_pool(bgp_at(d, i), pool))
+			continue;
+		for (size_t k = 0; k < n && k < MAX_RIVALS; k++)
+			if (contradict(d, rivals[k], i, families)) {
+				report_preferences(d, rivals[k], i, pool);
+				return; /* one is enough to look at */
+			}
+		rivals[n++ % MAX_RIVALS] = i;
+	}
+}
+
 /* MetalLB's commonest surprise. */
 static void check_announced(struct config_decoder *d, size_t i)
 {
@@ -367,6 +445,7 @@ static void check_pools(struct links *l)
 		if (pool->name == NULL)
 			continue;
 		check_aggregations_of(l, pool);
+		check_preferences(l->d, pool);
 		check_announced(l->d, i);
 	}
 }

@@ -20,6 +20,9 @@ def run(seconds, objdir, target):
     found.mkdir(parents=True, exist_ok=True)
     argv = [f"{objdir}/fuzz_{target}", f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
             "-print_final_stats=1", f"-artifact_prefix={found}/../{target}-", str(found)]
+    words = HERE / f"{target}.dict"
+    if words.is_file():
+        argv.append(f"-dict={words}")
     if kept.is_dir():
         argv.append(str(kept))
     r = subprocess.run(argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)

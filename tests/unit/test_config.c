@@ -506,6 +506,45 @@ static void test_errors_advertisements(void)
 			"the name of a community (got a)\n"
 			"f:4:59: bgpAdvertisements[0].communities[2]: must be a:b, large:a:b:c or "
 			"the name of a community (got large:1:2)\n"},
+		{"localPref", POOL "bgpAdvertisements:\n- {name: x, localPref: 100}\n- {name: y}\n",
+			"f:6:3: bgpAdvertisements[1].localPref: must be 100, as f:5 has it for the "
+			"same routes of pool a (got 0)\n"},
+		{"localPref, for a peer in common",
+			POOL "bgpAdvertisements:\n- {name: x, localPref: 1, peers: [p, q]}\n"
+			     "- {name: y, localPref: 2, peers: [r]}\n"
+			     "- {name: z, localPref: 3, peers: [s, q]}\n",
+			"f:7:24: bgpAdvertisements[2].localPref: must be 1, as f:5 has it for the "
+			"same routes of pool a (got 3)\n"},
+		{"localPref, the same nodes",
+			POOL "bgpAdvertisements:\n"
+			     "- {name: x, localPref: 1, nodeSelectors: [{matchLabels: {a: b}}]}\n"
+			     "- {name: y, localPref: 2, nodeSelectors: [{matchLabels: {a: c}}]}\n"
+			     "- {name: z, localPref: 3, nodeSelectors: [{matchLabels: {a: b}}]}\n",
+			"f:7:24: bgpAdvertisements[2].localPref: must be 1, as f:5 has it for the "
+			"same routes of pool a (got 3)\n"},
+		{"localPref of the ConfigMap",
+			"address-pools:\n- name: a\n  protocol: bgp\n  addresses: [10.0.0.0/24]\n"
+			"  bgp-advertisements:\n  - localpref: 1\n  - aggregation-length: 24\n"
+			"  - localpref: 2\n",
+			"f:8:16: address-pools[0].bgp-advertisements[2].localpref: must be 1, as "
+			"f:6 has it for the same routes of pool a (got 2)\n"},
+		{"given twice",
+			POOL
+			"bgpAdvertisements: [{name: x, ipAddressPools: [a, b, a], peers: [p, p], "
+			"communities: [\"1:2\", \"1:2\"]}]\n"
+			"l2Advertisements: [{name: x, nodeSelectors: [{matchExpressions: [{key: "
+			"a, operator: In, values: [b, b]}]}], interfaces: [e, e]}]\n",
+			"f:4:54: bgpAdvertisements[0].ipAddressPools[2]: must be given once, [0] "
+			"is "
+			"the same (got a)\n"
+			"f:4:69: bgpAdvertisements[0].peers[1]: must be given once, [0] is the "
+			"same "
+			"(got p)\n"
+			"f:4:94: bgpAdvertisements[0].communities[1]: must be given once, [0] is "
+			"the same (got 1:2)\n"
+			"f:5:101: "
+			"l2Advertisements[0].nodeSelectors[0].matchExpressions[0].values[1]"
+			": must be given once, [0] is the same (got b)\n"},
 		{"community value", POOL "communities: [{name: x, value: \"1\"}]\n",
 			"f:4:32: communities[0].value: must be a:b or large:a:b:c (got 1)\n"},
 	};
@@ -708,6 +747,18 @@ static void test_warnings(void)
 			"f:4:39: bgpAdvertisements[0].peers[0]: no such peer, it selects nothing "
 			"(got b)\n"
 			"f:4:21: checked, but not served by this version: bgpAdvertisements\n"},
+		{"localPref of different routes, peers, nodes, Services",
+			POOL "bgpAdvertisements:\n- {name: a, localPref: 1, peers: [p]}\n"
+			     "- {name: b, localPref: 2, aggregationLength: 24, peers: [p]}\n"
+			     "- {name: c, localPref: 3, peers: [q], nodeSelectors: [{matchLabels: "
+			     "{a: b}}]}\n"
+			     "- {name: d, localPref: 4, peers: [q], nodeSelectors: [{matchLabels: "
+			     "{a: c}}]}\n"
+			     "- {name: e, localPref: 5, serviceSelectors: [{}]}\n"
+			     "- {name: f, localPref: 6, ipAddressPoolSelectors: [{matchLabels: {a: "
+			     "b}}]}\npeers: [" PEER "}, {name: q, myASN: 1, peerASN: 2, "
+			     "peerAddress: 10.0.0.2}]\n",
+			"f:5:3: " NOT_YET "bgpAdvertisements, peers\n"},
 		{"not announced", POOL "l2Advertisements: []\n",
 			"f:3:9: pools[0]: no advertisement selects this pool: its addresses are "
 			"given, not announced\n"},
