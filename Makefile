@@ -16,7 +16,7 @@ Q       := $(if $(V),,@)
 say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
-CONFIG := $(addprefix config_,decode dialect field links print report rules scalar table text)
+CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event group health http1 iface json judge kubeconf label leader member object outbox plan \
         pool publish service vip watch
 SHELL_UNITS := control creds daemon feed file http kube lbd log net pass reload status tls wire writer

@@ -6,6 +6,7 @@
  *
  *   config_text     text -> YAML documents (doc.c), past those that do not parse
  *   config_dialect  a document -> which map holds which record's fields
+ *   config_openelb  OpenELB's BGP objects -> peers
  *   config_decode   a map -> a struct, by config_table and config_field
  *   config_rules    what must hold between the fields of one record
  *   config_links    what must hold between the items of all documents
@@ -16,6 +17,7 @@
 
 #include "config_dialect.h"
 #include "config_links.h"
+#include "config_openelb.h"
 #include "config_print.h"
 #include "config_text.h"
 
@@ -137,6 +139,7 @@ static int finish(struct config_decoder *d)
 {
 	int rc;
 
+	config_openelb_end(d);
 	add_default_advertisement(d);
 	set_max_share(d);
 	note_ipv6(d);

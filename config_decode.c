@@ -672,6 +672,8 @@ static bool decode_value(
 		return decode_inner(d, f, node, rec);
 	case CONFIG_LIST:
 		return decode_list(d, f, node, rec);
+	case CONFIG_ANY:
+		return true;
 	case CONFIG_SAME_MAP:
 		break;
 	}

@@ -30,6 +30,10 @@ struct config_decoder {
 	struct config *conf; /* borrowed; its lists are filled from items at the end */
 	struct config_items items[CONFIG_N_LISTS];
 	struct config_mark given[CONFIG_MAX_ROOT_FIELDS]; /* where a root field was set */
+	/* OpenELB's BgpConf, for its BgpPeers. */
+	struct config_bgp_conf bgp_conf;
+	const cJSON *bgp_conf_spec; /* NULL = there is none */
+	struct config_mark bgp_conf_mark;
 	struct buf not_yet;                    /* owned; "peers, pools.conflictDetection" */
 	const struct config_input *not_yet_in; /* and where the first of them stands */
 	const cJSON *not_yet_node;

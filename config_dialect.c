@@ -6,11 +6,12 @@
  * Out:  items of the root's lists, decoded by the one field table; what a dialect says in another
  *       shape (a pool with its protocol, an Eip) is turned into items here.
  * Sources: MetalLB api/v1beta1, api/v1beta2 and 0.12 internal/config; OpenELB api/v1alpha2.
- * Not done: OpenELB's BgpConf and BgpPeer, peer-autodiscovery (gone since MetalLB 0.12).
+ * Not done: peer-autodiscovery (gone since MetalLB 0.12).
  */
 #include "config_dialect.h"
 
 #include "config_field.h"
+#include "config_openelb.h"
 #include "config_scalar.h"
 #include "config_text.h"
 #include "json.h"
@@ -620,10 +621,6 @@ static void decode_eip(struct config_decoder *d, const struct object *o)
 	size_t up;
 	bool ok;
 
-	if (o->spec == NULL) {
-		config_error_field(&d->at, o->node, "spec", "must be a map (got nothing)");
-		return;
-	}
 	up = config_at_key_down(&d->at, "spec");
 	config_decode_defaults(d, config_eip_record(), &e);
 	ok = config_decode_map(d, config_eip_record(), o->spec, &e);
@@ -639,22 +636,61 @@ static void decode_eip(struct config_decoder *d, const struct object *o)
 		decode_pool_labels(d, o, pool);
 }
 
+static void decode_bgp_conf(struct config_decoder *d, const struct object *o)
+{
+	size_t up;
+
+	if (o->name == NULL)
+		return;
+	if (strcmp(o->name, "default") != 0) {
+		ignore(d, o->node, "BgpConf", "only the one named default is read: ignored");
+		return;
+	}
+	up = config_at_key_down(&d->at, "spec");
+	config_openelb_conf(d, o->spec, o->node);
+	config_at_up(&d->at, up);
+}
+
+static void decode_bgp_peer(struct config_decoder *d, const struct object *o)
+{
+	struct config_peer *peer;
+	size_t up;
+
+	if (cJSON_IsTrue(json_get(json_object(o->spec, "conf"), "adminDown"))) {
+		ignore(d, o->node, "BgpPeer", "has adminDown: ignored");
+		return;
+	}
+	up = config_at_key_down(&d->at, "spec");
+	peer = config_decode_add(d, CONFIG_PEER, o->spec, o->node);
+	if (peer != NULL) {
+		set_name(d, CONFIG_PEER, peer, o);
+		config_openelb_peer(d, o->spec, peer);
+	}
+	config_at_up(&d->at, up);
+}
+
 static void decode_openelb(struct config_decoder *d, const cJSON *root, const char *kind)
 {
 	static const char *const versions[] = {"network.kubesphere.io/v1alpha2", NULL};
 	static const char *const kinds[] = {"Eip", "BgpConf", "BgpPeer", NULL};
+	static void (*const decode[])(struct config_decoder * d, const struct object *o) = {
+		decode_eip, decode_bgp_conf, decode_bgp_peer};
 	struct object o;
+	size_t i = 0;
 
 	check_version(d, root, versions, versions[0]);
-	if (!is_one_of(kind, kinds)) {
+	while (kinds[i] != NULL && strcmp(kinds[i], kind) != 0)
+		i++;
+	if (kinds[i] == NULL) {
 		unknown_kind(d, root, kinds);
-	} else if (strcmp(kind, "Eip") != 0) {
-		ignore(d, root, kind, "is not read yet, ignored");
-	} else {
-		read_as(d, CONFIG_IN_EIP, false);
-		o = open_object(d, root, "Eip");
-		decode_eip(d, &o);
+		return;
 	}
+	read_as(d, CONFIG_IN_EIP, false);
+	o = open_object(d, root, kinds[i]);
+	if (o.spec != NULL)
+		decode[i](d, &o);
+	else
+		config_error_field(&d->at, o.node, "spec", "must be a map (got nothing)");
 }
 
 /* -- any document -- */

@@ -59,6 +59,7 @@ void config_field_default(const struct config_field *f, void *at)
 	case CONFIG_LABELS:
 	case CONFIG_MAP:
 	case CONFIG_LIST:
+	case CONFIG_ANY:
 	case CONFIG_SAME_MAP:
 		break;
 	}
@@ -93,6 +94,7 @@ bool config_field_is_default(const struct config_field *f, const void *at)
 	case CONFIG_LABELS:
 	case CONFIG_MAP:
 	case CONFIG_LIST:
+	case CONFIG_ANY:
 	case CONFIG_SAME_MAP:
 		break;
 	}
@@ -162,6 +164,7 @@ const char *config_field_expect(const struct config_field *f, char s[CONFIG_EXPE
 		[CONFIG_LABELS] = "must be a map of strings",
 		[CONFIG_MAP] = "must be a map",
 		[CONFIG_LIST] = "must be a list",
+		[CONFIG_ANY] = "must be a list or map",
 		[CONFIG_SAME_MAP] = "must be a map",
 	};
 
@@ -189,6 +192,7 @@ const char *config_field_expect(const struct config_field *f, char s[CONFIG_EXPE
 	case CONFIG_LABELS:
 	case CONFIG_MAP:
 	case CONFIG_LIST:
+	case CONFIG_ANY:
 	case CONFIG_SAME_MAP:
 		break;
 	}

@@ -233,6 +233,7 @@ static void add_value(struct print *p, const struct config_field *f, const void 
 	case CONFIG_LIST:
 		add_list(p, f->record, *(const char *const *)at, count(f, rec));
 		break;
+	case CONFIG_ANY:
 	case CONFIG_SAME_MAP:
 		break;
 	}
@@ -275,6 +276,7 @@ static bool is_shown(const struct config_field *f, const void *rec)
 	case CONFIG_WORD_INDEX:
 	case CONFIG_WORD_BOOL:
 		return true;
+	case CONFIG_ANY:
 	case CONFIG_SAME_MAP:
 		break;
 	}

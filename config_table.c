@@ -3,7 +3,7 @@
  * config_table.c - the one table of every field.
  *
  * Sources: INTERFACES "Config file"; MetalLB api/v1beta1, api/v1beta2 (limits and defaults of the
- * fields that are MetalLB's) and 0.12's ConfigMap; OpenELB api/v1alpha2 (Eip).  An upper bound that
+ * fields that are MetalLB's) and 0.12's ConfigMap; OpenELB api/v1alpha2.  An upper bound that
  * no source gives is what a sane cluster never reaches.
  */
 #include "config_table.h"
@@ -60,7 +60,7 @@ static const struct config_field expression_fields[] = {
 	{.name = "key",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_LABEL_KEY,
-		.in = CONFIG_IN_ALL,
+		.in = CONFIG_IN_ALL | CONFIG_IN_EIP,
 		.flags = CONFIG_REQUIRED,
 		AT(label_expr, key),
 		.min = 1,
@@ -68,7 +68,7 @@ static const struct config_field expression_fields[] = {
 		.doc = "the label's key"},
 	{.name = "operator",
 		.type = CONFIG_WORD_INDEX,
-		.in = CONFIG_IN_ALL,
+		.in = CONFIG_IN_ALL | CONFIG_IN_EIP,
 		.flags = CONFIG_REQUIRED,
 		AT(label_expr, op),
 		.words = operators,
@@ -77,7 +77,7 @@ static const struct config_field expression_fields[] = {
 	{.name = "values",
 		.type = CONFIG_STRINGS,
 		.text = CONFIG_TEXT_LABEL_VALUE,
-		.in = CONFIG_IN_ALL,
+		.in = CONFIG_IN_ALL | CONFIG_IN_EIP,
 		.flags = CONFIG_SKIP_EMPTY,
 		AT_N(label_expr, values, n_values),
 		.max = MAX_SELECTORS,
@@ -89,14 +89,14 @@ static const struct config_record expression_record =
 static const struct config_field selector_fields[] = {
 	{.name = "matchLabels",
 		.type = CONFIG_LABELS,
-		.in = CONFIG_IN_ALL,
+		.in = CONFIG_IN_ALL | CONFIG_IN_EIP,
 		.flags = CONFIG_SKIP_EMPTY,
 		AT_N(selector, match_labels, n_match_labels),
 		.max = MAX_SELECTORS,
 		.doc = "labels that must be there with these values"},
 	{.name = "matchExpressions",
 		.type = CONFIG_LIST,
-		.in = CONFIG_IN_ALL,
+		.in = CONFIG_IN_ALL | CONFIG_IN_EIP,
 		.flags = CONFIG_SKIP_EMPTY,
 		AT_N(selector, exprs, n_exprs),
 		.max = MAX_SELECTORS,
@@ -1017,6 +1017,188 @@ static const struct config_field eip_fields[] = {
 };
 static const struct config_record eip_record = RECORD(CONFIG_OTHER, config_eip, eip_fields);
 
+/* -- OpenELB's BGP: gobgp's own structure -- */
+
+#define OPENELB(name_, type_, doc_)                                                                \
+	.name = (name_), .type = (type_), .in = CONFIG_IN_EIP, .doc = (doc_)
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
+#define OPENELB_MAP(name_, record_, doc_)                                                          \
+	{                                                                                          \
+		OPENELB(name_, CONFIG_MAP, doc_), .offset = 0, .offset_n = CONFIG_NOWHERE,         \
+						  .record = &(record_)                             \
+	}
+#define OPENELB_BOOL(name_, rec_, member_, doc_)                                                   \
+	{                                                                                          \
+		OPENELB(name_, CONFIG_BOOL, doc_), AT(rec_, member_), .fallback = "false"          \
+	}
+#define OPENELB_TEXT(name_, rec_, member_, doc_)                                                   \
+	{                                                                                          \
+		OPENELB(name_, CONFIG_STRING, doc_), AT(rec_, member_), .max = MAX_STRING          \
+	}
+#define NOT_USED_TEXT(name_, rec_)                                                                 \
+	{                                                                                          \
+		OPENELB(name_, CONFIG_STRING, not_used), AT(rec_, not_used.text),                  \
+			.max = MAX_STRING                                                          \
+	}
+#define NOT_USED_NUMBER(name_, rec_)                                                               \
+	{                                                                                          \
+		OPENELB(name_, CONFIG_U32, not_used), AT(rec_, not_used.number), .max = UINT32_MAX \
+	}
+#define NOT_USED_BOOL(name_, rec_)                                                                 \
+	{                                                                                          \
+		OPENELB(name_, CONFIG_BOOL, not_used), AT(rec_, not_used.flag),                    \
+			.fallback = "false"                                                        \
+	}
+#define RESTART_FIELDS(rec_, member_)                                                              \
+	OPENELB_BOOL("enabled", rec_, member_, "routes stay while lbd restarts (RFC 4724)"),       \
+		NOT_USED_NUMBER("restartTime", rec_), NOT_USED_BOOL("helperOnly", rec_),           \
+		NOT_USED_NUMBER("deferralTime", rec_), NOT_USED_BOOL("notificationEnabled", rec_), \
+		NOT_USED_BOOL("longlivedEnabled", rec_), NOT_USED_NUMBER("staleRoutesTime", rec_), \
+		NOT_USED_NUMBER("peerRestartTime", rec_), NOT_USED_BOOL("peerRestarting", rec_),   \
+		NOT_USED_BOOL("localRestarting", rec_), NOT_USED_TEXT("mode", rec_)
+/* NOLINTEND(bugprone-macro-parentheses) */
+
+static const char not_used[] = "read and not used";
+
+static const struct config_field conf_restart_fields[] = {
+	RESTART_FIELDS(config_bgp_conf, graceful_restart)};
+static const struct config_record conf_restart_record =
+	RECORD(CONFIG_OTHER, config_bgp_conf, conf_restart_fields);
+
+static const struct config_field bgp_conf_fields[] = {
+	{OPENELB("as", CONFIG_U32, "our AS number"), .flags = CONFIG_REQUIRED,
+		AT(config_bgp_conf, as), .min = 1, .max = UINT32_MAX},
+	{OPENELB("asPerRack", CONFIG_ANY,
+		 "and that of nodes with this label openelb.kubesphere.io/rack"),
+		AT(config_bgp_conf, not_used.number), .min = 1, .max = UINT32_MAX},
+	{OPENELB("routerId", CONFIG_ADDRESS, "our BGP identifier"),
+		AT_N(config_bgp_conf, router_id, has_router_id)},
+	NOT_USED_NUMBER("listenPort", config_bgp_conf),
+	{OPENELB("listenAddresses", CONFIG_STRINGS, not_used),
+		AT_STRINGS(config_bgp_conf, not_used.list), .max = MAX_SELECTORS},
+	{OPENELB("families", CONFIG_ANY, not_used), AT(config_bgp_conf, not_used.number),
+		.max = UINT32_MAX},
+	NOT_USED_BOOL("useMultiplePaths", config_bgp_conf),
+	OPENELB_MAP("gracefulRestart", conf_restart_record, "graceful restart"),
+	NOT_USED_TEXT("policy", config_bgp_conf),
+};
+static const struct config_record bgp_conf_record =
+	RECORD(CONFIG_OTHER, config_bgp_conf, bgp_conf_fields);
+
+static const struct config_field peer_conf_fields[] = {
+	{OPENELB("peerAs", CONFIG_U32, "the peer's AS number"), .flags = CONFIG_REQUIRED,
+		AT(config_bgp_peer, peer.peer_asn), .min = 1, .max = UINT32_MAX},
+	{OPENELB("localAs", CONFIG_U32, "ours; default: the BgpConf's"),
+		AT(config_bgp_peer, peer.my_asn), .max = UINT32_MAX},
+	{OPENELB("neighborAddress", CONFIG_ADDRESS, "the peer's address"),
+		AT_N(config_bgp_peer, peer.peer_address, peer.has_peer_address)},
+	{OPENELB("neighborInterface", CONFIG_STRING, "or the link it is on"),
+		.text = CONFIG_TEXT_INTERFACE, AT(config_bgp_peer, peer.interface), .max = 15},
+	{OPENELB("authPassword", CONFIG_STRING, "TCP MD5 (RFC 2385)"), .flags = CONFIG_SECRET,
+		AT(config_bgp_peer, peer.password), .max = 80},
+	{OPENELB("vrf", CONFIG_STRING, "the session's VRF"), .text = CONFIG_TEXT_INTERFACE,
+		AT(config_bgp_peer, peer.vrf), .max = 15},
+	OPENELB_BOOL("adminDown", config_bgp_peer, admin_down, "true = the peer is left out"),
+	NOT_USED_TEXT("description", config_bgp_peer),
+	NOT_USED_TEXT("peerGroup", config_bgp_peer),
+	NOT_USED_NUMBER("peerType", config_bgp_peer),
+	NOT_USED_TEXT("removePrivateAs", config_bgp_peer),
+	NOT_USED_BOOL("routeFlapDamping", config_bgp_peer),
+	NOT_USED_NUMBER("sendCommunity", config_bgp_peer),
+	NOT_USED_NUMBER("allowOwnAs", config_bgp_peer),
+	NOT_USED_BOOL("replacePeerAs", config_bgp_peer),
+};
+static const struct config_record peer_conf_record =
+	RECORD(CONFIG_OTHER, config_bgp_peer, peer_conf_fields);
+
+static const struct config_field multihop_fields[] = {
+	OPENELB_BOOL("enabled", config_bgp_peer, peer.ebgp_multi_hop,
+		"the peer of another AS is not on our link"),
+	NOT_USED_NUMBER("multihopTtl", config_bgp_peer),
+};
+static const struct config_record multihop_record =
+	RECORD(CONFIG_OTHER, config_bgp_peer, multihop_fields);
+
+static const struct config_field timer_fields[] = {
+	OPENELB_TEXT("holdTime", config_bgp_peer, hold_time, "seconds, in quotes"),
+	OPENELB_TEXT("keepaliveInterval", config_bgp_peer, keepalive, "seconds, in quotes"),
+	OPENELB_TEXT("connectRetry", config_bgp_peer, connect_retry, "seconds, in quotes"),
+	NOT_USED_TEXT("minimumAdvertisementInterval", config_bgp_peer),
+};
+static const struct config_record timer_record =
+	RECORD(CONFIG_OTHER, config_bgp_peer, timer_fields);
+static const struct config_field timers_fields[] = {OPENELB_MAP("config", timer_record, "timers")};
+static const struct config_record timers_record =
+	RECORD(CONFIG_OTHER, config_bgp_peer, timers_fields);
+
+static const struct config_field transport_fields[] = {
+	OPENELB_BOOL("passiveMode", config_bgp_peer, peer.passive, "wait for the peer to connect"),
+	{OPENELB("remotePort", CONFIG_UINT, "the peer's TCP port"),
+		AT(config_bgp_peer, peer.peer_port), .min = 1, .max = 65535, .fallback = "179"},
+	NOT_USED_BOOL("mtuDiscovery", config_bgp_peer),
+	NOT_USED_TEXT("remoteAddress", config_bgp_peer),
+	NOT_USED_NUMBER("tcpMss", config_bgp_peer),
+};
+static const struct config_record transport_record =
+	RECORD(CONFIG_OTHER, config_bgp_peer, transport_fields);
+
+static const struct config_field peer_restart_fields[] = {
+	RESTART_FIELDS(config_bgp_peer, peer.enable_graceful_restart)};
+static const struct config_record peer_restart_record =
+	RECORD(CONFIG_OTHER, config_bgp_peer, peer_restart_fields);
+
+static const struct config_field family_fields[] = {
+	OPENELB_TEXT("afi", config_afi_safi, afi, "AFI_IP or AFI_IP6; both: over one session"),
+	OPENELB_TEXT("safi", config_afi_safi, safi, "SAFI_UNICAST"),
+};
+static const struct config_record family_record =
+	RECORD(CONFIG_OTHER, config_afi_safi, family_fields);
+static const struct config_field family_config_fields[] = {
+	OPENELB_MAP("family", family_record, "which"),
+	OPENELB_BOOL("enabled", config_afi_safi, enabled, "whether"),
+};
+static const struct config_record family_config_record =
+	RECORD(CONFIG_OTHER, config_afi_safi, family_config_fields);
+static const struct config_field enabled_fields[] = {NOT_USED_BOOL("enabled", config_afi_safi)};
+static const struct config_record enabled_record =
+	RECORD(CONFIG_OTHER, config_afi_safi, enabled_fields);
+static const struct config_field mp_restart_fields[] = {
+	OPENELB_MAP("config", enabled_record, not_used)};
+static const struct config_record mp_restart_record =
+	RECORD(CONFIG_OTHER, config_afi_safi, mp_restart_fields);
+static const struct config_field add_path_fields[] = {
+	NOT_USED_BOOL("receive", config_afi_safi), NOT_USED_NUMBER("sendMax", config_afi_safi)};
+static const struct config_record add_path_record =
+	RECORD(CONFIG_OTHER, config_afi_safi, add_path_fields);
+static const struct config_field add_paths_fields[] = {
+	OPENELB_MAP("config", add_path_record, not_used)};
+static const struct config_record add_paths_record =
+	RECORD(CONFIG_OTHER, config_afi_safi, add_paths_fields);
+static const struct config_field afi_safi_fields[] = {
+	OPENELB_MAP("config", family_config_record, "a family of addresses"),
+	OPENELB_MAP("mpGracefulRestart", mp_restart_record, not_used),
+	OPENELB_MAP("addPaths", add_paths_record, not_used),
+};
+static const struct config_record afi_safi_record =
+	RECORD(CONFIG_OTHER, config_afi_safi, afi_safi_fields);
+
+static const struct config_field bgp_peer_fields[] = {
+	{OPENELB("conf", CONFIG_MAP, "the peer"), .flags = CONFIG_REQUIRED, .offset = 0,
+		.offset_n = CONFIG_NOWHERE, .record = &peer_conf_record},
+	OPENELB_MAP("ebgpMultihop", multihop_record, "over several hops"),
+	OPENELB_MAP("timers", timers_record, "timers"),
+	OPENELB_MAP("transport", transport_record, "TCP"),
+	OPENELB_MAP("gracefulRestart", peer_restart_record, "graceful restart"),
+	{OPENELB("afiSafis", CONFIG_LIST, "families of addresses"),
+		AT_N(config_bgp_peer, afi_safis, n_afi_safis), .max = MAX_SELECTORS,
+		.record = &afi_safi_record},
+	{OPENELB("nodeSelector", CONFIG_MAP, "only nodes with these labels connect"),
+		AT_N(config_bgp_peer, node_selector, has_node_selector),
+		.record = &selector_record},
+};
+static const struct config_record bgp_peer_record =
+	RECORD(CONFIG_OTHER, config_bgp_peer, bgp_peer_fields);
+
 const struct config_field *config_list_field(enum config_record_id id)
 {
 	for (size_t i = 0; i < ARRAY_LEN(root_fields); i++)
@@ -1043,4 +1225,14 @@ const struct config_record *config_legacy_pool_record(void)
 const struct config_record *config_eip_record(void)
 {
 	return &eip_record;
+}
+
+const struct config_record *config_bgp_conf_record(void)
+{
+	return &bgp_conf_record;
+}
+
+const struct config_record *config_bgp_peer_record(void)
+{
+	return &bgp_peer_record;
 }

@@ -29,6 +29,7 @@ enum config_type {         /* what offset and offset_n point at */
 	CONFIG_LABELS,     /* const struct label *, sorted; size_t at offset_n */
 	CONFIG_MAP,        /* a struct of record; bool at offset_n (if any) = given */
 	CONFIG_LIST,       /* array of record's structs; size_t at offset_n */
+	CONFIG_ANY,        /* looked at by other means; nothing is stored */
 	CONFIG_SAME_MAP,   /* not in the text: record's fields stand in the same map */
 };
 
@@ -38,7 +39,7 @@ enum config_text {
 	CONFIG_TEXT_NAME,
 	CONFIG_TEXT_OBJECT_NAME, /* of a Kubernetes object (RFC 1123 subdomain) */
 	CONFIG_TEXT_NAMESPACE,   /* RFC 1123 label */
-	CONFIG_TEXT_INTERFACE, /* or a pattern */
+	CONFIG_TEXT_INTERFACE,   /* or a pattern */
 	CONFIG_TEXT_PATH,
 	CONFIG_TEXT_LISTEN, /* "node" or an address */
 	CONFIG_TEXT_COMMUNITY,
@@ -50,7 +51,7 @@ enum config_in {              /* the dialects that have a field */
 	CONFIG_IN_NATIVE = 1, /* lbd's own */
 	CONFIG_IN_CR = 2,     /* MetalLB's custom resources */
 	CONFIG_IN_CM = 4,     /* MetalLB's ConfigMap, AddressPool */
-	CONFIG_IN_EIP = 8,    /* OpenELB's Eip */
+	CONFIG_IN_EIP = 8,    /* OpenELB's Eip, BgpConf, BgpPeer */
 	CONFIG_IN_ALL = CONFIG_IN_NATIVE | CONFIG_IN_CR | CONFIG_IN_CM,
 	CONFIG_IN_NEW = CONFIG_IN_NATIVE | CONFIG_IN_CR,
 };
@@ -116,6 +117,14 @@ struct config_legacy_pool {
 	size_t n_advertisements;
 };
 
+/* Where values go that are read for their type alone. */
+struct config_not_used {
+	const char *text;
+	uint32_t number;
+	bool flag;
+	struct config_strings list;
+};
+
 /* OpenELB's Eip.spec. */
 struct config_eip {
 	const char *address, *protocol, *interface;
@@ -125,9 +134,38 @@ struct config_eip {
 	struct selector namespace_selector;
 };
 
+/* OpenELB's BgpConf.spec. */
+struct config_bgp_conf {
+	uint32_t as;
+	bool has_router_id;
+	struct addr router_id;
+	bool graceful_restart;
+	struct config_not_used not_used;
+};
+
+struct config_afi_safi {
+	const char *afi, *safi;
+	bool enabled;
+	struct config_not_used not_used;
+};
+
+/* OpenELB's BgpPeer.spec. */
+struct config_bgp_peer {
+	struct config_peer peer;
+	const char *hold_time, *keepalive, *connect_retry; /* seconds */
+	bool admin_down;
+	const struct config_afi_safi *afi_safis;
+	size_t n_afi_safis;
+	struct selector node_selector;
+	bool has_node_selector;
+	struct config_not_used not_used;
+};
+
 const struct config_record *config_root_record(void); /* of struct config */
 const struct config_record *config_legacy_pool_record(void);
 const struct config_record *config_eip_record(void);
+const struct config_record *config_bgp_conf_record(void);
+const struct config_record *config_bgp_peer_record(void);
 /* The record of one of the root's lists: CONFIG_POOL..CONFIG_COMMUNITY. */
 const struct config_record *config_list_record(enum config_record_id id);
 /* And its field in the root. */

@@ -574,6 +574,73 @@ static void test_errors_elections(void)
 	check_bad(rows, ARRAY_LEN(rows));
 }
 
+#define OPENELB(kind, name, spec)                                                                  \
+	"---\napiVersion: network.kubesphere.io/v1alpha2\nkind: " kind "\nmetadata: {name: " name  \
+	"}\nspec: {" spec "}\n"
+#define OPENELB_CONF   OPENELB("BgpConf", "default", "as: 7")
+#define BGP_PEER(more) OPENELB_CONF OPENELB("BgpPeer", "p", "conf: {peerAs: 8" more)
+
+static void test_errors_openelb(void)
+{
+	static const struct bad rows[] = {
+		{"BgpConf",
+			OPENELB("BgpConf", "default",
+				"asPerRack: {a: 1, b: x, c: 4294967296}, routerId: \"::1\", "
+				"policys: 1"),
+			"f:5:65: BgpConf/default: spec.policys: unknown key, did you mean policy?\n"
+			"f:5:7: BgpConf/default: spec.as: must be a whole number 1..4294967295 "
+			"(got "
+			"nothing)\n"
+			"f:5:58: BgpConf/default: spec.routerId: must be an IPv4 address (got "
+			"::1)\n"
+			"f:5:29: BgpConf/default: spec.asPerRack.b: must be a whole number "
+			"1..4294967295 (got x)\n"
+			"f:5:35: BgpConf/default: spec.asPerRack.c: must be a whole number "
+			"1..4294967295 (got 4294967296)\n"},
+		{"BgpConf twice", OPENELB_CONF OPENELB_CONF,
+			"f:7:1: BgpConf/default: spec: must be given once, f:2 has it\n"},
+		{"BgpConf without a spec",
+			"apiVersion: network.kubesphere.io/v1alpha2\nkind: BgpConf\n"
+			"metadata: {name: default}\n",
+			"f:1:1: BgpConf/default: spec: must be a map (got nothing)\n"},
+		{"no address", BGP_PEER("}"),
+			"f:10:14: BgpPeer/p: spec.conf.neighborAddress: must be given, or "
+			"neighborInterface (got neither)\n"},
+		{"two addresses", BGP_PEER(", neighborAddress: 10.0.0.1, neighborInterface: e}"),
+			"f:10:72: BgpPeer/p: spec.conf.neighborInterface: must not be given with "
+			"neighborAddress (got both)\n"},
+		{"timers",
+			BGP_PEER(", neighborAddress: 10.0.0.1}, timers: {config: {holdTime: \"2\", "
+				 "keepaliveInterval: 90s, connectRetry: \"65536\"}}"),
+			"f:10:82: BgpPeer/p: spec.timers.config.holdTime: must be a number of "
+			"seconds, 0 or 3..65535 (got 2)\n"
+			"f:10:106: BgpPeer/p: spec.timers.config.keepaliveInterval: must be a "
+			"number of seconds, 0 or 1..65535 (got 90s)\n"
+			"f:10:125: BgpPeer/p: spec.timers.config.connectRetry: must be a number of "
+			"seconds, 0 or 1..65535 (got 65536)\n"},
+		{"keepalive over hold",
+			BGP_PEER(", neighborAddress: 10.0.0.1}, timers: {config: {holdTime: \"9\", "
+				 "keepaliveInterval: \"10\"}}"),
+			"f:10:106: BgpPeer/p: spec.timers.config.keepaliveInterval: must not be "
+			"longer than holdTime, 9 (got 10)\n"},
+		{"unknown keys, wrong types",
+			BGP_PEER(
+				", neighborAdress: 10.0.0.1, authPassword: 5}, afiSafis: [{config: "
+				"{family: {afi: 1}}}], nodeSelectors: []"),
+			"f:10:26: BgpPeer/p: spec.conf.neighborAdress: unknown key, did you mean "
+			"neighborAddress?\n"
+			"f:10:66: BgpPeer/p: spec.conf.authPassword: must be a string of at most "
+			"80 "
+			"characters (got something not shown, not a string: put it in quotes)\n"
+			"f:10:105: BgpPeer/p: spec.afiSafis[0].config.family.afi: must be a string "
+			"of at most 1024 characters (got 1, not a string: put it in quotes)\n"
+			"f:10:112: BgpPeer/p: spec.nodeSelectors: unknown key, did you mean "
+			"nodeSelector?\n"},
+	};
+
+	check_bad(rows, ARRAY_LEN(rows));
+}
+
 #define CM "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: config}\ndata:\n"
 
 static void test_errors_dialects(void)
@@ -801,12 +868,22 @@ static void test_warnings(void)
 			"e}\n"
 			"spec: {address: 10.0.0.9, protocol: layer2, disable: true, interface: "
 			"\"can_reach:10.0.0.1\"}\n---\napiVersion: network.kubesphere.io/v1alpha2\n"
-			"kind: BgpConf\nmetadata: {name: default}\n",
+			"kind: BgpConf\nmetadata: {name: other}\nspec: {as: 1}\n---\n"
+			"apiVersion: network.kubesphere.io/v1alpha2\nkind: BgpPeer\n"
+			"metadata: {name: p}\nspec: {conf: {peerAs: 1, neighborAddress: 10.0.0.1, "
+			"adminDown: true}}\n---\n"
+			"apiVersion: network.kubesphere.io/v1alpha2\nkind: BgpPeer\n"
+			"metadata: {name: q}\nspec: {conf: {peerAs: 1, neighborAddress: "
+			"10.0.0.1}}\n",
 			"f:4:54: Eip/e: spec.disable: read as autoAssign: false; a Service can "
 			"still ask for the pool\n"
 			"f:4:71: Eip/e: spec.interface: is not supported yet: the interface is "
 			"chosen by the address's subnet (got can_reach:10.0.0.1)\n"
-			"f:6:1: BgpConf/default: is not read yet, ignored\n"},
+			"f:6:1: BgpConf/other: only the one named default is read: ignored\n"
+			"f:11:1: BgpPeer/p: has adminDown: ignored\n"
+			"f:19:7: BgpPeer/q: there is no BgpConf named default to give our AS: "
+			"ignored\n"
+			"f:16:1: " NOT_YET "peers\n"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -938,6 +1015,34 @@ static void test_values(void)
 			"annotations: {eip.openelb.kubesphere.io/is-default-eip: \"true\"}}\n"
 			"spec: {address: 10.0.0.9}\n",
 			"serviceAllocation: {priority: 1000000, namespaces: [],"},
+		{"BgpPeer before its BgpConf",
+			OPENELB("BgpPeer", "p",
+				"conf: {peerAs: 8, neighborAddress: 10.0.0.1}, timers: {config: "
+				"{holdTime: \"12\"}}, transport: {remotePort: 1790}, afiSafis: "
+				"[{config: {family: {afi: AFI_IP, safi: SAFI_UNICAST}, enabled: "
+				"true}, addPaths: {config: {sendMax: 10}}}], gracefulRestart: "
+				"{enabled: true}") OPENELB("BgpConf", "default",
+				"as: 7, listenPort: 17900, routerId: 10.0.0.9, "
+				"families: [65537], asPerRack: {r: 5}"),
+			"- name: p\n  myASN: 7\n  peerASN: 8\n  peerAddress: 10.0.0.1\n  peerPort: "
+			"1790\n  routerID: 10.0.0.9\n  localASN: 0\n  holdTime: 12s\n  "
+			"keepaliveTime: 4s\n  connectTime: 5s\n  ebgpMultiHop: false\n  "
+			"enableGracefulRestart: true\n  dualStackAddressFamily: false\n"},
+		{"BgpPeer of a rack",
+			OPENELB("BgpConf", "default", "as: 7, asPerRack: {r: 5}")
+				OPENELB("BgpPeer", "p",
+					"conf: {peerAs: 8, neighborInterface: eth1}, nodeSelector: "
+					"{matchLabels: {openelb.kubesphere.io/rack: r}}"),
+			"  myASN: 5\n  peerASN: 8\n  interface: eth1\n"},
+		{"BgpPeer of both families, its own AS, one of ours",
+			OPENELB("BgpPeer", "p",
+				"conf: {peerAs: 8, localAs: 8, neighborAddress: 10.0.0.1}, "
+				"ebgpMultihop: {enabled: true}, afiSafis: [{config: {family: {afi: "
+				"AFI_IP}, enabled: true}}, {config: {family: {afi: AFI_IP6}, "
+				"enabled: "
+				"true}}]"),
+			"  ebgpMultiHop: false\n  enableGracefulRestart: false\n  "
+			"dualStackAddressFamily: true\n"},
 		{"Eip protocol",
 			"apiVersion: network.kubesphere.io/v1alpha2\nkind: Eip\nmetadata: {name: "
 			"e}\n"
@@ -1258,8 +1363,9 @@ CHECK_MAIN("test_config", CHECK_TEST(test_golden), CHECK_TEST(test_errors_types)
 	CHECK_TEST(test_errors_keys), CHECK_TEST(test_errors_addresses),
 	CHECK_TEST(test_errors_overlap), CHECK_TEST(test_errors_peers),
 	CHECK_TEST(test_errors_advertisements), CHECK_TEST(test_errors_elections),
-	CHECK_TEST(test_errors_dialects), CHECK_TEST(test_errors_syntax), CHECK_TEST(test_warnings),
-	CHECK_TEST(test_values), CHECK_TEST(test_values_quoting), CHECK_TEST(test_limits_errors),
+	CHECK_TEST(test_errors_dialects), CHECK_TEST(test_errors_openelb),
+	CHECK_TEST(test_errors_syntax), CHECK_TEST(test_warnings), CHECK_TEST(test_values),
+	CHECK_TEST(test_values_quoting), CHECK_TEST(test_limits_errors),
 	CHECK_TEST(test_limits_pools), CHECK_TEST(test_limits_ranges),
 	CHECK_TEST(test_limits_alias_bomb), CHECK_TEST(test_limits_size),
 	CHECK_TEST(test_limits_depth), CHECK_TEST(test_sources_several),

@@ -51,6 +51,8 @@ static void test_fields(void)
 	check_record(config_root_record());
 	check_record(config_legacy_pool_record());
 	check_record(config_eip_record());
+	check_record(config_bgp_conf_record());
+	check_record(config_bgp_peer_record());
 }
 
 /* -- the page -- */
@@ -178,6 +180,8 @@ static void add_page_part(struct buf *out)
 	add_list(out, "Fields", config_root_record());
 	add_list(out, "Fields of a label selector", selector(config_root_record()));
 	add_list(out, "Fields of an Eip", config_eip_record());
+	add_list(out, "Fields of a BgpConf", config_bgp_conf_record());
+	add_list(out, "Fields of a BgpPeer", config_bgp_peer_record());
 	buf_adds(out, end);
 }
 
