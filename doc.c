@@ -6,8 +6,8 @@
  * a struct node, so its marks are found without a table and an alias shares the strings.
  * In:   text -> libyaml's events -> parse_node(), which recurses at most max_depth deep.
  * Out:  read-only cJSON trees, marks, or one error with its place.
- * Sources: YAML 1.2.2 chapter 10.3 (core schema), libyaml 0.2.5.
- * Not done: merge keys, custom tags, UTF-16, surrogate pairs written as two \u escapes.
+ * Sources: YAML 1.2.2 chapter 10.3 (core schema), yaml.org/type/merge.html, libyaml 0.2.5.
+ * Not done: custom tags, UTF-16, surrogate pairs written as two \u escapes.
  */
 #include "doc.h"
 
@@ -22,6 +22,7 @@
 #include <yaml.h>
 
 enum { DOC_MAX_ANCHORS = 256 }; /* a document */
+enum { DOC_MAX_MERGES = 16 };   /* a map */
 
 struct node {
 	cJSON json; /* first: a cJSON * of a tree is a struct node * */
@@ -68,6 +69,11 @@ static struct doc_mark from_yaml(yaml_mark_t m)
 		m.line < UINT_MAX ? (unsigned)m.line + 1 : UINT_MAX,
 		m.column < UINT_MAX ? (unsigned)m.column + 1 : UINT_MAX,
 	};
+}
+
+static yaml_mark_t to_yaml(struct doc_mark m)
+{
+	return (yaml_mark_t){0, m.line - 1, m.column - 1};
 }
 
 /* The first failure counts; always false, for return fail(...). */
@@ -518,7 +524,7 @@ static struct node *parse_scalar(struct parse *p, const yaml_event_t *e)
 
 static struct node *parse_node(struct parse *p, const yaml_event_t *e, size_t depth);
 
-/* A key: a plain or quoted string, nothing else. */
+/* A key: a plain or quoted string, nothing else.  NULL for the merge key. */
 static bool parse_key(struct parse *p, const yaml_event_t *e, char **ret_key)
 {
 	const char *value = (const char *)e->data.scalar.value;
@@ -533,8 +539,10 @@ static bool parse_key(struct parse *p, const yaml_event_t *e, char **ret_key)
 		return fail_with(p, e->start_mark, "a key must be a string: quote", value);
 	if (e->data.scalar.anchor != NULL)
 		return fail_with(p, e->start_mark, "an anchor on a key", value);
-	if (e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && strcmp(value, "<<") == 0)
-		return fail(p, e->start_mark, "merge keys (<<) are not supported");
+	if (e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && strcmp(value, "<<") == 0) {
+		*ret_key = NULL;
+		return true;
+	}
 	*ret_key = arena_strndup(p->doc->arena, value, e->data.scalar.length);
 	return *ret_key != NULL || fail_memory(p);
 }
@@ -565,24 +573,32 @@ static bool grow_sorted(struct parse *p, size_t n)
 	return true;
 }
 
-/* By sorting: a map of 100,000 keys must not take n^2 steps. */
-static bool check_duplicates(struct parse *p, const struct node *map, size_t n)
+/* Into p->sorted: a map of 100,000 keys must not take n^2 steps. */
+static bool sort_members(struct parse *p, const struct node *map, size_t n)
 {
-	yaml_mark_t at;
-	char text[64];
 	size_t i = 0;
 
-	if (n < 2)
-		return true;
 	if (!grow_sorted(p, n))
 		return false;
 	for (const cJSON *c = map->json.child; c != NULL; c = c->next)
 		p->sorted[i++] = (const struct node *)c;
 	qsort(p->sorted, n, sizeof(struct node *), by_key_then_place);
-	for (i = 1; i < n; i++) {
+	return true;
+}
+
+static bool check_duplicates(struct parse *p, const struct node *map, size_t n)
+{
+	yaml_mark_t at;
+	char text[64];
+
+	if (n < 2)
+		return true;
+	if (!sort_members(p, map, n))
+		return false;
+	for (size_t i = 1; i < n; i++) {
 		if (strcmp(p->sorted[i]->json.string, p->sorted[i - 1]->json.string) != 0)
 			continue;
-		at = (yaml_mark_t){0, p->sorted[i]->key.line - 1, p->sorted[i]->key.column - 1};
+		at = to_yaml(p->sorted[i]->key);
 		snprintf(text, sizeof text,
 			"duplicate key, first at line %u:", p->sorted[i - 1]->key.line);
 		return fail_with(p, at, text, p->sorted[i]->json.string);
@@ -590,7 +606,68 @@ static bool check_duplicates(struct parse *p, const struct node *map, size_t n)
 	return true;
 }
 
-/* One key and its value; *ret_n is NULL at the map's end. */
+/* -- merge keys -- */
+
+struct merges {
+	const struct node *v[DOC_MAX_MERGES];
+	size_t n;
+};
+
+static bool add_merge(struct parse *p, struct merges *m, const struct node *from)
+{
+	if (!cJSON_IsObject(&from->json))
+		return fail(p, to_yaml(from->value), "<< takes a map or a list of maps");
+	if (m->n == DOC_MAX_MERGES)
+		return fail(p, to_yaml(from->value), "too many maps behind <<");
+	m->v[m->n++] = from;
+	return true;
+}
+
+/* What stands behind <<: a map, or a list of them, of which the earlier outweighs. */
+static bool add_merges(struct parse *p, struct merges *m, const struct node *value)
+{
+	if (m->n > 0)
+		return fail(p, to_yaml(value->key), "<< twice in one map: give it a list");
+	if (!cJSON_IsArray(&value->json))
+		return add_merge(p, m, value);
+	for (const cJSON *c = value->json.child; c != NULL; c = c->next)
+		if (!add_merge(p, m, (const struct node *)c))
+			return false;
+	return true;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct node *x = *(const struct node *const *)a, *y = *(const struct node *const *)b;
+
+	return strcmp(x->json.string, y->json.string);
+}
+
+/* The members of from that map, of *n members, does not have itself.  They keep their own marks. */
+static bool merge(
+	struct parse *p, struct node *map, size_t *n, const struct node *from, size_t depth)
+{
+	size_t before = *n;
+
+	if (!sort_members(p, map, before))
+		return false;
+	for (const cJSON *c = from->json.child; c != NULL; c = c->next) {
+		const struct node *member = (const struct node *)c;
+		struct node *copy;
+
+		if (before > 0 &&
+			bsearch(&member, p->sorted, before, sizeof(struct node *), by_key) != NULL)
+			continue;
+		copy = copy_node(p, to_yaml(member->value), member, depth);
+		if (copy == NULL)
+			return false;
+		append(&map->json, &copy->json);
+		++*n;
+	}
+	return true;
+}
+
+/* One key and its value; *ret_n is NULL at the map's end, and has no key for <<. */
 static bool parse_member(struct parse *p, size_t depth, struct node **ret_n)
 {
 	struct doc_mark at;
@@ -621,16 +698,29 @@ static bool parse_member(struct parse *p, size_t depth, struct node **ret_n)
 
 static bool parse_members(struct parse *p, struct node *map, size_t depth)
 {
+	struct merges merges = {.n = 0};
 	struct node *child;
 	size_t n = 0;
 
-	for (;; n++) {
+	for (;;) {
 		if (!parse_member(p, depth, &child))
 			return false;
 		if (child == NULL)
-			return check_duplicates(p, map, n);
+			break;
+		if (child->json.string == NULL) {
+			if (!add_merges(p, &merges, child))
+				return false;
+			continue;
+		}
 		append(&map->json, &child->json);
+		n++;
 	}
+	if (!check_duplicates(p, map, n))
+		return false;
+	for (size_t i = 0; i < merges.n; i++)
+		if (!merge(p, map, &n, merges.v[i], depth))
+			return false;
+	return true;
 }
 
 static bool parse_items(struct parse *p, struct node *list, size_t depth)

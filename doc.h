@@ -5,8 +5,8 @@
  * YAML 1.2 core schema as Kubernetes reads it: plain true/false/null/numbers are typed, quoted
  * scalars are strings; yes, no, on, off are strings, as are sexagesimals, numbers with leading
  * zeros (YAML 1.1 reads octal, 1.2 decimal: nobody knows what was meant), infinities and NaN.
- * Anchors and aliases are expanded within the node limit; merge keys (<<) are refused; duplicate
- * keys, non-string keys, unknown tags and several roots in one document are errors.  The text is
+ * Anchors, aliases and merge keys (<<, YAML 1.1, as kubectl reads them) are expanded within the node
+ * limit; duplicate keys, non-string keys and unknown tags are errors.  The text is
  * UTF-8 (a byte order mark is skipped); NUL and other control characters are errors.
  *
  * The trees live in the doc's arena: they are read with cJSON's getters, never changed or deleted.

@@ -286,6 +286,13 @@ static void test_errors_keys(void)
 			"f:7:1: log: must be given once (got it at f:3 too)\n"},
 		{"twice in one map", NATIVE "classless: true\nclassless: false\n",
 			"f:4:1: duplicate key, first at line 3: \"classless\"\n"},
+		{"merge key, where the value stands",
+			NATIVE "pools:\n- &p {name: a, addresses: [10.0.0.1], autoAssign: 1}\n"
+			       "- {<<: *p, name: b}\n",
+			"f:4:51: pools[0].autoAssign: must be true or false (got 1)\n"
+			"f:4:51: pools[1].autoAssign: must be true or false (got 1)\n"
+			"f:4:28: pools[1].addresses[0]: must not overlap 10.0.0.1 of pool a at f:4 "
+			"(got 10.0.0.1)\n"},
 		{"no kind", "apiVersion: lbd.io/v1\npools: []\n",
 			"f:1:1: kind: must be Config, or that of a Kubernetes object (got "
 			"nothing)\n"},
@@ -977,6 +984,10 @@ static void test_values(void)
 		{"blanks around a range's ends",
 			NATIVE "pools: [{name: a, addresses: [\" 10.0.0.1  -\\t10.0.0.3 \"]}]\n",
 			"  - 10.0.0.1-10.0.0.3\n"},
+		{"merge key",
+			NATIVE "pools:\n- &p {name: a, addresses: [10.0.0.1], autoAssign: false}\n"
+			       "- {<<: *p, name: b, addresses: [10.0.0.2]}\n",
+			"- name: b\n  addresses:\n  - 10.0.0.2\n  autoAssign: false\n"},
 		{"Community",
 			"apiVersion: metallb.io/v1beta1\nkind: Community\nmetadata: {name: a}\n"
 			"spec: {communities: [{name: x, value: \"1:2\"}]}\n",
