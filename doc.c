@@ -7,7 +7,7 @@
  * In:   text -> libyaml's events -> parse_node(), which recurses at most max_depth deep.
  * Out:  read-only cJSON trees, marks, or one error with its place.
  * Sources: YAML 1.2.2 chapter 10.3 (core schema), yaml.org/type/merge.html, libyaml 0.2.5.
- * Not done: custom tags, UTF-16, surrogate pairs written as two \u escapes.
+ * Not done: custom tags, UTF-16.
  */
 #include "doc.h"
 
@@ -857,6 +857,55 @@ static void skip_byte_order_mark(const char **text, size_t *len)
 	}
 }
 
+/* -- JSON's surrogate pairs, which are no YAML -- */
+
+/* \uXXXX within first..last. */
+static bool read_surrogate(const char *s, unsigned first, unsigned last, unsigned *ret_c)
+{
+	unsigned c = 0;
+
+	if (s[0] != '\\' || s[1] != 'u')
+		return false;
+	for (size_t i = 2; i < 6; i++) {
+		int digit = digit_value(s[i]);
+
+		if (digit >= 16)
+			return false;
+		c = c << 4 | (unsigned)digit;
+	}
+	*ret_c = c;
+	return c >= first && c <= last;
+}
+
+/* A copy of text, which the caller frees, with each \ud83d\ude00 as \U0001f600; *len is its length.
+ * NULL when there is none, or no memory. */
+static char *join_surrogates(const char *text, size_t *len)
+{
+	enum { PAIR = 12, ONE = 10 };
+	char *copy = malloc(*len + 1), *to = copy, escape[ONE + 1];
+	const char *s = text, *end = text + *len;
+	unsigned high, low;
+
+	while (copy != NULL && s < end) {
+		if (end - s < PAIR || !read_surrogate(s, 0xd800, 0xdbff, &high) ||
+			!read_surrogate(s + PAIR / 2, 0xdc00, 0xdfff, &low)) {
+			*to++ = *s++;
+			continue;
+		}
+		snprintf(escape, sizeof escape, "\\U%08x",
+			0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
+		memcpy(to, escape, ONE);
+		to += ONE;
+		s += PAIR;
+	}
+	if (copy != NULL && (size_t)(to - copy) == *len) {
+		free(copy);
+		return NULL;
+	}
+	*len = copy != NULL ? (size_t)(to - copy) : *len;
+	return copy;
+}
+
 /* p->rc says how it went. */
 static void run(struct parse *p, const char *text, size_t len)
 {
@@ -875,20 +924,13 @@ static void run(struct parse *p, const char *text, size_t len)
 	free(p->sorted);
 }
 
-int doc_parse(const char *text, size_t len, const struct doc_limits *limits, struct doc **ret_doc,
-	struct doc_error *ret_err)
+static int parse_text(const char *text, size_t len, const struct doc_limits *limits,
+	struct doc **ret_doc, struct doc_error *ret_err)
 {
-	struct parse *p;
+	struct parse *p = calloc(1, sizeof *p);
 	int rc;
 
 	memset(ret_err, 0, sizeof *ret_err);
-	if (len > limits->max_bytes) {
-		ret_err->mark = ret_err->start = (struct doc_mark){1, 1};
-		snprintf(ret_err->text, sizeof ret_err->text, "larger than %zu bytes",
-			limits->max_bytes);
-		return -EINVAL;
-	}
-	p = calloc(1, sizeof *p);
 	if (p == NULL)
 		return -ENOMEM;
 	p->limits = limits;
@@ -907,6 +949,30 @@ int doc_parse(const char *text, size_t len, const struct doc_limits *limits, str
 		doc_free(p->doc);
 	}
 	free(p);
+	return rc;
+}
+
+int doc_parse(const char *text, size_t len, const struct doc_limits *limits, struct doc **ret_doc,
+	struct doc_error *ret_err)
+{
+	char *joined;
+	int rc;
+
+	if (len > limits->max_bytes) {
+		memset(ret_err, 0, sizeof *ret_err);
+		ret_err->mark = ret_err->start = (struct doc_mark){1, 1};
+		snprintf(ret_err->text, sizeof ret_err->text, "larger than %zu bytes",
+			limits->max_bytes);
+		return -EINVAL;
+	}
+	rc = parse_text(text, len, limits, ret_doc, ret_err);
+	if (rc != -EINVAL || strstr(ret_err->text, "invalid Unicode character escape") == NULL)
+		return rc;
+	/* Columns behind a pair are then two too small. */
+	joined = join_surrogates(text, &len);
+	if (joined != NULL)
+		rc = parse_text(joined, len, limits, ret_doc, ret_err);
+	free(joined);
 	return rc;
 }
 

@@ -44,6 +44,9 @@ static void test_values(void)
 		{"a: &x [1, {b: c}]\nd: *x\n", "{\"a\":[1,{\"b\":\"c\"}],\"d\":[1,{\"b\":\"c\"}]}"},
 		{"a: &x 1\nb: &x 2\nc: *x", "{\"a\":1,\"b\":2,\"c\":2}"},
 		{"{\"a\": [1, \"b\\u0041\"], \"c\": {}}", "{\"a\":[1,\"bA\"],\"c\":{}}"},
+		{"{\"a\": \"\\ud83d\\ude00\\uDBFF\\uDFFF\"}",
+			"{\"a\":\"\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf\"}"},
+		{"a: \\ud83d\\ude00", "{\"a\":\"\\\\ud83d\\\\ude00\"}"},
 		{"\xef\xbb\xbf"
 		 "a: 1",
 			"{\"a\":1}"},
@@ -130,6 +133,12 @@ static void test_errors(void)
 		{"<<: {}\n<<: {a: 1}\n<<: {b: 1}\n", 2, 1, "<< twice in one map: give it a list"},
 		{"<<: [{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}]", 1, 54,
 			"too many maps behind <<"},
+		{"a: \"\\ud83d\"", 1, 7,
+			"found invalid Unicode character escape code while parsing a quoted "
+			"scalar"},
+		{"- \"\\ud83d\\ude00\"\n- \"\\ude00\\ud83d\"", 2, 6,
+			"found invalid Unicode character escape code while parsing a quoted "
+			"scalar"},
 		{"a: *x", 1, 4, "alias of an unknown anchor \"x\""},
 		{"a: &x 1\n---\nb: *x", 3, 4, "alias of an unknown anchor \"x\""},
 		{"a: &x [*x]", 1, 8, "alias inside its own anchor \"x\""},
