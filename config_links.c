@@ -306,6 +306,9 @@ static void check_aggregation(struct links *l, const struct config_origin *o,
 {
 	const char *name = pool->name != NULL ? pool->name : "";
 
+	if (longest[ADDR_V4] <= ad->aggregation_length &&
+		longest[ADDR_V6] <= ad->aggregation_length_v6)
+		return;
 	enter(l->d, o);
 	if (longest[ADDR_V4] > ad->aggregation_length)
 		config_error_field(&l->d->at, o->node, "aggregationLength",
@@ -340,7 +343,9 @@ static void check_aggregations_of(struct links *l, const struct config_pool *poo
 
 /* -- localPref -- */
 
-enum { MAX_RIVALS = 64 }; /* of a pool's advertisements, each is compared with so many before it */
+/* Each advertisement is compared with so many before it, and so many times pools are looked at for
+ * one in common: far more than a cluster has. */
+enum { MAX_RIVALS = 64, MAX_LOOKS = 1000 * 1000 };
 
 static const struct config_bgp_advertisement *bgp_at(const struct config_decoder *d, size_t i)
 {
@@ -369,18 +374,44 @@ static bool have_common_nodes(const struct config_decoder *d, size_t i, size_t k
 		       json_get(o[k].node, "nodeSelectors"), true);
 }
 
-/* Would one route be announced to one peer with two preferences?  (MetalLB refuses that too.) */
-static bool contradict(
-	const struct config_decoder *d, size_t i, size_t k, const bool families[ADDR_FAMILIES])
+/* Would the routes of a pool in common go to one peer with two preferences?  (MetalLB refuses
+ * that.) */
+static bool contradict(const struct config_decoder *d, size_t i, size_t k)
 {
 	const struct config_bgp_advertisement *a = bgp_at(d, i), *b = bgp_at(d, k);
-	bool same_route =
-		(families[ADDR_V4] && a->aggregation_length == b->aggregation_length) ||
-		(families[ADDR_V6] && a->aggregation_length_v6 == b->aggregation_length_v6);
 
-	return same_route && a->local_pref != b->local_pref && a->service_selectors.n == 0 &&
-	       b->service_selectors.n == 0 && have_common(&a->peers, &b->peers) &&
-	       have_common_nodes(d, i, k);
+	return a->local_pref != b->local_pref &&
+	       (a->aggregation_length == b->aggregation_length ||
+		       a->aggregation_length_v6 == b->aggregation_length_v6) &&
+	       a->service_selectors.n == 0 && b->service_selectors.n == 0 &&
+	       have_common(&a->peers, &b->peers) && have_common_nodes(d, i, k);
+}
+
+static bool has_family(const struct config_pool *pool, enum addr_family family)
+{
+	for (size_t i = 0; i < pool->n_ranges; i++)
+		if (addr_family(pool->ranges[i].first) == family)
+			return true;
+	return false;
+}
+
+/* The first pool of which both announce the same routes; NULL when there is none. */
+static const struct config_pool *common_pool(
+	const struct config_decoder *d, size_t i, size_t k, size_t *looks)
+{
+	const struct config_bgp_advertisement *a = bgp_at(d, i), *b = bgp_at(d, k);
+	bool v4 = a->aggregation_length == b->aggregation_length;
+	bool v6 = a->aggregation_length_v6 == b->aggregation_length_v6;
+
+	for (size_t n = 0; n<d->items[CONFIG_POOL].n && * looks> 0; n++, --*looks) {
+		const struct config_pool *pool = pool_at(d, n);
+
+		if (pool->name != NULL && config_bgp_selects_pool(a, pool) &&
+			config_bgp_selects_pool(b, pool) &&
+			((v4 && has_family(pool, ADDR_V4)) || (v6 && has_family(pool, ADDR_V6))))
+			return pool;
+	}
+	return NULL;
 }
 
 static void report_preferences(
@@ -396,23 +427,20 @@ static void report_preferences(
 		bgp_at(d, later)->local_pref);
 }
 
-static void check_preferences(struct config_decoder *d, const struct config_pool *pool)
+static void check_preferences(struct config_decoder *d)
 {
-	bool families[ADDR_FAMILIES] = {false, false};
-	size_t rivals[MAX_RIVALS], n = 0;
+	size_t looks = MAX_LOOKS;
 
-	for (size_t i = 0; i < pool->n_ranges; i++)
-		families[addr_family(pool->ranges[i].first)] = true;
-	for (size_t i = 0; i < d->items[CONFIG_BGP_ADVERTISEMENT].n; i++) {
-		if (!config_bgp_selects_pool(bgp_at(d, i), pool))
-			continue;
-		for (size_t k = 0; k < n && k < MAX_RIVALS; k++)
-			if (contradict(d, rivals[k], i, families)) {
-				report_preferences(d, rivals[k], i, pool);
-				return; /* one is enough to look at */
+	for (size_t i = 1; i < d->items[CONFIG_BGP_ADVERTISEMENT].n; i++)
+		for (size_t k = i > MAX_RIVALS ? i - MAX_RIVALS : 0; k < i; k++) {
+			const struct config_pool *pool =
+				contradict(d, k, i) ? common_pool(d, k, i, &looks) : NULL;
+
+			if (pool != NULL) {
+				report_preferences(d, k, i, pool);
+				break;
 			}
-		rivals[n++ % MAX_RIVALS] = i;
-	}
+		}
 }
 
 /* MetalLB's commonest surprise. */
@@ -445,7 +473,6 @@ static void check_pools(struct links *l)
 		if (pool->name == NULL)
 			continue;
 		check_aggregations_of(l, pool);
-		check_preferences(l->d, pool);
 		check_announced(l->d, i);
 	}
 }
@@ -486,6 +513,7 @@ void config_links_check(struct config_decoder *d, bool documents_missing)
 	if (ok && !documents_missing) {
 		check_references(&l);
 		check_pools(&l);
+		check_preferences(d);
 	}
 	d->no_memory |= !ok;
 	for (size_t i = 0; i < CONFIG_N_LISTS; i++)
