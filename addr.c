@@ -227,6 +227,17 @@ bool addr_is_unusable(struct addr a)
 	return (a.hi == 0 && a.lo <= 1) || a.hi >> 56 == 0xff;
 }
 
+bool addr_range_has_unusable(struct addr_range r)
+{
+	uint32_t first = (uint32_t)r.first.lo, last = (uint32_t)r.last.lo;
+
+	if (addr_is_unusable(r.first) || addr_is_unusable(r.last))
+		return true;
+	/* What is left are blocks inside the range; IPv6 has none that are not at its ends. */
+	return addr_family(r.first) == ADDR_V4 &&
+	       ((first >> 24 < 127 && last >> 24 > 127) || (first >> 28 < 0xe && last >> 28 > 0xe));
+}
+
 /* -- prefixes -- */
 
 static unsigned family_bits(enum addr_family f)

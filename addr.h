@@ -80,6 +80,8 @@ enum addr_range_error addr_range_parse(
 	const char *s, size_t len, bool single, struct addr_range *ret_r) MUST_CHECK;
 /* Shortest form: an address, a CIDR where it is one, else "a-b". */
 char *addr_range_format(struct addr_range r, char s[ADDR_RANGE_STRLEN]);
+/* Is there an address in it that is not usable as a VIP? */
+bool addr_range_has_unusable(struct addr_range r);
 bool addr_range_contains(struct addr_range r, struct addr a);
 bool addr_range_overlaps(struct addr_range a, struct addr_range b);
 /* Number of addresses, saturated at UINT64_MAX. */

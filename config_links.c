@@ -473,7 +473,9 @@ static void check_pools(struct links *l)
 		if (pool->name == NULL)
 			continue;
 		check_aggregations_of(l, pool);
-		check_announced(l->d, i);
+		if (l->d->at.report->n_errors ==
+			0) /* an advertisement may be among what is wrong */
+			check_announced(l->d, i);
 	}
 }
 

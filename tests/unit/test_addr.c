@@ -184,6 +184,34 @@ static void test_unusable(void)
 	}
 }
 
+static void test_unusable_ranges(void)
+{
+	static const struct {
+		const char *first, *last;
+		bool want;
+	} row[] = {
+		{"0.0.0.0", "0.0.0.9", true},
+		{"0.0.0.1", "126.255.255.255", false},
+		{"126.0.0.0", "127.0.0.0", true},
+		{"126.0.0.0", "128.0.0.0", true},
+		{"127.9.0.0", "129.0.0.0", true},
+		{"128.0.0.0", "223.255.255.255", false},
+		{"223.0.0.0", "240.0.0.0", true},
+		{"10.0.0.0", "250.0.0.0", true},
+		{"240.0.0.0", "255.255.255.254", false},
+		{"240.0.0.0", "255.255.255.255", true},
+		{"::1", "::9", true},
+		{"::2", "feff::", false},
+		{"fd00::", "ff00::", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		check_row = row[i].last;
+		CHECK(addr_range_has_unusable(
+			      (struct addr_range){A(row[i].first), A(row[i].last)}) == row[i].want);
+	}
+}
+
 static void test_prefix(void)
 {
 	static const struct {
@@ -670,9 +698,9 @@ static void test_map_model(void)
 
 CHECK_MAIN("test_addr", CHECK_TEST(test_parse_format), CHECK_TEST(test_parse_nul),
 	CHECK_TEST(test_bytes), CHECK_TEST(test_arithmetic), CHECK_TEST(test_unusable),
-	CHECK_TEST(test_prefix), CHECK_TEST(test_prefix_contains), CHECK_TEST(test_range_parse),
-	CHECK_TEST(test_range_format_longest), CHECK_TEST(test_range_tests),
-	CHECK_TEST(test_range_prefixes), CHECK_TEST(test_range_prefixes_bounds),
-	CHECK_TEST(test_set_table), CHECK_TEST(test_set_around_v4), CHECK_TEST(test_set_ask),
-	CHECK_TEST(test_set_model), CHECK_TEST(test_map), CHECK_TEST(test_map_long_run),
-	CHECK_TEST(test_map_model))
+	CHECK_TEST(test_unusable_ranges), CHECK_TEST(test_prefix), CHECK_TEST(test_prefix_contains),
+	CHECK_TEST(test_range_parse), CHECK_TEST(test_range_format_longest),
+	CHECK_TEST(test_range_tests), CHECK_TEST(test_range_prefixes),
+	CHECK_TEST(test_range_prefixes_bounds), CHECK_TEST(test_set_table),
+	CHECK_TEST(test_set_around_v4), CHECK_TEST(test_set_ask), CHECK_TEST(test_set_model),
+	CHECK_TEST(test_map), CHECK_TEST(test_map_long_run), CHECK_TEST(test_map_model))

@@ -335,6 +335,9 @@ static void test_errors_addresses(void)
 		{"multicast", ADDRESSES("239.0.0.0/24"),
 			AT_ADDRESS "must not hold unspecified, loopback, multicast or broadcast "
 				   "addresses (got 239.0.0.0/24)\n"},
+		{"loopback inside", ADDRESSES("126.0.0.0-128.0.0.1"),
+			AT_ADDRESS "must not hold unspecified, loopback, multicast or broadcast "
+				   "addresses (got 126.0.0.0-128.0.0.1)\n"},
 		{"everything", ADDRESSES("0.0.0.0/0"),
 			AT_ADDRESS "must not hold unspecified, loopback, multicast or broadcast "
 				   "addresses (got 0.0.0.0/0)\n"},

@@ -8,6 +8,7 @@
 #include "buf.h"
 #include "check.h"
 #include "config_field.h"
+#include "config_scalar.h"
 #include "config_table.h"
 
 #include <ctype.h>
@@ -103,6 +104,19 @@ static void add_default(struct buf *out, const struct config_field *f)
 	}
 }
 
+/* Where else it is. */
+static void add_dialects(struct buf *out, const struct config_field *f)
+{
+	char kebab[CONFIG_MAX_KEY];
+
+	if (f->in & CONFIG_IN_CR)
+		buf_adds(out, "; MetalLB");
+	if (f->in & CONFIG_IN_CM) {
+		buf_adds(out, "; ConfigMap ");
+		add_text(out, config_kebab(f->name, kebab));
+	}
+}
+
 /* A sentence in lines of a roff source's width. */
 static void add_doc(struct buf *out, const char *doc)
 {
@@ -133,6 +147,7 @@ static void add_field(struct buf *out, const char *path, const struct config_fie
 	buf_adds(out, ".Pq ");
 	add_type(out, f);
 	add_default(out, f);
+	add_dialects(out, f);
 	buf_adds(out, f->flags & CONFIG_NOT_YET ? "; checked, not served yet\n" : "\n");
 }
 
