@@ -755,7 +755,10 @@ static bool unknown_field(
 
 	if (d->at.report->n_errors < CONFIG_MAX_ERRORS)
 		nearest_field(d, record, member->string, best, &least);
-	if (least > 0)
+	if (member->string[0] == '-')
+		config_error_key(&d->at, member,
+			"unknown key: the - of a list's item wants a blank behind it");
+	else if (least > 0)
 		config_error_key(&d->at, member, "unknown key, did you mean %s?", best);
 	else if (is_native_only(record, member->string))
 		config_error_key(&d->at, member,

@@ -182,6 +182,38 @@ static yaml_mark_t mark_of_offset(const char *text, const char *end, size_t offs
 	return m;
 }
 
+/* The byte at a mark; NUL behind the end. */
+static char byte_at(const struct parse *p, yaml_mark_t m)
+{
+	const char *s = p->text;
+
+	for (size_t line = 0; line < m.line && s < p->end; line++)
+		s = doc_next_line(s, p->end);
+	for (size_t column = 0; column < m.column && s < p->end; column++)
+		for (s++; s < p->end && (*s & 0xc0) == 0x80;)
+			s++;
+	return s < p->end ? *s : '\0';
+}
+
+/* What people do wrong most, in words that say what to do; NULL for libyaml's own. */
+static const char *plain_words(const struct parse *p)
+{
+	const yaml_parser_t *y = &p->yaml;
+	const char *context = y->context != NULL ? y->context : "";
+
+	if (strcmp(y->problem, "found character that cannot start any token") == 0)
+		return byte_at(p, y->problem_mark) == '\t'
+			       ? "a tab: YAML is indented with blanks"
+			       : "text that begins with this character must be in quotes";
+	if (strcmp(context, "while scanning an alias") == 0)
+		return "text that begins with * must be in quotes";
+	if (strcmp(context, "while scanning an anchor") == 0)
+		return "text that begins with & must be in quotes";
+	if (strcmp(y->problem, "did not find expected <document start>") == 0)
+		return "--- must stand between two documents";
+	return NULL;
+}
+
 static bool fail_yaml(struct parse *p)
 {
 	const yaml_parser_t *y = &p->yaml;
@@ -192,6 +224,8 @@ static bool fail_yaml(struct parse *p)
 		return fail_memory(p);
 	if (y->error == YAML_READER_ERROR)
 		return fail(p, mark_of_offset(p->text, p->end, y->problem_offset), y->problem);
+	if (plain_words(p) != NULL)
+		return fail(p, y->problem_mark, plain_words(p));
 	if (context)
 		snprintf(s, sizeof s, "%s %s that begins at line %zu", y->problem, y->context,
 			y->context_mark.line + 1);
@@ -320,7 +354,8 @@ static struct node *parse_alias(struct parse *p, const yaml_event_t *e, size_t d
 		}
 		return n;
 	}
-	fail_with(p, e->start_mark, "alias of an unknown anchor", name);
+	fail_with(p, e->start_mark,
+		"text that begins with * must be in quotes, or no such anchor:", name);
 	return NULL;
 }
 

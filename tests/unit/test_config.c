@@ -271,6 +271,9 @@ static void test_errors_keys(void)
 	static const struct bad rows[] = {
 		{"top level", NATIVE "pool: []\n",
 			"f:3:1: pool: unknown key, did you mean pools?\n"},
+		{"a list's item without a blank", NATIVE "pools:\n-name: a\n",
+			"f:4:1: -name: unknown key: the - of a list's item wants a blank behind "
+			"it\n"},
 		{"required, misspelled", NATIVE "pools: [{name: a, adresses: [10.0.0.0/24]}]\n",
 			"f:3:19: pools[0].adresses: unknown key, did you mean addresses?\n"},
 		{"kebab in dialect 1",
