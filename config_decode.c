@@ -454,7 +454,9 @@ bool config_decode_range(
 	if (cJSON_IsString(node)) {
 		err = addr_range_parse(node->valuestring, strlen(node->valuestring), single, &r);
 		fault = range_fault(err);
-		if (fault == NULL && (addr_range_has_unusable(r)))
+		if (err == ADDR_RANGE_FAMILIES && strchr(node->valuestring, '/') != NULL)
+			fault = "must not hold ::ffff:0:0/96, where IPv4 addresses are";
+		if (fault == NULL && addr_range_has_unusable(r))
 			fault = "must not hold unspecified, loopback, multicast or broadcast "
 				"addresses";
 		if (fault == NULL && err == ADDR_RANGE_HOST_BITS)

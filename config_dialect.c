@@ -289,7 +289,9 @@ static void decode_metallb(struct config_decoder *d, const cJSON *root, const ch
 	check_version(d, root, versions, "metallb.io/v1beta1 or metallb.io/v1beta2");
 	while (kinds[i] != NULL && strcmp(kinds[i], kind) != 0)
 		i++;
-	if (kinds[i] == NULL && is_one_of(kind, states)) {
+	if (strcmp(kind, "MetalLB") == 0) {
+		ignore(d, root, kind, "is the MetalLB operator's, not configuration: ignored");
+	} else if (kinds[i] == NULL && is_one_of(kind, states)) {
 		ignore(d, root, kind, "is MetalLB's state, not configuration: ignored");
 	} else if (kinds[i] == NULL) {
 		unknown_kind(d, root, kinds);

@@ -324,6 +324,9 @@ static void test_errors_addresses(void)
 			AT_ADDRESS "must begin with the lower address (got 10.0.0.9-10.0.0.1)\n"},
 		{"mixed", ADDRESSES("\"10.0.0.1-fd00::1\""),
 			AT_ADDRESS "must be of one family, IPv4 or IPv6 (got 10.0.0.1-fd00::1)\n"},
+		{"around mapped addresses", ADDRESSES("\"::/64\""),
+			AT_ADDRESS "must not hold ::ffff:0:0/96, where IPv4 addresses are (got "
+				   "::/64)\n"},
 		{"/33", ADDRESSES("10.0.0.0/33"),
 			AT_ADDRESS "must have a prefix length of 0..32 for IPv4, 0..128 for IPv6 "
 				   "(got 10.0.0.0/33)\n"},
@@ -873,6 +876,11 @@ static void test_warnings(void)
 		{"another's object of a kind of ours",
 			"apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: x}\n",
 			"f:1:1: BGPPeer/x: is not configuration, ignored\n"},
+		{"MetalLB's operator",
+			"apiVersion: metallb.io/v1beta1\nkind: MetalLB\nmetadata: {name: "
+			"metallb}\n",
+			"f:1:1: MetalLB/metallb: is the MetalLB operator's, not configuration: "
+			"ignored\n"},
 		{"MetalLB's state", "apiVersion: metallb.io/v1beta1\nkind: ServiceL2Status\n",
 			"f:1:1: ServiceL2Status/: is MetalLB's state, not configuration: "
 			"ignored\n"},
