@@ -1,22 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# fetch-src.sh DIR - the source packages of the static release, unpacked into DIR, and
-# DIR/SHA256SUMS with the sums of their .dsc files: what the release was built from.
+# fetch-src.sh DIR [RELEASE PACKAGE...] - Debian source packages, unpacked into DIR, and DIR/SHA256SUMS
+# with the sums of their .dsc files: what was built from.  Without packages: those of the static release.
 #
-# They are Debian trixie's, taken from wherever this machine takes its own packages, signatures
+# They are taken from wherever this machine takes its own packages, signatures
 # checked by apt with the same keys.  Nothing of the machine's apt state is touched: lists and
 # cache are private and thrown away.
 # Needs: apt, dpkg-dev.
 set -eu
 
-PACKAGES='musl libuv1 cjson mbedtls libpcap libyaml'
-RELEASE=trixie
-
-[ $# -eq 1 ] || { echo "usage: fetch-src.sh DIR" >&2; exit 2; }
+[ $# -ge 1 ] && [ $# -ne 2 ] || { echo "usage: fetch-src.sh DIR [RELEASE PACKAGE...]" >&2; exit 2; }
 command -v dpkg-source >/dev/null || { echo "fetch-src.sh: dpkg-source not found (package dpkg-dev)" >&2; exit 1; }
 mkdir -p "$1"
 DIR=$(realpath "$1")
+shift
+[ $# -gt 0 ] || set -- trixie musl libuv1 cjson mbedtls libpcap libyaml
+RELEASE=$1
+shift
 [ -e "$DIR/SHA256SUMS" ] || rmdir "$DIR" 2>/dev/null || {
 	echo "fetch-src.sh: $DIR holds something else" >&2
 	exit 1
@@ -66,8 +67,7 @@ apt_private() {
 }
 
 apt_private update
-# shellcheck disable=SC2086
-(cd "$TMP/src" && apt_private source $PACKAGES) > "$TMP/log" 2>&1 || {
+(cd "$TMP/src" && apt_private source "$@") > "$TMP/log" 2>&1 || {
 	cat "$TMP/log" >&2
 	exit 1
 }

@@ -10,7 +10,6 @@ api(), fault(), stats(), log(), bulk() and endpoints() go by the control socket,
 reaches and which works from any network namespace.
 """
 import http.client
-import json
 import os
 import shutil
 import signal
@@ -22,11 +21,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-MERGE = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
-STRATEGIC = "application/strategic-merge-patch+json"
-APPLY = "application/apply-patch+yaml"
+from apiserver import ROOT, ApiServer
 
 
 def binary():
@@ -54,7 +49,7 @@ class ControlConnection(http.client.HTTPConnection):
         self.sock.settimeout(self.timeout)
 
 
-class Kubesim:
+class Kubesim(ApiServer):
     def __init__(self):
         self.process = None
         self.dir = None
@@ -95,7 +90,7 @@ class Kubesim:
             command += ["--token", f"{token}={user}"]
         self.log_file = open(self.dir / "kubesim.log", "ab")
         self.out_file = open(self.dir / "kubesim.out", "w+b")
-        self.process = subprocess.Popen(self._inside(command + [str(a) for a in extra]),
+        self.process = subprocess.Popen(self.inside(command + list(extra)),
                                         stdin=subprocess.DEVNULL, stdout=self.out_file,
                                         stderr=self.log_file)
         deadline = time.monotonic() + timeout
@@ -114,9 +109,6 @@ class Kubesim:
     def pid(self):
         """kubesim's own: ip netns exec becomes the command."""
         return self.process.pid
-
-    def _inside(self, command):
-        return ["ip", "netns", "exec", self.netns] + command if self.netns else command
 
     def _end(self, sig, timeout):
         if self.process is None:
@@ -161,62 +153,12 @@ class Kubesim:
 
     # -- clients --
 
-    def kubectl(self, *args, input=None, check=True, kubectl=None, timeout=30, user="admin"):
-        """Real kubectl, in the server's namespace; a CompletedProcess with text."""
-        env = dict(os.environ, KUBECONFIG=str(self.kubeconfig(user)), HOME=str(self.dir))
-        r = subprocess.run(self._inside([kubectl or "kubectl", *map(str, args)]), input=input,
-                           env=env, capture_output=True, text=True, timeout=timeout)
-        if check and r.returncode:
-            raise AssertionError(f"kubectl {args}: {r.returncode}\n{r.stdout}{r.stderr}")
-        return r
-
-    def apply(self, obj, *args):
-        return self.kubectl("apply", "-f", "-", *args, input=json.dumps(obj))
-
-    def _connection(self, token, timeout):
+    def connection(self, token, timeout):
         if token is None:
             return ControlConnection(self.control, timeout)
         u = urllib.parse.urlparse(self.url)
         tls = ssl.create_default_context(cafile=self.dir / "ca.crt")
         return http.client.HTTPSConnection(u.hostname, u.port, timeout=timeout, context=tls)
-
-    def raw(self, method, path, body=None, type=None, token=None, headers=None, timeout=30):
-        """(status, headers, bytes). token None: by the control socket."""
-        c = self._connection(token, timeout)
-        h = dict(headers or {})
-        if token:
-            h["Authorization"] = "Bearer " + token
-        if body is not None and not isinstance(body, (bytes, str)):
-            body = json.dumps(body)
-        if body is not None:
-            h["Content-Type"] = type or "application/json"
-        try:
-            c.request(method, path, body=body, headers=h)
-            r = c.getresponse()
-            return r.status, r.headers, r.read()
-        finally:
-            c.close()
-
-    def api(self, method, path, body=None, type=None, token=None, headers=None, timeout=30):
-        """(status, decoded JSON)."""
-        code, _, text = self.raw(method, path, body, type, token, headers, timeout)
-        try:
-            return code, json.loads(text)
-        except ValueError:
-            return code, text.decode(errors="replace")
-
-    def get(self, path):
-        code, obj = self.api("GET", path)
-        assert code == 200, obj
-        return obj
-
-    def watch(self, path, seconds, token=None, timeout=None):
-        """All events of a watch that the server ends after so many seconds."""
-        sep = "&" if "?" in path else "?"
-        code, _, text = self.raw("GET", f"{path}{sep}watch=1&timeoutSeconds={seconds}",
-                                 token=token, timeout=timeout or seconds + 10)
-        assert code == 200, text
-        return [json.loads(line) for line in text.splitlines() if line]
 
     # -- the laboratory's side --
 

@@ -2,7 +2,7 @@
 """The laboratory: nodes, a client and an API host as network namespaces on one bridge.
 
     sw      br0, no addresses; bridge port names p-<host>
-     |- api     10.89.0.10       kubesim :6443, and the stand-in for kube-proxy (proxy.py)
+     |- api     10.89.0.10       kubesim :6443, and the stand-in for kube-proxy (proxy.py); in tests/k8s the real ones
      |- n1..nN  10.89.0.11 ...   MAC 02:00:0a:59:00:0b ..., one lbd each; cali0 -> pod1..podN 10.244.i.2
      |- c       10.89.0.50       MAC 02:00:0a:59:00:32, the client on the same LAN
 
@@ -28,7 +28,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
-from kubesim import MERGE, Kubesim  # noqa: E402
+from apiserver import MERGE  # noqa: E402
+from kubesim import Kubesim  # noqa: E402
 
 API_ADDR = "10.89.0.10"
 CLIENT_ADDR = "10.89.0.50"
@@ -142,7 +143,7 @@ class Node(Host):
         self.config_path.parent.mkdir(exist_ok=True)
         self.config_path.write_text(conf)
         self.process = self.popen(binary_path or binary(), "run", "-c", self.config_path, "--kubeconfig",
-                                  kubeconfig or self.lab.kubesim.kubeconfig("lbd"), "--node-name", self.name,
+                                  kubeconfig or self.lab.server.kubeconfig("lbd"), "--node-name", self.name,
                                   "--control", self.control, *extra, log=self.log)
         if ready:
             self.wait_synced()
@@ -198,6 +199,8 @@ class Node(Host):
 
 
 class Lab:
+    Server = Kubesim  # of class ApiServer; tests/k8s has another
+
     def __init__(self, nodes=3, pods=True, proxy=True, config=None, kubesim_args=(), directory=None):
         sweep()
         self.tag = f"lbd{os.getpid()}-{Lab._next()}"
@@ -209,7 +212,7 @@ class Lab:
         self.nodes = [Node(self, f"n{i}", f"10.89.0.{10 + i}") for i in range(1, nodes + 1)]
         self.api = Host(self, "api", API_ADDR)
         self.client = Host(self, "c", CLIENT_ADDR)
-        self.pods, self.kubesim, self.proxy = [], None, None
+        self.pods, self.server, self.proxy = [], None, None
         try:
             self._wire()
             self._start_api(kubesim_args)
@@ -269,9 +272,9 @@ class Lab:
             node.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
 
     def _start_api(self, args):
-        self.kubesim = Kubesim()
-        self.stack.callback(self.kubesim.kill)
-        self.kubesim.start([f"{API_ADDR}:6443", "127.0.0.1:6443"], self.dir / "api", netns=self.api.ns, extra=args)
+        self.server = self.Server()
+        self.stack.callback(self.server.kill)
+        self.server.start([f"{API_ADDR}:6443", "127.0.0.1:6443"], self.dir / "api", netns=self.api.ns, extra=args)
         for node in self.nodes:
             self.create_node(node)
 
@@ -334,6 +337,11 @@ class Lab:
 
     # -- using --
 
+    @property
+    def kubesim(self):
+        """The API server, where a test needs what only kubesim has."""
+        return self.server
+
     def start(self, **kw):
         for node in self.nodes:
             node.start(ready=False, **kw)
@@ -342,14 +350,14 @@ class Lab:
         return self
 
     def must(self, method, path, body=None, type=None):
-        """An API request by the control socket, which no fault reaches; its answer."""
-        status, answer = self.kubesim.api(method, path, body, type)
+        """An API request as the administrator (of kubesim by the control socket, which no fault reaches); its answer."""
+        status, answer = self.server.api(method, path, body, type)
         assert status < 300, f"{method} {path}: {status} {answer}"
         return answer
 
     def kubectl(self, *argv, **kw):
         """Real kubectl over TLS; a CompletedProcess."""
-        return self.kubesim.kubectl(*argv, **kw)
+        return self.server.kubectl(*argv, **kw)
 
     def patch(self, path, body):
         return self.must("PATCH", path, body, MERGE)
@@ -371,16 +379,21 @@ class Lab:
         """Creates or replaces the one EndpointSlice of a Service."""
         pods = self.pods if pods is None else pods
         fake = [{"ip": f"10.244.{i}.2", "node": n.name, "name": f"pod{i}"} for i, n in enumerate(self.nodes, 1)]
-        body = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        group = f"discovery.k8s.io/{self.server.slices}"
+        body = {"apiVersion": group, "kind": "EndpointSlice", "addressType": "IPv4",
                 "metadata": {"name": f"{name}-1", "namespace": namespace,
                              "labels": {"kubernetes.io/service-name": name}},
-                "endpoints": [{"addresses": [p["ip"]], "nodeName": p["node"], "conditions": {"ready": ready},
+                "endpoints": [{"addresses": [p["ip"]], "conditions": {"ready": ready}, **self._endpoint_node(p["node"]),
                                "targetRef": {"kind": "Pod", "name": p["name"]}} for p in (pods or fake)],
                 "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}]}
-        path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
-        status, _ = self.kubesim.api("POST", path, body)
+        path = f"/apis/{group}/namespaces/{namespace}/endpointslices"
+        status, _ = self.server.api("POST", path, body)
         if status == 409:
             self.must("PUT", f"{path}/{name}-1", body)
+
+    def _endpoint_node(self, name):
+        """v1beta1 says it by topology."""
+        return {"nodeName": name} if self.server.slices == "v1" else {"topology": {"kubernetes.io/hostname": name}}
 
     def delete_service(self, name, namespace="default"):
         self.must("DELETE", f"/api/v1/namespaces/{namespace}/services/{name}")

@@ -21,7 +21,8 @@ from urllib.parse import quote, urlparse
 
 import pytest
 
-from kubesim import APPLY, JSON_PATCH, MERGE, ROOT, STRATEGIC, Kubesim, admin_context
+from apiserver import APPLY, JSON_PATCH, MERGE, ROOT, STRATEGIC, Watch
+from kubesim import Kubesim, admin_context
 
 N = "/api/v1/namespaces/demo"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/demo/leases"
@@ -119,51 +120,6 @@ def wait_for(what, check, timeout=10):
             return value
         time.sleep(0.01)
     raise AssertionError(f"{what}: not within {timeout} s")
-
-
-class Watch:
-    """A watch in a thread; events are collected as they come."""
-
-    def __init__(self, k, path, user="lbd", **query):
-        self.events, self.lines, self.error, self.opened = [], [], None, threading.Event()
-        q = "&".join(f"{a}={quote(str(b))}" for a, b in query.items())
-        u = urlparse(k.url)
-        context = ssl.create_default_context(cafile=k.dir / "ca.crt")
-        self.conn = http.client.HTTPSConnection(u.hostname, u.port, timeout=30, context=context)
-        self.conn.connect()
-        self.sock = self.conn.sock
-        self.path, self.token = f"{path}?watch=1&{q}", k.token(user)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self):
-        try:
-            self.conn.request("GET", self.path, headers={"Authorization": f"Bearer {self.token}"})
-            r = self.conn.getresponse()
-            self.status = r.status
-            self.opened.set()
-            for line in r:
-                self.lines.append(line)
-                self.events.append(json.loads(line))
-        except (OSError, ValueError, http.client.HTTPException, AttributeError) as e:
-            self.error = e
-        self.opened.set()
-
-    def types(self):
-        return [(e["type"], e["object"]["metadata"].get("name")) for e in self.events if e["type"] != "BOOKMARK"]
-
-    def wait(self, n, timeout=10):
-        wait_for(f"{n} events (have {self.types()})", lambda: len(self.types()) >= n, timeout)
-        return self
-
-    def ended(self, timeout=10):
-        self.thread.join(timeout)
-        return not self.thread.is_alive()
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
-        self.thread.join(5)
 
 
 # -- Services and their status -------------------------------------------------------------------------------------------

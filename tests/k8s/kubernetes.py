@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real thing as a fixture: etcd, kube-apiserver, kube-controller-manager and kube-proxy 1.20.2 in the laboratory.
+
+Kubernetes is to tests what Kubesim is; K8sLab is the laboratory around it. The binaries are what build.sh made.
+"""
+
+import base64
+import ctypes
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+from pathlib import Path
+
+from apiserver import ROOT, ApiServer
+from lab import API_ADDR, Lab, sh, wait_for
+
+BIN = Path(os.environ.get("LBD_K8S_CACHE") or ROOT / "build" / "k8s").resolve()
+TOKENS = {"admin": "system:masters", "system:kube-controller-manager": "", "system:kube-proxy": "", "nobody": ""}
+SERVICE_ACCOUNT = "system:serviceaccount:kube-system:lbd"
+SANS = f"IP:{API_ADDR},IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes.default.svc"
+AUDIT = """apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+- {level: Metadata, verbs: [create, update, patch, delete]}
+- {level: None}
+"""
+
+
+def socket_in(netns, address, timeout):
+    """A TCP connection made in a network namespace: a socket stays in the one in which it was made."""
+    result = []
+
+    def make():
+        try:
+            fd = os.open(f"/run/netns/{netns}", os.O_RDONLY)
+            try:
+                libc = ctypes.CDLL(None, use_errno=True)
+                if libc.setns(fd, 0x40000000) != 0:  # CLONE_NEWNET, of this thread alone
+                    raise OSError(ctypes.get_errno(), f"setns {netns}")
+            finally:
+                os.close(fd)
+            result.append(socket.create_connection(address, timeout))
+        except OSError as e:
+            result.append(e)
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    if isinstance(result[0], OSError):
+        raise result[0]
+    return result[0]
+
+
+class Connection(http.client.HTTPSConnection):
+    def __init__(self, netns, ca, timeout):
+        self.netns, self.tls = netns, ssl.create_default_context(cafile=ca)
+        super().__init__("127.0.0.1", 6443, timeout=timeout, context=self.tls)
+
+    def connect(self):
+        raw = socket_in(self.netns, (self.host, self.port), self.timeout)
+        self.sock = self.tls.wrap_socket(raw, server_hostname=self.host)
+
+
+class Kubernetes(ApiServer):
+    slices = "v1beta1"
+
+    def __init__(self):
+        self.processes = {}  # name -> Popen, in the order of starting
+
+    # -- life --
+
+    def start(self, listen, dir, netns, extra=()):
+        """listen is fixed: :6443 on all addresses of the namespace."""
+        self.dir, self.netns = Path(dir), netns
+        self.dir.mkdir(parents=True)
+        self._pki()
+        self._run("etcd", "etcd", "--data-dir", self.dir / "etcd", "--log-level", "warn")
+        self.start_api(extra)
+        self._run("controller-manager", BIN / "kube-controller-manager", "--port=0", "--leader-elect=false",
+                  "--bind-address=127.0.0.1", f"--cert-dir={self.dir}", f"--root-ca-file={self.dir}/ca.crt",
+                  f"--kubeconfig={self.kubeconfig('system:kube-controller-manager')}",
+                  f"--service-account-private-key-file={self.dir}/sa.key", "--use-service-account-credentials",
+                  # nobody sends heartbeats for the nodes; the laboratory routes its pods itself
+                  "--controllers=*,-nodelifecycle,-nodeipam,-cloud-node-lifecycle,-route,-service,-ttl")
+        self._install()
+
+    def start_api(self, extra=()):
+        """At first, and again after stop_api()."""
+        self._run("apiserver", BIN / "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--secure-port=6443",
+                  f"--advertise-address={API_ADDR}", "--service-cluster-ip-range=10.96.0.0/16",
+                  "--authorization-mode=Node,RBAC", f"--token-auth-file={self.dir}/tokens.csv", f"--cert-dir={self.dir}",
+                  f"--client-ca-file={self.dir}/ca.crt", f"--tls-cert-file={self.dir}/server.crt",
+                  f"--tls-private-key-file={self.dir}/server.key", "--allow-privileged",
+                  f"--service-account-key-file={self.dir}/sa.pub", f"--service-account-signing-key-file={self.dir}/sa.key",
+                  "--service-account-issuer=https://kubernetes.default.svc",
+                  f"--audit-policy-file={self.dir}/audit.yaml", f"--audit-log-path={self.dir}/audit.log", *extra)
+        wait_for("the API server ready", self._ready, 90, 0.1)
+
+    def _ready(self):
+        code = self.processes["apiserver"].poll()
+        assert code is None, f"kube-apiserver ended: {code}\n" + (self.dir / "apiserver.log").read_text()[-2000:]
+        try:
+            return self.raw("GET", "/readyz", timeout=5)[0] == 200
+        except OSError:
+            return False
+
+    def _run(self, name, *argv):
+        with open(self.dir / f"{name}.log", "ab") as log:
+            self.processes[name] = subprocess.Popen(self.inside(argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                                    start_new_session=True)
+
+    def _end(self, name):
+        process = self.processes.pop(name, None)
+        if process is not None:
+            process.kill()  # the API server takes more than 8 s to end by itself while watches are open
+            process.wait()
+
+    def stop_api(self):
+        self._end("apiserver")
+
+    def kill(self):
+        for name in reversed(list(self.processes)):
+            self._end(name)
+
+    @property
+    def pid(self):
+        return self.processes["apiserver"].pid
+
+    # -- who may --
+
+    def _pki(self):
+        def openssl(*argv):
+            sh("openssl", *argv, cwd=self.dir)
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        openssl("req", "-x509", *key, "-days", 30, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=lab-ca")
+        openssl("genrsa", "-out", "sa.key", 2048)
+        openssl("rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub")
+        for name, subject, extension in (("server", "/CN=kube-apiserver", f"subjectAltName={SANS}"),
+                                         ("lbd", f"/CN={SERVICE_ACCOUNT}", "extendedKeyUsage=clientAuth")):
+            (self.dir / "ext").write_text(extension + "\n")
+            openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
+            openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", 30,
+                    "-out", f"{name}.crt", "-extfile", "ext")
+        (self.dir / "audit.yaml").write_text(AUDIT)
+        (self.dir / "tokens.csv").write_text("".join(f'{self.token(u)},{u},{u},"{g}"\n' for u, g in TOKENS.items()))
+        for user in TOKENS:
+            self._write_kubeconfig(user, {"token": self.token(user)})
+        self._write_kubeconfig("lbd-certificate", {"client-certificate": f"{self.dir}/lbd.crt",
+                                                   "client-key": f"{self.dir}/lbd.key"})
+
+    def _write_kubeconfig(self, name, user):
+        cluster = {"server": f"https://{API_ADDR}:6443", "certificate-authority": f"{self.dir}/ca.crt"}
+        self.kubeconfig(name).write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "lab",
+            "clusters": [{"name": "lab", "cluster": cluster}], "users": [{"name": "lab", "user": user}],
+            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}]}))
+
+    def _install(self):
+        """What README.md tells a user to do: the rights, and lbd.kubeconfig made of the ServiceAccount's token."""
+        self.kubectl("apply", "-f", ROOT / "packaging/rbac.yaml")
+        wait_for("the token of the ServiceAccount", lambda: self._secret().get("token"), 30)
+        made = self.kubectl("-n", "kube-system", "get", "secret", "lbd",
+                            f"-o=go-template-file={ROOT}/packaging/kubeconfig.tmpl").stdout
+        self.kubeconfig("lbd").write_text(made.replace("https://127.0.0.1:6443", f"https://{API_ADDR}:6443"))
+
+    def _secret(self):
+        return self.api("GET", "/api/v1/namespaces/kube-system/secrets/lbd")[1].get("data") or {}
+
+    def kubeconfig(self, user="admin"):
+        return self.dir / f"{user}.kubeconfig"
+
+    def token(self, user="lbd"):
+        return base64.b64decode(self._secret()["token"]).decode() if user == "lbd" else f"token-of-{user}"
+
+    # -- clients --
+
+    def connection(self, token, timeout):
+        return Connection(self.netns, self.dir / "ca.crt", timeout)
+
+    def raw(self, method, path, body=None, type=None, token=None, headers=None, timeout=30):
+        return super().raw(method, path, body, type, token or self.token("admin"), headers, timeout)
+
+    def writes(self, resource=None, name=None):
+        """lbd's write requests so far, by the audit log: dicts {verb, resource ("services/status"), namespace, name, code,
+        address}."""
+        out = []
+        for line in (self.dir / "audit.log").read_text().splitlines():
+            e = json.loads(line)
+            if e["user"]["username"] == SERVICE_ACCOUNT:
+                o = e["objectRef"]
+                what = "/".join(p for p in (o["resource"], o.get("subresource")) if p)
+                out.append({"verb": e["verb"], "resource": what, "namespace": o.get("namespace"), "name": o.get("name"),
+                            "code": e["responseStatus"]["code"], "address": e["sourceIPs"][0]})
+        return [w for w in out if resource in (None, w["resource"]) and name in (None, w["name"])]
+
+
+class K8sLab(Lab):
+    Server = Kubernetes
+
+    def _start_proxy(self):
+        for node in self.nodes:
+            config = self.server.kubeconfig("system:kube-proxy")
+            self._background(*node.argv(
+                BIN / "kube-proxy", f"--kubeconfig={config}", f"--hostname-override={node.name}", "--proxy-mode=iptables",
+                "--cluster-cidr=10.244.0.0/16", "--conntrack-max-per-core=0", "--conntrack-min=0",
+                "--iptables-min-sync-period=0s", "--healthz-bind-address=127.0.0.1:10256",
+                "--metrics-bind-address=127.0.0.1:10249"))
