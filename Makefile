@@ -4,6 +4,7 @@
 # make deps     Debian packages  make static   build/static/<triplet>/lbd (musl, mbedTLS 3.6)
 # make install, deb, image: packaging/packaging.mk
 # make demo     the 60-second tour               make V=1 ... shows the commands
+# make check-k8s  on the real Kubernetes 1.20.2, built once in build/k8s (or LBD_K8S_CACHE) from Debian's source package
 
 VERSION := 0.1.0
 O       ?= build
@@ -164,12 +165,16 @@ fuzz: $(FUZZ:%=$(FUZZ_O)/fuzz_%)
 	$(Q)$(PYTHON) tests/fuzz/run.py $(FUZZ_SECONDS) $(FUZZ_O) $(FUZZ)
 
 # -- what a person runs; each does its own set-up ---------------------------------------------------------------------------------
-.PHONY: deps check asan demo
+.PHONY: deps check check-k8s asan demo
 deps:
 	$(Q)packaging/deps.sh build test static
 
 check: deps
 	$(Q)$(PYTHON) tests/check.py
+
+check-k8s:
+	$(Q)packaging/deps.sh build test k8s
+	$(Q)$(PYTHON) tests/check.py --k8s
 
 asan: deps
 	$(Q)$(PYTHON) tests/check.py --asan-lab

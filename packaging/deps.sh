@@ -10,7 +10,7 @@ test="clang clang-tidy llvm libclang-rt-14-dev libssl-dev openssl python3 python
  iputils-arping tcpdump procps git"
 static="cmake ninja-build flex bison dpkg-dev xz-utils"
 # what builds and runs a real API server (tests/k8s)
-k8s="golang-1.19-go dpkg-dev etcd-server etcd-client openssl iptables conntrack"
+k8s="golang-1.19-go dpkg-dev etcd-server openssl iptables conntrack"
 
 want=
 for group in "${@:-build}"; do
@@ -31,7 +31,7 @@ for p in $want; do
 done
 [ -n "$missing" ] || exit 0
 echo "installing Debian packages:$missing"
-export DEBIAN_FRONTEND=noninteractive
+export DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 # no question; no service starts (etcd's)
 apt-get -qq -oDPkg::Lock::Timeout=600 update
 # shellcheck disable=SC2086
 apt-get -qq -oDPkg::Lock::Timeout=600 install -y --no-install-recommends $missing >/dev/null

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""make check: every test there is, each step's "N passed, N failed[, N skipped]" added up on the last line."""
+"""make check: every test there is but those of the real Kubernetes, which are make check-k8s; each step's "N passed, N failed[,
+N skipped]" added up on the last line."""
 
 import os
 import re
@@ -10,12 +11,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
-PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "4", "--durations=5", "tests/lab",
-          "--ignore=tests/lab/test_tls.py"]
+PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
+LAB = [*PYTEST, "-n", "4", "tests/lab", "tests/k8s/test_contract.py", "-m", "not k8s", "--ignore=tests/lab/test_tls.py"]
+MAKE = ["make", "--no-print-directory", "-j2"]
+K8S = os.environ.get("LBD_K8S_CACHE") or "build/k8s"
+
+
+def k8s_steps():
+    yield "build", [*MAKE, "lbd", "kubesim"], {}
+    yield f"build of Kubernetes in {K8S}", ["tests/k8s/build.sh", K8S], {}
+    yield "the contract, and lbd on the real Kubernetes", [*PYTEST, "tests/k8s"], {"LBD_K8S_CACHE": K8S}
 
 
 def steps(asan_lab):
-    make = ["make", "--no-print-directory", "-j2"]
+    make = MAKE
     san = [*make, "SAN=1", "O=build/asan"]
     yield "build, gcc", [*make, "lbd", "kubesim"], {}
     yield "build, clang", [*make, "CC=clang", "O=build/clang", "objects"], {}
@@ -27,10 +36,10 @@ def steps(asan_lab):
     yield "TLS against other servers, mbedTLS 2.28 and 3.6", [*make, "tls-test"], {}
     if asan_lab:
         yield "build, asan", [*san, "build/asan/lbd"], {}
-        yield "laboratory, asan + ubsan", PYTEST, {"LBD": str(ROOT / "build/asan/lbd")}
+        yield "laboratory, asan + ubsan", LAB, {"LBD": str(ROOT / "build/asan/lbd")}
         return
-    yield "laboratory", PYTEST, {}
-    yield ("laboratory, static binary", [*PYTEST, "-m", "static"],
+    yield "laboratory", LAB, {}
+    yield ("laboratory, static binary", [*LAB, "-m", "static"],
            {"LBD": str(ROOT / "build/static/x86_64-linux-gnu/lbd")})
 
 
@@ -57,7 +66,7 @@ def run(title, argv, env):
 
 def main():
     begin, total, failed_steps = time.monotonic(), dict.fromkeys(("passed", "failed", "skipped"), 0), []
-    for title, argv, env in steps("--asan-lab" in sys.argv):
+    for title, argv, env in k8s_steps() if "--k8s" in sys.argv else steps("--asan-lab" in sys.argv):
         counts = run(title, argv, env)
         for what in total:
             total[what] += counts[what]

@@ -9,7 +9,6 @@ import ctypes
 import http.client
 import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -20,7 +19,8 @@ from apiserver import ROOT, ApiServer
 from lab import API_ADDR, Lab, sh, wait_for
 
 BIN = Path(os.environ.get("LBD_K8S_CACHE") or ROOT / "build" / "k8s").resolve()
-TOKENS = {"admin": "system:masters", "system:kube-controller-manager": "", "system:kube-proxy": "", "nobody": ""}
+TOKENS = {"admin": "system:masters", "second": "system:masters", "nobody": "", "system:kube-proxy": "",
+          "system:kube-controller-manager": ""}
 SERVICE_ACCOUNT = "system:serviceaccount:kube-system:lbd"
 SANS = f"IP:{API_ADDR},IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes.default.svc"
 AUDIT = """apiVersion: audit.k8s.io/v1
@@ -86,7 +86,7 @@ class Kubernetes(ApiServer):
                   f"--kubeconfig={self.kubeconfig('system:kube-controller-manager')}",
                   f"--service-account-private-key-file={self.dir}/sa.key", "--use-service-account-credentials",
                   # nobody sends heartbeats for the nodes; the laboratory routes its pods itself
-                  "--controllers=*,-nodelifecycle,-nodeipam,-cloud-node-lifecycle,-route,-service,-ttl")
+                  "--controllers=*,-nodelifecycle,-nodeipam,-cloud-node-lifecycle,-route,-service,-ttl,-root-ca-cert-publisher")
         self._install()
 
     def start_api(self, extra=()):
@@ -122,6 +122,13 @@ class Kubernetes(ApiServer):
 
     def stop_api(self):
         self._end("apiserver")
+
+    def forget_history(self):
+        """Every version but the newest is too old from now on: compacted in etcd, and not in the cache of a new process."""
+        newest = self.get("/api/v1/namespaces?limit=1")["metadata"]["resourceVersion"]
+        sh(*self.inside(["curl", "-sf", "http://127.0.0.1:2379/v3/kv/compaction", "-d", json.dumps({"revision": newest})]))
+        self.stop_api()
+        self.start_api()
 
     def kill(self):
         for name in reversed(list(self.processes)):

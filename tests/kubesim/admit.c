@@ -174,11 +174,19 @@ static bool is_label_value(const char *s)
 	return true;
 }
 
-static bool is_qualified_name(const char *s)
+/* Annotations may have capitals in the prefix. */
+static bool is_qualified_name(const char *s, bool fold)
 {
 	const char *slash = strchr(s, '/');
+	size_t n = slash ? (size_t)(slash - s) : 0;
+	char prefix[NAME_MAX_LEN + 1];
 
-	if (slash && (slash == s || strchr(slash + 1, '/')))
+	if (n >= sizeof(prefix) || (slash && strchr(slash + 1, '/')))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		prefix[i] = fold ? (char)tolower((unsigned char)s[i]) : s[i];
+	prefix[n] = '\0';
+	if (slash && !is_dns_subdomain(prefix))
 		return false;
 	return *(slash ? slash + 1 : s) && is_label_value(slash ? slash + 1 : s);
 }
@@ -188,7 +196,7 @@ static void admit_labels(struct admit *a)
 	const cJSON *v;
 
 	cJSON_ArrayForEach (v, j_at(a->obj, "metadata.labels")) {
-		if (!is_qualified_name(v->string) || !cJSON_IsString(v) ||
+		if (!is_qualified_name(v->string, false) || !cJSON_IsString(v) ||
 			!is_label_value(v->valuestring))
 			admit_invalid(a, "metadata.labels", v,
 				"a valid label must be an empty string or consist of alphanumeric "
@@ -205,7 +213,7 @@ static void admit_annotations(struct admit *a)
 	cJSON_ArrayForEach (v, j_at(a->obj, "metadata.annotations")) {
 		total += strlen(v->string);
 		total += cJSON_IsString(v) ? strlen(v->valuestring) : 0;
-		if (!is_qualified_name(v->string))
+		if (!is_qualified_name(v->string, true))
 			admit_invalid(a, "metadata.annotations", v, "name part must be valid");
 	}
 	if (total > ANNOTATIONS_MAX)
@@ -416,6 +424,19 @@ void event_admit(struct admit *a)
 		admit_required(a, "reason", "");
 }
 
+static bool is_data_key(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (!n || n > NAME_MAX_LEN || !strcmp(s, ".") || !strncmp(s, "..", 2))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (!isalnum((unsigned char)s[i]) && !strchr("-_.", s[i]))
+			return false;
+	}
+	return true;
+}
+
 void configmap_admit(struct admit *a)
 {
 	const cJSON *v;
@@ -423,6 +444,10 @@ void configmap_admit(struct admit *a)
 
 	cJSON_ArrayForEach (v, j_get(a->obj, "data")) {
 		total += strlen(v->string) + (cJSON_IsString(v) ? strlen(v->valuestring) : 0);
+		if (!is_data_key(v->string))
+			admit_invalid(a, "data", v,
+				"a valid config key must consist of alphanumeric characters, '-', "
+				"'_' or '.'");
 	}
 	if (total > DATA_MAX)
 		add_worded(a, "FieldValueTooLong", "Too long", "data",

@@ -26,7 +26,6 @@ void request_free(struct request *r)
 bool request_set_query(struct request *r, const char *query, size_t n)
 {
 	char *save = NULL, *item;
-	bool ok = true;
 
 	r->query = xstrndup(query, n);
 	for (item = strtok_r(r->query, "&", &save); item; item = strtok_r(NULL, "&", &save)) {
@@ -37,10 +36,11 @@ bool request_set_query(struct request *r, const char *query, size_t n)
 			return false;
 		if (value)
 			*value++ = '\0';
-		ok = ok && url_decode(item, true) && (!value || url_decode(value, true));
+		if (!url_decode(item, true) || (value && !url_decode(value, true)))
+			continue; /* as Go's net/url does */
 		r->params[r->nparams++] = (struct param){item, value ? value : empty};
 	}
-	return ok;
+	return true;
 }
 
 const char *request_param(const struct request *r, const char *name)

@@ -5,8 +5,7 @@
  * In: a tree and a patch.  Out: the tree, patched.
  * RFCs: 7386 (merge), 6902 (JSON patch), 6901 (pointers).
  * Source: apimachinery pkg/util/strategicpatch/patch.go; merge keys from the patchMergeKey tags of
- *       k8s.io/api. A Service port's key is "port"; where the patch names the protocol too, that
- *       must be equal as well (the real server would take the first of two such ports).
+ *       k8s.io/api. A Service port's key is "port" alone: of two with one number it takes the first.
  */
 #include "patch.h"
 
@@ -77,13 +76,9 @@ static const char *merge_key(const char *list, const cJSON *sample)
 
 static bool same_element(const cJSON *a, const cJSON *patch, const char *key)
 {
-	const cJSON *k = j_get(patch, key), *protocol = j_get(patch, "protocol");
+	const cJSON *k = j_get(patch, key);
 
-	if (!k || !j_eq(j_get(a, key), k))
-		return false;
-	if (strcmp(key, "port") != 0 || !protocol || !j_get(a, "protocol"))
-		return true;
-	return j_eq(j_get(a, "protocol"), protocol);
+	return k && j_eq(j_get(a, key), k);
 }
 
 static cJSON *find_element(const cJSON *list, const cJSON *patch, const char *key)
@@ -440,7 +435,7 @@ static int apply_op(cJSON **root, const cJSON *o)
 	if (!strcmp(op, "move") || !strcmp(op, "copy"))
 		return move_or_copy(root, j_str(o, "from"), path, *op == 'm') ? 0 : 422;
 	if (strcmp(op, "remove") != 0)
-		return 400;
+		return 422;
 	gone = detach_at(*root, path);
 	cJSON_Delete(gone);
 	return gone ? 0 : 422;

@@ -440,14 +440,24 @@ static void count_generation(struct op *o, cJSON *obj, const cJSON *old)
 			j_num(old, "metadata.generation", 0) + 1);
 }
 
-/* resourceVersion and uid that the request carries. */
+/* 1.20 did not take a Service so. */
+static bool may_put_blindly(const struct op *o)
+{
+	const struct kind *k = o->coll->kind;
+
+	return (k->flags & KIND_BLIND_PUT) &&
+	       !(o->sim->kinds.old && strcmp(k->plural, "services") == 0);
+}
+
+/* resourceVersion and uid that the request carries: of a PUT the uid is a precondition, of a patch
+ * a change that is not allowed. */
 static bool preconditions_hold(struct op *o, const cJSON *obj, const struct version *was)
 {
 	const char *rv = j_str(obj, "metadata.resourceVersion"), *uid = j_str(obj, "metadata.uid");
 	const char *name = version_name(was);
 	uint64_t n = 0;
 
-	if (*uid && strcmp(uid, was->uid) != 0) {
+	if (*uid && strcmp(uid, was->uid) != 0 && !o->is_patch) {
 		uid_conflict(o, name, uid, was->uid);
 		return false;
 	}
@@ -456,7 +466,7 @@ static bool preconditions_hold(struct op *o, const cJSON *obj, const struct vers
 			o->a, 400, NULL, "metadata.resourceVersion: Invalid value: \"%.64s\"", rv);
 		return false;
 	}
-	if (!n && !(o->coll->kind->flags & KIND_BLIND_PUT)) {
+	if (!n && !may_put_blindly(o)) {
 		answer_error_of(o->a, 422, NULL, o->coll->kind, name, NULL,
 			"metadata.resourceVersion: Invalid value: 0x0: must be specified for an "
 			"update");
@@ -464,6 +474,11 @@ static bool preconditions_hold(struct op *o, const cJSON *obj, const struct vers
 	}
 	if (n && n != was->rv) {
 		conflict(o, name, modified);
+		return false;
+	}
+	if (*uid && strcmp(uid, was->uid) != 0) {
+		answer_error_of(o->a, 422, NULL, o->coll->kind, name, NULL,
+			"metadata.uid: Invalid value: field is immutable");
 		return false;
 	}
 	return true;
@@ -945,7 +960,7 @@ static bool listing_version(struct op *o, struct listing *l)
 		return true;
 	}
 	if (*rv && !parse_u64(rv, &want)) {
-		answer_error(o->a, 400, NULL, "resourceVersion: Invalid value: \"%.64s\"", rv);
+		answer_error(o->a, 500, "", "resourceVersion: Invalid value: \"%.64s\"", rv);
 		return false;
 	}
 	if (want > now) {
@@ -1003,7 +1018,7 @@ static void do_list(struct op *o)
 
 	if (!make_filter(o, &l.filter))
 		return;
-	if (*limit && (!parse_u64(limit, &l.limit) || l.limit > LIST_MAX))
+	if (*limit && *limit != '-' && (!parse_u64(limit, &l.limit) || l.limit > LIST_MAX))
 		answer_error(o->a, 400, NULL, "limit: Invalid value: \"%.64s\"", limit);
 	else if (listing_version(o, &l)) {
 		stale(o, &l);

@@ -161,7 +161,7 @@ static void drop_type_fields(struct admit *a)
 	drop_with_type(a, "allocateLoadBalancerNodePorts", was_lb, is_lb);
 	drop_with_type(a, "loadBalancerClass", was_lb, is_lb);
 	drop_with_type(a, "externalTrafficPolicy", may_node_port(a->old), may_node_port(a->obj));
-	if (!is_lb)
+	if (!is_lb && !a->old_server) /* 1.20 left that to the cloud's controller */
 		j_set(j_obj(a->obj, "status"), "loadBalancer", cJSON_CreateObject());
 }
 
@@ -183,7 +183,7 @@ static void keep_allocated(struct admit *a)
 	static const char *const kept[] = {
 		"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"};
 
-	if (needs_cluster_ip(a->old) && needs_cluster_ip(a->obj)) {
+	if (needs_cluster_ip(a->old) && needs_cluster_ip(a->obj) && !a->old_server) {
 		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 			if (j_empty(j_get(spec, kept[i])))
 				j_copy(spec, j_get(a->old, "spec"), kept[i]);
@@ -404,7 +404,7 @@ static void check_load_balancer(struct admit *a, const cJSON *spec)
 			"may not change once set");
 	cJSON_ArrayForEach (cidr, j_get(spec, "loadBalancerSourceRanges")) {
 		if (!cJSON_IsString(cidr) || !is_cidr(cidr->valuestring))
-			admit_invalid(a, "spec.loadBalancerSourceRanges[0]", cidr,
+			admit_invalid(a, "spec.LoadBalancerSourceRanges[0]", cidr,
 				"must be a valid CIDR value");
 	}
 	if (j_has_str(spec, "externalTrafficPolicy") && !may_node_port(a->obj) &&

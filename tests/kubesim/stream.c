@@ -19,7 +19,8 @@ struct stream {
 	struct store *store; /* borrowed */
 	struct render render;
 	struct filter filter; /* owned */
-	uint64_t seq, start_rv, bookmark_rv;
+	uint64_t seq, bookmark_rv;
+	uint64_t start_rv; /* events after this one */
 	uint64_t bookmark_ms, bookmark_at, ends_at;
 	bool columns_sent, over;
 };
@@ -79,6 +80,15 @@ static uint64_t seq_after(const struct coll *c, uint64_t rv)
 	return lo;
 }
 
+/* At the interval, and 2 s before the end. */
+static void next_bookmark(struct stream *st, uint64_t now_ms)
+{
+	st->bookmark_at = now_ms + st->bookmark_ms;
+	if (now_ms + LAST_BOOKMARK_MS < st->ends_at &&
+		st->bookmark_at + LAST_BOOKMARK_MS > st->ends_at)
+		st->bookmark_at = st->ends_at - LAST_BOOKMARK_MS;
+}
+
 struct stream *stream_new(
 	struct sim *s, struct coll *c, struct stream_conf *conf, uint64_t now_ms, struct text *out)
 {
@@ -92,11 +102,13 @@ struct stream *stream_new(
 		.seq = conf->initial ? c->next_seq : seq_after(c, conf->from_rv),
 		.start_rv = conf->initial ? s->store.rv : conf->from_rv,
 		.bookmark_ms = conf->bookmarks ? conf->bookmark_ms : 0,
-		.bookmark_at = conf->bookmarks ? now_ms + conf->bookmark_ms : UINT64_MAX,
+		.bookmark_at = UINT64_MAX,
 		.ends_at = now_ms + conf->timeout_ms,
 	};
 	*conf->filter = (struct filter){0};
 	st->bookmark_rv = st->start_rv;
+	if (conf->bookmarks)
+		next_bookmark(st, now_ms);
 	if (!conf->initial && conf->from_rv < c->floor_rv) {
 		send_expired(st, conf->from_rv, out);
 		return st;
@@ -136,6 +148,8 @@ static void send_gone(struct stream *st, const struct event *e, struct text *out
 
 static void send_event(struct stream *st, const struct event *e, struct text *out)
 {
+	if (e->rv <= st->start_rv) /* it was asked for from the future */
+		return;
 	bool was = e->prev && filter_match(&st->filter, st->render.kind, e->prev);
 	bool is = filter_match(&st->filter, st->render.kind, e->now);
 
@@ -155,11 +169,7 @@ static void bookmark_if_due(struct stream *st, uint64_t now_ms, struct text *out
 		return;
 	if (st->store->rv > st->bookmark_rv)
 		send_bookmark(st, false, out);
-	st->bookmark_at = now_ms + st->bookmark_ms;
-	/* the last one comes 2 s before the end */
-	if (now_ms + LAST_BOOKMARK_MS < st->ends_at &&
-		st->bookmark_at + LAST_BOOKMARK_MS > st->ends_at)
-		st->bookmark_at = st->ends_at - LAST_BOOKMARK_MS;
+	next_bookmark(st, now_ms);
 }
 
 bool stream_pump(struct stream *st, uint64_t now_ms, size_t max, struct text *out)

@@ -174,6 +174,10 @@ class Kubesim(ApiServer):
     def clear(self, id=None):
         self._admin("DELETE", f"/fault/{id}" if id else "/fault")
 
+    def forget_history(self):
+        """Every version but the newest is too old from now on."""
+        self.fault("compact")
+
     def faults(self):
         return {f["id"]: f for f in self._admin("GET", "/fault")["faults"]}
 

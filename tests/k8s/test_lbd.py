@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""lbd on the real Kubernetes: kube-apiserver's RBAC lets it in with the token of README.md, kube-controller-manager makes the
+endpoints out of Pods, kube-proxy takes the packets to them."""
+
+import threading
+
+import pytest
+
+from lab import wait_for
+from objects import rv
+
+SERVICES = "/api/v1/namespaces/default/services"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+pytestmark = pytest.mark.k8s
+
+
+@pytest.fixture
+def lab(k8s):
+    """lbd on every node; afterwards no Service, Pod or EndpointSlice is left."""
+    for node in k8s.nodes:
+        if not node.alive():
+            node.start(ready=False)
+    for node in k8s.nodes:
+        node.wait_synced(30)
+    yield k8s
+    k8s.kubectl("delete", "svc", "-l", "!component")
+    k8s.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
+    wait_for("no address announced", lambda: not any(n.alive() and any(
+        e["announced"] for v in (n.dump() or {}).get("vips", []) for e in v["here"]) for n in k8s.nodes), 20)
+
+
+def pods(lab, name, on=None, ready=True):
+    """Pods for the selector app=name, one on each node, as a kubelet would report them."""
+    path = "/api/v1/namespaces/default/pods"
+    for pod in lab.pods if on is None else on:
+        unique = f"{name}-{pod['name']}"
+        lab.server.api("POST", path, {
+            "metadata": {"name": unique, "labels": {"app": name}},
+            "spec": {"nodeName": pod["node"], "containers": [{"name": "c", "image": "none"}], "automountServiceAccountToken": False}})
+        lab.patch(f"{path}/{unique}/status", {"status": {
+            "phase": "Running", "podIP": pod["ip"], "podIPs": [{"ip": pod["ip"]}],
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}})
+
+
+def create(lab, name, **spec):
+    """As a user does; returns its address."""
+    lab.kubectl("create", "service", "loadbalancer", name, "--tcp=80:8080")
+    if spec:
+        lab.patch(f"{SERVICES}/{name}", {"spec": spec})
+    return lab.wait_ip(name)
+
+
+def leader(lab):
+    """The node that holds the Lease, or None."""
+    holder = lab.server.api("GET", f"{LEASES}/lbd-leader")[1].get("spec", {}).get("holderIdentity") or ""
+    return next((n for n in lab.nodes if n.alive() and n.name == holder.rpartition("_")[0]), None)
+
+
+class Steady(threading.Thread):
+    """Asserts that over its time ip is announced by owner, and by nobody else."""
+
+    def __init__(self, lab, ip, owner):
+        super().__init__(daemon=True)
+        self.lab, self.ip, self.want, self.seen, self.over = lab, ip, [owner.name], [], threading.Event()
+
+    def run(self):
+        while not self.over.wait(0.05):
+            self.seen.append([n.name for n in self.lab.owners(self.ip)])
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join(10)
+        other = [s for s in self.seen if s != self.want]
+        assert len(self.seen) > 10 and not other, f"{self.ip}: {other[:5]} of {len(self.seen)} looks"
+
+
+def test_address_event_and_answer(lab):
+    """kubectl create: EXTERNAL-IP; the Events in kubectl describe; a client on the LAN comes by ARP, node and kube-proxy to a
+    pod."""
+    ip = create(lab, "web")
+    pods(lab, "web")
+    row = lab.kubectl("get", "svc", "web").stdout.splitlines()[1].split()
+    assert row[1] == "LoadBalancer" and row[3] == ip
+    assert "sees" in lab.wait_http(ip, 20)
+    owner = lab.wait_owner(ip)
+    assert set(lab.client.arping(ip, count=3, timeout=3)) == {owner.mac} and lab.client.neighbour(ip) == owner.mac
+    wait_for("both Events", lambda: {"IPAllocated", "nodeAssigned"} <= {e["reason"] for e in lab.events("web")})
+    told = lab.kubectl("describe", "svc", "web").stdout
+    assert f'Assigned IP ["{ip}"]' in told and "nodeAssigned" in told and f"LoadBalancer Ingress:     {ip}" in told
+    assert lab.must("GET", f"{SERVICES}/web")["metadata"]["annotations"]["lbd.io/ip-allocated-from-pool"] == "lan"
+
+
+def test_local_traffic_policy(lab):
+    """Slices of v1beta1 say by topology where the endpoints are: the node that has one owns the address, and keeps the
+    client's; when it moves, so does the address."""
+    ip = create(lab, "local", externalTrafficPolicy="Local")
+    pods(lab, "local", [lab.pods[1]])
+    assert lab.wait_owner(ip).name == "n2"
+    assert lab.wait_http(ip, 20) == "pod2 sees 10.89.0.50\n"
+    pods(lab, "local", [lab.pods[1]], ready=False)
+    wait_for("silence", lambda: lab.owners(ip) == [])
+    pods(lab, "local", [lab.pods[2]])
+    wait_for("n3 to own it", lambda: [n.name for n in lab.owners(ip)] == ["n3"])
+    wait_for("pod3's answer", lambda: "pod3" in (lab.client.curl(ip) or ""), 20)
+
+
+def test_one_write_for_an_address(lab):
+    """1.20 drops ipMode without a word: the status that comes back is not what was written, and is not written again."""
+    ip = create(lab, "web")
+    pods(lab, "web")
+    lab.wait_owner(ip)
+    for i in range(10):  # each change is a pass over all Services
+        lab.patch(f"{SERVICES}/web", {"metadata": {"labels": {"turn": str(i)}}})
+    create(lab, "other")
+    status = lab.must("GET", f"{SERVICES}/web")["status"]["loadBalancer"]["ingress"]
+    assert status == [{"ip": ip}]
+    writes = [w for w in lab.server.writes("services/status", "web")]
+    assert writes and len([w for w in writes if w["code"] == 200]) == 1, writes
+
+
+def test_owner_dies(lab):
+    """SIGKILL of the daemon that announces: another one answers, and HTTP goes on."""
+    ip = create(lab, "web")
+    pods(lab, "web")
+    lab.wait_http(ip, 20)
+    dead = lab.wait_owner(ip)
+    dead.kill()
+    heir = lab.wait_owner(ip, 20, but=(dead,))
+    wait_for("the client's new neighbour", lambda: lab.client.curl(ip) and lab.client.neighbour(ip) == heir.mac, 20)
+
+
+def test_leader_dies(lab):
+    """SIGKILL of the leader: the next one gives addresses, and takes none away."""
+    first = create(lab, "before")
+    dead = wait_for("a leader", lambda: leader(lab))
+    dead.kill()
+    second = create(lab, "after")
+    assert second != first and lab.ips("before") == [first]
+    assert wait_for("another leader", lambda: leader(lab)) is not dead
+
+
+def test_deletion_frees(lab):
+    """The address of a deleted Service is silent, and given again."""
+    ip = create(lab, "one")
+    lab.wait_owner(ip)
+    lab.kubectl("delete", "svc", "one")
+    wait_for("silence", lambda: lab.owners(ip) == [])
+    assert lab.client.arping(ip) == []
+    assert create(lab, "two", loadBalancerIP=ip)
+    wait_for("the address again", lambda: lab.ips("two") == [ip])
+
+
+def test_server_restarts(lab):
+    """The API server is killed and comes back, longer away than the Leases last: nothing is withdrawn or moved, no status is
+    written; then the next Service is served. Watches from before are told 410 by the new process."""
+    ip = create(lab, "web")
+    pods(lab, "web")
+    lab.wait_http(ip, 20)
+    owner = lab.wait_owner(ip)
+    before = lab.must("GET", f"{SERVICES}/web")
+    with Steady(lab, ip, owner):
+        lab.server.stop_api()
+        wait_for("all out of step", lambda: not any(n.dump()["api"]["synced"] for n in lab.nodes), 20)
+        lab.server.start_api()
+        for node in lab.nodes:
+            node.wait_synced(30)
+        assert create(lab, "after") != ip
+    assert rv(lab.must("GET", f"{SERVICES}/web")) == rv(before)
+    assert lab.client.curl(ip)
+
+
+def test_by_client_certificate(lab):
+    """A kubeconfig with a client certificate instead of a token, as k3s writes them."""
+    for node in lab.nodes:
+        node.stop()
+        node.start(kubeconfig=lab.server.kubeconfig("lbd-certificate"))
+    create(lab, "web")
+    for node in lab.nodes:
+        node.stop()
+
+
+def test_rights_suffice(lab):
+    """In all that went before, the server refused nothing for want of a right or as malformed: packaging/rbac.yaml is enough."""
+    create(lab, "web")
+    wait_for("Events", lambda: lab.events("web"))
+    refused = [w for w in lab.server.writes() if w["code"] >= 400 and w["code"] not in (404, 409)]
+    assert refused == []
+    assert {w["resource"] for w in lab.server.writes()} == {"services/status", "leases", "events"}
+    assert not any("orbidden" in n.log.read_text() for n in lab.nodes)
