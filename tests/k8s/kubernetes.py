@@ -171,6 +171,8 @@ class Kubernetes(ApiServer):
         """What README.md tells a user to do: the rights, and lbd.kubeconfig made of the ServiceAccount's token."""
         self.kubectl("apply", "-f", ROOT / "packaging/rbac.yaml")
         wait_for("the token of the ServiceAccount", lambda: self._secret().get("token"), 30)
+        wait_for("the ServiceAccount of Pods", lambda: self.api(
+            "GET", "/api/v1/namespaces/default/serviceaccounts/default")[1].get("secrets"), 30)
         made = self.kubectl("-n", "kube-system", "get", "secret", "lbd",
                             f"-o=go-template-file={ROOT}/packaging/kubeconfig.tmpl").stdout
         self.kubeconfig("lbd").write_text(made.replace("https://127.0.0.1:6443", f"https://{API_ADDR}:6443"))

@@ -47,7 +47,7 @@ def k(server):
             one = f"{path}/{o['metadata']['name']}"
             if o["metadata"].get("finalizers"):
                 must(server, "PATCH", one, {"metadata": {"finalizers": None}}, MERGE)
-            assert server.api("DELETE", one)[0] in (200, 404)
+            assert server.api("DELETE", one + "?gracePeriodSeconds=0")[0] in (200, 404)
     return server
 
 
@@ -145,7 +145,8 @@ def test_uid_precondition(k):
     s = must(k, "POST", N + "/services", lb("t1"))
     for uid, code in (("not-it", 422), (s["metadata"]["uid"], 200)):
         assert k.api("PATCH", N + "/services/t1", {"metadata": {"uid": uid, "labels": {"a": "b"}}}, MERGE)[0] == code
-    assert k.api("PUT", N + "/services/gone", {**s, "metadata": {**s["metadata"], "name": "gone"}})[0] == 409
+    gone = {**s, "metadata": {**s["metadata"], "name": "gone"}}
+    assert k.api("PUT", N + "/services/gone", gone)[0] == (404 if is_old(k) else 409)
 
 
 def test_finalizer_holds(k):
@@ -162,10 +163,10 @@ def test_service_update_keeps_allocations(k):
     """A PUT without the allocated fields keeps them, as kubectl replace needs."""
     s = must(k, "POST", N + "/services", lb("t1"))
     body = lb("t1", loadBalancerIP="10.0.0.9")
-    if is_old(k):  # it keeps node ports only, and wants to know which version is replaced
+    if is_old(k):  # it keeps nothing, and wants to know which version is replaced
         assert k.api("PUT", N + "/services/t1", body)[0] == 422
         body["metadata"] = s["metadata"]
-        body["spec"]["clusterIP"] = s["spec"]["clusterIP"]
+        body["spec"].update(clusterIP=s["spec"]["clusterIP"], ports=s["spec"]["ports"])
     u = must(k, "PUT", N + "/services/t1", body)
     assert u["spec"]["clusterIP"] == s["spec"]["clusterIP"]
     assert u["spec"]["ports"][0]["nodePort"] == s["spec"]["ports"][0]["nodePort"]
@@ -339,7 +340,8 @@ def test_field_selectors(k):
     assert names("/api/v1/configmaps", "metadata.namespace=demo,metadata.name!=c2") == ["c1", "c3"]
     must(k, "POST", N + "/services", lb("t1"))
     assert names("/api/v1/services", "metadata.name=t1") == ["t1"]
-    must(k, "POST", N + "/pods", {"metadata": {"name": "p"}, "spec": {"nodeName": "n1", "containers": [{"name": "c"}]}})
+    must(k, "POST", N + "/pods", {"metadata": {"name": "p"}, "spec": {
+        "nodeName": "n1", "containers": [{"name": "c", "image": "none"}], "automountServiceAccountToken": False}})
     assert names("/api/v1/pods", "spec.nodeName=n1,status.phase!=Failed") == ["p"]
     assert names("/api/v1/pods", "spec.nodeName=n2") == []
 

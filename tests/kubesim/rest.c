@@ -440,13 +440,10 @@ static void count_generation(struct op *o, cJSON *obj, const cJSON *old)
 			j_num(old, "metadata.generation", 0) + 1);
 }
 
-/* 1.20 did not take a Service so. */
-static bool may_put_blindly(const struct op *o)
+/* In 1.20 Services had an update of their own: without a version or for what is gone it fails. */
+static bool is_old_service(const struct op *o)
 {
-	const struct kind *k = o->coll->kind;
-
-	return (k->flags & KIND_BLIND_PUT) &&
-	       !(o->sim->kinds.old && strcmp(k->plural, "services") == 0);
+	return o->sim->kinds.old && strcmp(o->coll->kind->plural, "services") == 0;
 }
 
 /* resourceVersion and uid that the request carries: of a PUT the uid is a precondition, of a patch
@@ -466,7 +463,7 @@ static bool preconditions_hold(struct op *o, const cJSON *obj, const struct vers
 			o->a, 400, NULL, "metadata.resourceVersion: Invalid value: \"%.64s\"", rv);
 		return false;
 	}
-	if (!n && !may_put_blindly(o)) {
+	if (!n && (!(o->coll->kind->flags & KIND_BLIND_PUT) || is_old_service(o))) {
 		answer_error_of(o->a, 422, NULL, o->coll->kind, name, NULL,
 			"metadata.resourceVersion: Invalid value: 0x0: must be specified for an "
 			"update");
@@ -533,7 +530,9 @@ static void put_missing(struct op *o, cJSON *obj)
 {
 	const char *uid = j_str(obj, "metadata.uid");
 
-	if (*uid) {
+	if (is_old_service(o)) {
+		no_such(o, o->to->name);
+	} else if (*uid) {
 		uid_conflict(o, o->to->name, uid, "");
 	} else if (o->coll->kind->flags & KIND_CREATE_ON_PUT && !o->status_sub) {
 		create_object(o, obj);
