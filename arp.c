@@ -20,6 +20,7 @@
 #include "arp.h"
 
 #include "bytes.h"
+#include "table.h"
 
 #include <errno.h>
 
@@ -68,19 +69,28 @@ struct key {
 	uint8_t ip[4];
 };
 
+/* A foreign host that claimed one of our addresses: few ever have one. */
+struct foreign {
+	uint64_t heard_ms, defended_ms;
+	uint8_t mac[6];
+	bool defended;
+};
+
+/* There are as many as VIPs: kept small (72 bytes). */
 struct vip {
-	struct key key;
-	uint8_t step; /* of the burst: the next one to send; BURST_LEN = burst is over */
-	bool foreign, defended;
-	uint8_t foreign_mac[6];
-	uint32_t heap_at;
+	uint32_t hash; /* of struct key */
+	uint8_t ip[4];
 	struct port *port; /* borrowed; never NULL */
+	uint32_t heap_at;
+	uint16_t late_ms;  /* how long before due_ms the announcement was first due; saturated */
+	uint8_t step;      /* of the burst: the next one to send; BURST_LEN = burst is over */
 	uint64_t burst_ms; /* when the burst began */
-	uint64_t want_ms;  /* when the next announcement was first due */
-	uint64_t due_ms;   /* when to try it */
-	uint64_t since_ms, foreign_ms, defended_ms;
-	uint64_t requests, replies, announcements;
-	UT_hash_handle hh;
+	uint64_t due_ms;   /* when to try the next announcement */
+	uint64_t since_ms;
+	uint64_t requests;
+	uint32_t unanswered; /* of the requests: the reply could not be sent */
+	uint32_t announcements;
+	struct foreign *foreign; /* owned; NULL = none was heard */
 };
 
 struct arp {
@@ -91,7 +101,7 @@ struct arp {
 	uint64_t reannounce_ms;
 	struct port *ports; /* owned, by ifindex */
 	struct own *own;    /* owned, by MAC */
-	struct vip *vips;   /* owned, by key */
+	struct table vips;  /* of struct vip, owned */
 	struct vip **heap;  /* owned; every VIP, the one due first on top */
 	uint32_t n_heap, heap_cap;
 };
@@ -225,7 +235,7 @@ static void set_due(struct arp *a, struct vip *v, uint64_t due_ms)
 
 static int heap_add(struct arp *a, struct vip *v)
 {
-	uint32_t cap = a->heap_cap == 0 ? 64 : 2 * a->heap_cap;
+	uint32_t cap = a->heap_cap + a->heap_cap / 4 + 64;
 	struct vip **heap;
 
 	if (a->n_heap == a->heap_cap) {
@@ -332,16 +342,15 @@ struct arp *arp_new(const struct arp_ops *ops, void *ctx, const struct hash_key 
 
 void arp_free(struct arp *a)
 {
-	struct vip *v, *v_tmp;
+	struct vip *v = NULL;
 	struct port *p, *p_tmp;
 	struct own *o, *o_tmp;
 
 	if (a == NULL)
 		return;
-	HASH_ITER (hh, a->vips, v, v_tmp) {
-		HASH_DEL(a->vips, v);
-		free(v);
-	}
+	while ((v = table_next(&a->vips, v)) != NULL)
+		free(v->foreign);
+	table_free_all(&a->vips);
 	HASH_ITER (hh, a->ports, p, p_tmp) {
 		HASH_DEL(a->ports, p);
 		free(p);
@@ -373,13 +382,24 @@ static struct key make_key(unsigned ifindex, const uint8_t ip[4])
 	return k;
 }
 
+static uint32_t hash_key_of(const struct arp *a, const struct key *k)
+{
+	return hash_bytes(&a->hkey, k, sizeof(*k));
+}
+
+static bool vip_is(const void *elt, const void *key, size_t len)
+{
+	const struct vip *v = elt;
+	const struct key k = make_key(v->port->ifindex, v->ip);
+
+	return memcmp(&k, key, len) == 0;
+}
+
 static struct vip *find_vip(const struct arp *a, unsigned ifindex, const uint8_t ip[4])
 {
 	const struct key k = make_key(ifindex, ip);
-	struct vip *v;
 
-	HASH_FIND_KEYED(hh, a->vips, &a->hkey, &k, sizeof(k), v);
-	return v;
+	return table_find(&a->vips, hash_key_of(a, &k), vip_is, &k, sizeof(k));
 }
 
 static struct vip *find_addr(const struct arp *a, unsigned ifindex, struct addr ip)
@@ -395,7 +415,8 @@ static struct vip *find_addr(const struct arp *a, unsigned ifindex, struct addr 
 static void drop_vip(struct arp *a, struct vip *v)
 {
 	heap_remove(a, v);
-	HASH_DEL(a->vips, v);
+	table_remove(&a->vips, v);
+	free(v->foreign);
 	free(v);
 }
 
@@ -408,15 +429,26 @@ static uint64_t slow_ms(const struct arp *a, const struct vip *v, uint64_t after
 
 	if (period == 0)
 		return TIME_NEVER;
-	t = after_ms - after_ms % period + period / SLOW_SLOTS * (v->hh.hashv % SLOW_SLOTS);
+	t = after_ms - after_ms % period + period / SLOW_SLOTS * (v->hash % SLOW_SLOTS);
 	return t > after_ms ? t : t + period;
 }
 
 static void schedule(struct arp *a, struct vip *v, uint64_t now_ms)
 {
-	v->want_ms =
+	uint64_t due_ms =
 		v->step < BURST_LEN ? v->burst_ms + burst_at_ms[v->step] : slow_ms(a, v, now_ms);
-	set_due(a, v, v->want_ms);
+
+	v->late_ms = 0;
+	set_due(a, v, due_ms);
+}
+
+/* Not now: at due_ms instead, which counts as late. */
+static void postpone(struct arp *a, struct vip *v, uint64_t due_ms)
+{
+	uint64_t late_ms = v->late_ms + due_ms - v->due_ms;
+
+	v->late_ms = (uint16_t)time_min(late_ms, UINT16_MAX);
+	set_due(a, v, due_ms);
 }
 
 static void start_burst(struct arp *a, struct vip *v, uint64_t now_ms)
@@ -438,9 +470,9 @@ static void finish_step(struct arp *a, struct vip *v, uint64_t now_ms)
 static int announce(struct arp *a, struct vip *v)
 {
 	const struct arp_fields request = {
-		mac_broadcast, OP_REQUEST, v->key.ip, mac_zero, v->key.ip};
+		mac_broadcast, OP_REQUEST, v->ip, mac_zero, v->ip};
 	const struct arp_fields reply = {
-		mac_broadcast, OP_REPLY, v->key.ip, v->port->mac, v->key.ip};
+		mac_broadcast, OP_REPLY, v->ip, v->port->mac, v->ip};
 	int rc = send_frame(a, v->port, &request);
 	unsigned sent = rc == 0;
 
@@ -455,7 +487,7 @@ static int announce(struct arp *a, struct vip *v)
 
 static void try_announce(struct arp *a, struct vip *v, uint64_t now_ms)
 {
-	bool last_try = now_ms >= v->want_ms + GIVE_UP_MS;
+	bool last_try = now_ms >= v->due_ms - v->late_ms + GIVE_UP_MS;
 	int rc = -EAGAIN;
 
 	if (v->port->blocked_ms <= now_ms)
@@ -469,7 +501,7 @@ static void try_announce(struct arp *a, struct vip *v, uint64_t now_ms)
 	if (last_try)
 		finish_step(a, v, now_ms);
 	else
-		set_due(a, v, v->port->blocked_ms);
+		postpone(a, v, v->port->blocked_ms);
 }
 
 uint64_t arp_next_deadline(const struct arp *a)
@@ -485,12 +517,12 @@ void arp_tick(struct arp *a, uint64_t now_ms)
 
 void arp_set_reannounce(struct arp *a, uint64_t reannounce_ms, uint64_t now_ms)
 {
-	struct vip *v, *tmp;
+	struct vip *v = NULL;
 
 	if (reannounce_ms == a->reannounce_ms)
 		return;
 	a->reannounce_ms = reannounce_ms;
-	HASH_ITER (hh, a->vips, v, tmp)
+	while ((v = table_next(&a->vips, v)) != NULL)
 		if (v->step == BURST_LEN)
 			schedule(a, v, now_ms);
 }
@@ -525,7 +557,7 @@ static int add_port(struct arp *a, unsigned ifindex, const uint8_t mac[6], uint6
 int arp_set_iface(struct arp *a, unsigned ifindex, const uint8_t mac[6], uint64_t now_ms)
 {
 	struct port *p = find_port(a, ifindex);
-	struct vip *v, *tmp;
+	struct vip *v = NULL;
 	int rc;
 
 	if (p == NULL)
@@ -537,7 +569,7 @@ int arp_set_iface(struct arp *a, unsigned ifindex, const uint8_t mac[6], uint64_
 		return rc;
 	retire_mac(a, p->mac, now_ms);
 	memcpy(p->mac, mac, sizeof(p->mac));
-	HASH_ITER (hh, a->vips, v, tmp)
+	while ((v = table_next(&a->vips, v)) != NULL)
 		if (v->port == p)
 			start_burst(a, v, now_ms);
 	return 0;
@@ -546,13 +578,15 @@ int arp_set_iface(struct arp *a, unsigned ifindex, const uint8_t mac[6], uint64_
 void arp_del_iface(struct arp *a, unsigned ifindex, uint64_t now_ms)
 {
 	struct port *p = find_port(a, ifindex);
-	struct vip *v, *tmp;
+	struct vip *v, *next;
 
 	if (p == NULL)
 		return;
-	HASH_ITER (hh, a->vips, v, tmp)
+	for (v = table_next(&a->vips, NULL); v != NULL; v = next) {
+		next = table_next(&a->vips, v);
 		if (v->port == p)
 			drop_vip(a, v);
+	}
 	retire_mac(a, p->mac, now_ms);
 	HASH_DEL(a->ports, p); /* NOLINT(clang-analyzer-core.NullDereference): see above */
 	free(p);
@@ -572,11 +606,10 @@ void arp_retain_ifaces(
 
 static int insert_vip(struct arp *a, struct vip *v)
 {
-	HASH_ADD_KEYED(hh, a->vips, &a->hkey, &v->key, sizeof(v->key), v);
-	if (hash_oom(v))
+	if (table_add(&a->vips, v) < 0)
 		return -ENOMEM;
 	if (heap_add(a, v) != 0) {
-		HASH_DEL(a->vips, v);
+		table_remove(&a->vips, v);
 		return -ENOMEM;
 	}
 	return 0;
@@ -587,6 +620,7 @@ int arp_add(struct arp *a, unsigned ifindex, struct addr ip, uint64_t now_ms)
 	struct port *port = find_port(a, ifindex);
 	uint8_t bytes[4];
 	struct vip *v;
+	struct key k;
 
 	if (addr_family(ip) != ADDR_V4)
 		return -EINVAL;
@@ -600,7 +634,9 @@ int arp_add(struct arp *a, unsigned ifindex, struct addr ip, uint64_t now_ms)
 	v = calloc(1, sizeof(*v));
 	if (v == NULL)
 		return -ENOMEM;
-	v->key = make_key(ifindex, bytes);
+	k = make_key(ifindex, bytes);
+	v->hash = hash_key_of(a, &k);
+	memcpy(v->ip, bytes, sizeof(v->ip));
 	v->port = port;
 	v->since_ms = now_ms;
 	v->due_ms = TIME_NEVER;
@@ -627,7 +663,7 @@ int arp_announce(struct arp *a, unsigned ifindex, struct addr ip, uint64_t now_m
 	if (v == NULL)
 		return -ENOENT;
 	if (v->due_ms > now_ms) {
-		v->want_ms = now_ms;
+		v->late_ms = 0;
 		set_due(a, v, now_ms);
 	}
 	return 0;
@@ -666,21 +702,26 @@ static void answer(struct arp *a, struct vip *v, const struct packet *p)
 
 	v->requests++;
 	counter_inc(a->counters, COUNTER_ARP_REQUESTS);
-	if (send_frame(a, v->port, &reply) != 0)
+	if (send_frame(a, v->port, &reply) != 0) {
+		v->unanswered++;
 		return;
-	v->replies++;
+	}
 	counter_inc(a->counters, COUNTER_ARP_REPLIES);
 }
 
 static void defend(struct arp *a, struct vip *v, const struct packet *p, uint64_t now_ms)
 {
-	v->foreign = true;
-	v->foreign_ms = now_ms;
-	memcpy(v->foreign_mac, p->sha, sizeof(v->foreign_mac));
-	if (v->defended && now_ms < v->defended_ms + DEFEND_INTERVAL_MS)
+	struct foreign *f = v->foreign != NULL ? v->foreign : calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return; /* out of memory: a defence without a memory of it would not be limited */
+	v->foreign = f;
+	f->heard_ms = now_ms;
+	memcpy(f->mac, p->sha, sizeof(f->mac));
+	if (f->defended && now_ms < f->defended_ms + DEFEND_INTERVAL_MS)
 		return;
-	v->defended = true;
-	v->defended_ms = now_ms;
+	f->defended = true;
+	f->defended_ms = now_ms;
 	if (announce(a, v) == 0)
 		counter_inc(a->counters, COUNTER_ARP_DEFENCES);
 }
@@ -751,11 +792,13 @@ bool arp_info(const struct arp *a, unsigned ifindex, struct addr ip, struct arp_
 		.ip = ip,
 		.since_ms = v->since_ms,
 		.requests = v->requests,
-		.replies = v->replies,
+		.replies = v->requests - v->unanswered,
 		.announcements = v->announcements,
-		.foreign = v->foreign,
-		.foreign_ms = v->foreign_ms};
-	memcpy(ret_i->foreign_mac, v->foreign_mac, sizeof(ret_i->foreign_mac));
+		.foreign = v->foreign != NULL};
+	if (v->foreign == NULL)
+		return true;
+	ret_i->foreign_ms = v->foreign->heard_ms;
+	memcpy(ret_i->foreign_mac, v->foreign->mac, sizeof(ret_i->foreign_mac));
 	return true;
 }
 
