@@ -469,10 +469,8 @@ static void finish_step(struct arp *a, struct vip *v, uint64_t now_ms)
 /* 0, or what send() said of the first frame that failed. */
 static int announce(struct arp *a, struct vip *v)
 {
-	const struct arp_fields request = {
-		mac_broadcast, OP_REQUEST, v->ip, mac_zero, v->ip};
-	const struct arp_fields reply = {
-		mac_broadcast, OP_REPLY, v->ip, v->port->mac, v->ip};
+	const struct arp_fields request = {mac_broadcast, OP_REQUEST, v->ip, mac_zero, v->ip};
+	const struct arp_fields reply = {mac_broadcast, OP_REPLY, v->ip, v->port->mac, v->ip};
 	int rc = send_frame(a, v->port, &request);
 	unsigned sent = rc == 0;
 

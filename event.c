@@ -13,6 +13,7 @@
 
 #include "buf.h"
 #include "list.h"
+#include "table.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -41,40 +42,72 @@ enum state {
 	STATES
 };
 
-struct event {
-	struct link link;  /* in the list of its state */
-	UT_hash_handle hh; /* by content */
-	enum state state;
-	char *block; /* owned: the fields */
+/* What is sent: kept from event_add() until the API has it.  The fields' block lies behind it, then
+ * the resourceVersion. */
+struct letter {
+	uint64_t id;
 	size_t block_len;
-	char *resource_version; /* owned */
-	enum event_type type;
+	char text[];
+};
+
+/* An Event that stands in the API is known by the hash of its content alone: whoever adds it again
+ * brings the words. */
+struct event {
+	uint32_t hash, more; /* of the content: 64 bits that nobody outside can aim at */
+	struct link link;    /* in the list of its state */
+	uint64_t first_ms, last_ms;
+	struct letter *letter; /* owned; NULL in STATE_IDLE alone */
+	uint32_t count;
+	uint8_t state; /* enum state */
+	uint8_t tries;
 	bool posted; /* the API has it, under the name that make_name() gives it */
 	bool again;  /* happened once more while SENDING */
-	unsigned tries;
-	uint32_t count;
-	uint64_t first_ms, last_ms, id;
 };
 
 struct bucket {
-	UT_hash_handle hh;
-	unsigned tokens;
+	uint32_t hash, more;  /* of the object, as in struct event */
+	struct link link;     /* queue.recent */
 	uint64_t refilled_ms; /* tokens was right then */
-	size_t key_len;
-	char key[];
+	unsigned tokens;
 };
 
 struct event_queue {
 	struct hash_key hkey;
 	struct counters *counters; /* borrowed, may be NULL */
-	struct event *known;       /* owned */
+	struct table known;        /* of struct event, owned */
 	struct link list[STATES];  /* IDLE: longest unchanged first */
 	size_t count[STATES];
-	struct bucket *buckets; /* owned; longest untouched first */
+	struct table buckets; /* of struct bucket, owned */
+	struct link recent;   /* longest untouched first */
+	struct letter *last;  /* owned: the last that was sent, for whoever still looks at it */
 	uint64_t last_id;
 	uint64_t hold_ms;             /* nothing is sent before: the API had trouble */
 	char name[EVENT_NAME_STRLEN]; /* of the Event last handed out */
 };
+
+/* -- by hash of content -- */
+
+struct print {
+	uint32_t hash, more;
+};
+
+static struct print print_of(const struct event_queue *q, const void *data, size_t len)
+{
+	const struct hash_key other = {~q->hkey.k0, q->hkey.k1};
+
+	return (struct print){hash_bytes(&q->hkey, data, len), hash_bytes(&other, data, len)};
+}
+
+/* Events and buckets alike: they begin with a struct print. */
+static bool print_is(const void *elt, const void *key, size_t len)
+{
+	return memcmp(elt, key, len) == 0;
+}
+
+static void *find_print(const struct table *t, const struct print *p)
+{
+	return table_find(t, p->hash, print_is, p, sizeof *p);
+}
 
 /* NULL when empty. */
 static struct event *list_first(const struct link *head)
@@ -93,6 +126,7 @@ struct event_queue *event_new(const struct hash_key *hkey, struct counters *coun
 		q->counters = counters;
 		for (size_t i = 0; i < STATES; i++)
 			list_init(&q->list[i]);
+		list_init(&q->recent);
 	}
 	return q;
 }
@@ -108,7 +142,7 @@ static void link_event(struct event_queue *q, struct event *e, enum state state,
 {
 	struct link *head = &q->list[state];
 
-	e->state = state;
+	e->state = (uint8_t)state;
 	list_add(first ? head->next : head, &e->link); /* before that one */
 	q->count[state]++;
 }
@@ -123,66 +157,70 @@ static void free_event(struct event *e)
 {
 	if (e == NULL)
 		return;
-	free(e->block);
-	free(e->resource_version);
+	free(e->letter);
 	free(e);
 }
 
 static void forget(struct event_queue *q, struct event *e)
 {
 	unlink_event(q, e);
-	HASH_DELETE(hh, q->known, e);
+	table_remove(&q->known, e);
 	free_event(e);
 }
 
-/* The analyzer takes a table's head for one that may have a predecessor, and so for freed.
- * NOLINTBEGIN(clang-analyzer-unix.Malloc) */
 static void forget_bucket(struct event_queue *q, struct bucket *b)
 {
-	HASH_DELETE(hh, q->buckets, b);
+	list_delete(&b->link);
+	table_remove(&q->buckets, b);
 	free(b);
 }
 
 void event_free(struct event_queue *q)
 {
-	struct event *e, *e_next;
-	struct bucket *b, *b_next;
+	struct event *e = NULL;
 
 	if (q == NULL)
 		return;
-	HASH_ITER (hh, q->known, e, e_next)
-		forget(q, e);
-	HASH_ITER (hh, q->buckets, b, b_next)
-		forget_bucket(q, b);
+	while ((e = table_next(&q->known, e)) != NULL)
+		free(e->letter);
+	table_free_all(&q->known);
+	table_free_all(&q->buckets);
+	free(q->last);
 	free(q);
 }
 
 /* -- token buckets -- */
 
-static struct bucket *new_bucket(
-	struct event_queue *q, const char *key, size_t key_len, uint64_t now_ms)
+static struct bucket *bucket_at(struct link *l)
+{
+	return LINK_OF(l, struct bucket, link);
+}
+
+static struct bucket *new_bucket(struct event_queue *q, const struct print *p, uint64_t now_ms)
 {
 	struct bucket *b;
 
-	if (HASH_COUNT(q->buckets) >= EVENT_MAX_KNOWN)
-		forget_bucket(q, q->buckets);
-	b = malloc(sizeof *b + key_len);
+	if (q->buckets.live >= EVENT_MAX_KNOWN)
+		forget_bucket(q, bucket_at(q->recent.next));
+	b = malloc(sizeof *b);
 	if (b == NULL)
 		return NULL;
-	memset(b, 0, sizeof *b);
-	b->tokens = EVENT_BURST;
-	b->refilled_ms = now_ms;
-	b->key_len = key_len;
-	memcpy(b->key, key, key_len);
+	*b = (struct bucket){
+		.hash = p->hash, .more = p->more, .refilled_ms = now_ms, .tokens = EVENT_BURST};
+	if (table_add(&q->buckets, b) < 0) {
+		free(b);
+		return NULL;
+	}
+	list_add(&q->recent, &b->link);
 	return b;
 }
 
 /* Full ones say nothing: they go. */
 static void drop_full_buckets(struct event_queue *q, uint64_t now_ms)
 {
-	struct bucket *b, *next;
+	while (!list_is_empty(&q->recent)) {
+		struct bucket *b = bucket_at(q->recent.next);
 
-	HASH_ITER (hh, q->buckets, b, next) {
 		if (now_ms - b->refilled_ms < (uint64_t)EVENT_BURST * EVENT_REFILL_MS)
 			break;
 		forget_bucket(q, b);
@@ -203,29 +241,23 @@ static void refill(struct bucket *b, uint64_t now_ms)
 
 static bool take_token(struct event_queue *q, const char *key, size_t key_len, uint64_t now_ms)
 {
+	struct print p = print_of(q, key, key_len);
 	struct bucket *b;
 
 	drop_full_buckets(q, now_ms);
-	HASH_FIND_KEYED(hh, q->buckets, &q->hkey, key, key_len, b);
-	if (b != NULL)
-		HASH_DELETE(hh, q->buckets, b);
-	else
-		b = new_bucket(q, key, key_len, now_ms);
+	b = find_print(&q->buckets, &p);
+	if (b == NULL)
+		b = new_bucket(q, &p, now_ms);
 	if (b == NULL)
 		return false;
-	HASH_ADD_KEYED(hh, q->buckets, &q->hkey, b->key, b->key_len, b); /* now the last */
-	if (hash_oom(b)) {
-		free(b);
-		return false;
-	}
+	list_delete(&b->link);
+	list_add(&q->recent, &b->link); /* now the last */
 	refill(b, now_ms);
 	if (b->tokens == 0)
 		return false;
 	b->tokens--;
 	return true;
 }
-
-/* NOLINTEND(clang-analyzer-unix.Malloc) */
 
 /* -- Events by content -- */
 
@@ -263,12 +295,14 @@ static void print_block(struct buf *b, const struct event_object *o, enum event_
 	add_field(b, message, EVENT_MAX_MESSAGE);
 }
 
-static void split_block(const struct event *e, const char *ret_field[FIELDS])
+/* Returns the resourceVersion. */
+static const char *split_letter(const struct letter *l, const char *ret_field[FIELDS])
 {
-	const char *p = e->block;
+	const char *p = l->text;
 
 	for (size_t i = 0; i < FIELDS; i++, p += strlen(p) + 1)
 		ret_field[i] = p;
+	return p;
 }
 
 /* An Event's name is a DNS subdomain (RFC 1123): the cut must end on a letter or digit. The hash is
@@ -284,8 +318,8 @@ static void make_name(
 	while (n > 0 && (object[n - 1] == '-' || object[n - 1] == '.'))
 		n--;
 	(void)snprintf(ret_name, EVENT_NAME_STRLEN, "%.*s.%08x%08x", (int)n, object,
-		hash_bytes(&mine, e->block, e->block_len),
-		hash_bytes(&other, e->block, e->block_len));
+		hash_bytes(&mine, e->letter->text, e->letter->block_len),
+		hash_bytes(&other, e->letter->text, e->letter->block_len));
 }
 
 static void begin_count(struct event *e, uint64_t now_ms)
@@ -295,25 +329,36 @@ static void begin_count(struct event *e, uint64_t now_ms)
 	e->first_ms = e->last_ms = now_ms;
 }
 
-/* Queued.  NULL when out of memory.  Takes the block's memory over. */
-static struct event *new_event(struct event_queue *q, struct buf *block,
-	const struct event_object *o, enum event_type type, uint64_t now_ms)
+/* NULL when out of memory. */
+static struct letter *new_letter(const struct buf *block, const char *version)
+{
+	size_t n = version != NULL ? strlen(version) : 0;
+	struct letter *l = malloc(sizeof *l + block->len + n + 1);
+
+	if (l == NULL)
+		return NULL;
+	l->id = 0;
+	l->block_len = block->len;
+	memcpy(l->text, block->p, block->len);
+	if (n > 0)
+		memcpy(l->text + block->len, version, n);
+	l->text[block->len + n] = '\0';
+	return l;
+}
+
+/* Queued.  NULL when out of memory. */
+static struct event *new_event(struct event_queue *q, const struct print *p,
+	const struct buf *block, const char *version, uint64_t now_ms)
 {
 	struct event *e = calloc(1, sizeof *e);
 
 	if (e == NULL)
 		return NULL;
-	e->block_len = block->len;
-	e->block = buf_take(block);
-	e->resource_version = strdup(o->resource_version != NULL ? o->resource_version : "");
-	if (e->block == NULL || e->resource_version == NULL) {
-		free_event(e);
-		return NULL;
-	}
-	e->type = type;
+	e->hash = p->hash;
+	e->more = p->more;
+	e->letter = new_letter(block, version);
 	begin_count(e, now_ms);
-	HASH_ADD_KEYED(hh, q->known, &q->hkey, e->block, e->block_len, e);
-	if (hash_oom(e)) {
+	if (e->letter == NULL || table_add(&q->known, e) < 0) {
 		free_event(e);
 		return NULL;
 	}
@@ -326,16 +371,22 @@ static bool make_room(struct event_queue *q, uint64_t now_ms)
 {
 	struct event *e = list_first(&q->list[STATE_IDLE]);
 
-	while (e != NULL && (now_ms - e->last_ms >= EVENT_AGGREGATE_MS ||
-				    HASH_COUNT(q->known) >= EVENT_MAX_KNOWN)) {
+	while (e != NULL &&
+		(now_ms - e->last_ms >= EVENT_AGGREGATE_MS || q->known.live >= EVENT_MAX_KNOWN)) {
 		forget(q, e);
 		e = list_first(&q->list[STATE_IDLE]);
 	}
-	return HASH_COUNT(q->known) < EVENT_MAX_KNOWN && q->count[STATE_QUEUED] < EVENT_MAX_QUEUE;
+	return q->known.live < EVENT_MAX_KNOWN && q->count[STATE_QUEUED] < EVENT_MAX_QUEUE;
 }
 
-static void happened_again(struct event_queue *q, struct event *e, uint64_t now_ms)
+/* false when out of memory: nothing happened. */
+static bool happened_again(struct event_queue *q, struct event *e, const struct buf *block,
+	const char *version, uint64_t now_ms)
 {
+	if (e->letter == NULL)
+		e->letter = new_letter(block, version);
+	if (e->letter == NULL)
+		return false;
 	if (e->count < UINT32_MAX)
 		e->count++;
 	e->last_ms = now_ms;
@@ -343,27 +394,26 @@ static void happened_again(struct event_queue *q, struct event *e, uint64_t now_
 		e->again = true;
 	else if (e->state == STATE_IDLE)
 		move(q, e, STATE_QUEUED, false);
+	return true;
 }
 
 void event_add(struct event_queue *q, const struct event_object *o, enum event_type type,
 	const char *reason, const char *message, uint64_t now_ms)
 {
 	bool room = make_room(q, now_ms), taken = false;
-	struct event *e = NULL;
 	size_t object_len;
 	struct buf block;
 
 	buf_init(&block, OBJECT_FIELDS * (MAX_FIELD + 1) + MAX_REASON + EVENT_MAX_MESSAGE + 64);
 	print_block(&block, o, type, reason, message, &object_len);
 	if (!block.bad && take_token(q, block.p, object_len, now_ms)) {
-		HASH_FIND_KEYED(hh, q->known, &q->hkey, block.p, block.len, e);
-		if (e != NULL) {
-			happened_again(q, e, now_ms);
-			taken = true;
-		} else if (room) {
-			e = new_event(q, &block, o, type, now_ms);
-			taken = e != NULL;
-		}
+		struct print p = print_of(q, block.p, block.len);
+		struct event *e = find_print(&q->known, &p);
+
+		if (e != NULL)
+			taken = happened_again(q, e, &block, o->resource_version, now_ms);
+		else if (room)
+			taken = new_event(q, &p, &block, o->resource_version, now_ms) != NULL;
 	}
 	if (!taken)
 		counter_inc(q->counters, COUNTER_EVENTS_DROPPED);
@@ -375,13 +425,13 @@ void event_add(struct event_queue *q, const struct event_object *o, enum event_t
 bool event_next_write(struct event_queue *q, uint64_t now_ms, struct event_write *ret_w)
 {
 	struct event *e = list_first(&q->list[STATE_QUEUED]);
-	const char *field[FIELDS];
+	const char *field[FIELDS], *version;
 
 	if (e == NULL || now_ms < q->hold_ms || q->count[STATE_SENDING] >= EVENT_MAX_SENDING)
 		return false;
-	e->id = ++q->last_id;
+	e->letter->id = ++q->last_id;
 	move(q, e, STATE_SENDING, false);
-	split_block(e, field);
+	version = split_letter(e->letter, field);
 	make_name(q, e, field[FIELD_NAME], q->name);
 	*ret_w = (struct event_write){
 		.update = e->posted,
@@ -391,14 +441,14 @@ bool event_next_write(struct event_queue *q, uint64_t now_ms, struct event_write
 			.namespace_ = field[FIELD_NAMESPACE],
 			.name = field[FIELD_NAME],
 			.uid = field[FIELD_UID],
-			.resource_version = e->resource_version},
-		.type = e->type,
+			.resource_version = version},
+		.type = strcmp(field[FIELD_TYPE], "Warning") == 0 ? EVENT_WARNING : EVENT_NORMAL,
 		.reason = field[FIELD_REASON],
 		.message = field[FIELD_MESSAGE],
 		.count = e->count,
 		.first_ms = e->first_ms,
 		.last_ms = e->last_ms,
-		.id = e->id,
+		.id = e->letter->id,
 	};
 	return true;
 }
@@ -427,6 +477,11 @@ static void written(struct event_queue *q, struct event *e)
 	e->posted = true;
 	e->tries = 0;
 	move(q, e, e->again ? STATE_QUEUED : STATE_IDLE, false);
+	if (!e->again) {
+		free(q->last);
+		q->last = e->letter;
+		e->letter = NULL;
+	}
 	e->again = false;
 }
 
@@ -437,7 +492,7 @@ static struct event *find_sending(const struct event_queue *q, uint64_t id)
 	for (struct link *l = head->next; l != head; l = l->next) {
 		struct event *e = LINK_OF(l, struct event, link);
 
-		if (e->id == id)
+		if (e->letter->id == id)
 			return e;
 	}
 	return NULL;
