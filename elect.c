@@ -234,19 +234,16 @@ static void set_durations(struct elect *e)
 /* This node's verdict, anew.  Out of memory: the old one stays and is judged again later. */
 static void judge(struct elect *e, struct group *g)
 {
-	struct elig verdict, *copy;
+	struct elig verdict;
 
 	g->judged = true;
 	elig_judge_self(e->in, vip_of(e, g), &verdict);
 	if (g->elig != NULL && elig_equal(g->elig, &verdict))
 		return;
-	copy = elig_dup(&verdict);
-	if (copy == NULL) {
+	if (!group_set_verdict(&e->groups, g, &verdict)) {
 		g->judged = false;
 		return;
 	}
-	free(g->elig);
-	g->elig = copy;
 	g->rank_generation = 0;
 	g->changed = true;
 }
@@ -826,10 +823,10 @@ struct elect *elect_new(const struct elect_conf *conf, const struct elect_ops *o
 	e->counters = counters;
 	e->generation = 1;
 	e->join_ms = TIME_NEVER;
-	e->groups.wake_ms = TIME_NEVER;
 	e->publish = publish_new(conf->node, conf->identity, conf->version, rng);
 	e->self = members_get(&e->members, conf->node, 0);
-	if (e->publish == NULL || e->self == NULL || !text_set(&e->node, conf->node)) {
+	if (groups_init(&e->groups, hkey) < 0 || e->publish == NULL || e->self == NULL ||
+		!text_set(&e->node, conf->node)) {
 		elect_free(e);
 		return NULL;
 	}
@@ -1159,6 +1156,7 @@ bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v)
 			 : g->owner != NULL ? g->owner->node
 					    : NULL,
 		.elig = g->elig != NULL ? g->elig : &unknown,
+		.addrs = g->addrs,
 	};
 	return true;
 }

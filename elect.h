@@ -112,7 +112,8 @@ struct elect_view {
 	uint64_t term;
 	const char *owner; /* node name, as far as known; NULL = nobody known; valid until the next
 			      call */
-	const struct elig *elig; /* this node's verdict */
+	const struct elig *elig;  /* this node's verdict */
+	const struct addr *addrs; /* of elig->paths[].vip; valid until the next elect_pass() */
 };
 /* false for an unknown group. */
 bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v);

@@ -2,7 +2,8 @@
  *
  * elig.c - may a node announce a VIP group on layer 2, and on which interfaces.
  *
- * Owns: nothing. Every answer is computed from the configuration and the picture.
+ * Owns: the verdicts of a struct elig_set.  Every answer is computed from the configuration and the
+ *       picture.
  * In:   config, cluster, vip table, this node's interfaces.
  * Out:  struct elig.
  * Source: OWNERSHIP R1, R11; MetalLB speaker/layer2_controller.go (ShouldAnnounce) for the order of
@@ -14,6 +15,8 @@
  */
 #include "elig.h"
 
+#include "table.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -24,6 +27,7 @@ struct judging {
 	bool self;
 	const char *subnets; /* of another node; NULL = unknown */
 	struct elig *e;
+	unsigned vip; /* under judgement: the how manieth of the group's */
 	bool overflow;
 };
 
@@ -145,13 +149,13 @@ static bool ad_uses(const struct elig_input *in, const struct config_l2_advertis
 	return !excluded(ad, i) && iface_has_subnet_of(i, a) && !subnet_served(in, ad, i, a);
 }
 
-static void add_path(struct judging *j, struct addr vip, unsigned ifindex)
+static void add_path(struct judging *j, unsigned vip, unsigned ifindex)
 {
 	struct elig *e = j->e;
 	size_t at = e->n_paths;
 
 	/* Interfaces come in order of ifindex for each advertisement; keep all in order. */
-	while (at > 0 && addr_eq(e->paths[at - 1].vip, vip) && e->paths[at - 1].ifindex >= ifindex)
+	while (at > 0 && e->paths[at - 1].vip == vip && e->paths[at - 1].ifindex >= ifindex)
 		at--;
 	if (at < e->n_paths && e->paths[at].ifindex == ifindex)
 		return;
@@ -164,7 +168,8 @@ static void add_path(struct judging *j, struct addr vip, unsigned ifindex)
 	e->n_paths++;
 }
 
-/* The interfaces that one advertisement gives v on this node; returns whether there is any. */
+/* The interfaces that one advertisement gives the VIP under judgement on this node; returns whether
+ * there is any. */
 static bool add_paths(
 	struct judging *j, const struct config_l2_advertisement *ad, const struct vip *v, bool any)
 {
@@ -174,7 +179,7 @@ static bool add_paths(
 	while ((i = iface_next(j->in->ifaces, i)) != NULL) {
 		if (any ? !iface_is_usable(i) || excluded(ad, i) : !ad_uses(j->in, ad, i, v->addr))
 			continue;
-		add_path(j, v->addr, i->ifindex);
+		add_path(j, j->vip, i->ifindex);
 		found = true;
 	}
 	return found;
@@ -225,6 +230,7 @@ static enum reason judge_vips(struct judging *j, const struct vip_group *g)
 	bool carried = false;
 
 	for (size_t i = 0; i < g->n_vips; i++) {
+		j->vip = (unsigned)i;
 		r = judge_vip(j, g->vips[i]);
 		if (r == REASON_OWNER)
 			carried = true;
@@ -331,20 +337,6 @@ void elig_judge_other(const struct elig_input *in, const struct vip_group *g, co
 	judge(&j, g, node);
 }
 
-static size_t size_of(const struct elig *e)
-{
-	return offsetof(struct elig, paths) + e->n_paths * sizeof e->paths[0];
-}
-
-struct elig *elig_dup(const struct elig *e)
-{
-	struct elig *d = malloc(size_of(e));
-
-	if (d != NULL)
-		memcpy(d, e, size_of(e));
-	return d;
-}
-
 bool elig_equal(const struct elig *a, const struct elig *b)
 {
 	if (a->reason != b->reason || a->off_subnet != b->off_subnet || a->weight != b->weight ||
@@ -352,9 +344,101 @@ bool elig_equal(const struct elig *a, const struct elig *b)
 		return false;
 	for (size_t i = 0; i < a->n_paths; i++)
 		if (a->paths[i].ifindex != b->paths[i].ifindex ||
-			!addr_eq(a->paths[i].vip, b->paths[i].vip))
+			a->paths[i].vip != b->paths[i].vip)
 			return false;
 	return true;
+}
+
+/* -- verdicts that are kept -- */
+
+struct kept {
+	uint32_t hash, refs;
+	struct elig e; /* as long as its paths need */
+};
+
+struct elig_set {
+	struct hash_key hkey;
+	struct table kept; /* owned */
+};
+
+struct elig_set *elig_set_new(const struct hash_key *hkey)
+{
+	struct elig_set *s = calloc(1, sizeof *s);
+
+	if (s != NULL)
+		s->hkey = *hkey;
+	return s;
+}
+
+void elig_set_free(struct elig_set *s)
+{
+	if (s == NULL)
+		return;
+	table_free_all(&s->kept);
+	free(s);
+}
+
+static bool kept_is(const void *elt, const void *key, size_t len)
+{
+	(void)len;
+	return elig_equal(&((const struct kept *)elt)->e, key);
+}
+
+static uint32_t hash_of(const struct elig_set *s, const struct elig *e)
+{
+	const uint32_t head[] = {(uint32_t)e->reason, e->off_subnet, e->weight};
+
+	return hash_bytes(&s->hkey, head, sizeof head) * 31 +
+	       hash_bytes(&s->hkey, e->paths, e->n_paths * sizeof e->paths[0]);
+}
+
+static struct kept *kept_new(struct elig_set *s, const struct elig *e, uint32_t hash)
+{
+	size_t size = offsetof(struct elig, paths) + e->n_paths * sizeof e->paths[0];
+	struct kept *k = malloc(offsetof(struct kept, e) + size);
+
+	if (k == NULL)
+		return NULL;
+	k->hash = hash;
+	k->refs = 0;
+	memcpy(&k->e, e, size);
+	if (table_add(&s->kept, k) < 0) {
+		free(k);
+		return NULL;
+	}
+	return k;
+}
+
+const struct elig *elig_set_keep(struct elig_set *s, const struct elig *e)
+{
+	uint32_t hash = hash_of(s, e);
+	struct kept *k = table_find(&s->kept, hash, kept_is, e, 0);
+
+	if (k == NULL)
+		k = kept_new(s, e, hash);
+	if (k == NULL)
+		return NULL;
+	k->refs++;
+	return &k->e;
+}
+
+void elig_set_drop(struct elig_set *s, const struct elig *e)
+{
+	struct kept *k;
+
+	if (e == NULL)
+		return;
+	k = table_find(&s->kept, hash_of(s, e), kept_is, e, 0);
+	REQUIRE(k != NULL && &k->e == e);
+	if (--k->refs > 0)
+		return;
+	table_remove(&s->kept, k);
+	free(k);
+}
+
+size_t elig_set_count(const struct elig_set *s)
+{
+	return s->kept.live;
 }
 
 /* -- where to listen -- */

@@ -12,6 +12,7 @@
 #include "buf.h"
 #include "cluster.h"
 #include "config.h"
+#include "hash.h"
 #include "iface.h"
 #include "reason.h"
 #include "vip.h"
@@ -22,9 +23,9 @@ enum {
 	ELIG_MAX_SUBNETS = 64,
 };
 
-/* One VIP on one interface of this node. */
+/* One VIP of the group on one interface of this node. */
 struct elig_path {
-	struct addr vip;
+	unsigned vip; /* the how manieth of the group's */
 	unsigned ifindex;
 };
 
@@ -52,10 +53,18 @@ void elig_judge_self(const struct elig_input *in, const struct vip_group *g, str
  * Lease annotation lbd.io/subnets, NULL = unknown). No paths. */
 void elig_judge_other(const struct elig_input *in, const struct vip_group *g, const char *node,
 	const char *subnets, struct elig *ret_e);
-/* A copy only as long as its paths need (free()): read paths[0 .. n_paths) alone.  NULL when out of
- * memory. */
-struct elig *elig_dup(const struct elig *e) MUST_CHECK;
 bool elig_equal(const struct elig *a, const struct elig *b);
+
+/* Verdicts that are kept, each once: ten thousand groups have a handful of different ones. */
+struct elig_set; /* opaque */
+/* hkey is copied.  NULL when out of memory. */
+struct elig_set *elig_set_new(const struct hash_key *hkey) MUST_CHECK;
+void elig_set_free(struct elig_set *s);
+/* The kept one that is equal to e, only as long as its paths need: read paths[0 .. n_paths) alone.
+ * It stays until elig_set_drop() was called as often as this.  NULL when out of memory. */
+const struct elig *elig_set_keep(struct elig_set *s, const struct elig *e) MUST_CHECK;
+void elig_set_drop(struct elig_set *s, const struct elig *e); /* NULL: nothing */
+size_t elig_set_count(const struct elig_set *s);
 /* The interfaces on which a VIP of any pool could be announced from this node: where to listen.
  * Returns how many are written. */
 size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_t max);

@@ -11,6 +11,7 @@
  */
 #include "group.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,13 +19,11 @@
 static bool reserve(void *v, size_t *cap, size_t n, size_t size)
 {
 	void **p = v;
-	size_t want = *cap != 0 ? *cap : 16;
+	size_t want = n + n / 4 + 16;
 	void *grown;
 
 	if (n <= *cap)
 		return true;
-	while (want < n)
-		want *= 2;
 	grown = realloc(*p, want * size);
 	if (grown == NULL)
 		return false;
@@ -122,33 +121,36 @@ void group_set_owner(struct group *g, struct member *m)
 void group_start_probe(struct groups *t, struct group *g, unsigned n, uint64_t now_ms)
 {
 	group_enter(t, g, ELECT_PROBE, now_ms);
-	g->probes_left = n;
+	g->probes_left = n & 15U;
 	g->due_ms = now_ms;
 	g->foreign_ms = 0;
 }
 
-static void group_free(struct group *g)
+bool group_set_verdict(struct groups *t, struct group *g, const struct elig *e)
 {
-	if (g == NULL)
-		return;
-	free(g->elig);
-	free(g->addrs);
+	const struct elig *kept = elig_set_keep(t->verdicts, e);
+
+	if (kept == NULL)
+		return false;
+	elig_set_drop(t->verdicts, g->elig);
+	g->elig = kept;
+	return true;
+}
+
+static void group_free(struct groups *t, struct group *g)
+{
+	elig_set_drop(t->verdicts, g->elig);
 	free(g);
 }
 
 static struct group *group_new(const struct vip_group *v, uint64_t now_ms)
 {
-	struct group *g = calloc(1, sizeof *g);
+	struct group *g = calloc(1, sizeof *g + v->n_vips * sizeof g->addrs[0]);
 
 	if (g == NULL)
 		return NULL;
-	g->addrs = malloc(v->n_vips * sizeof *g->addrs);
-	if (g->addrs == NULL) {
-		free(g);
-		return NULL;
-	}
 	g->id = v->id;
-	g->n_addrs = v->n_vips;
+	g->n_addrs = (uint32_t)v->n_vips;
 	for (size_t i = 0; i < v->n_vips; i++)
 		g->addrs[i] = v->vips[i]->addr;
 	g->since_ms = now_ms;
@@ -157,10 +159,17 @@ static struct group *group_new(const struct vip_group *v, uint64_t now_ms)
 	return g;
 }
 
+int groups_init(struct groups *t, const struct hash_key *hkey)
+{
+	*t = (struct groups){.wake_ms = TIME_NEVER, .verdicts = elig_set_new(hkey)};
+	return t->verdicts != NULL ? 0 : -ENOMEM;
+}
+
 void groups_free(struct groups *t)
 {
 	for (size_t i = 0; i < t->n; i++)
-		group_free(t->v[i]);
+		group_free(t, t->v[i]);
+	elig_set_free(t->verdicts);
 	free(t->v);
 	free(t->active);
 	free(t->retired);
@@ -273,7 +282,7 @@ static bool bury_one(struct groups *t, struct group *g)
 		t->n_owned_vips -= g->n_addrs;
 	group_set_owner(g, NULL);
 	groups_note_dirty(t, g->id);
-	group_free(g);
+	group_free(t, g);
 	return owned;
 }
 

@@ -26,14 +26,16 @@ enum ground {
 	GROUND_FENCE,   /* R24: ours already, after a stall */
 };
 
-/* One VIP group, as this node sees it.  id, addrs and gone are group.c's, the rest elect.c's;
- * state changes by group_enter() alone. */
+/* One VIP group, as this node sees it; 120 bytes with one address.  id, addrs and gone are
+ * group.c's, the rest elect.c's; state changes by group_enter() alone. */
 struct group {
 	uint64_t id;
-	enum elect_state state;
-	enum ground ground; /* WAIT, PROBE and OWNER: why */
-	bool gone, marked, active, changed, judged, outranked;
-	unsigned probes_left;
+	enum elect_state state : 3;
+	enum ground ground : 3; /* WAIT, PROBE and OWNER: why */
+	bool gone : 1, marked : 1, active : 1, changed : 1, judged : 1, outranked : 1;
+	unsigned probes_left : 4;
+	unsigned rank : 16;
+	uint32_t n_addrs;
 	uint64_t since_ms;   /* in this state */
 	uint64_t due_ms;     /* the state's own timer */
 	uint64_t hold_ms;    /* not to be waited for before */
@@ -43,14 +45,11 @@ struct group {
 	struct member *owner;      /* another, as far as known; borrowed; by group_set_owner() */
 	struct member *wire_owner; /* last member heard speaking for it; borrowed */
 	uint64_t wire_ms;
-	unsigned rank;
 	uint64_t rank_generation; /* of which rank is; 0 = of none */
-	struct elig *elig;        /* owned; this node's verdict; NULL = none yet */
-	struct addr *addrs;       /* owned; sorted */
-	size_t n_addrs;
+	const struct elig *elig;  /* held in groups.verdicts; this node's; NULL = none yet */
+	struct addr addrs[];      /* n_addrs, sorted */
 };
 
-/* Zeroed to begin with, but for wake_ms: TIME_NEVER. */
 struct groups {
 	struct group **v; /* owned; sorted by id */
 	size_t n, cap;
@@ -60,12 +59,15 @@ struct groups {
 	size_t n_retired, cap_retired;
 	uint64_t *dirty; /* owned; ids for elect_dirty_at() */
 	size_t n_dirty, cap_dirty;
+	struct elig_set *verdicts; /* owned */
 	size_t n_owned_vips;
 	bool resync;      /* all groups are to be compared with the vip table */
 	uint64_t wake_ms; /* the next pass that has something to do */
 };
 
-void groups_free(struct groups *t);
+/* 0 or -ENOMEM.  hkey is copied. */
+int groups_init(struct groups *t, const struct hash_key *hkey) MUST_CHECK;
+void groups_free(struct groups *t); /* also of one that is all zero */
 /* NULL: not in the table. */
 struct group *groups_find(const struct groups *t, uint64_t id);
 /* Stepped in the next pass. */
@@ -80,6 +82,8 @@ bool groups_take(struct groups *t, const struct vip_table *vips, uint64_t now_ms
 
 /* Does this node answer for it? */
 bool group_is_owned(const struct group *g);
+/* This node's verdict on it is e now.  false when out of memory: the old one stays. */
+bool group_set_verdict(struct groups *t, struct group *g, const struct elig *e) MUST_CHECK;
 void group_enter(struct groups *t, struct group *g, enum elect_state state, uint64_t now_ms);
 /* Who has it, as far as known; NULL = this node, or nobody.  Keeps the members' n_held. */
 void group_set_owner(struct group *g, struct member *m);

@@ -146,7 +146,7 @@ static int add_vip(struct plan *p, const struct plan_input *in, const struct vip
 			e.reason = REASON_DRY_RUN;
 	}
 	for (size_t i = 0; i < elig->n_paths; i++) {
-		if (!addr_eq(elig->paths[i].vip, v->addr))
+		if (!addr_eq(view->addrs[elig->paths[i].vip], v->addr))
 			continue;
 		e.ifindex = elig->paths[i].ifindex;
 		any = true;

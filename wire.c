@@ -134,13 +134,14 @@ static void each_path(struct daemon *d, const struct vip_group *g, bool announce
 		return;
 	for (size_t i = 0; i < v.elig->n_paths; i++) {
 		const struct elig_path *p = &v.elig->paths[i];
-		int err = announce ? arp_announce(d->arp, p->ifindex, p->vip, now_ms)
-				   : arp_probe(d->arp, p->ifindex, p->vip);
+		struct addr vip = v.addrs[p->vip];
+		int err = announce ? arp_announce(d->arp, p->ifindex, vip, now_ms)
+				   : arp_probe(d->arp, p->ifindex, vip);
 		char text[ADDR_STRLEN];
 
 		if (err != 0)
 			log_debug("arp", announce ? "claim not sent" : "probe not sent", "ip",
-				addr_format(p->vip, text), "err", strerror(-err), NULL);
+				addr_format(vip, text), "err", strerror(-err), NULL);
 	}
 }
 

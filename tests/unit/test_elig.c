@@ -275,18 +275,35 @@ static void test_groups(void)
 	world_close(&w);
 }
 
-static void test_dup(void)
+static void test_kept_verdicts(void)
 {
-	struct elig e = {.reason = REASON_OWNER, .weight = 7, .n_paths = 2}, *d;
+	static const struct hash_key hkey = {3, 4};
+	struct elig_set *set = elig_set_new(&hkey);
+	struct elig e = {.reason = REASON_OWNER, .weight = 7, .n_paths = 2};
+	const struct elig *a, *b, *c;
 
-	e.paths[1].ifindex = 9;
-	d = elig_dup(&e);
-	CHECK(d != NULL && elig_equal(d, &e));
+	e.paths[1] = (struct elig_path){.vip = 1, .ifindex = 9};
+	a = elig_set_keep(set, &e);
+	CHECK(a != NULL && elig_equal(a, &e));
 	e.paths[1].ifindex = 8;
-	CHECK(!elig_equal(d, &e));
-	e.n_paths = 1;
-	CHECK(!elig_equal(d, &e));
-	free(d);
+	CHECK(!elig_equal(a, &e));
+	b = elig_set_keep(set, &e);
+	CHECK(b != NULL && b != a && elig_equal(b, &e));
+	e.paths[1].vip = 0;
+	CHECK(!elig_equal(b, &e));
+	e.paths[1] = (struct elig_path){.vip = 1, .ifindex = 9};
+	c = elig_set_keep(set, &e);
+	CHECK(c == a);
+	CHECK_INT(elig_set_count(set), 2);
+	elig_set_drop(set, a);
+	CHECK(elig_equal(c, &e)); /* still held once */
+	elig_set_drop(set, c);
+	CHECK_INT(elig_set_count(set), 1);
+	elig_set_drop(set, NULL);
+	elig_set_drop(set, b);
+	CHECK_INT(elig_set_count(set), 0);
+	elig_set_free(set);
+	elig_set_free(NULL);
 }
 
 static void test_texts(void)
@@ -319,4 +336,4 @@ static void test_texts(void)
 CHECK_MAIN("test_elig", CHECK_TEST(test_eligible), CHECK_TEST(test_node_reasons),
 	CHECK_TEST(test_endpoints), CHECK_TEST(test_advertisements), CHECK_TEST(test_weights),
 	CHECK_TEST(test_interfaces), CHECK_TEST(test_off_subnet), CHECK_TEST(test_groups),
-	CHECK_TEST(test_dup), CHECK_TEST(test_texts))
+	CHECK_TEST(test_kept_verdicts), CHECK_TEST(test_texts))
