@@ -44,7 +44,7 @@ enum turn { TURN_NONE, TURN_TODO, TURN_WAITING };
 struct svc {
 	uint32_t hash;            /* of key */
 	uint32_t told;            /* hash of the last result; 0 = none */
-	struct judge_party party; /* party.copy is owned */
+	struct judge_party party; /* party.copy is held */
 	struct outbox_item item;
 	struct link turning; /* alloc->todo or ->waiting */
 	struct link telling; /* alloc->report */
@@ -61,8 +61,12 @@ struct svc {
 	bool fresh;               /* the decision is newer than the last write */
 	bool doubt; /* a write was, or may have been, taken since the copy: its status is old */
 	bool put_in_flight;
-	char key[];
 };
+
+static const char *key_of(const struct svc *svc)
+{
+	return svc->party.holder.key;
+}
 
 struct alloc {
 	struct hash_key hkey;
@@ -460,8 +464,8 @@ static void set_note(struct svc *svc, struct addr x, const struct svc *other, co
 	struct buf b;
 
 	buf_init(&b, 512);
-	buf_addf(&b, "address %s was also in the status of %s: %s", addr_format(x, ip), other->key,
-		text);
+	buf_addf(&b, "address %s was also in the status of %s: %s", addr_format(x, ip),
+		key_of(other), text);
 	free(svc->note);
 	svc->note = buf_take(&b);
 	buf_free(&b);
@@ -598,9 +602,9 @@ static void arrive(struct alloc *a, uint64_t now_ms)
 
 static bool svc_is(const void *elt, const void *key, size_t len)
 {
-	const struct svc *svc = elt;
+	const char *k = key_of(elt);
 
-	return strncmp(svc->key, key, len) == 0 && svc->key[len] == '\0';
+	return strncmp(k, key, len) == 0 && k[len] == '\0';
 }
 
 static struct svc *svc_find_hashed(const struct alloc *a, const char *key, uint32_t hash)
@@ -613,16 +617,15 @@ static struct svc *svc_find(const struct alloc *a, const char *key)
 	return svc_find_hashed(a, key, hash_bytes(&a->hkey, key, strlen(key)));
 }
 
+/* Of no copy yet: take_copy().  key is the copy's to be. */
 static struct svc *svc_new(struct alloc *a, const char *key, uint32_t hash)
 {
-	size_t n = strlen(key);
-	struct svc *svc = calloc(1, sizeof *svc + n + 1);
+	struct svc *svc = calloc(1, sizeof *svc);
 
 	if (svc == NULL)
 		return NULL;
-	memcpy(svc->key, key, n);
 	svc->hash = hash;
-	svc->party.holder.key = svc->key;
+	svc->party.holder.key = key;
 	svc->reason = REASON_NO_IP;
 	if (table_add(&a->svcs, svc) < 0) {
 		free(svc);
@@ -634,7 +637,7 @@ static struct svc *svc_new(struct alloc *a, const char *key, uint32_t hash)
 /* Frees what the Service owns, not its place in the tables. */
 static void svc_free(struct svc *svc)
 {
-	copy_free(svc->party.copy);
+	copy_drop(svc->party.copy);
 	free(svc->detail);
 	free(svc->note);
 	free(svc);
@@ -664,11 +667,12 @@ static void take_copy(struct svc *svc, struct copy *copy)
 	struct copy *old = svc->party.copy;
 
 	svc->party.copy = copy;
+	svc->party.holder.key = copy_key(copy);
 	if (old == NULL || strcmp(copy_version(old), copy_version(copy)) != 0) {
 		svc->doubt = false;
 		svc->put_in_flight = svc->item.state == OUTBOX_UNDER_WAY;
 	}
-	copy_free(old);
+	copy_drop(old);
 }
 
 int alloc_put(struct alloc *a, const struct cluster_service *s, uint64_t now_ms)
@@ -684,13 +688,13 @@ int alloc_put(struct alloc *a, const struct cluster_service *s, uint64_t now_ms)
 	}
 	if (svc == NULL && !s->is_load_balancer && s->n_ingress == 0)
 		return 0; /* most Services of a cluster */
-	copy = copy_new(s);
+	copy = copy_hold(s);
 	if (copy == NULL)
 		return -ENOMEM;
 	if (svc == NULL)
-		svc = svc_new(a, s->key, hash);
+		svc = svc_new(a, copy_key(copy), hash);
 	if (svc == NULL) {
-		copy_free(copy);
+		copy_drop(copy);
 		return -ENOMEM;
 	}
 	take_copy(svc, copy);
@@ -865,7 +869,7 @@ bool alloc_next_write(struct alloc *a, uint64_t now_ms, struct alloc_write *ret_
 	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++)
 		svc->sent[f] = holds(svc, f);
 	s = judge_view(&svc->party);
-	*ret_w = (struct alloc_write){.key = svc->key,
+	*ret_w = (struct alloc_write){.key = s.key,
 		.namespace_ = s.namespace_,
 		.name = s.name,
 		.uid = s.uid,

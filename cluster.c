@@ -2,19 +2,21 @@
  *
  * cluster.c - the typed picture of the cluster.
  *
- * Owns: every decoded object, in one block of exactly its size; per Service the endpoints counted
- *       by node; the list of dirty Services.
+ * Owns: every decoded object, in one block of exactly its size (of a Service a copy, which the
+ *       allocator may hold as well); per Service the endpoints counted by node; the list of dirty
+ *       Services.
  * In:   cJSON trees of the API, as the watches deliver them -> cluster_apply().
  * Out:  typed structs by key, endpoint counts, the dirty list, cluster_on_lease().
  * Sources: KEP-1669 (terminating endpoints); what the objects look like is cluster_decode.c's.
  *
- * A *slot* is what is known under one key: the object, if there is one, and for a Service also the
- * slices that name it, which may come first and stay longer.  A slot stays while it is dirty, so
- * that the key of a deleted Service can still be read.
+ * A *service* is what is known under one key: the object, if there is one, and the slices that name
+ * it, which may come first and stay longer.  It stays while it is dirty, so that the key of a
+ * deleted Service can still be read.
  */
 #include "cluster.h"
 
 #include "cluster_decode.h"
+#include "copy.h"
 #include "table.h"
 
 #include <errno.h>
@@ -32,42 +34,55 @@ struct share {
 	uint32_t ready, serving; /* serving: only because it is terminating */
 };
 
+enum { MAX_SHARES = 0x3fff };
+
+/* Slices are named after their Services: only what follows that name is kept. */
 struct slice {
-	uint32_t hash, seen;
-	struct slice *next; /* of the same Service */
-	struct slot *slot;  /* the Service's */
-	uint32_t n_shares;
-	enum cluster_kind kind;
+	uint32_t hash; /* of the whole key */
+	uint16_t seen;
+	uint16_t n_shares : 14, is_slice : 1; /* an EndpointSlice; else an Endpoints */
+	uint16_t is_short : 1;                /* the Service's key goes before the text */
+	struct slice *next;                   /* of the same Service */
+	struct service *service;
 	struct share share[]; /* sorted by name of the node; the key's text follows */
 };
 
+struct service {
+	uint32_t hash;
+	uint16_t seen;
+	bool dirty;
+	bool exists;          /* else the copy only has the key: it is gone, or spoken of */
+	struct copy *copy;    /* held */
+	struct slice *slices; /* borrowed from the slices' table */
+};
+
+/* A Node or a Lease. */
 struct slot {
-	uint32_t hash, seen;
+	uint32_t hash;
+	uint16_t seen;
 	union {
 		void *any;
-		struct cluster_service *service;
 		struct cluster_node *node;
 		struct cluster_lease *lease;
-	} o;                  /* owned; NULL for a Service that is only spoken of */
-	struct slice *slices; /* borrowed from the slices' table */
-	bool dirty;
+	} o; /* owned */
 	char key[];
 };
 
 struct list {
-	uint32_t mark; /* number of the list under way, or of the last one */
+	uint16_t mark; /* number of the list under way, or of the last one */
 	bool blind;    /* what could not be seen must not be taken for gone */
 };
 
 struct cluster {
 	struct hash_key hkey;
-	struct counters *counters;            /* borrowed */
-	struct table services, nodes, leases; /* of struct slot */
-	struct table slices[2];               /* of struct slice: EndpointSlices, Endpoints */
+	struct counters *counters;  /* borrowed */
+	struct table services;      /* of struct service */
+	struct table nodes, leases; /* of struct slot */
+	struct table slices[2];     /* of struct slice: EndpointSlices, Endpoints */
 	struct table node_names;
 	struct list list[CLUSTER_KINDS];
-	size_t n_services;   /* slots that hold one */
-	struct slot **dirty; /* owned; room for every slot of services */
+	size_t n_services;      /* that exist */
+	struct service **dirty; /* owned; room for all of the table */
 	size_t n_dirty, cap_dirty;
 	uint64_t nodes_generation;
 	cluster_lease_fn on_lease;
@@ -110,36 +125,82 @@ static struct slot *slot_add(struct cluster *c, struct table *t, const char *key
 	return s;
 }
 
-/* The slot of a Service, made if need be, and a place for it in the dirty list, so that marking it
- * never fails. */
-static struct slot *service_slot(struct cluster *c, const char *key)
+/* -- Services ---------------------------------------------------------------------------------- */
+
+static bool service_is(const void *elt, const void *key, size_t len)
 {
-	struct slot *s = slot_find(c, &c->services, key);
+	const char *k = copy_key(((const struct service *)elt)->copy);
+
+	return strncmp(k, key, len) == 0 && k[len] == '\0';
+}
+
+static struct service *service_find(const struct cluster *c, const char *key)
+{
+	return table_find(&c->services, hash_of(c, key), service_is, key, strlen(key));
+}
+
+/* A place for one more in the dirty list, so that marking it never fails. */
+static int reserve_dirty(struct cluster *c)
+{
+	size_t cap = c->cap_dirty + c->cap_dirty / 4 + 64;
+	struct service **v;
+
+	if (c->services.live < c->cap_dirty)
+		return 0;
+	v = realloc(c->dirty, cap * sizeof(void *));
+	if (v == NULL)
+		return -ENOMEM;
+	c->dirty = v;
+	c->cap_dirty = cap;
+	return 0;
+}
+
+/* NULL when out of memory: copy is still the caller's. */
+static struct service *service_add(struct cluster *c, struct copy *copy)
+{
+	struct service *s;
+
+	if (reserve_dirty(c) < 0)
+		return NULL;
+	s = calloc(1, sizeof *s);
+	if (s == NULL)
+		return NULL;
+	s->hash = hash_of(c, copy_key(copy));
+	s->copy = copy;
+	if (table_add(&c->services, s) < 0) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+/* The one of that key, made if need be: then it is only spoken of. */
+static struct service *service_get(struct cluster *c, const char *key)
+{
+	const struct cluster_service hollow = {.key = key};
+	struct service *s = service_find(c, key);
+	struct copy *copy;
 
 	if (s != NULL)
 		return s;
-	if (c->services.live >= c->cap_dirty) {
-		size_t cap = c->cap_dirty + c->cap_dirty / 2 + 64;
-		struct slot **v = realloc(c->dirty, cap * sizeof(void *));
-
-		if (v == NULL)
-			return NULL;
-		c->dirty = v;
-		c->cap_dirty = cap;
-	}
-	return slot_add(c, &c->services, key);
+	copy = copy_hold(&hollow);
+	s = copy != NULL ? service_add(c, copy) : NULL;
+	if (s == NULL)
+		copy_drop(copy);
+	return s;
 }
 
-/* A Service's slot goes when nothing is known under its key any more. */
-static void service_slot_put(struct cluster *c, struct slot *s)
+/* It goes when nothing is known under its key any more. */
+static void service_put(struct cluster *c, struct service *s)
 {
-	if (s->o.any != NULL || s->slices != NULL || s->dirty)
+	if (s->exists || s->slices != NULL || s->dirty)
 		return;
 	table_remove(&c->services, s);
+	copy_drop(s->copy);
 	free(s);
 }
 
-static void mark_dirty(struct cluster *c, struct slot *s)
+static void mark_dirty(struct cluster *c, struct service *s)
 {
 	if (s->dirty)
 		return;
@@ -148,13 +209,69 @@ static void mark_dirty(struct cluster *c, struct slot *s)
 	c->dirty[c->n_dirty++] = s;
 }
 
-static void endpoints_changed(struct cluster *c, struct slot *s)
+static void endpoints_changed(struct cluster *c, struct service *s)
 {
-	if (s->o.service != NULL && s->o.service->is_load_balancer)
+	if (s->exists && copy_is_load_balancer(s->copy))
 		mark_dirty(c, s);
 }
 
-/* -- objects of one block: Services, Nodes, Leases --------------------------------------------- */
+/* known may be NULL. */
+static int put_service(struct cluster *c, struct service *known, const char *key, const cJSON *obj)
+{
+	bool is_new = known == NULL || !known->exists;
+	struct copy *copy;
+	int err = cluster_decode_service(c->scratch, key, obj, &copy);
+
+	if (err < 0)
+		return err;
+	if (is_new && c->n_services >= CLUSTER_MAX_SERVICES) {
+		copy_drop(copy);
+		return -E2BIG;
+	}
+	if (known != NULL) {
+		copy_drop(known->copy);
+		known->copy = copy;
+	} else {
+		known = service_add(c, copy);
+	}
+	if (known == NULL) {
+		copy_drop(copy);
+		return -ENOMEM;
+	}
+	known->exists = true;
+	known->seen = c->list[CLUSTER_SERVICE].mark;
+	c->n_services += is_new;
+	mark_dirty(c, known);
+	return 0;
+}
+
+static void delete_service(struct cluster *c, struct service *s)
+{
+	s->exists = false;
+	c->n_services--;
+	mark_dirty(c, s);
+}
+
+static int apply_service(
+	struct cluster *c, enum cluster_event event, const char *key, const cJSON *obj)
+{
+	struct service *s = service_find(c, key);
+	const char *version = cluster_decode_version(obj);
+
+	if (s == NULL || !s->exists)
+		return event == CLUSTER_PUT ? put_service(c, s, key, obj) : 0;
+	s->seen = c->list[CLUSTER_SERVICE].mark;
+	if (event == CLUSTER_DELETE) {
+		delete_service(c, s);
+		return 0;
+	}
+	if (*version != '\0' && strcmp(version, copy_version(s->copy)) == 0)
+		return 0;
+	return put_service(c, s, key, obj);
+}
+
+/* -- Nodes, Leases ------------------------------------------------------------------------------
+ */
 
 static struct table *table_of(struct cluster *c, enum cluster_kind kind)
 {
@@ -177,8 +294,6 @@ static struct table *table_of(struct cluster *c, enum cluster_kind kind)
 
 static const char *version_of(enum cluster_kind kind, const struct slot *s)
 {
-	if (kind == CLUSTER_SERVICE)
-		return s->o.service->resource_version;
 	return kind == CLUSTER_NODE ? s->o.node->resource_version : s->o.lease->resource_version;
 }
 
@@ -197,9 +312,7 @@ static size_t max_of(enum cluster_kind kind)
 
 static void object_changed(struct cluster *c, enum cluster_kind kind, struct slot *s)
 {
-	if (kind == CLUSTER_SERVICE)
-		mark_dirty(c, s);
-	else if (kind == CLUSTER_NODE)
+	if (kind == CLUSTER_NODE)
 		c->nodes_generation++;
 	else if (c->on_lease != NULL)
 		c->on_lease(c->on_lease_ctx, s->o.lease, false);
@@ -224,29 +337,23 @@ static size_t objects_of(const struct cluster *c, enum cluster_kind kind)
 	abort();
 }
 
-static struct slot *slot_for(struct cluster *c, enum cluster_kind kind, const char *key)
-{
-	return kind == CLUSTER_SERVICE ? service_slot(c, key) : slot_add(c, table_of(c, kind), key);
-}
-
-/* known may be NULL, or a slot without an object. */
+/* known may be NULL. */
 static int put_object(struct cluster *c, enum cluster_kind kind, struct slot *known,
 	const char *key, const cJSON *obj)
 {
-	bool is_new = known == NULL || known->o.any == NULL;
 	size_t bytes;
 	void *block;
 	int err = cluster_decode_measure(c->scratch, kind, key, obj, &bytes);
 
 	if (err < 0)
 		return err;
-	if (is_new && objects_of(c, kind) >= max_of(kind))
+	if (known == NULL && objects_of(c, kind) >= max_of(kind))
 		return -E2BIG;
 	block = malloc(bytes);
 	if (block == NULL)
 		return -ENOMEM;
 	if (known == NULL)
-		known = slot_for(c, kind, key);
+		known = slot_add(c, table_of(c, kind), key);
 	if (known == NULL) {
 		free(block);
 		return -ENOMEM;
@@ -255,7 +362,6 @@ static int put_object(struct cluster *c, enum cluster_kind kind, struct slot *kn
 	free(known->o.any);
 	known->o.any = block;
 	known->seen = c->list[kind].mark;
-	c->n_services += is_new && kind == CLUSTER_SERVICE;
 	object_changed(c, kind, known);
 	return 0;
 }
@@ -267,12 +373,6 @@ static void delete_object(struct cluster *c, enum cluster_kind kind, struct slot
 	if (kind == CLUSTER_NODE)
 		c->nodes_generation++;
 	free(s->o.any);
-	s->o.any = NULL;
-	if (kind == CLUSTER_SERVICE) {
-		c->n_services--;
-		mark_dirty(c, s);
-		return;
-	}
 	table_remove(table_of(c, kind), s);
 	free(s);
 }
@@ -283,7 +383,7 @@ static int apply_object(struct cluster *c, enum cluster_kind kind, enum cluster_
 	struct slot *s = slot_find(c, table_of(c, kind), key);
 	const char *version = cluster_decode_version(obj);
 
-	if (s == NULL || s->o.any == NULL)
+	if (s == NULL)
 		return event == CLUSTER_PUT ? put_object(c, kind, s, key, obj) : 0;
 	s->seen = c->list[kind].mark;
 	if (event == CLUSTER_DELETE) {
@@ -297,16 +397,25 @@ static int apply_object(struct cluster *c, enum cluster_kind kind, enum cluster_
 
 /* -- slices ------------------------------------------------------------------------------------ */
 
-static const char *slice_key(const struct slice *s)
+/* The key, or its end. */
+static const char *slice_text(const struct slice *s)
 {
 	return (const char *)&s->share[s->n_shares];
 }
 
+static enum cluster_kind slice_kind(const struct slice *s)
+{
+	return s->is_slice ? CLUSTER_ENDPOINT_SLICE : CLUSTER_ENDPOINTS;
+}
+
 static bool slice_is(const void *elt, const void *key, size_t len)
 {
-	const char *k = slice_key(elt);
+	const struct slice *s = elt;
+	const char *begin = s->is_short ? copy_key(s->service->copy) : "", *k = key;
+	size_t n = strlen(begin);
 
-	return strncmp(k, key, len) == 0 && k[len] == '\0';
+	return n <= len && memcmp(begin, k, n) == 0 && strlen(slice_text(s)) == len - n &&
+	       memcmp(slice_text(s), k + n, len - n) == 0;
 }
 
 static bool node_name_is(const void *elt, const void *key, size_t len)
@@ -353,19 +462,24 @@ static void slice_free(struct cluster *c, struct slice *s)
 	free(s);
 }
 
-static struct slice *slice_new(
-	struct cluster *c, enum cluster_kind kind, const char *key, const struct cluster_rows *t)
+/* Of service, but not linked to it. */
+static struct slice *slice_new(struct cluster *c, enum cluster_kind kind, const char *key,
+	struct service *service, const struct cluster_rows *t)
 {
-	size_t shares = t->n * sizeof(struct share), len = strlen(key);
-	struct slice *s = calloc(1, sizeof *s + shares + len + 1);
+	size_t shares = t->n * sizeof(struct share), n = strlen(copy_key(service->copy));
+	bool is_short = strncmp(key, copy_key(service->copy), n) == 0;
+	const char *text = is_short ? key + n : key;
+	struct slice *s = calloc(1, sizeof *s + shares + strlen(text) + 1);
 
 	if (s == NULL)
 		return NULL;
 	s->hash = hash_of(c, key);
 	s->seen = c->list[kind].mark;
-	s->kind = kind;
-	s->n_shares = (uint32_t)t->n;
-	memcpy((char *)s->share + shares, key, len + 1);
+	s->is_slice = kind == CLUSTER_ENDPOINT_SLICE;
+	s->is_short = is_short;
+	s->n_shares = t->n & MAX_SHARES;
+	s->service = service;
+	memcpy((char *)s->share + shares, text, strlen(text) + 1);
 	for (size_t i = 0; i < t->n; i++) {
 		s->share[i].ready = t->v[i].ready;
 		s->share[i].serving = t->v[i].serving;
@@ -382,13 +496,13 @@ static struct slice *slice_new(
 
 static bool slice_equal(const struct slice *a, const struct slice *b)
 {
-	return a->slot == b->slot && a->n_shares == b->n_shares &&
+	return a->service == b->service && a->n_shares == b->n_shares &&
 	       memcmp(a->share, b->share, a->n_shares * sizeof a->share[0]) == 0;
 }
 
 static void slice_unlink(struct slice *s)
 {
-	struct slice **at = &s->slot->slices;
+	struct slice **at = &s->service->slices;
 
 	while (*at != s)
 		at = &(*at)->next;
@@ -403,7 +517,7 @@ static enum cluster_kind kind_in_use(const struct cluster *c)
 /* The other kind counts from now on: every Service may have other endpoints. */
 static void kind_changed(struct cluster *c, enum cluster_kind before)
 {
-	struct slot *s = NULL;
+	struct service *s = NULL;
 
 	if (kind_in_use(c) == before || c->slices[1].live == 0)
 		return;
@@ -414,14 +528,14 @@ static void kind_changed(struct cluster *c, enum cluster_kind before)
 static void slice_delete(struct cluster *c, struct slice *s)
 {
 	enum cluster_kind before = kind_in_use(c);
-	struct slot *slot = s->slot;
+	struct service *service = s->service;
 
 	slice_unlink(s);
-	table_remove(table_of(c, s->kind), s);
+	table_remove(table_of(c, slice_kind(s)), s);
 	if (s->n_shares > 0)
-		endpoints_changed(c, slot);
+		endpoints_changed(c, service);
 	slice_free(c, s);
-	service_slot_put(c, slot);
+	service_put(c, service);
 	kind_changed(c, before);
 }
 
@@ -429,23 +543,24 @@ static void slice_delete(struct cluster *c, struct slice *s)
 static int slice_install(struct cluster *c, struct slice *old, struct slice *new)
 {
 	enum cluster_kind before = kind_in_use(c);
-	struct slot *was = old != NULL ? old->slot : NULL;
+	struct service *was = old != NULL ? old->service : NULL;
+	struct table *t = table_of(c, slice_kind(new));
 
-	if (old == NULL && table_add(table_of(c, new->kind), new) < 0)
+	if (old == NULL && table_add(t, new) < 0)
 		return -ENOMEM;
 	if (old != NULL)
-		table_replace(table_of(c, new->kind), old, new);
+		table_replace(t, old, new);
 	if (old != NULL ? !slice_equal(old, new) : new->n_shares > 0) {
 		if (old != NULL)
 			endpoints_changed(c, was);
-		endpoints_changed(c, new->slot);
+		endpoints_changed(c, new->service);
 	}
-	new->next = new->slot->slices;
-	new->slot->slices = new;
+	new->next = new->service->slices;
+	new->service->slices = new;
 	if (old != NULL) {
 		slice_unlink(old);
 		slice_free(c, old);
-		service_slot_put(c, was);
+		service_put(c, was);
 	}
 	kind_changed(c, before);
 	return 0;
@@ -454,24 +569,22 @@ static int slice_install(struct cluster *c, struct slice *old, struct slice *new
 static int slice_put(struct cluster *c, enum cluster_kind kind, struct slice *old, const char *key,
 	const char *service, const struct cluster_rows *t)
 {
+	struct service *to;
 	struct slice *s;
-	int r = 0;
+	int r = -ENOMEM;
 
-	if (old == NULL && objects_of(c, kind) >= max_of(kind))
+	if (t->n > MAX_SHARES || (old == NULL && objects_of(c, kind) >= max_of(kind)))
 		return -E2BIG;
-	s = slice_new(c, kind, key, t);
-	if (s == NULL)
+	to = service_get(c, service);
+	if (to == NULL)
 		return -ENOMEM;
-	s->slot = service_slot(c, service);
-	if (s->slot == NULL) {
+	s = slice_new(c, kind, key, to, t);
+	if (s != NULL)
+		r = slice_install(c, old, s);
+	if (r < 0 && s != NULL)
 		slice_free(c, s);
-		return -ENOMEM;
-	}
-	r = slice_install(c, old, s);
-	if (r < 0) {
-		service_slot_put(c, s->slot);
-		slice_free(c, s);
-	}
+	if (r < 0)
+		service_put(c, to);
 	return r;
 }
 
@@ -528,9 +641,13 @@ static void free_slots(struct table *t)
 
 void cluster_free(struct cluster *c)
 {
+	struct service *s = NULL;
+
 	if (c == NULL)
 		return;
-	free_slots(&c->services);
+	while ((s = table_next(&c->services, s)) != NULL)
+		copy_drop(s->copy);
+	table_free_all(&c->services);
 	free_slots(&c->nodes);
 	free_slots(&c->leases);
 	table_free_all(&c->slices[0]);
@@ -563,6 +680,8 @@ int cluster_apply(
 		c->list[kind].blind = true;
 	else if (is_slice(kind))
 		r = apply_slice(c, kind, event, key, obj);
+	else if (kind == CLUSTER_SERVICE)
+		r = apply_service(c, event, key, obj);
 	else
 		r = apply_object(c, kind, event, key, obj);
 	if (r == -ENOMEM)
@@ -578,29 +697,48 @@ void cluster_list_begin(struct cluster *c, enum cluster_kind kind)
 	c->list[kind].blind = false;
 }
 
+static void sweep_slices(struct cluster *c, enum cluster_kind kind, bool all)
+{
+	struct table *t = table_of(c, kind);
+	struct slice *s = table_next(t, NULL), *next;
+
+	for (; s != NULL; s = next) {
+		next = table_next(t, s);
+		if (all || s->seen != c->list[kind].mark)
+			slice_delete(c, s);
+	}
+}
+
+static void sweep_services(struct cluster *c, bool all)
+{
+	struct service *s = NULL;
+
+	while ((s = table_next(&c->services, s)) != NULL)
+		if (s->exists && (all || s->seen != c->list[CLUSTER_SERVICE].mark))
+			delete_service(c, s);
+}
+
+static void sweep_objects(struct cluster *c, enum cluster_kind kind, bool all)
+{
+	struct table *t = table_of(c, kind);
+	struct slot *s = table_next(t, NULL), *next;
+
+	for (; s != NULL; s = next) {
+		next = table_next(t, s);
+		if (all || s->seen != c->list[kind].mark)
+			delete_object(c, kind, s);
+	}
+}
+
 /* Deletes the objects that the present list did not hold, or all. */
 static void sweep(struct cluster *c, enum cluster_kind kind, bool all)
 {
-	struct table *t = table_of(c, kind);
-	uint32_t mark = c->list[kind].mark;
-
-	if (is_slice(kind)) {
-		struct slice *s = table_next(t, NULL), *next;
-
-		for (; s != NULL; s = next) {
-			next = table_next(t, s);
-			if (all || s->seen != mark)
-				slice_delete(c, s);
-		}
-	} else {
-		struct slot *s = table_next(t, NULL), *next;
-
-		for (; s != NULL; s = next) {
-			next = table_next(t, s);
-			if (s->o.any != NULL && (all || s->seen != mark))
-				delete_object(c, kind, s);
-		}
-	}
+	if (is_slice(kind))
+		sweep_slices(c, kind, all);
+	else if (kind == CLUSTER_SERVICE)
+		sweep_services(c, all);
+	else
+		sweep_objects(c, kind, all);
 }
 
 void cluster_list_end(struct cluster *c, enum cluster_kind kind)
@@ -621,11 +759,15 @@ void cluster_forget(struct cluster *c, enum cluster_kind kind)
 
 /* -- reading ----------------------------------------------------------------------------------- */
 
-const struct cluster_service *cluster_service(const struct cluster *c, const char *key)
+bool cluster_service(const struct cluster *c, const char *key, struct cluster_service *ret_s)
 {
-	const struct slot *s = slot_find(c, &c->services, key);
+	const struct service *s = service_find(c, key);
 
-	return s != NULL ? s->o.service : NULL;
+	if (s == NULL || !s->exists)
+		return false;
+	if (ret_s != NULL)
+		*ret_s = copy_view(s->copy);
+	return true;
 }
 
 const struct cluster_node *cluster_node(const struct cluster *c, const char *name)
@@ -647,23 +789,22 @@ size_t cluster_count(const struct cluster *c, enum cluster_kind kind)
 	return objects_of(c, kind);
 }
 
-/* The slot after that of key (NULL: the first) that holds an object. */
-static const struct slot *next_slot(const struct cluster *c, const struct table *t, const char *key)
+bool cluster_next_service(const struct cluster *c, struct cluster_service *io_s)
 {
-	const struct slot *s = key != NULL ? slot_find(c, t, key) : NULL;
+	const struct service *s = io_s->key != NULL ? service_find(c, io_s->key) : NULL;
 
 	do
-		s = table_next(t, s);
-	while (s != NULL && s->o.any == NULL);
-	return s;
+		s = table_next(&c->services, s);
+	while (s != NULL && !s->exists);
+	if (s != NULL)
+		*io_s = copy_view(s->copy);
+	return s != NULL;
 }
 
-const struct cluster_service *cluster_next_service(
-	const struct cluster *c, const struct cluster_service *s)
+/* The slot after that of key (NULL: the first). */
+static const struct slot *next_slot(const struct cluster *c, const struct table *t, const char *key)
 {
-	const struct slot *next = next_slot(c, &c->services, s != NULL ? s->key : NULL);
-
-	return next != NULL ? next->o.service : NULL;
+	return table_next(t, key != NULL ? slot_find(c, t, key) : NULL);
 }
 
 const struct cluster_node *cluster_next_node(const struct cluster *c, const struct cluster_node *n)
@@ -689,13 +830,14 @@ uint64_t cluster_nodes_generation(const struct cluster *c)
 struct cluster_endpoints cluster_endpoints(
 	const struct cluster *c, const char *service_key, const char *node)
 {
-	const struct slot *slot = slot_find(c, &c->services, service_key);
+	const struct service *service = service_find(c, service_key);
 	enum cluster_kind kind = kind_in_use(c);
 	struct cluster_endpoints e = {0};
 	unsigned serving = 0, serving_on_node = 0;
 
-	for (const struct slice *s = slot != NULL ? slot->slices : NULL; s != NULL; s = s->next)
-		for (uint32_t i = 0; s->kind == kind && i < s->n_shares; i++) {
+	for (const struct slice *s = service != NULL ? service->slices : NULL; s != NULL;
+		s = s->next)
+		for (uint32_t i = 0; slice_kind(s) == kind && i < s->n_shares; i++) {
 			const struct share *h = &s->share[i];
 
 			e.ready += h->ready;
@@ -722,14 +864,14 @@ size_t cluster_dirty_count(const struct cluster *c)
 struct cluster_dirty cluster_dirty_at(const struct cluster *c, size_t i)
 {
 	REQUIRE(i < c->n_dirty);
-	return (struct cluster_dirty){.key = c->dirty[i]->key, .service = c->dirty[i]->o.service};
+	return (struct cluster_dirty){copy_key(c->dirty[i]->copy), !c->dirty[i]->exists};
 }
 
 void cluster_clean(struct cluster *c)
 {
 	for (size_t i = 0; i < c->n_dirty; i++) {
 		c->dirty[i]->dirty = false;
-		service_slot_put(c, c->dirty[i]);
+		service_put(c, c->dirty[i]);
 	}
 	c->n_dirty = 0;
 }

@@ -4,7 +4,8 @@
  *
  * Objects arrive as cJSON trees of the Kubernetes API, hostile until decoded; only the fields that
  * lbd uses are kept, each object in one block of memory of exactly its size, bounded.  Pointers
- * that the picture hands out stay valid until the object is put or deleted again.  Consumers learn
+ * that the picture hands out, and those in a view, stay valid until the object is put or deleted
+ * again.  Consumers learn
  * of changes through the dirty list (Services) and the generation numbers (the rest).
  */
 #ifndef LBD_CLUSTER_H
@@ -47,9 +48,8 @@ enum cluster_kind {
 enum cluster_protocol { CLUSTER_TCP, CLUSTER_UDP, CLUSTER_SCTP, CLUSTER_OTHER };
 
 struct cluster_port {
-	enum cluster_protocol protocol;
-	uint16_t port, node_port;
-	const char *name;
+	enum cluster_protocol protocol : 16;
+	uint16_t port;
 };
 
 /* What the annotations (lbd.io and their synonyms) ask for, as text; NULL = not set. */
@@ -65,10 +65,13 @@ struct cluster_request {
 
 enum cluster_ip_family_policy { CLUSTER_SINGLE_STACK, CLUSTER_PREFER_DUAL, CLUSTER_REQUIRE_DUAL };
 
-/* Of a Service that is not a LoadBalancer only key to ingress_not_vip_mode are kept, the rest is
- * empty. */
+struct copy; /* copy.h */
+
+/* A view: the picture packs its Services, and unpacks one for whoever asks.  Of a Service that is
+ * not a LoadBalancer only key to ingress_not_vip_mode are kept, the rest is empty. */
 struct cluster_service {
-	const char *key; /* "namespace/name" */
+	struct copy *copy; /* that all below is borrowed from; NULL = not from the picture */
+	const char *key;   /* "namespace/name" */
 	const char *namespace_, *name, *uid, *resource_version;
 	int64_t created_s; /* creationTimestamp, seconds since 1970; 0 = unknown */
 	bool deleting;     /* has a deletionTimestamp */
@@ -89,7 +92,8 @@ struct cluster_service {
 	struct cluster_request request;
 	/* Labels that Kubernetes would not accept for their length are left out. */
 	struct labels labels;
-	const char *backend_key; /* canonical text of spec.selector ("k=v,k=v" sorted), "" = none */
+	/* Canonical text of spec.selector ("k=v,k=v" sorted), "" = none, or not Local. */
+	const char *backend_key;
 	const char *pool_written; /* lbd.io/ip-allocated-from-pool; NULL = none */
 };
 
@@ -156,14 +160,14 @@ void cluster_list_abort(struct cluster *c, enum cluster_kind kind);
 void cluster_forget(struct cluster *c, enum cluster_kind kind);
 
 /* -- reading -- */
-const struct cluster_service *cluster_service(const struct cluster *c, const char *key);
+/* false when there is none; ret_s may be NULL. */
+bool cluster_service(const struct cluster *c, const char *key, struct cluster_service *ret_s);
 const struct cluster_node *cluster_node(const struct cluster *c, const char *name);
 const struct cluster_lease *cluster_lease(const struct cluster *c, const char *name);
 size_t cluster_count(const struct cluster *c, enum cluster_kind kind);
-/* Iteration in order of insertion; NULL starts, NULL ends.  The picture must not change meanwhile.
- */
-const struct cluster_service *cluster_next_service(
-	const struct cluster *c, const struct cluster_service *s);
+/* Iteration in order of insertion; NULL (of Services: a view that is all zero) starts, NULL (false)
+ * ends.  The picture must not change meanwhile. */
+bool cluster_next_service(const struct cluster *c, struct cluster_service *io_s);
 const struct cluster_node *cluster_next_node(const struct cluster *c, const struct cluster_node *n);
 const struct cluster_lease *cluster_next_lease(
 	const struct cluster *c, const struct cluster_lease *l);
@@ -182,11 +186,10 @@ struct cluster_endpoints cluster_endpoints(
 
 /* -- what changed since the last cluster_clean(): Services put with a difference or deleted, and
  * those of type LoadBalancer whose endpoints changed in number or place -- */
-/* key stays valid until cluster_clean(); the Service itself may be gone (cluster_service() is NULL
- * then). */
+/* key stays valid until the Service is put again, or cluster_clean(). */
 struct cluster_dirty {
 	const char *key;
-	const struct cluster_service *service; /* NULL = deleted */
+	bool gone; /* cluster_service() is false */
 };
 size_t cluster_dirty_count(const struct cluster *c);
 /* i-th of the dirty list, in order of first change. */

@@ -11,6 +11,7 @@
 #include "cluster_decode.h"
 
 #include "addr.h"
+#include "copy.h"
 #include "json.h"
 #include "label.h"
 
@@ -34,7 +35,8 @@ struct cluster_scratch {
 struct room {
 	unsigned char *base;
 	size_t cap, low, high, peak;
-	int err; /* sticky: -EBADMSG, -E2BIG; -ENOSPC: cap is too small */
+	bool borrows; /* the tree outlives what is decoded: texts stay where they are */
+	int err;      /* sticky: -EBADMSG, -E2BIG; -ENOSPC: cap is too small */
 };
 
 static void room_fail(struct room *r, int err)
@@ -97,7 +99,7 @@ static const char *keep_n(struct room *r, const char *s, size_t n)
 /* NULL stays NULL. */
 static const char *keep(struct room *r, const char *s)
 {
-	return s != NULL ? keep_n(r, s, strlen(s)) : NULL;
+	return s != NULL && !r->borrows ? keep_n(r, s, strlen(s)) : s;
 }
 
 /* -- fields: absent and null are the same, a wrong type makes the object bad ------------------- */
@@ -337,7 +339,7 @@ static void ask(struct room *r, struct asked *a, const char *name, const char *v
 		a->value = value;
 	} else if (a->conflict == NULL && !same_text(a->value, value)) {
 		(void)snprintf(both, sizeof both, "%s and %s", a->name, name);
-		a->conflict = keep(r, both);
+		a->conflict = keep_n(r, both, strlen(both));
 	}
 }
 
@@ -411,8 +413,6 @@ static void decode_ports(struct room *r, const cJSON *spec, struct cluster_servi
 			return;
 		v->protocol = protocol_of(text_of(r, i, "protocol"));
 		v->port = (uint16_t)json_int(i, "port", 1, UINT16_MAX, 0);
-		v->node_port = (uint16_t)json_int(i, "nodePort", 0, UINT16_MAX, 0);
-		v->name = keep(r, text_of(r, i, "name"));
 		if (v->port == 0)
 			r->err = -EBADMSG;
 		v++;
@@ -746,8 +746,7 @@ typedef void decode_fn(struct room *r, const char *key, const cJSON *obj);
 
 static decode_fn *decoder_of(enum cluster_kind kind)
 {
-	if (kind == CLUSTER_SERVICE)
-		return decode_service;
+	REQUIRE(kind == CLUSTER_NODE || kind == CLUSTER_LEASE);
 	return kind == CLUSTER_NODE ? decode_node : decode_lease;
 }
 
@@ -763,7 +762,7 @@ static int room_open(struct cluster_scratch *s, struct room *r)
 		free(r->base);
 	if (cap > CLUSTER_MAX_OBJECT)
 		cap = CLUSTER_MAX_OBJECT;
-	*r = (struct room){.cap = cap};
+	*r = (struct room){.cap = cap, .borrows = r->borrows};
 	r->base = cap == SCRATCH_BYTES ? s->bytes : malloc(cap);
 	return r->base != NULL ? 0 : -ENOMEM;
 }
@@ -782,6 +781,34 @@ struct cluster_scratch *cluster_scratch_new(void)
 void cluster_scratch_free(struct cluster_scratch *s)
 {
 	free(s);
+}
+
+int cluster_decode_service(
+	struct cluster_scratch *s, const char *key, const cJSON *obj, struct copy **ret_copy)
+{
+	struct room r = {.borrows = true};
+	const struct cluster_service *view;
+	struct copy *copy = NULL;
+	int err;
+
+	do {
+		err = room_open(s, &r);
+		if (err < 0)
+			break;
+		decode_service(&r, key, obj);
+		err = r.err;
+	} while (err == -ENOSPC);
+	view = (const void *)r.base; /* the room's first array */
+	if (err == 0 && copy_bytes(view) > CLUSTER_MAX_OBJECT)
+		err = -E2BIG;
+	if (err == 0)
+		copy = copy_hold(view);
+	if (err == 0 && copy == NULL)
+		err = -ENOMEM;
+	free(room_borrowed(s, &r));
+	if (err == 0)
+		*ret_copy = copy;
+	return err;
 }
 
 int cluster_decode_measure(struct cluster_scratch *s, enum cluster_kind kind, const char *key,

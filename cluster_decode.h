@@ -4,8 +4,9 @@
  * Pure.
  *
  * A tree is hostile until decoded: every field is type-checked, absent and null are the same, and
- * each limit of cluster.h holds.  An object becomes one block of memory of exactly its size, so it
- * is decoded twice: once to be measured, once into the block.
+ * each limit of cluster.h holds.  An object becomes one block of memory of exactly its size: a
+ * Service is decoded into the scratch and packed from there (copy.h), the others are decoded twice,
+ * once to be measured, once into the block.
  */
 #ifndef LBD_CLUSTER_DECODE_H
 #define LBD_CLUSTER_DECODE_H
@@ -36,7 +37,12 @@ const char *cluster_decode_version(const cJSON *obj);
 bool cluster_decode_service_key(enum cluster_kind kind, const char *key, const cJSON *obj,
 	char ret_service[CLUSTER_MAX_KEY + 1]);
 
-/* -- Services, Nodes, Leases -- */
+/* -- Services -- */
+/* Decodes and packs it: *ret_copy is held once (copy_drop()).  0, -EBADMSG, -E2BIG or -ENOMEM. */
+int cluster_decode_service(struct cluster_scratch *s, const char *key, const cJSON *obj,
+	struct copy **ret_copy) MUST_CHECK;
+
+/* -- Nodes, Leases -- */
 /* How many bytes the object takes.  0, -EBADMSG, -E2BIG or -ENOMEM. */
 int cluster_decode_measure(struct cluster_scratch *s, enum cluster_kind kind, const char *key,
 	const cJSON *obj, size_t *ret_bytes) MUST_CHECK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * copy.c - what the allocator keeps of a Service, packed.
+ * copy.c - a Service, packed.
  *
- * Owns: one piece of memory for each copy.
+ * Owns: one piece of memory for each copy, counted.
  * In:   a struct cluster_service.  Out: the like, borrowed from the copy.
  */
 #include "copy.h"
@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum text {
+	TEXT_KEY,
 	TEXT_UID,
 	TEXT_VERSION,
 	TEXT_NAMESPACE,
@@ -20,6 +21,7 @@ enum text {
 	TEXT_SHARING_KEY,
 	TEXT_CONFLICT,
 	TEXT_BACKEND,
+	TEXT_POOL_WRITTEN,
 	TEXTS
 };
 
@@ -27,9 +29,12 @@ enum text {
  * enum text's order, then those of the labels.  The name is the end of the key. */
 struct copy {
 	int64_t created_s;
-	uint16_t n_labels, n_ingress, n_ports, present;
-	uint8_t policy, n_families, families[2];
-	bool deleting, is_load_balancer, local, ignore, has_cluster_ip, foreign, not_vip, marked;
+	uint32_t refs;
+	uint16_t n_labels, n_ports, present;
+	uint8_t n_ingress;
+	uint8_t policy : 2, n_families : 2, family_0 : 1, family_1 : 1;
+	bool deleting : 1, is_load_balancer : 1, local : 1, ignore : 1, has_cluster_ip : 1;
+	bool foreign : 1, not_vip : 1;
 	struct label labels[];
 };
 
@@ -52,6 +57,7 @@ static const char *texts_of(const struct copy *c)
 
 static void gather_texts(const struct cluster_service *s, const char *t[TEXTS])
 {
+	t[TEXT_KEY] = s->key;
 	t[TEXT_UID] = s->uid;
 	t[TEXT_VERSION] = s->resource_version;
 	t[TEXT_NAMESPACE] = s->namespace_;
@@ -62,6 +68,7 @@ static void gather_texts(const struct cluster_service *s, const char *t[TEXTS])
 	t[TEXT_SHARING_KEY] = s->request.sharing_key;
 	t[TEXT_CONFLICT] = s->request.conflict;
 	t[TEXT_BACKEND] = s->local ? s->backend_key : NULL;
+	t[TEXT_POOL_WRITTEN] = s->pool_written;
 }
 
 static size_t size_of(const struct cluster_service *s, const char *const t[TEXTS])
@@ -81,12 +88,14 @@ static void put_scalars(struct copy *c, const struct cluster_service *s)
 {
 	*c = (struct copy){
 		.created_s = s->created_s,
+		.refs = 1,
 		.n_labels = (uint16_t)s->labels.n,
-		.n_ingress = s->n_ingress,
 		.n_ports = s->n_ports,
-		.policy = (uint8_t)s->family_policy,
-		.n_families = (uint8_t)s->n_families,
-		.families = {(uint8_t)s->families[0], (uint8_t)s->families[1]},
+		.n_ingress = (uint8_t)s->n_ingress,
+		.policy = s->family_policy & 3U,
+		.n_families = s->n_families & 3U,
+		.family_0 = s->families[0] & 1U,
+		.family_1 = s->families[1] & 1U,
 		.deleting = s->deleting,
 		.is_load_balancer = s->is_load_balancer,
 		.local = s->local,
@@ -94,7 +103,6 @@ static void put_scalars(struct copy *c, const struct cluster_service *s)
 		.has_cluster_ip = s->has_cluster_ip,
 		.foreign = s->ingress_foreign,
 		.not_vip = s->ingress_not_vip_mode,
-		.marked = s->pool_written != NULL,
 	};
 }
 
@@ -107,8 +115,7 @@ static char *put_arrays(struct copy *c, const struct cluster_service *s)
 	for (size_t i = 0; i < s->n_ingress; i++)
 		ingress[i] = s->ingress[i];
 	for (size_t i = 0; i < s->n_ports; i++)
-		ports[i] = (struct cluster_port){
-			.protocol = s->ports[i].protocol, .port = s->ports[i].port};
+		ports[i] = s->ports[i];
 	return (char *)(ports + c->n_ports);
 }
 
@@ -122,14 +129,22 @@ static char *put_text(char **at, const char *s)
 	return start;
 }
 
-struct copy *copy_new(const struct cluster_service *s)
+size_t copy_bytes(const struct cluster_service *s)
+{
+	const char *t[TEXTS];
+
+	gather_texts(s, t);
+	return size_of(s, t);
+}
+
+static struct copy *copy_new(const struct cluster_service *s)
 {
 	const char *t[TEXTS];
 	struct copy *c;
 	char *at;
 
 	if (s->labels.n > CLUSTER_MAX_LABELS || s->n_ingress > CLUSTER_MAX_INGRESS ||
-		s->n_ports > CLUSTER_MAX_PORTS || s->n_families > ARRAY_LEN(c->families))
+		s->n_ports > CLUSTER_MAX_PORTS || s->n_families > ARRAY_LEN(s->families))
 		return NULL;
 	gather_texts(s, t);
 	c = malloc(size_of(s, t));
@@ -150,9 +165,18 @@ struct copy *copy_new(const struct cluster_service *s)
 	return c;
 }
 
-void copy_free(struct copy *c)
+struct copy *copy_hold(const struct cluster_service *s)
 {
-	free(c);
+	if (s->copy == NULL)
+		return copy_new(s);
+	s->copy->refs++;
+	return s->copy;
+}
+
+void copy_drop(struct copy *c)
+{
+	if (c != NULL && --c->refs == 0)
+		free(c);
 }
 
 /* -- reading it -- */
@@ -168,18 +192,27 @@ static const char *next_text(const struct copy *c, unsigned i, const char **at, 
 	return s;
 }
 
-struct cluster_service copy_view(const struct copy *c, const char *key)
+/* The view's word for "whose": it counts holders, and nothing else of a copy ever changes. */
+static struct copy *shared(const struct copy *c)
 {
-	const char *at = texts_of(c), *slash = strchr(key, '/');
+	struct copy *p;
+
+	memcpy(&p, &c, sizeof(void *));
+	return p;
+}
+
+struct cluster_service copy_view(const struct copy *c)
+{
+	const char *at = texts_of(c), *slash;
 	struct cluster_service s = {
-		.key = key,
+		.copy = shared(c),
 		.created_s = c->created_s,
 		.deleting = c->deleting,
 		.is_load_balancer = c->is_load_balancer,
 		.local = c->local,
 		.labels = {c->labels, c->n_labels},
 		.family_policy = (enum cluster_ip_family_policy)c->policy,
-		.families = {(enum addr_family)c->families[0], (enum addr_family)c->families[1]},
+		.families = {(enum addr_family)c->family_0, (enum addr_family)c->family_1},
 		.n_families = c->n_families,
 		.has_cluster_ip = c->has_cluster_ip,
 		.ports = ports_of(c),
@@ -188,13 +221,14 @@ struct cluster_service copy_view(const struct copy *c, const char *key)
 		.n_ingress = c->n_ingress,
 		.ingress_foreign = c->foreign,
 		.ingress_not_vip_mode = c->not_vip,
-		.pool_written = c->marked ? "" : NULL,
 	};
 
+	s.key = next_text(c, TEXT_KEY, &at, "");
 	s.uid = next_text(c, TEXT_UID, &at, "");
 	s.resource_version = next_text(c, TEXT_VERSION, &at, "");
 	s.namespace_ = next_text(c, TEXT_NAMESPACE, &at, "");
-	s.name = slash != NULL ? slash + 1 : key;
+	slash = strchr(s.key, '/');
+	s.name = slash != NULL ? slash + 1 : s.key;
 	s.class_ = next_text(c, TEXT_CLASS, &at, NULL);
 	s.load_balancer_ip = next_text(c, TEXT_FIELD, &at, NULL);
 	s.request.ips = next_text(c, TEXT_IPS, &at, NULL);
@@ -202,14 +236,23 @@ struct cluster_service copy_view(const struct copy *c, const char *key)
 	s.request.sharing_key = next_text(c, TEXT_SHARING_KEY, &at, NULL);
 	s.request.conflict = next_text(c, TEXT_CONFLICT, &at, NULL);
 	s.backend_key = next_text(c, TEXT_BACKEND, &at, "");
+	s.pool_written = next_text(c, TEXT_POOL_WRITTEN, &at, NULL);
 	s.request.ignore = c->ignore;
 	return s;
+}
+
+const char *copy_key(const struct copy *c)
+{
+	const char *at = texts_of(c);
+
+	return next_text(c, TEXT_KEY, &at, "");
 }
 
 const char *copy_uid(const struct copy *c)
 {
 	const char *at = texts_of(c);
 
+	(void)next_text(c, TEXT_KEY, &at, "");
 	return next_text(c, TEXT_UID, &at, "");
 }
 
@@ -217,8 +260,14 @@ const char *copy_version(const struct copy *c)
 {
 	const char *at = texts_of(c);
 
+	(void)next_text(c, TEXT_KEY, &at, "");
 	(void)next_text(c, TEXT_UID, &at, "");
 	return next_text(c, TEXT_VERSION, &at, "");
+}
+
+bool copy_is_load_balancer(const struct copy *c)
+{
+	return c->is_load_balancer;
 }
 
 struct copy_status copy_status(const struct copy *c)
@@ -227,7 +276,7 @@ struct copy_status copy_status(const struct copy *c)
 		.n = c->n_ingress,
 		.foreign = c->foreign,
 		.not_vip_mode = c->not_vip,
-		.marked = c->marked};
+		.marked = (c->present >> TEXT_POOL_WRITTEN & 1) != 0};
 }
 
 bool copy_shows(const struct copy *c, struct addr a)

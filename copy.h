@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * copy.h - what the allocator keeps of a Service, packed.  Pure.
+ * copy.h - a Service, packed: what the picture and the allocator keep of it.  Pure.
  *
  * The picture's own object is replaced or gone whenever a watch says so; the allocator decides
- * later.
+ * later.  So a copy never changes, and stays as long as anybody holds it.
  */
 #ifndef LBD_COPY_H
 #define LBD_COPY_H
@@ -17,16 +17,20 @@
 
 struct copy; /* opaque; one piece of memory */
 
-/* NULL when out of memory, or when s is over the limits of the picture. */
-struct copy *copy_new(const struct cluster_service *s) MUST_CHECK;
-void copy_free(struct copy *c);
+/* Held once: of s->copy itself where s is a view of one, else new.  s has a key.  NULL when out of
+ * memory, or when s is over the limits of the picture. */
+struct copy *copy_hold(const struct cluster_service *s) MUST_CHECK;
+void copy_drop(struct copy *c); /* NULL: nothing */
+/* What a new one of s would take. */
+size_t copy_bytes(const struct cluster_service *s);
 
-/* The Service as the rules want to see it; all is borrowed from c and key.  Not kept are the names
- * and node ports of its ports and, unless it is Local, its backend key; of pool_written only
- * whether there is one: it is "" then. */
-struct cluster_service copy_view(const struct copy *c, const char *key);
+/* The Service as the rules want to see it; all is borrowed from c.  Not kept is, unless it is
+ * Local, its backend key. */
+struct cluster_service copy_view(const struct copy *c);
 
 /* Shorter ways to parts of the view. */
+const char *copy_key(const struct copy *c);
+bool copy_is_load_balancer(const struct copy *c);
 const char *copy_uid(const struct copy *c);
 const char *copy_version(const struct copy *c);
 struct copy_status {

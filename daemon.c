@@ -93,17 +93,17 @@ void daemon_node_event(struct daemon *d, enum event_type type, const char *reaso
 static void service_event(struct daemon *d, const char *key, enum event_type type,
 	const char *reason, const char *message, uint64_t now_ms)
 {
-	const struct cluster_service *s = cluster_service(d->cluster, key);
+	struct cluster_service s;
 
-	if (s == NULL)
+	if (!cluster_service(d->cluster, key, &s))
 		return;
 	daemon_event(d,
 		&(struct event_object){.api_version = "v1",
 			.kind = "Service",
-			.namespace_ = s->namespace_,
-			.name = s->name,
-			.uid = s->uid,
-			.resource_version = s->resource_version},
+			.namespace_ = s.namespace_,
+			.name = s.name,
+			.uid = s.uid,
+			.resource_version = s.resource_version},
 		type, reason, message, now_ms);
 }
 

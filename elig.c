@@ -37,12 +37,10 @@ static bool selects_service(
 	if (ad->service_selectors.n == 0)
 		return true;
 	for (size_t i = 0; i < v->n_holders; i++) {
-		const struct cluster_service *s;
+		struct cluster_service s;
 
-		if (v->holders[i].doubled)
-			continue;
-		s = cluster_service(in->cluster, v->holders[i].key);
-		if (s != NULL && label_matches_any(&ad->service_selectors, &s->labels))
+		if (!v->holders[i].doubled && cluster_service(in->cluster, v->holders[i].key, &s) &&
+			label_matches_any(&ad->service_selectors, &s.labels))
 			return true;
 	}
 	return false;
@@ -252,16 +250,16 @@ static enum reason judge_endpoints(
 	bool ready = false, missing = false;
 
 	for (size_t i = 0; i < g->n_services; i++) {
-		const struct cluster_service *s = cluster_service(in->cluster, g->services[i]);
+		struct cluster_service s;
 		struct cluster_endpoints n;
 
-		if (s == NULL)
+		if (!cluster_service(in->cluster, g->services[i], &s))
 			continue;
-		n = cluster_endpoints(in->cluster, s->key, node);
+		n = cluster_endpoints(in->cluster, s.key, node);
 		if (n.ready == 0)
 			continue;
 		ready = true;
-		if (s->local && n.ready_on_node == 0)
+		if (s.local && n.ready_on_node == 0)
 			missing = true;
 	}
 	if (!ready)

@@ -46,7 +46,7 @@ struct ask {
 
 struct cluster_service judge_view(const struct judge_party *p)
 {
-	return copy_view(p->copy, p->holder.key);
+	return copy_view(p->copy);
 }
 
 int judge_elder(const struct judge_party *a, const struct judge_party *b)

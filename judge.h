@@ -23,8 +23,8 @@
 struct judge;         /* opaque */
 struct judge_sharing; /* opaque: those of one sharing key */
 
-/* A Service before the judge; the allocator embeds it.  holder.key and copy are the allocator's to
- * set, the rest is zero when it is made; it must not move. */
+/* A Service before the judge; the allocator embeds it.  copy and holder.key, which is the copy's,
+ * are the allocator's to set, the rest is zero when it is made; it must not move. */
 struct judge_party {
 	struct pool_holder holder;
 	struct copy *copy;             /* borrowed */

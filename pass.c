@@ -153,11 +153,11 @@ static void update_plan(struct daemon *d, bool all)
 
 static void adopt(struct daemon *d, uint64_t now_ms)
 {
-	const struct cluster_service *s = NULL;
+	struct cluster_service s = {0};
 
 	alloc_begin(d->alloc);
-	while ((s = cluster_next_service(d->cluster, s)) != NULL)
-		if (alloc_put(d->alloc, s, now_ms) != 0)
+	while (cluster_next_service(d->cluster, &s))
+		if (alloc_put(d->alloc, &s, now_ms) != 0)
 			return; /* out of memory: adopting stays, and is tried again with the next
 				   list */
 	alloc_adopted(d->alloc, now_ms);
@@ -193,14 +193,17 @@ static void take_services(struct daemon *d, uint64_t now_ms)
 	bool allocate = d->was_leader && alloc_is_ready(d->alloc);
 
 	for (size_t i = 0; i < cluster_dirty_count(d->cluster); i++) {
-		struct cluster_dirty s = cluster_dirty_at(d->cluster, i);
-		int err = d->rebuild ? 0 : vip_update(d->vips, d->conf, d->cluster, s.key);
+		struct cluster_dirty dirty = cluster_dirty_at(d->cluster, i);
+		int err = d->rebuild ? 0 : vip_update(d->vips, d->conf, d->cluster, dirty.key);
+		struct cluster_service s;
 
 		if (err == -ENOMEM)
 			d->rebuild = true;
-		if (allocate && s.service == NULL)
-			alloc_delete(d->alloc, s.key, now_ms);
-		else if (allocate && alloc_put(d->alloc, s.service, now_ms) != 0)
+		if (!allocate)
+			continue;
+		if (!cluster_service(d->cluster, dirty.key, &s))
+			alloc_delete(d->alloc, dirty.key, now_ms);
+		else if (alloc_put(d->alloc, &s, now_ms) != 0)
 			d->adopting = true;
 	}
 	cluster_clean(d->cluster);

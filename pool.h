@@ -41,7 +41,7 @@ struct pool_use {
 
 /* Zero but for its key when it is made; it must not move.  To be read by pool_held() only. */
 struct pool_holder {
-	const char *key; /* borrowed, for as long as the holder lives */
+	const char *key; /* borrowed; may be replaced by another copy of the same text */
 	struct pool_use use[ADDR_FAMILIES];
 	struct pool_former *guards; /* owned by the set */
 };

@@ -274,7 +274,12 @@ enum service_sharing service_sharing(const struct cluster_service *a,
 
 /* -- who was first -- */
 
-int service_elder(const struct cluster_service *a, const struct cluster_service *b)
+struct service_age service_age(const struct cluster_service *s)
+{
+	return (struct service_age){s->created_s, s->uid, s->key};
+}
+
+int service_age_cmp(const struct service_age *a, const struct service_age *b)
 {
 	int c;
 
@@ -285,4 +290,11 @@ int service_elder(const struct cluster_service *a, const struct cluster_service 
 	}
 	c = strcmp(a->uid, b->uid);
 	return c != 0 ? c : strcmp(a->key, b->key);
+}
+
+int service_elder(const struct cluster_service *a, const struct cluster_service *b)
+{
+	const struct service_age x = service_age(a), y = service_age(b);
+
+	return service_age_cmp(&x, &y);
 }

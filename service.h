@@ -43,5 +43,12 @@ enum service_sharing service_sharing(const struct cluster_service *a,
 
 /* <0 when a is the elder: creationTimestamp (unknown is youngest), then UID, then key. */
 int service_elder(const struct cluster_service *a, const struct cluster_service *b);
+/* What that goes by, for those who sort many. */
+struct service_age {
+	int64_t created_s;
+	const char *uid, *key; /* borrowed from the Service */
+};
+struct service_age service_age(const struct cluster_service *s);
+int service_age_cmp(const struct service_age *a, const struct service_age *b);
 
 #endif

@@ -176,26 +176,26 @@ static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 
 static void dump_services(cJSON *array, const struct daemon *d)
 {
-	const struct cluster_service *s = NULL;
+	struct cluster_service s = {0};
 
-	while ((s = cluster_next_service(d->cluster, s)) != NULL) {
-		enum reason served = service_served(d->conf, s);
-		struct cluster_endpoints ready = cluster_endpoints(d->cluster, s->key, d->node);
+	while (cluster_next_service(d->cluster, &s)) {
+		enum reason served = service_served(d->conf, &s);
+		struct cluster_endpoints ready = cluster_endpoints(d->cluster, s.key, d->node);
 		cJSON *o, *ips;
 
-		if (served == REASON_NOT_LOAD_BALANCER && s->n_ingress == 0)
+		if (served == REASON_NOT_LOAD_BALANCER && s.n_ingress == 0)
 			continue;
 		o = cJSON_CreateObject();
-		add_string(o, "name", s->key);
-		add_string(o, "uid", s->uid);
+		add_string(o, "name", s.key);
+		add_string(o, "uid", s.uid);
 		ips = cJSON_AddArrayToObject(o, "ips");
-		for (size_t i = 0; i < s->n_ingress; i++)
-			item_addr(ips, s->ingress[i]);
-		if (served == REASON_ALLOCATED && s->n_ingress == 0)
+		for (size_t i = 0; i < s.n_ingress; i++)
+			item_addr(ips, s.ingress[i]);
+		if (served == REASON_ALLOCATED && s.n_ingress == 0)
 			served = REASON_NO_IP;
 		add_string(o, "reason", reason_code(served));
-		add_string(o, "pool", s->pool_written);
-		(void)cJSON_AddBoolToObject(o, "local", s->local);
+		add_string(o, "pool", s.pool_written);
+		(void)cJSON_AddBoolToObject(o, "local", s.local);
 		add_number(o, "readyEndpoints", ready.ready);
 		add_number(o, "readyEndpointsHere", ready.ready_on_node);
 		cJSON_AddItemToArray(array, o);

@@ -397,7 +397,7 @@ static MUST_CHECK int set_doubled(struct work *w, struct vip_holder *h, bool dou
  * come, stands in nobody's way. */
 static MUST_CHECK int judge(struct work *w, struct entry *e, size_t from)
 {
-	const struct cluster_service *first = NULL;
+	struct cluster_service first = {0}, s;
 	struct vip_holder *v = holders_of(e);
 	struct ports *used;
 	int r = 0;
@@ -408,15 +408,16 @@ static MUST_CHECK int judge(struct work *w, struct entry *e, size_t from)
 	if (used == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < e->pub.n_holders && r == 0; i++) {
-		const struct cluster_service *s = cluster_service(w->c, v[i].key);
+		bool known = cluster_service(w->c, v[i].key, &s);
 
 		if (i >= from)
-			r = set_doubled(
-				w, &v[i], s != NULL && first != NULL && !may_share(s, first, used));
-		if (s == NULL || v[i].doubled)
+			r = set_doubled(w, &v[i],
+				known && first.key != NULL && !may_share(&s, &first, used));
+		if (!known || v[i].doubled)
 			continue;
-		first = first != NULL ? first : s;
-		use_ports(used, s);
+		if (first.key == NULL)
+			first = s;
+		use_ports(used, &s);
 	}
 	free(used);
 	return r;
@@ -481,24 +482,24 @@ static int by_addr(const void *a, const void *b)
 }
 
 struct aged {
-	const char *key;
-	const struct cluster_service *service; /* NULL: gone from the picture, comes last */
+	const char *key; /* the table's own */
+	bool gone;       /* from the picture: comes last */
+	struct service_age age;
 };
 
 static int by_age(const void *a, const void *b)
 {
 	const struct aged *x = a, *y = b;
 
-	if (x->service != NULL && y->service != NULL)
-		return service_elder(x->service, y->service);
-	if (x->service == NULL && y->service == NULL)
+	if (!x->gone && !y->gone)
+		return service_age_cmp(&x->age, &y->age);
+	if (x->gone && y->gone)
 		return strcmp(x->key, y->key);
-	return x->service == NULL ? 1 : -1;
+	return x->gone ? 1 : -1;
 }
 
-/* The owners' keys, eldest first; *ret_eldest is NULL when no Service is known any more. */
-static MUST_CHECK int sort_owners(
-	const struct work *w, const char **keys, const struct cluster_service **ret_eldest)
+/* The owners' keys, eldest first. */
+static MUST_CHECK int sort_owners(const struct work *w, const char **keys)
 {
 	struct aged *v = calloc(w->owners.n, sizeof *v);
 
@@ -506,13 +507,15 @@ static MUST_CHECK int sort_owners(
 		return -ENOMEM;
 	for (size_t i = 0; i < w->owners.n; i++) {
 		const struct holding *h = w->owners.v[i];
+		struct cluster_service s;
 
-		v[i] = (struct aged){.key = h->key, .service = cluster_service(w->c, h->key)};
+		v[i] = (struct aged){.key = h->key, .gone = !cluster_service(w->c, h->key, &s)};
+		if (!v[i].gone)
+			v[i].age = service_age(&s);
 	}
 	qsort(v, w->owners.n, sizeof *v, by_age);
 	for (size_t i = 0; i < w->owners.n; i++)
 		keys[i] = v[i].key;
-	*ret_eldest = v[0].service;
 	free(v);
 	return 0;
 }
@@ -522,7 +525,7 @@ static MUST_CHECK int make_group(struct work *w)
 {
 	size_t n_vips = w->members.n, n_services = w->owners.n;
 	struct group *g = calloc(1, sizeof *g + (n_vips + n_services) * sizeof(void *));
-	const struct cluster_service *eldest;
+	struct cluster_service eldest;
 	struct vip **vips;
 	const char **keys;
 
@@ -533,16 +536,18 @@ static MUST_CHECK int make_group(struct work *w)
 	for (size_t i = 0; i < n_vips; i++)
 		vips[i] = &((struct entry *)w->members.v[i])->pub;
 	qsort(vips, n_vips, sizeof(void *), by_addr);
-	if (sort_owners(w, keys, &eldest) < 0 || list_add(&w->made, g) < 0) {
+	if (sort_owners(w, keys) < 0 || list_add(&w->made, g) < 0) {
 		free(g);
 		return -ENOMEM;
 	}
 	g->pub = (struct vip_group){.family = addr_family(vips[0]->addr),
-		.key = eldest != NULL && eldest->n_ingress > 0 ? eldest->ingress[0] : vips[0]->addr,
+		.key = vips[0]->addr,
 		.vips = vips,
 		.n_vips = n_vips,
 		.services = keys,
 		.n_services = n_services};
+	if (cluster_service(w->c, keys[0], &eldest) && eldest.n_ingress > 0)
+		g->pub.key = eldest.ingress[0];
 	return 0;
 }
 
@@ -720,7 +725,7 @@ static size_t wanted_of(const struct config *conf, const struct cluster_service 
 {
 	size_t n = 0;
 
-	if (s == NULL || service_served(conf, s) != REASON_ALLOCATED)
+	if (service_served(conf, s) != REASON_ALLOCATED)
 		return 0;
 	for (size_t i = 0; i < s->n_ingress && i < CLUSTER_MAX_INGRESS; i++) {
 		const struct config_pool *pool = config_pool_of(conf, s->ingress[i]);
@@ -817,13 +822,14 @@ int vip_update(struct vip_table *t, const struct config *conf, const struct clus
 {
 	struct wanted v[CLUSTER_MAX_INGRESS];
 	struct work w = {.t = t, .c = c};
+	struct cluster_service s;
 	struct holding *h;
 	size_t n;
 	int r;
 
 	if (t->stale)
 		return vip_rebuild(t, conf, c);
-	n = wanted_of(conf, cluster_service(c, service_key), v);
+	n = cluster_service(c, service_key, &s) ? wanted_of(conf, &s, v) : 0;
 	h = find_holding(t, service_key);
 	if (h == NULL && n == 0)
 		return 0;
@@ -860,30 +866,29 @@ static void free_vips(struct table *vips, struct table *services)
 
 static int by_elder(const void *a, const void *b)
 {
-	const struct cluster_service *const *x = a, *const *y = b;
-
-	return service_elder(*x, *y);
+	return service_age_cmp(a, b);
 }
 
 /* Every Service takes what is wanted for it, the eldest first. */
 static MUST_CHECK int acquire_all(struct work *w, const struct config *conf)
 {
-	const struct cluster_service *s = NULL;
+	struct cluster_service s = {0};
 	struct wanted wanted[CLUSTER_MAX_INGRESS];
-	const struct cluster_service **v;
+	struct service_age *v;
 	size_t n = 0;
 	int r = 0;
 
-	v = calloc(cluster_count(w->c, CLUSTER_SERVICE) + 1, sizeof(void *));
+	v = calloc(cluster_count(w->c, CLUSTER_SERVICE) + 1, sizeof *v);
 	if (v == NULL)
 		return -ENOMEM;
-	while ((s = cluster_next_service(w->c, s)) != NULL)
-		if (wanted_of(conf, s, wanted) > 0)
-			v[n++] = s;
-	qsort(v, n, sizeof(void *), by_elder);
+	while (cluster_next_service(w->c, &s))
+		if (wanted_of(conf, &s, wanted) > 0)
+			v[n++] = service_age(&s);
+	qsort(v, n, sizeof *v, by_elder);
 	for (size_t i = 0; i < n && r != -ENOMEM; i++) {
-		struct holding *h = holding_add(w->t, v[i]->key);
-		size_t n_wanted = wanted_of(conf, v[i], wanted);
+		struct holding *h = holding_add(w->t, v[i].key);
+		size_t n_wanted =
+			cluster_service(w->c, v[i].key, &s) ? wanted_of(conf, &s, wanted) : 0;
 
 		r = h != NULL ? acquire(w, h, wanted, n_wanted) : -ENOMEM;
 		if (h != NULL && h->n == 0) { /* all over VIP_MAX */

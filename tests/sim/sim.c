@@ -825,13 +825,13 @@ static void follow_leadership(struct node *n)
 
 static void adopt(struct node *n)
 {
-	const struct cluster_service *s = NULL;
+	struct cluster_service s = {0};
 
 	if (!n->adopting || !n->listed)
 		return;
 	alloc_begin(n->alloc);
-	while ((s = cluster_next_service(n->w.cluster, s)) != NULL)
-		if (alloc_put(n->alloc, s, S.now) != 0)
+	while (cluster_next_service(n->w.cluster, &s))
+		if (alloc_put(n->alloc, &s, S.now) != 0)
 			abort();
 	alloc_adopted(n->alloc, S.now);
 	n->adopting = false;
@@ -843,10 +843,11 @@ static void take_services(struct node *n)
 
 	for (size_t i = 0; ready && i < cluster_dirty_count(n->w.cluster); i++) {
 		struct cluster_dirty d = cluster_dirty_at(n->w.cluster, i);
+		struct cluster_service s;
 
-		if (d.service == NULL)
+		if (!cluster_service(n->w.cluster, d.key, &s))
 			alloc_delete(n->alloc, d.key, S.now);
-		else if (alloc_put(n->alloc, d.service, S.now) != 0)
+		else if (alloc_put(n->alloc, &s, S.now) != 0)
 			abort();
 	}
 	world_vips(&n->w);

@@ -344,7 +344,7 @@ static struct object *parse_service(struct world *w, char *t)
 				       .families = {ADDR_V4, ADDR_V4},
 				       .n_families = 1,
 				       .n_ports = 1},
-		.ports = {{CLUSTER_TCP, 80, 0, NULL}}};
+		.ports = {{CLUSTER_TCP, 80}}};
 	struct object *o;
 
 	if (i == w->n_objects) {

@@ -22,8 +22,8 @@ static void fill(struct full *f)
 	f->labels[1] = (struct label){f->text[10], f->text[11]};
 	f->ingress[0] = (struct addr){1, 2};
 	f->ingress[1] = (struct addr){3, 4};
-	f->ports[0] = (struct cluster_port){CLUSTER_UDP, 53, 30053, f->text[0]};
-	f->ports[1] = (struct cluster_port){CLUSTER_SCTP, 65535, 0, NULL};
+	f->ports[0] = (struct cluster_port){CLUSTER_UDP, 53};
+	f->ports[1] = (struct cluster_port){CLUSTER_SCTP, 65535};
 	f->s = (struct cluster_service){.key = "ns/name",
 		.namespace_ = "ns",
 		.name = "name",
@@ -56,10 +56,10 @@ static void test_all_fields(void)
 	struct copy *c;
 
 	fill(&f);
-	c = copy_new(&f.s);
+	c = copy_hold(&f.s);
 	CHECK(c != NULL);
 	memset(&f, 'x', sizeof f);
-	v = copy_view(c, "ns/name");
+	v = copy_view(c);
 	CHECK_STR(v.key, "ns/name");
 	CHECK_STR(v.namespace_, "ns");
 	CHECK_STR(v.name, "name");
@@ -83,22 +83,26 @@ static void test_all_fields(void)
 	CHECK_STR(v.labels.v[0].key, "text8");
 	CHECK_STR(v.labels.v[1].value, "text11");
 	CHECK_STR(v.backend_key, "app=web");
-	CHECK(v.pool_written != NULL);
+	CHECK_STR(v.pool_written, "lan");
 	CHECK_STR(copy_uid(c), "text0");
 	CHECK_STR(copy_version(c), "text1");
 	st = copy_status(c);
 	CHECK(st.n == 2 && st.v == v.ingress && st.not_vip_mode && st.marked && !st.foreign);
 	CHECK(copy_shows(c, (struct addr){1, 2}) && !copy_shows(c, (struct addr){1, 4}));
-	copy_free(c);
+	CHECK(copy_hold(&v) == c); /* the same, held once more */
+	copy_drop(c);
+	CHECK_STR(copy_key(c), "ns/name");
+	CHECK(copy_is_load_balancer(c));
+	copy_drop(c);
 }
 
 static void test_nothing_set(void)
 {
 	struct cluster_service s = {.key = "plain", .backend_key = "app=web"}, v;
-	struct copy *c = copy_new(&s);
+	struct copy *c = copy_hold(&s);
 
 	CHECK(c != NULL);
-	v = copy_view(c, "plain");
+	v = copy_view(c);
 	CHECK_STR(v.name, "plain");
 	CHECK_STR(v.uid, "");
 	CHECK_STR(v.resource_version, "");
@@ -109,8 +113,8 @@ static void test_nothing_set(void)
 	CHECK(v.n_ingress == 0 && v.n_ports == 0 && v.labels.n == 0 && v.n_families == 0);
 	CHECK_STR(copy_version(c), "");
 	CHECK(!copy_shows(c, (struct addr){0, 0}));
-	copy_free(c);
-	copy_free(NULL);
+	copy_drop(c);
+	copy_drop(NULL);
 }
 
 static void test_limits(void)
@@ -134,7 +138,7 @@ static void test_limits(void)
 			.n_families = rows[i].n_families};
 
 		check_row = rows[i].name;
-		CHECK(copy_new(&s) == NULL);
+		CHECK(copy_hold(&s) == NULL);
 	}
 }
 

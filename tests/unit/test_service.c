@@ -176,11 +176,11 @@ static void test_request_long_text(void)
 
 static void test_sharing(void)
 {
-	static const struct cluster_port tcp80[] = {{CLUSTER_TCP, 80, 0, NULL}},
-					 udp80[] = {{CLUSTER_UDP, 80, 0, NULL}},
-					 tcp443[] = {{CLUSTER_TCP, 443, 0, NULL}},
-					 both[] = {{CLUSTER_TCP, 443, 0, NULL},
-						 {CLUSTER_TCP, 80, 0, NULL}};
+	static const struct cluster_port tcp80[] = {{CLUSTER_TCP, 80}},
+					 udp80[] = {{CLUSTER_UDP, 80}},
+					 tcp443[] = {{CLUSTER_TCP, 443}},
+					 both[] = {{CLUSTER_TCP, 443},
+						 {CLUSTER_TCP, 80}};
 #define WITH(k, l, b, p)                                                                           \
 	{                                                                                          \
 		.request = {.sharing_key = (k)}, .local = (l), .backend_key = (b), .ports = (p),   \
@@ -240,12 +240,12 @@ static void test_sharing_many_ports(void)
 	const struct cluster_port *port = NULL;
 
 	for (unsigned i = 0; i < 1024; i++) {
-		pa[i] = (struct cluster_port){CLUSTER_TCP, (uint16_t)(i + 1), 0, NULL};
+		pa[i] = (struct cluster_port){CLUSTER_TCP, (uint16_t)(i + 1)};
 		pb[i] = (struct cluster_port){
-			i % 2 == 0 ? CLUSTER_UDP : CLUSTER_OTHER, (uint16_t)(65535 - i), 0, NULL};
+			i % 2 == 0 ? CLUSTER_UDP : CLUSTER_OTHER, (uint16_t)(65535 - i)};
 	}
 	CHECK_INT(service_sharing(&a, &b, &port), SERVICE_SHARING_OK);
-	pb[1023] = (struct cluster_port){CLUSTER_TCP, 1024, 0, NULL};
+	pb[1023] = (struct cluster_port){CLUSTER_TCP, 1024};
 	CHECK_INT(service_sharing(&a, &b, &port), SERVICE_SHARING_PORT_TAKEN);
 	CHECK(port == &pb[1023]);
 	pa[0].port = 65535;

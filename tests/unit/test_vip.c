@@ -5,6 +5,7 @@
  */
 #include "check.h"
 #include "json.h"
+#include "pick.h"
 #include "service.h"
 #include "vip.h"
 
@@ -460,8 +461,8 @@ static void test_why(void)
 	world_init(&w);
 	put(&w, (struct svc){"a", "10.0.0.1", 9, NULL, 80});
 	put(&w, (struct svc){"b", "10.0.0.1 192.0.2.1", 8, NULL, 80});
-	s = cluster_service(w.c, "x/b");
-	CHECK_INT(vip_why(w.t, &w.conf, cluster_service(w.c, "x/a"), ip("10.0.0.1")), REASON_OWNER);
+	s = pick(w.c, "x/b");
+	CHECK_INT(vip_why(w.t, &w.conf, pick(w.c, "x/a"), ip("10.0.0.1")), REASON_OWNER);
 	CHECK_INT(vip_why(w.t, &w.conf, s, ip("10.0.0.1")), REASON_DOUBLE_ALLOCATION);
 	CHECK_INT(vip_why(w.t, &w.conf, s, ip("192.0.2.1")), REASON_IP_NOT_ALLOWED);
 	CHECK_INT(vip_why(w.t, &w.conf, s, ip("10.0.0.2")), REASON_NO_IP);
@@ -527,20 +528,19 @@ static bool holders_are_right(const struct world *w, const struct vip *v)
 	const struct cluster_service *s = NULL;
 
 	for (size_t i = 0; i < v->n_holders; i++) {
-		const struct cluster_service *a = cluster_service(w->c, v->holders[i].key);
+		const struct cluster_service *a = pick(w->c, v->holders[i].key);
 		bool may = true, has = false;
 
 		for (size_t j = 0; a != NULL && j < i; j++)
-			may = may &&
-			      (v->holders[j].doubled ||
-				      service_sharing(a, cluster_service(w->c, v->holders[j].key),
-					      NULL) == SERVICE_SHARING_OK);
+			may = may && (v->holders[j].doubled ||
+					     service_sharing(a, pick(w->c, v->holders[j].key),
+						     NULL) == SERVICE_SHARING_OK);
 		for (size_t j = 0; a != NULL && j < a->n_ingress; j++)
 			has = has || addr_eq(a->ingress[j], v->addr);
 		if (!has || v->holders[i].doubled == may)
 			return false;
 	}
-	while ((s = cluster_next_service(w->c, s)) != NULL)
+	while ((s = pick_next(w->c, s)) != NULL)
 		for (size_t j = 0; j < s->n_ingress; j++)
 			n += addr_eq(s->ingress[j], v->addr);
 	return n == v->n_holders;
@@ -562,7 +562,7 @@ static void components(const struct world *w, const struct vip *const *v, unsign
 				if (v[i] == NULL || v[j] == NULL || label[j] <= label[i] ||
 					addr_family(v[i]->addr) != addr_family(v[j]->addr))
 					continue;
-				while ((s = cluster_next_service(w->c, s)) != NULL)
+				while ((s = pick_next(w->c, s)) != NULL)
 					if (lawful(v[i], s->key) && lawful(v[j], s->key)) {
 						label[j] = label[i];
 						moved = true;
@@ -581,7 +581,7 @@ static bool group_is_right(const struct world *w, const struct vip_group *g)
 		if (g->vips[i]->group != g || addr_family(g->vips[i]->addr) != g->family ||
 			(i > 0 && addr_cmp(g->vips[i - 1]->addr, g->vips[i]->addr) >= 0))
 			return false;
-	while ((s = cluster_next_service(w->c, s)) != NULL) {
+	while ((s = pick_next(w->c, s)) != NULL) {
 		bool in = false;
 
 		for (size_t i = 0; i < g->n_vips; i++)
@@ -589,10 +589,10 @@ static bool group_is_right(const struct world *w, const struct vip_group *g)
 		n += in;
 	}
 	for (size_t i = 0; i < g->n_services; i++) {
-		const struct cluster_service *a = cluster_service(w->c, g->services[i]);
+		const struct cluster_service *a = pick(w->c, g->services[i]);
 
 		if (a == NULL || (i == 0 && !addr_eq(g->key, a->ingress[0])) ||
-			(i > 0 && service_elder(cluster_service(w->c, g->services[i - 1]), a) >= 0))
+			(i > 0 && service_elder(pick(w->c, g->services[i - 1]), a) >= 0))
 			return false;
 	}
 	return n == g->n_services && n > 0;
