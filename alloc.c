@@ -41,6 +41,15 @@ enum {
 
 enum turn { TURN_NONE, TURN_TODO, TURN_WAITING };
 
+/* What few have: something to say beside the reason, or a quarrel. */
+struct more {
+	char *detail; /* owned; NULL = "" */
+	char *note;   /* owned; what adoption found, for the next result */
+	uint64_t fight_ms;
+	unsigned fights;
+};
+
+/* There are as many as Services: kept small (152 bytes). */
 struct svc {
 	uint32_t hash;            /* of key */
 	uint32_t told;            /* hash of the last result; 0 = none */
@@ -48,19 +57,17 @@ struct svc {
 	struct outbox_item item;
 	struct link turning; /* alloc->todo or ->waiting */
 	struct link telling; /* alloc->report */
-	char *detail;        /* owned; NULL = "" */
-	char *note;          /* owned; what adoption found, for the next result */
-	uint64_t ok_ms;      /* of the last write that the API took; 0 = none */
-	uint64_t fight_ms;
-	uint8_t reason, turn, first, fails, fights;
-	bool sent[ADDR_FAMILIES]; /* the API may show what is held */
-	bool reporting;           /* is in alloc->report */
-	bool cleared;             /* for the next result */
-	bool adopted;             /* until the first decision */
-	bool ours;                /* held an address since its status was last without one */
-	bool fresh;               /* the decision is newer than the last write */
-	bool doubt; /* a write was, or may have been, taken since the copy: its status is old */
-	bool put_in_flight;
+	struct more *more;   /* owned; NULL = nothing of it */
+	uint32_t ok_ms;      /* of the last write that the API took, its low bits; 0 = none */
+	unsigned reason : 8, fails : 7, turn : 2, first : 1;
+	bool sent_v4 : 1, sent_v6 : 1; /* the API may show what is held */
+	bool reporting : 1;            /* is in alloc->report */
+	bool cleared : 1;              /* for the next result */
+	bool adopted : 1;              /* until the first decision */
+	bool ours : 1;                 /* held an address since its status was last without one */
+	bool fresh : 1;                /* the decision is newer than the last write */
+	bool doubt : 1; /* a write was, or may have been, taken since the copy: its status is old */
+	bool put_in_flight : 1;
 };
 
 static const char *key_of(const struct svc *svc)
@@ -84,7 +91,58 @@ struct alloc {
 	bool starved; /* some wait for memory only */
 };
 
+/* -- what few have -- */
+
+static const char *detail_of(const struct svc *svc)
+{
+	return svc->more != NULL ? svc->more->detail : NULL;
+}
+
+static const char *note_of(const struct svc *svc)
+{
+	return svc->more != NULL ? svc->more->note : NULL;
+}
+
+/* NULL when out of memory. */
+static struct more *more_get(struct svc *svc)
+{
+	if (svc->more == NULL)
+		svc->more = calloc(1, sizeof *svc->more);
+	return svc->more;
+}
+
+static void more_free(struct svc *svc)
+{
+	if (svc->more == NULL)
+		return;
+	free(svc->more->detail);
+	free(svc->more->note);
+	free(svc->more);
+	svc->more = NULL;
+}
+
+/* It goes when it is empty. */
+static void more_put(struct svc *svc)
+{
+	if (svc->more != NULL && svc->more->detail == NULL && svc->more->note == NULL &&
+		svc->more->fights == 0)
+		more_free(svc);
+}
+
 /* -- what a Service has -- */
+
+static bool is_sent(const struct svc *svc, enum addr_family f)
+{
+	return f == ADDR_V4 ? svc->sent_v4 : svc->sent_v6;
+}
+
+static void set_sent(struct svc *svc, enum addr_family f, bool sent)
+{
+	if (f == ADDR_V4)
+		svc->sent_v4 = sent;
+	else
+		svc->sent_v6 = sent;
+}
 
 static bool holds(const struct svc *svc, enum addr_family f)
 {
@@ -154,10 +212,10 @@ static void apply_losses(struct alloc *a, struct svc *svc, const struct judgemen
 
 		if (u == NULL || (d->pick[f].has && addr_eq(d->pick[f].addr, u->addr)))
 			continue;
-		svc->cleared = svc->cleared || svc->sent[f];
+		svc->cleared = svc->cleared || is_sent(svc, f);
 		svc->fresh = true;
-		pool_release(a->pools, &svc->party.holder, f, svc->sent[f], a->now_ms);
-		svc->sent[f] = false;
+		pool_release(a->pools, &svc->party.holder, f, is_sent(svc, f), a->now_ms);
+		set_sent(svc, f, false);
 	}
 }
 
@@ -168,7 +226,7 @@ static int occupy(struct alloc *a, struct svc *svc, struct addr x, struct pool *
 
 	if (pool_give(a->pools, &svc->party.holder, x, p) != 0)
 		return -ENOMEM;
-	svc->sent[addr_family(x)] = guarded;
+	set_sent(svc, addr_family(x), guarded);
 	svc->ours = true;
 	return 0;
 }
@@ -188,8 +246,8 @@ static void apply(struct alloc *a, struct svc *svc, struct judgement *d)
 		svc->fresh = true;
 		counter_inc(a->counters, COUNTER_ALLOCATIONS);
 	}
-	svc->first = (uint8_t)d->first;
-	svc->reason = (uint8_t)d->reason;
+	svc->first = d->first & 1U;
+	svc->reason = d->reason & 0xffU;
 	if (d->waits)
 		make_waiting(a, svc);
 }
@@ -199,12 +257,13 @@ static void apply(struct alloc *a, struct svc *svc, struct judgement *d)
 static void set_detail(const struct alloc *a, struct svc *svc)
 {
 	const char *text = judge_words(a->judge);
+	struct more *m = text[0] != '\0' ? more_get(svc) : svc->more;
 
-	if (svc->detail == NULL && text[0] == '\0')
-		return;
-	free(svc->detail);
-	/* Out of memory: reason_text() says it all. */
-	svc->detail = text[0] != '\0' ? strdup(text) : NULL;
+	if (m == NULL)
+		return; /* nothing to say; or out of memory: reason_text() says it all */
+	free(m->detail);
+	m->detail = text[0] != '\0' ? strdup(text) : NULL;
+	more_put(svc);
 }
 
 /* Never 0. */
@@ -219,8 +278,8 @@ static uint32_t result_hash(const struct alloc *a, const struct svc *svc)
 	h.n = held(svc, h.ips);
 	h.reason = svc->reason;
 	v = hash_bytes(&a->hkey, &h, sizeof h);
-	if (svc->detail != NULL)
-		v = v * 31 + hash_bytes(&a->hkey, svc->detail, strlen(svc->detail));
+	if (detail_of(svc) != NULL)
+		v = v * 31 + hash_bytes(&a->hkey, detail_of(svc), strlen(detail_of(svc)));
 	return v | 1;
 }
 
@@ -249,9 +308,9 @@ static void note_result(struct alloc *a, struct svc *svc, bool in_order)
 		return;
 	}
 	h = result_hash(a, svc);
-	if (svc->adopted && in_order && svc->detail == NULL)
+	if (svc->adopted && in_order && detail_of(svc) == NULL)
 		svc->told = h;
-	quiet = h == svc->told && !svc->cleared && svc->note == NULL;
+	quiet = h == svc->told && !svc->cleared && note_of(svc) == NULL;
 	if (quiet == !svc->reporting)
 		return;
 	if (svc->reporting) {
@@ -265,6 +324,7 @@ static void note_result(struct alloc *a, struct svc *svc, bool in_order)
 static void fill_result(const struct svc *svc, struct alloc_result *r)
 {
 	struct cluster_service s = judge_view(&svc->party);
+	const char *detail = detail_of(svc), *note = note_of(svc);
 
 	r->key = s.key;
 	r->namespace_ = s.namespace_;
@@ -275,12 +335,9 @@ static void fill_result(const struct svc *svc, struct alloc_result *r)
 	r->n_ips = held(svc, r->ips);
 	r->pool = held_pool(svc);
 	r->detail[0] = '\0';
-	if (svc->detail == NULL && svc->note == NULL)
-		return;
-	(void)snprintf(r->detail, sizeof r->detail, "%s%s%s",
-		svc->detail != NULL ? svc->detail : "",
-		svc->detail != NULL && svc->note != NULL ? "; " : "",
-		svc->note != NULL ? svc->note : "");
+	if (detail != NULL || note != NULL)
+		(void)snprintf(r->detail, sizeof r->detail, "%s%s%s", detail != NULL ? detail : "",
+			detail != NULL && note != NULL ? "; " : "", note != NULL ? note : "");
 }
 
 /* -- writes -- */
@@ -340,16 +397,19 @@ static bool wants_write(const struct alloc *a, const struct svc *svc)
 /* Somebody else changed what stood in the status: correct it, but do not fight. */
 static enum outbox_delay correction_delay(const struct alloc *a, struct svc *svc)
 {
+	struct more *m = more_get(svc);
 	enum outbox_delay delay;
 
-	if (a->now_ms - svc->fight_ms > FIGHT_WINDOW_MS)
-		svc->fights = 0;
-	svc->fight_ms = a->now_ms;
-	if (svc->fights >= MAX_FIGHTS)
+	if (m == NULL)
+		return OUTBOX_LAST; /* out of memory: no quarrel that nobody counts */
+	if (a->now_ms - m->fight_ms > FIGHT_WINDOW_MS)
+		m->fights = 0;
+	m->fight_ms = a->now_ms;
+	if (m->fights >= MAX_FIGHTS)
 		return OUTBOX_LAST;
-	delay = svc->fights == 0 ? OUTBOX_NOW : outbox_backoff(svc->fights - 1U);
-	svc->fights++;
-	if (svc->ok_ms != 0 && a->now_ms - svc->ok_ms < OUTBOX_SETTLE_MS)
+	delay = m->fights == 0 ? OUTBOX_NOW : outbox_backoff(m->fights - 1);
+	m->fights++;
+	if (svc->ok_ms != 0 && (uint32_t)a->now_ms - svc->ok_ms < OUTBOX_SETTLE_MS)
 		return OUTBOX_SETTLE;
 	return delay;
 }
@@ -396,7 +456,7 @@ static void decide(struct alloc *a, struct svc *svc)
 		const struct pool_use *u = pool_held(&svc->party.holder, f);
 
 		if (u != NULL && copy_shows(svc->party.copy, u->addr))
-			svc->sent[f] = true;
+			set_sent(svc, f, true);
 	}
 	d = judge_decide(a->judge, &svc->party, a->now_ms);
 	apply(a, svc, &d);
@@ -466,8 +526,11 @@ static void set_note(struct svc *svc, struct addr x, const struct svc *other, co
 	buf_init(&b, 512);
 	buf_addf(&b, "address %s was also in the status of %s: %s", addr_format(x, ip),
 		key_of(other), text);
-	free(svc->note);
-	svc->note = buf_take(&b);
+	if (more_get(svc) != NULL) {
+		free(svc->more->note);
+		svc->more->note = buf_take(&b);
+		more_put(svc);
+	}
 	buf_free(&b);
 }
 
@@ -495,7 +558,7 @@ static void adopt(struct alloc *a, struct svc *svc)
 
 	if (service_served(a->conf, &s) != REASON_ALLOCATED)
 		return;
-	svc->first = (uint8_t)s.families[0];
+	svc->first = s.families[0] & 1U;
 	for (size_t i = 0; i < s.n_ingress; i++) {
 		struct addr x = s.ingress[i];
 		struct pool *p = pool_of(a->pools, x);
@@ -508,7 +571,7 @@ static void adopt(struct alloc *a, struct svc *svc)
 		}
 		if (occupy(a, svc, x, p) != 0)
 			continue; /* out of memory: decided as if the status were empty */
-		svc->sent[addr_family(x)] = true;
+		set_sent(svc, addr_family(x), true);
 		svc->adopted = true;
 		counter_inc(a->counters, COUNTER_ALLOC_ADOPTED);
 	}
@@ -638,8 +701,8 @@ static struct svc *svc_new(struct alloc *a, const char *key, uint32_t hash)
 static void svc_free(struct svc *svc)
 {
 	copy_drop(svc->party.copy);
-	free(svc->detail);
-	free(svc->note);
+	pool_holder_free(&svc->party.holder);
+	more_free(svc);
 	free(svc);
 }
 
@@ -829,8 +892,11 @@ bool alloc_next_result(struct alloc *a, struct alloc_result *ret_r)
 	fill_result(svc, ret_r);
 	svc->told = result_hash(a, svc);
 	svc->cleared = false;
-	free(svc->note);
-	svc->note = NULL;
+	if (svc->more != NULL) {
+		free(svc->more->note);
+		svc->more->note = NULL;
+		more_put(svc);
+	}
 	if (ret_r->reason != REASON_ALLOCATED && is_served(svc))
 		counter_inc(a->counters, COUNTER_ALLOC_REFUSED);
 	return true;
@@ -867,7 +933,7 @@ bool alloc_next_write(struct alloc *a, uint64_t now_ms, struct alloc_write *ret_
 	svc->fresh = false;
 	svc->put_in_flight = false;
 	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++)
-		svc->sent[f] = holds(svc, f);
+		set_sent(svc, f, holds(svc, f));
 	s = judge_view(&svc->party);
 	*ret_w = (struct alloc_write){.key = s.key,
 		.namespace_ = s.namespace_,
@@ -902,7 +968,7 @@ void alloc_write_done(struct alloc *a, uint64_t id, enum alloc_outcome outcome, 
 	switch (outcome) {
 	case ALLOC_WRITE_OK:
 		svc->fails = 0;
-		svc->ok_ms = now_ms;
+		svc->ok_ms = (uint32_t)now_ms;
 		/* An object that came meanwhile is judged by itself; it may be the written one. */
 		svc->doubt = !svc->put_in_flight;
 		sync_write(a, svc);

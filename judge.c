@@ -23,8 +23,14 @@ enum { MAX_WORDS = 511 };
 
 struct judge_sharing {
 	uint32_t hash;       /* of key */
-	struct link members; /* judge_party.peer, in order of coming */
+	struct link members; /* judge_seat.link, in order of coming */
 	char key[];
+};
+
+struct judge_seat {
+	struct link link;
+	struct judge_sharing *sharing; /* borrowed */
+	struct judge_party *party;     /* borrowed */
 };
 
 struct judge {
@@ -71,18 +77,25 @@ static bool sharing_is(const void *elt, const void *key, size_t len)
 	return strncmp(h->key, key, len) == 0 && h->key[len] == '\0';
 }
 
+/* It goes when nobody is in it. */
+static void sharing_put(struct judge *j, struct judge_sharing *h)
+{
+	if (!list_is_empty(&h->members))
+		return;
+	table_remove(&j->sharings, h);
+	free(h);
+}
+
 void judge_leave(struct judge *j, struct judge_party *p)
 {
-	struct judge_sharing *h = p->sharing;
+	struct judge_sharing *h = p->seat != NULL ? p->seat->sharing : NULL;
 
 	if (h == NULL)
 		return;
-	list_delete(&p->peer);
-	p->sharing = NULL;
-	if (list_is_empty(&h->members)) {
-		table_remove(&j->sharings, h);
-		free(h);
-	}
+	list_delete(&p->seat->link);
+	free(p->seat);
+	p->seat = NULL;
+	sharing_put(j, h);
 }
 
 static struct judge_sharing *sharing_new(struct judge *j, const char *key, size_t n, uint32_t hash)
@@ -105,6 +118,7 @@ int judge_join(struct judge *j, struct judge_party *p, const char *key)
 {
 	size_t n = key != NULL ? strlen(key) : 0;
 	struct judge_sharing *h = NULL;
+	struct judge_seat *seat = NULL;
 
 	if (n > 0) {
 		uint32_t hash = hash_bytes(&j->hkey, key, n);
@@ -115,12 +129,20 @@ int judge_join(struct judge *j, struct judge_party *p, const char *key)
 		if (h == NULL)
 			return -ENOMEM;
 	}
-	if (h == p->sharing)
+	if (h == (p->seat != NULL ? p->seat->sharing : NULL))
 		return 0;
-	judge_leave(j, p);
-	p->sharing = h;
 	if (h != NULL)
-		list_add(&h->members, &p->peer);
+		seat = malloc(sizeof *seat);
+	if (h != NULL && seat == NULL) {
+		sharing_put(j, h);
+		return -ENOMEM;
+	}
+	judge_leave(j, p);
+	if (h == NULL)
+		return 0;
+	*seat = (struct judge_seat){.sharing = h, .party = p};
+	list_add(&h->members, &seat->link);
+	p->seat = seat;
 	return 0;
 }
 
@@ -255,12 +277,12 @@ static bool pick_shown(
 static bool pick_shared(
 	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
 {
-	const struct judge_sharing *h = q->p->sharing;
+	const struct judge_sharing *h = q->p->seat != NULL ? q->p->seat->sharing : NULL;
 
 	if (h == NULL)
 		return false;
 	for (struct link *l = h->members.next; l != &h->members; l = l->next) {
-		const struct judge_party *m = LINK_OF(l, struct judge_party, peer);
+		const struct judge_party *m = LINK_OF(l, struct judge_seat, link)->party;
 		const struct pool_use *u = pool_held(&m->holder, f);
 		struct pool *p;
 
@@ -555,6 +577,15 @@ void judge_configure(struct judge *j, const struct config *conf)
 
 void judge_forget_all(struct judge *j)
 {
+	struct judge_sharing *h = NULL;
+
+	while ((h = table_next(&j->sharings, h)) != NULL)
+		while (!list_is_empty(&h->members)) {
+			struct judge_seat *seat = LINK_OF(h->members.next, struct judge_seat, link);
+
+			list_delete(&seat->link);
+			free(seat);
+		}
 	table_free_all(&j->sharings);
 }
 

@@ -20,16 +20,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct judge;         /* opaque */
-struct judge_sharing; /* opaque: those of one sharing key */
+struct judge;      /* opaque */
+struct judge_seat; /* opaque: a place among those of one sharing key */
 
 /* A Service before the judge; the allocator embeds it.  copy and holder.key, which is the copy's,
  * are the allocator's to set, the rest is zero when it is made; it must not move. */
 struct judge_party {
 	struct pool_holder holder;
-	struct copy *copy;             /* borrowed */
-	struct judge_sharing *sharing; /* judge.c's; NULL = no sharing key */
-	struct link peer;
+	struct copy *copy;       /* borrowed */
+	struct judge_seat *seat; /* judge.c's; NULL = no sharing key */
 };
 
 /* The Service as the rules want to see it. */
@@ -46,7 +45,7 @@ void judge_configure(struct judge *j, const struct config *conf);
 /* p has this sharing key now (NULL, "": none).  0 or -ENOMEM (nothing changed). */
 int judge_join(struct judge *j, struct judge_party *p, const char *key) MUST_CHECK;
 void judge_leave(struct judge *j, struct judge_party *p);
-/* All have left. */
+/* All have left: their parties are to be made anew, or freed. */
 void judge_forget_all(struct judge *j);
 
 /* May p be on x beside all who have it?  REASON_ALLOCATED, IN_USE or SHARING_REFUSED. */

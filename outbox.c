@@ -9,6 +9,7 @@
 
 enum { MAX_FLIGHTS = 1 << 20 };
 enum { NO_FLIGHT = UINT32_MAX };
+#define DUE_MASK ((UINT64_C(1) << 48) - 1)
 
 static const uint32_t delay_ms[OUTBOX_DELAYS] = {
 	0, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 1000, OUTBOX_SETTLE_MS};
@@ -55,8 +56,8 @@ void outbox_queue(
 {
 	REQUIRE(item->state != OUTBOX_UNDER_WAY && delay < OUTBOX_DELAYS);
 	outbox_unqueue(item);
-	item->delay = (uint8_t)delay;
-	item->due_ms = now_ms + delay_ms[delay];
+	item->delay = delay & 0xffU;
+	item->due_ms = (now_ms + delay_ms[delay]) & DUE_MASK;
 	item->state = OUTBOX_QUEUED;
 	list_add(&o->list[delay], &item->link);
 }

@@ -30,10 +30,12 @@ enum outbox_state { OUTBOX_IDLE, OUTBOX_QUEUED, OUTBOX_UNDER_WAY };
 
 /* Embedded in what is to be written; zero when it is made; it must not move.  To be read only. */
 struct outbox_item {
-	struct link link; /* outbox->list[delay], when QUEUED */
-	uint64_t due_ms;  /* when QUEUED */
-	uint32_t slot;    /* outbox->flights, when UNDER_WAY */
-	uint8_t state, delay;
+	union {
+		struct link link; /* outbox->list[delay], when QUEUED */
+		uint32_t slot;    /* outbox->flights, when UNDER_WAY */
+	};
+	uint64_t due_ms : 48; /* when QUEUED */
+	uint64_t state : 8, delay : 8;
 };
 
 struct outbox_flight; /* opaque */

@@ -34,6 +34,12 @@ struct pool_former {
 	char key[];
 };
 
+/* What few holders have: two families, or guards. */
+struct pool_rest {
+	struct pool_use use;
+	struct pool_former *guards; /* owned by the set */
+};
+
 /* Where the search for a never-used address goes on: there is none before. */
 struct cursor {
 	size_t range;
@@ -186,12 +192,19 @@ bool pool_moves(const struct pool_set *s, const struct pool *p)
 
 const struct pool_use *pool_held(const struct pool_holder *h, enum addr_family f)
 {
-	return h->use[f].holder != NULL ? &h->use[f] : NULL;
+	const struct pool_use *other = h->rest != NULL ? &h->rest->use : NULL;
+
+	if (h->use.holder != NULL && addr_family(h->use.addr) == f)
+		return &h->use;
+	return other != NULL && other->holder != NULL && addr_family(other->addr) == f ? other
+										       : NULL;
 }
 
 bool pool_is_guard(const struct pool_use *u)
 {
-	return u != &u->holder->use[ADDR_V4] && u != &u->holder->use[ADDR_V6];
+	const struct pool_rest *rest = u->holder->rest;
+
+	return u != &u->holder->use && (rest == NULL || u != &rest->use);
 }
 
 const struct pool_use *pool_next_use(struct pool_set *s, struct addr x, const struct pool_use *u)
@@ -338,11 +351,56 @@ static void former_list(struct pool_set *s, struct pool_former *o, uint64_t now_
 		former_forget(s, LINK_OF(s->former.next, struct pool_former, age));
 }
 
+/* -- what few holders have -- */
+
+/* NULL when out of memory. */
+static struct pool_rest *rest_get(struct pool_holder *h)
+{
+	if (h->rest == NULL)
+		h->rest = calloc(1, sizeof *h->rest);
+	return h->rest;
+}
+
+/* It goes when it is empty. */
+static void rest_put(struct pool_holder *h)
+{
+	if (h->rest == NULL || h->rest->use.holder != NULL || h->rest->guards != NULL)
+		return;
+	free(h->rest);
+	h->rest = NULL;
+}
+
+void pool_holder_free(struct pool_holder *h)
+{
+	free(h->rest);
+	h->rest = NULL;
+}
+
+/* A place for another address; NULL when out of memory. */
+static struct pool_use *free_use(struct pool_holder *h)
+{
+	if (h->use.holder == NULL)
+		return &h->use;
+	return rest_get(h) != NULL ? &h->rest->use : NULL;
+}
+
+static struct pool_use *use_of(struct pool_holder *h, enum addr_family f)
+{
+	const struct pool_use *u = pool_held(h, f);
+
+	return u == &h->use ? &h->use : u != NULL ? &h->rest->use : NULL;
+}
+
 /* -- guards -- */
+
+static struct pool_former *guards_of(const struct pool_holder *h)
+{
+	return h->rest != NULL ? h->rest->guards : NULL;
+}
 
 static struct pool_former *guard_of(const struct pool_holder *h, struct addr x)
 {
-	struct pool_former *o = h->guards;
+	struct pool_former *o = guards_of(h);
 
 	while (o != NULL && !addr_eq(o->use.addr, x))
 		o = o->next;
@@ -354,10 +412,10 @@ bool pool_guards(const struct pool_holder *h, struct addr x)
 	return guard_of(h, x) != NULL;
 }
 
-/* Returns how many the holder has. */
+/* h has a rest.  Returns how many it has. */
 static size_t guard_link(struct pool_set *s, struct pool_holder *h, struct pool_former *o)
 {
-	struct pool_former **at = &h->guards;
+	struct pool_former **at = &h->rest->guards;
 	size_t n = 1;
 
 	for (; *at != NULL; at = &(*at)->next)
@@ -370,7 +428,7 @@ static size_t guard_link(struct pool_set *s, struct pool_holder *h, struct pool_
 
 static void guard_unlink(struct pool_holder *h, struct pool_former *o)
 {
-	struct pool_former **at = &h->guards;
+	struct pool_former **at = &h->rest->guards;
 
 	while (*at != o)
 		at = &(*at)->next;
@@ -382,6 +440,7 @@ static void guard_end(
 	struct pool_set *s, struct pool_holder *h, struct pool_former *o, uint64_t now_ms)
 {
 	guard_unlink(h, o);
+	rest_put(h);
 	s->generation++;
 	if (is_alone(s, &o->use)) {
 		count_freed(s, &o->use);
@@ -400,6 +459,8 @@ void pool_guard(struct pool_set *s, struct pool_holder *h, struct addr x, struct
 	struct pool_use *at = addr_map_get(&s->map, x);
 	struct pool_former *o;
 
+	if (rest_get(h) == NULL)
+		return;
 	if (at != NULL) {
 		o = former_of(at);
 		former_unlist(s, o);
@@ -408,6 +469,7 @@ void pool_guard(struct pool_set *s, struct pool_holder *h, struct addr x, struct
 		o = former_new(&u, h->key);
 		if (o == NULL || addr_map_put(&s->map, x, &o->use) != 0) {
 			free(o);
+			rest_put(h);
 			return;
 		}
 	}
@@ -420,7 +482,7 @@ void pool_end_guards(struct pool_set *s, struct pool_holder *h, const struct add
 {
 	struct pool_former *next;
 
-	for (struct pool_former *o = h->guards; o != NULL; o = next) {
+	for (struct pool_former *o = guards_of(h); o != NULL; o = next) {
 		size_t i = 0;
 
 		next = o->next;
@@ -436,17 +498,20 @@ void pool_end_guards(struct pool_set *s, struct pool_holder *h, const struct add
 int pool_give(struct pool_set *s, struct pool_holder *h, struct addr x, struct pool *p)
 {
 	enum addr_family f = addr_family(x);
-	struct pool_use *u = &h->use[f], *at = addr_map_get(&s->map, x);
+	struct pool_use *u = free_use(h), *at = addr_map_get(&s->map, x);
 	struct pool_former *own = guard_of(h, x);
 
-	REQUIRE(u->holder == NULL);
-	if (at == NULL && addr_map_put(&s->map, x, u) != 0)
+	REQUIRE(pool_held(h, f) == NULL);
+	if (u == NULL || (at == NULL && addr_map_put(&s->map, x, u) != 0)) {
+		rest_put(h);
 		return -ENOMEM;
+	}
 	*u = (struct pool_use){.addr = x, .holder = h, .pool = p};
 	if (own != NULL) {
 		guard_unlink(h, own);
 		row_swap(s, &own->use, u);
 		free(own);
+		rest_put(h);
 		return 0;
 	}
 	if (at == NULL || at->holder == NULL)
@@ -485,25 +550,26 @@ static void let_go(struct pool_set *s, struct pool_use *u, const char *key, uint
 void pool_release(
 	struct pool_set *s, struct pool_holder *h, enum addr_family f, bool guard, uint64_t now_ms)
 {
-	struct pool_use *u = &h->use[f];
+	struct pool_use *u = use_of(h, f);
 	struct pool_former *o;
 
-	REQUIRE(u->holder == h);
-	o = guard ? former_new(u, h->key) : NULL;
+	REQUIRE(u != NULL);
+	o = guard && rest_get(h) != NULL ? former_new(u, h->key) : NULL;
 	if (o == NULL) {
 		let_go(s, u, h->key, now_ms);
 	} else {
 		row_swap(s, u, &o->use);
 		if (guard_link(s, h, o) > POOL_MAX_GUARDS)
-			guard_end(s, h, h->guards, now_ms);
+			guard_end(s, h, h->rest->guards, now_ms);
 	}
 	*u = (struct pool_use){.holder = NULL};
+	rest_put(h);
 }
 
 void pool_leave(struct pool_set *s, struct pool_holder *h, uint64_t now_ms)
 {
 	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
-		if (h->use[f].holder != NULL)
+		if (pool_held(h, f) != NULL)
 			pool_release(s, h, f, false, now_ms);
 	}
 	pool_end_guards(s, h, NULL, 0, now_ms);
@@ -807,10 +873,12 @@ static void rehome_use(struct pool_set *s, struct pool_use *u)
 void pool_rehome(struct pool_set *s, struct pool_holder *h)
 {
 	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
-		if (h->use[f].holder != NULL)
-			rehome_use(s, &h->use[f]);
+		struct pool_use *u = use_of(h, f);
+
+		if (u != NULL)
+			rehome_use(s, u);
 	}
-	for (struct pool_former *o = h->guards; o != NULL; o = o->next)
+	for (struct pool_former *o = guards_of(h); o != NULL; o = o->next)
 		rehome_use(s, &o->use);
 }
 

@@ -30,6 +30,7 @@ enum { POOL_MAX_GUARDS = 8 }; /* a holder */
 struct pool_set;    /* opaque: all pools, and who has their addresses */
 struct pool;        /* opaque; valid until pool_sweep() or pool_forget_all() drops it */
 struct pool_former; /* opaque */
+struct pool_rest;   /* opaque: what few holders have */
 
 /* One place in the row of those who have an address.  To be read only. */
 struct pool_use {
@@ -39,12 +40,14 @@ struct pool_use {
 	struct pool *pool; /* where it came from; perhaps without addr by now, or not configured */
 };
 
-/* Zero but for its key when it is made; it must not move.  To be read by pool_held() only. */
+/* Zero but for its key when it is made; it must not move.  To be read by pool_held() only.  Freed
+ * by pool_holder_free(), after pool_leave() or pool_forget_all(). */
 struct pool_holder {
-	const char *key; /* borrowed; may be replaced by another copy of the same text */
-	struct pool_use use[ADDR_FAMILIES];
-	struct pool_former *guards; /* owned by the set */
+	const char *key;        /* borrowed; may be replaced by another copy of the same text */
+	struct pool_use use;    /* of one family, either */
+	struct pool_rest *rest; /* owned; NULL = no other family, no guards */
 };
+void pool_holder_free(struct pool_holder *h);
 
 /* hkey is copied; counters (borrowed) may be NULL.  NULL when out of memory. */
 struct pool_set *pool_set_new(const struct hash_key *hkey, struct counters *counters) MUST_CHECK;
@@ -118,7 +121,7 @@ bool pool_is_guard(const struct pool_use *u);
 bool pool_guards(const struct pool_holder *h, struct addr x);
 
 /* Gives x of pool p to h, which holds none of x's family; a guard of its own on x ends.  0 or
- * -ENOMEM (never when x is in use, or h guards it). */
+ * -ENOMEM (never when h guards it, or has nothing yet and x is in use). */
 int pool_give(struct pool_set *s, struct pool_holder *h, struct addr x, struct pool *p) MUST_CHECK;
 /* Takes h's address of family f away, and guards it if guard is true: of more than POOL_MAX_GUARDS
  * the first ends.  Without memory it is neither guarded nor remembered: it is free. */

@@ -61,6 +61,14 @@ static void world_init(struct world *w, const char *x, const char *y)
 	configure(w, x, y);
 }
 
+static void world_free(struct world *w)
+{
+	pool_holder_free(&w->a);
+	pool_holder_free(&w->b);
+	pool_holder_free(&w->c);
+	pool_set_free(w->s);
+}
+
 static void give(struct world *w, struct pool_holder *h, const char *text)
 {
 	CHECK_INT(pool_give(w->s, h, ip(text), pool_of(w->s, ip(text))), 0);
@@ -103,7 +111,7 @@ static void test_row(void)
 	pool_leave(w.s, &w.c, 0);
 	CHECK_INT(used(&w, "x"), 0);
 	CHECK(pool_next_use(w.s, ip("10.0.0.1"), NULL) == NULL);
-	pool_set_free(w.s);
+	world_free(&w);
 }
 
 /* Never used, then rested, then the one that has been free longest. */
@@ -133,7 +141,7 @@ static void test_find_free(void)
 	give(&w, &w.b, "10.0.0.0");
 	CHECK_STR(next_free(&w, 5000, text), "-");
 	CHECK(pool_any_fits(w.s, &w.ask, ADDR_V4) && !pool_any_fits(w.s, &w.ask, ADDR_V6));
-	pool_set_free(w.s);
+	world_free(&w);
 }
 
 static void test_rested_pool_first(void)
@@ -148,7 +156,7 @@ static void test_rested_pool_first(void)
 	CHECK_STR(next_free(&w, 11000, text), "10.0.0.0");
 	w.ask.only = pool_named(w.s, "x");
 	CHECK_STR(next_free(&w, 10999, text), "10.0.0.0");
-	pool_set_free(w.s);
+	world_free(&w);
 }
 
 static void test_guard(void)
@@ -183,7 +191,7 @@ static void test_guard(void)
 	CHECK_STR(next_free(&w, 9000, text), "10.0.0.0");
 	pool_leave(w.s, &w.a, 0);
 	CHECK_INT(used(&w, "x"), 0);
-	pool_set_free(w.s);
+	world_free(&w);
 }
 
 static void test_guards_limit(void)
@@ -199,7 +207,7 @@ static void test_guards_limit(void)
 	}
 	CHECK(!pool_guards(&w.a, ip("10.0.0.0")) && pool_guards(&w.a, ip("10.0.0.1")));
 	CHECK_INT(used(&w, "x"), POOL_MAX_GUARDS);
-	pool_set_free(w.s);
+	world_free(&w);
 }
 
 static void test_configure(void)
@@ -233,7 +241,7 @@ static void test_configure(void)
 	CHECK_STR(next_free(&w, 0, text), "10.0.1.1");
 	configure(&w, "10.0.1.0", NULL);
 	CHECK_STR(next_free(&w, 9000, text), "-");
-	pool_set_free(w.s);
+	world_free(&w);
 }
 
 static void test_forget_all(void)
@@ -249,6 +257,8 @@ static void test_forget_all(void)
 	pool_release(w.s, &w.b, ADDR_V4, true, 0);
 	pool_release(w.s, &w.c, ADDR_V4, false, 0);
 	pool_forget_all(w.s);
+	pool_holder_free(&w.a);
+	pool_holder_free(&w.b);
 	w.a = (struct pool_holder){.key = "ns/a"};
 	w.b = (struct pool_holder){.key = "ns/b"};
 	CHECK_INT(used(&w, "x"), 0);
@@ -256,7 +266,7 @@ static void test_forget_all(void)
 	CHECK(!pool_find_former(w.s, &w.ask, &w.c, ADDR_V4, &pick));
 	give(&w, &w.b, "10.0.0.1");
 	CHECK_INT(used(&w, "x"), 1);
-	pool_set_free(w.s);
+	world_free(&w);
 	pool_set_free(NULL);
 }
 
