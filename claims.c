@@ -40,7 +40,8 @@ static int by_first(const void *a, const void *b)
 
 void claims_sort(struct claim *v, size_t n)
 {
-	qsort(v, n, sizeof *v, by_first);
+	if (n > 1)
+		qsort(v, n, sizeof *v, by_first);
 }
 
 static bool adjoins(const struct claim *a, const struct claim *b)
@@ -76,15 +77,18 @@ static void print_claim(const struct claim *prev, const struct claim *c, struct 
 
 int claims_print(const struct claim *v, size_t n, struct buf *out)
 {
+	size_t n_s = 1, start;
 	struct claim *s;
-	size_t n_s = 0, start;
 	int err = 0;
 
 	if (n == 0)
 		return 0;
-	s = malloc(n * sizeof *s);
+	for (size_t i = 1; i < n; i++)
+		n_s += !adjoins(&v[i - 1], &v[i]);
+	s = malloc(n_s * sizeof *s);
 	if (s == NULL)
 		return -ENOMEM;
+	n_s = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (n_s > 0 && adjoins(&s[n_s - 1], &v[i]))
 			s[n_s - 1].range.last = v[i].range.last;
@@ -249,6 +253,26 @@ int claims_parse(const char *s, struct claim **ret_v, size_t *ret_n)
 }
 
 /* -- a set of them -- */
+
+/* Those that are neighbours already are one; room is doubled each time that it is full. */
+int claims_add(struct claims *c, struct addr a, uint64_t term, unsigned flags)
+{
+	const struct claim one = {{a, a}, term, flags};
+	struct claim *v;
+
+	if (c->n > 0 && adjoins(&c->v[c->n - 1], &one)) {
+		c->v[c->n - 1].range.last = a;
+		return 0;
+	}
+	if ((c->n & (c->n - 1)) == 0) {
+		v = realloc(c->v, (c->n > 0 ? 2 * c->n : 1) * sizeof *v);
+		if (v == NULL)
+			return -ENOMEM;
+		c->v = v;
+	}
+	c->v[c->n++] = one;
+	return 0;
+}
 
 void claims_free(struct claims *c)
 {

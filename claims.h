@@ -41,6 +41,8 @@ struct claims {
 	struct claim *v; /* owned; sorted, disjoint */
 	size_t n;
 };
+/* One address more, for claims_sort(); c is only added to.  0 or -ENOMEM. */
+int claims_add(struct claims *c, struct addr a, uint64_t term, unsigned flags) MUST_CHECK;
 /* Leaves *c empty. */
 void claims_free(struct claims *c);
 /* *ret_c: owned by the caller.  0 or -ENOMEM. */

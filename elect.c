@@ -761,27 +761,22 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 static char *claims_text(const void *ctx)
 {
 	const struct elect *e = ctx;
-	size_t n = 0, max = e->groups.n_owned_vips;
-	struct claim *v = calloc(max > 0 ? max : 1, sizeof *v);
+	struct claims c = {NULL, 0};
 	struct buf b;
-	int err;
+	int err = 0;
 
-	if (v == NULL)
-		return NULL;
-	for (size_t i = 0; i < e->groups.n; i++) {
-		const struct group *g = e->groups.v[i];
-
-		for (size_t a = 0; group_is_owned(g) && a < g->n_addrs && n < max; a++)
-			v[n++] = (struct claim){
-				.range = {g->addrs[a], g->addrs[a]},
-				.term = g->term,
-				.flags = g->state == ELECT_HANDOVER ? CLAIM_OFFERED : 0,
-			};
-	}
-	claims_sort(v, n);
 	buf_init(&b, CLAIMS_ROOM);
-	err = claims_print(v, n, &b);
-	free(v);
+	for (size_t i = 0; i < e->groups.n && err == 0; i++) {
+		const struct group *g = e->groups.v[i];
+		unsigned flags = g->state == ELECT_HANDOVER ? CLAIM_OFFERED : 0;
+
+		for (size_t a = 0; group_is_owned(g) && a < g->n_addrs && err == 0; a++)
+			err = claims_add(&c, g->addrs[a], g->term, flags);
+	}
+	claims_sort(c.v, c.n);
+	if (err == 0)
+		err = claims_print(c.v, c.n, &b);
+	claims_free(&c);
 	if (err == -ENOMEM) {
 		buf_free(&b);
 		return NULL;

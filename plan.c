@@ -10,22 +10,27 @@
  */
 #include "plan.h"
 
+#include "table.h"
+
 #include <errno.h>
 #include <string.h>
 
-/* One VIP on one interface. */
+/* One VIP on one interface: as bytes, no padding. */
 struct place {
-	unsigned char vip[sizeof(struct addr)],
-		ifindex[sizeof(unsigned)]; /* as bytes: no padding */
+	unsigned char vip[sizeof(struct addr)], ifindex[sizeof(unsigned)];
 };
 
-/* What happened to one place since plan_clean(). */
+enum side { WAS, IS, SIDES };
+
+/* What happened to one place since plan_clean(): ten thousand at once, so in 56 bytes. */
 struct change {
-	struct place place;
-	bool had, has;
-	struct plan_entry was, is;
-	size_t at; /* in plan.changes */
-	UT_hash_handle hh;
+	uint32_t hash; /* of its place */
+	uint32_t at;   /* in plan.changes */
+	struct addr vip;
+	uint64_t group[SIDES];
+	unsigned ifindex;
+	uint8_t reason[SIDES];
+	bool there[SIDES], announced[SIDES];
 };
 
 /* The entries by address, for plan_of(): sorted when first asked for. */
@@ -39,25 +44,24 @@ struct plan {
 	struct plan_entry *v; /* owned; sorted by group, address, ifindex */
 	size_t n, cap;
 	struct hash_key hkey;
-	struct change *by_place; /* table of all changes */
+	struct table by_place;   /* of all changes */
 	struct change **changes; /* owned, and what it points to */
 	size_t n_changes, cap_changes;
 	struct plan_entry *fresh; /* owned; one group being built */
 	size_t n_fresh, cap_fresh;
-	struct index *index; /* owned */
+	struct index *index;            /* owned */
+	struct plan_entry shown[SIDES]; /* of the change last asked for */
 };
 
 /* Room for n elements of *v in all. */
 static int reserve(void *v, size_t *cap, size_t n, size_t size)
 {
 	void **p = v;
-	size_t want = *cap != 0 ? *cap : 16;
+	size_t want = n + n / 4 + 16;
 	void *grown;
 
 	if (n <= *cap)
 		return 0;
-	while (want < n)
-		want *= 2;
 	grown = realloc(*p, want * size);
 	if (grown == NULL)
 		return -ENOMEM;
@@ -86,6 +90,7 @@ void plan_free(struct plan *p)
 	if (p == NULL)
 		return;
 	plan_clean(p);
+	table_free(&p->by_place);
 	free(p->v);
 	free(p->changes);
 	free(p->fresh);
@@ -135,16 +140,15 @@ static int add(struct plan *p, const struct plan_entry *e)
 static int add_vip(struct plan *p, const struct plan_input *in, const struct vip *v,
 	const struct elect_view *view, const struct elig *elig)
 {
+	bool on = answers(view->state), any = false;
+	enum reason why =
+		elig->reason == REASON_OWNER || on ? reason_of(view->state) : elig->reason;
 	struct plan_entry e = {.vip = v->addr, .group = v->group->id};
-	bool any = false;
 
-	e.reason = elig->reason == REASON_OWNER || answers(view->state) ? reason_of(view->state)
-									: elig->reason;
-	if (answers(view->state)) {
-		e.announced = !in->dry_run;
-		if (in->dry_run)
-			e.reason = REASON_DRY_RUN;
-	}
+	if (on && in->dry_run)
+		why = REASON_DRY_RUN;
+	e.announced = on && !in->dry_run;
+	e.reason = why & 0xffU;
 	for (size_t i = 0; i < elig->n_paths; i++) {
 		if (!addr_eq(view->addrs[elig->paths[i].vip], v->addr))
 			continue;
@@ -210,39 +214,76 @@ static size_t lower_bound(const struct plan *p, uint64_t id)
 	return lo;
 }
 
-static struct change *change_of(struct plan *p, const struct plan_entry *e)
+static struct place place_of(struct addr vip, unsigned ifindex)
 {
 	struct place place;
+
+	memcpy(place.vip, &vip, sizeof place.vip);
+	memcpy(place.ifindex, &ifindex, sizeof place.ifindex);
+	return place;
+}
+
+static bool change_is(const void *elt, const void *key, size_t len)
+{
+	const struct change *c = elt;
+	const struct place place = place_of(c->vip, c->ifindex);
+
+	return memcmp(&place, key, len) == 0;
+}
+
+static struct change *change_new(struct plan *p, const struct plan_entry *e, uint32_t hash)
+{
 	struct change *c;
 
-	memcpy(place.vip, &e->vip, sizeof place.vip);
-	memcpy(place.ifindex, &e->ifindex, sizeof place.ifindex);
-
-	HASH_FIND_KEYED(hh, p->by_place, &p->hkey, &place, sizeof place, c);
-	if (c != NULL)
-		return c;
 	if (reserve(&p->changes, &p->cap_changes, p->n_changes + 1, sizeof(struct change *)) != 0)
 		return NULL;
 	c = calloc(1, sizeof *c);
 	if (c == NULL)
 		return NULL;
-	c->place = place;
-	HASH_ADD_KEYED(hh, p->by_place, &p->hkey, &c->place, sizeof c->place, c);
-	if (hash_oom(c)) {
+	c->hash = hash;
+	c->vip = e->vip;
+	c->ifindex = e->ifindex;
+	if (table_add(&p->by_place, c) < 0) {
 		free(c);
 		return NULL;
 	}
-	c->at = p->n_changes;
+	c->at = (uint32_t)p->n_changes;
 	p->changes[p->n_changes++] = c;
 	return c;
 }
 
+/* That of e's place, made if need be; NULL when out of memory. */
+static struct change *change_of(struct plan *p, const struct plan_entry *e)
+{
+	const struct place place = place_of(e->vip, e->ifindex);
+	uint32_t hash = hash_bytes(&p->hkey, &place, sizeof place);
+	struct change *c = table_find(&p->by_place, hash, change_is, &place, sizeof place);
+
+	return c != NULL ? c : change_new(p, e, hash);
+}
+
 static void forget_change(struct plan *p, struct change *c)
 {
-	HASH_DEL(p->by_place, c);
+	table_remove(&p->by_place, c);
 	p->changes[c->at] = p->changes[--p->n_changes];
 	p->changes[c->at]->at = c->at;
 	free(c);
+}
+
+static void set_side(struct change *c, enum side side, const struct plan_entry *e)
+{
+	c->there[side] = true;
+	c->group[side] = e->group;
+	c->reason[side] = e->reason & 0xffU;
+	c->announced[side] = e->announced;
+}
+
+static bool is_void(const struct change *c)
+{
+	if (!c->there[WAS] || !c->there[IS])
+		return c->there[WAS] == c->there[IS];
+	return c->group[WAS] == c->group[IS] && c->reason[WAS] == c->reason[IS] &&
+	       c->announced[WAS] == c->announced[IS];
 }
 
 /* An entry changed, came or went.  When Services join and part, a VIP goes from one group to
@@ -258,17 +299,13 @@ static int note(struct plan *p, const struct plan_entry *was, const struct plan_
 	c = change_of(p, is != NULL ? is : was);
 	if (c == NULL)
 		return -ENOMEM;
-	if (was != NULL && !c->had && (!c->has || c->is.group != was->group)) {
-		c->had = true;
-		c->was = *was;
-	}
-	if (is != NULL) {
-		c->has = true;
-		c->is = *is;
-	} else if (was != NULL && c->has && c->is.group == was->group) {
-		c->has = false;
-	}
-	if (c->had == c->has && (!c->had || entry_eq(&c->was, &c->is)))
+	if (was != NULL && !c->there[WAS] && (!c->there[IS] || c->group[IS] != was->group))
+		set_side(c, WAS, was);
+	if (is != NULL)
+		set_side(c, IS, is);
+	else if (was != NULL && c->there[IS] && c->group[IS] == was->group)
+		c->there[IS] = false;
+	if (is_void(c))
 		forget_change(p, c);
 	return 0;
 }
@@ -352,23 +389,41 @@ size_t plan_change_count(const struct plan *p)
 	return p->n_changes;
 }
 
-struct plan_change plan_change_at(const struct plan *p, size_t i)
+struct plan_change plan_change_at(struct plan *p, size_t i)
 {
+	struct plan_change ret = {NULL, NULL};
 	const struct change *c;
 
 	REQUIRE(i < p->n_changes);
 	c = p->changes[i];
-	return (struct plan_change){
-		.was = c->had ? &c->was : NULL,
-		.is = c->has ? &c->is : NULL,
-	};
+	for (enum side side = WAS; side < SIDES; side++)
+		p->shown[side] = (struct plan_entry){.vip = c->vip,
+			.group = c->group[side],
+			.ifindex = c->ifindex,
+			.reason = (enum reason)c->reason[side],
+			.announced = c->announced[side]};
+	if (c->there[WAS])
+		ret.was = &p->shown[WAS];
+	if (c->there[IS])
+		ret.is = &p->shown[IS];
+	return ret;
 }
 
+/* Many at once are rare: what they took is given back. */
 void plan_clean(struct plan *p)
 {
-	HASH_CLEAR(hh, p->by_place);
+	enum { KEPT = 64 };
+
 	while (p->n_changes > 0)
 		free(p->changes[--p->n_changes]);
+	if (p->cap_changes <= KEPT) {
+		table_clear(&p->by_place);
+		return;
+	}
+	table_free(&p->by_place);
+	free(p->changes);
+	p->changes = NULL;
+	p->cap_changes = 0;
 }
 
 /* -- reading -- */

@@ -20,8 +20,8 @@ struct plan_entry {
 	struct addr vip;
 	uint64_t group;
 	unsigned ifindex;
+	enum reason reason : 16; /* REASON_OWNER or REASON_HANDOVER when announced */
 	bool announced;
-	enum reason reason; /* REASON_OWNER or REASON_HANDOVER when announced */
 };
 
 struct plan; /* opaque: the plan as last built, and its difference to the one before */
@@ -46,7 +46,7 @@ struct plan_change {
 	const struct plan_entry *was, *is;
 };
 size_t plan_change_count(const struct plan *p);
-struct plan_change plan_change_at(const struct plan *p, size_t i);
+struct plan_change plan_change_at(struct plan *p, size_t i);
 void plan_clean(struct plan *p);
 
 /* All entries, sorted by group id, address, ifindex. NULL starts, NULL ends. */

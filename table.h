@@ -43,6 +43,14 @@ static inline void table_free(struct table *t)
 	*t = (struct table){0};
 }
 
+/* Empty, its memory kept; the elements are the caller's to free. */
+static inline void table_clear(struct table *t)
+{
+	t->used = t->live = 0;
+	if (t->index != NULL)
+		memset(t->index, 0, ((size_t)t->mask + 1) * sizeof *t->index);
+}
+
 static inline uint32_t table_hash_of(const void *elt)
 {
 	return ((const struct table_elt *)elt)->hash;

@@ -182,5 +182,26 @@ static void test_claims_sets(void)
 	claims_free(&c);
 }
 
+static void test_claims_add(void)
+{
+	struct claims c = {0};
+	struct buf b;
+
+	claims_sort(c.v, c.n);
+	for (uint64_t i = 0; i < 4; i++) /* neighbours are one */
+		CHECK_INT(claims_add(&c, addr_plus(ip("10.0.0.8"), i), 3, 0), 0);
+	CHECK_INT(c.n, 1);
+	for (uint64_t i = 0; i < 4; i++)
+		CHECK_INT(claims_add(&c, addr_plus(ip("10.0.0.0"), 2 * i), 3, 0), 0);
+	CHECK_INT(claims_add(&c, ip("10.0.0.7"), 4, CLAIM_OFFERED), 0);
+	CHECK_INT(c.n, 6);
+	claims_sort(c.v, c.n);
+	buf_init(&b, 1024);
+	CHECK_INT(claims_print(c.v, c.n, &b), 0);
+	CHECK_STR(b.p, "3:10.0.0.0,+2,+2,+2,+2-4 4o:10.0.0.7");
+	buf_free(&b);
+	claims_free(&c);
+}
+
 CHECK_MAIN("test_claims", CHECK_TEST(test_claims_text), CHECK_TEST(test_claims_limits),
-	CHECK_TEST(test_claims_find), CHECK_TEST(test_claims_sets))
+	CHECK_TEST(test_claims_find), CHECK_TEST(test_claims_sets), CHECK_TEST(test_claims_add))
