@@ -113,8 +113,8 @@ void daemon_vip_event(struct daemon *d, struct addr vip, enum event_type type, c
 	const struct vip *v = vip_find(d->vips, vip);
 
 	for (size_t i = 0; v != NULL && i < v->n_holders; i++)
-		if (!v->holders[i].doubled)
-			service_event(d, v->holders[i].key, type, reason, message, now_ms);
+		if (!vip_holder(v, i).doubled)
+			service_event(d, vip_holder(v, i).key, type, reason, message, now_ms);
 }
 
 /* -- the loop -- */

@@ -39,7 +39,8 @@ static bool selects_service(
 	for (size_t i = 0; i < v->n_holders; i++) {
 		struct cluster_service s;
 
-		if (!v->holders[i].doubled && cluster_service(in->cluster, v->holders[i].key, &s) &&
+		if (!vip_holder(v, i).doubled &&
+			cluster_service(in->cluster, vip_holder(v, i).key, &s) &&
 			label_matches_any(&ad->service_selectors, &s.labels))
 			return true;
 	}
@@ -49,7 +50,9 @@ static bool selects_service(
 static bool ad_applies(
 	const struct judging *j, const struct config_l2_advertisement *ad, const struct vip *v)
 {
-	return v->pool != NULL && config_l2_selects_pool(ad, v->pool) &&
+	const struct config_pool *pool = config_pool_of(j->in->conf, v->addr);
+
+	return pool != NULL && config_l2_selects_pool(ad, pool) &&
 	       label_matches_any(&ad->node_selectors, &j->node->labels) &&
 	       selects_service(j->in, ad, v);
 }
@@ -58,14 +61,15 @@ static bool ad_applies(
 static enum reason unadvertised(const struct elig_input *in, const struct vip *v)
 {
 	const struct config *c = in->conf;
+	const struct config_pool *pool = config_pool_of(c, v->addr);
 
-	if (v->pool == NULL)
+	if (pool == NULL)
 		return REASON_NO_ADVERTISEMENT;
 	for (size_t i = 0; i < c->n_l2_advertisements; i++)
-		if (config_l2_selects_pool(&c->l2_advertisements[i], v->pool))
+		if (config_l2_selects_pool(&c->l2_advertisements[i], pool))
 			return REASON_NO_ADVERTISEMENT;
 	for (size_t i = 0; i < c->n_bgp_advertisements; i++)
-		if (config_bgp_selects_pool(&c->bgp_advertisements[i], v->pool))
+		if (config_bgp_selects_pool(&c->bgp_advertisements[i], pool))
 			return REASON_NOT_SERVED;
 	return REASON_NO_ADVERTISEMENT;
 }
@@ -229,7 +233,7 @@ static enum reason judge_vips(struct judging *j, const struct vip_group *g)
 
 	for (size_t i = 0; i < g->n_vips; i++) {
 		j->vip = (unsigned)i;
-		r = judge_vip(j, g->vips[i]);
+		r = judge_vip(j, vip_member(g, i));
 		if (r == REASON_OWNER)
 			carried = true;
 		else if (r == REASON_NO_INTERFACE)
@@ -253,7 +257,7 @@ static enum reason judge_endpoints(
 		struct cluster_service s;
 		struct cluster_endpoints n;
 
-		if (!cluster_service(in->cluster, g->services[i], &s))
+		if (!cluster_service(in->cluster, vip_service(g, i), &s))
 			continue;
 		n = cluster_endpoints(in->cluster, s.key, node);
 		if (n.ready == 0)
@@ -279,7 +283,7 @@ static unsigned weight(const struct judging *j, const struct vip_group *g)
 
 		for (size_t k = 0; ad->n_preferred_node_selectors > 0 && k < g->n_vips && !applies;
 			k++)
-			applies = ad_applies(j, ad, g->vips[k]);
+			applies = ad_applies(j, ad, vip_member(g, k));
 		for (size_t k = 0; applies && k < ad->n_preferred_node_selectors; k++)
 			if (label_matches(
 				    &ad->preferred_node_selectors[k].preference, &j->node->labels))

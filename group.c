@@ -152,7 +152,7 @@ static struct group *group_new(const struct vip_group *v, uint64_t now_ms)
 	g->id = v->id;
 	g->n_addrs = (uint32_t)v->n_vips;
 	for (size_t i = 0; i < v->n_vips; i++)
-		g->addrs[i] = v->vips[i]->addr;
+		g->addrs[i] = vip_member(v, i)->addr;
 	g->since_ms = now_ms;
 	g->due_ms = TIME_NEVER;
 	g->changed = true;
@@ -314,7 +314,7 @@ static bool has_addrs(const struct group *g, const struct vip_group *v)
 	if (g->n_addrs != v->n_vips)
 		return false;
 	for (size_t i = 0; i < g->n_addrs; i++)
-		if (!addr_eq(g->addrs[i], v->vips[i]->addr))
+		if (!addr_eq(g->addrs[i], vip_member(v, i)->addr))
 			return false;
 	return true;
 }

@@ -176,7 +176,7 @@ static int build(struct plan *p, const struct plan_input *in, const struct vip_g
 	if (elect_view(in->elect, g->id, &view) && view.elig != NULL)
 		elig = view.elig;
 	for (size_t i = 0; i < g->n_vips; i++)
-		if (add_vip(p, in, g->vips[i], &view, elig) != 0)
+		if (add_vip(p, in, vip_member(g, i), &view, elig) != 0)
 			return -ENOMEM;
 	return 0;
 }

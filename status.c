@@ -232,15 +232,16 @@ static void dump_vip(cJSON *array, const struct daemon *d, const struct vip *v, 
 {
 	const struct plan_entry *entry[ELIG_MAX_PATHS];
 	size_t n = plan_of(d->plan, v->addr, entry, ELIG_MAX_PATHS);
+	const struct config_pool *pool = config_pool_of(d->conf, v->addr);
 	cJSON *o = cJSON_CreateObject(), *list;
 	struct elect_view view;
 
 	add_addr(o, "ip", v->addr);
-	add_string(o, "pool", v->pool->name);
+	add_string(o, "pool", pool != NULL ? pool->name : NULL);
 	add_number(o, "group", v->group->id);
 	list = cJSON_AddArrayToObject(o, "services");
 	for (size_t i = 0; i < v->n_holders; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(v->holders[i].key));
+		cJSON_AddItemToArray(list, cJSON_CreateString(vip_holder(v, i).key));
 	if (elect_view(d->elect, v->group->id, &view)) {
 		add_string(o, "state", state_name(view.state));
 		add_time(o, "since", view.since_ms, now_ms);
@@ -259,7 +260,7 @@ static void dump_vips(cJSON *array, const struct daemon *d, uint64_t now_ms)
 
 	while ((g = vip_next_group(d->vips, g)) != NULL)
 		for (size_t i = 0; i < g->n_vips; i++)
-			dump_vip(array, d, g->vips[i], now_ms);
+			dump_vip(array, d, vip_member(g, i), now_ms);
 }
 
 static uint64_t vips_of_pool(
@@ -270,7 +271,7 @@ static uint64_t vips_of_pool(
 
 	while ((g = vip_next_group(d->vips, g)) != NULL)
 		for (size_t i = 0; g->family == family && i < g->n_vips; i++)
-			n += g->vips[i]->pool == p;
+			n += config_pool_of(d->conf, vip_member(g, i)->addr) == p;
 	return n;
 }
 

@@ -24,39 +24,27 @@
 
 enum mark { MARK_NONE, MARK_WORK, MARK_DONE };
 
-/* A VIP.  pub.group == NULL: not shown, see above. */
-struct entry {
-	uint32_t hash; /* of pub.addr */
-	uint8_t mark;  /* enum mark, while groups are made */
-	bool leaving;  /* its last holder gave it up: goes with the exchange */
-	struct vip pub;
-	struct vip_holder one; /* pub.holders, as long as there is one only */
-};
+/* A VIP whose group is NULL is not shown, see above. */
 
 /* A Service that holds VIPs.  Its address is stable: vip_holder.key points into it. */
 struct holding {
-	uint32_t hash, n;
-	bool mark;           /* is in work.owners */
-	uint32_t rank;       /* while holders are put in order */
-	struct entry **vips; /* n of them; owned, unless it is &one */
-	struct entry *one;
+	uint32_t hash;
+	uint32_t rank; /* while holders are put in order */
+	uint16_t n;
+	bool mark;   /* is in work.owners */
+	bool listed; /* in list */
+	union {
+		struct vip *one;
+		struct vip **list; /* owned */
+	} vips;
 	char key[];
-};
-
-struct group {
-	uint32_t hash;        /* of pub.id */
-	uint32_t touched : 1; /* to be dissolved */
-	uint32_t taken : 1;   /* its id goes on in a new group */
-	uint32_t dirty : 1;   /* its id is in the dirty list */
-	uint32_t shared : 29; /* VIPs in common with the group in question */
-	struct vip_group pub; /* vips and services lie behind it */
 };
 
 struct vip_table {
 	struct hash_key hkey;
-	struct table vips;     /* of struct entry */
+	struct table vips;     /* of struct vip */
 	struct table services; /* of struct holding */
-	struct table groups;   /* of struct group */
+	struct table groups;   /* of struct vip_group */
 	uint64_t next_id;
 	uint64_t *dirty; /* owned; room for every group that is not in it */
 	size_t n_dirty, cap_dirty;
@@ -88,7 +76,7 @@ static MUST_CHECK int list_add(struct list *l, void *p)
 
 /* One new group may inherit the id of one old group. */
 struct heir {
-	struct group *made, *old;
+	struct vip_group *made, *old;
 	uint32_t shared;
 };
 
@@ -97,9 +85,9 @@ struct work {
 	struct vip_table *t;
 	const struct cluster *c;
 	struct list vips;    /* struct entry: of touched groups, and new ones */
-	struct list leaving; /* struct entry */
-	struct list old;     /* struct group: touched */
-	struct list made;    /* struct group: not yet in the table */
+	struct list leaving; /* struct vip */
+	struct list old;     /* struct vip_group: touched */
+	struct list made;    /* struct vip_group: not yet in the table */
 	struct list members; /* struct entry: of the group being made */
 	struct list owners;  /* struct holding: likewise */
 	struct heir *heirs;  /* owned */
@@ -111,9 +99,9 @@ static void work_free(struct work *w)
 	struct list *all[] = {&w->vips, &w->leaving, &w->old, &w->made, &w->members, &w->owners};
 
 	for (size_t i = 0; i < w->vips.n; i++)
-		((struct entry *)w->vips.v[i])->mark = MARK_NONE;
+		((struct vip *)w->vips.v[i])->_mark = MARK_NONE;
 	for (size_t i = 0; i < w->old.n; i++)
-		((struct group *)w->old.v[i])->touched = false;
+		((struct vip_group *)w->old.v[i])->_touched = false;
 	for (size_t i = 0; i < w->made.n; i++)
 		free(w->made.v[i]);
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
@@ -123,19 +111,15 @@ static void work_free(struct work *w)
 
 /* -- the tables -------------------------------------------------------------------------------- */
 
-static struct entry *entry_of(struct vip *v)
+/* What a holding holds: n of them. */
+static struct vip **held(struct holding *h)
 {
-	return (void *)((char *)v - offsetof(struct entry, pub));
-}
-
-static struct group *group_of(struct vip_group *g)
-{
-	return (void *)((char *)g - offsetof(struct group, pub));
+	return h->listed ? h->vips.list : &h->vips.one;
 }
 
 static bool entry_is(const void *elt, const void *key, size_t len)
 {
-	return memcmp(&((const struct entry *)elt)->pub.addr, key, len) == 0;
+	return memcmp(&((const struct vip *)elt)->addr, key, len) == 0;
 }
 
 static bool holding_is(const void *elt, const void *key, size_t len)
@@ -147,7 +131,7 @@ static bool holding_is(const void *elt, const void *key, size_t len)
 
 static bool group_is(const void *elt, const void *key, size_t len)
 {
-	return memcmp(&((const struct group *)elt)->pub.id, key, len) == 0;
+	return memcmp(&((const struct vip_group *)elt)->id, key, len) == 0;
 }
 
 static uint32_t hash_addr(const struct vip_table *t, const struct addr *a)
@@ -155,12 +139,12 @@ static uint32_t hash_addr(const struct vip_table *t, const struct addr *a)
 	return hash_bytes(&t->hkey, a, sizeof *a);
 }
 
-static struct entry *find_entry(const struct vip_table *t, struct addr a)
+static struct vip *find_entry(const struct vip_table *t, struct addr a)
 {
 	return table_find(&t->vips, hash_addr(t, &a), entry_is, &a, sizeof a);
 }
 
-static struct group *find_group(const struct vip_table *t, uint64_t id)
+static struct vip_group *find_group(const struct vip_table *t, uint64_t id)
 {
 	return table_find(
 		&t->groups, hash_bytes(&t->hkey, &id, sizeof id), group_is, &id, sizeof id);
@@ -181,7 +165,6 @@ static struct holding *holding_add(struct vip_table *t, const char *key)
 	if (h == NULL)
 		return NULL;
 	h->hash = hash_bytes(&t->hkey, key, len);
-	h->vips = &h->one;
 	memcpy(h->key, key, len + 1);
 	if (table_add(&t->services, h) < 0) {
 		free(h);
@@ -192,21 +175,19 @@ static struct holding *holding_add(struct vip_table *t, const char *key)
 
 static void holding_free(struct holding *h)
 {
-	if (h->vips != &h->one)
-		free(h->vips);
+	if (h->listed)
+		free(h->vips.list);
 	free(h);
 }
 
-static struct entry *entry_add(struct vip_table *t, struct addr a, const struct config_pool *pool)
+static struct vip *entry_add(struct vip_table *t, struct addr a)
 {
-	struct entry *e = calloc(1, sizeof *e);
+	struct vip *e = calloc(1, sizeof *e);
 
 	if (e == NULL)
 		return NULL;
-	e->hash = hash_addr(t, &a);
-	e->pub.addr = a;
-	e->pub.pool = pool;
-	e->pub.holders = &e->one;
+	e->_hash = hash_addr(t, &a);
+	e->addr = a;
 	if (table_add(&t->vips, e) < 0) {
 		free(e);
 		return NULL;
@@ -215,37 +196,28 @@ static struct entry *entry_add(struct vip_table *t, struct addr a, const struct 
 	return e;
 }
 
-/* The holders, to be written: the array is the table's, const is for the readers alone. */
-static struct vip_holder *holders_of(struct entry *e)
+static void entry_free(struct vip *e)
 {
-	struct vip_holder *v;
-
-	memcpy(&v, &e->pub.holders, sizeof(void *));
-	return v;
-}
-
-static void entry_free(struct entry *e)
-{
-	if (e->pub.holders != &e->one)
-		free(holders_of(e));
+	if (e->_listed)
+		free(e->_holders.list);
 	free(e);
 }
 
 /* -- who holds what ---------------------------------------------------------------------------- */
 
-static size_t holder_index(const struct entry *e, const char *key)
+static size_t holder_index(const struct vip *e, const char *key)
 {
 	size_t i = 0;
 
-	while (i < e->pub.n_holders && strcmp(e->pub.holders[i].key, key) != 0)
+	while (i < e->n_holders && strcmp(vip_holder(e, i).key, key) != 0)
 		i++;
 	return i;
 }
 
-static bool holds(const struct holding *h, const struct entry *e)
+static bool holds(struct holding *h, const struct vip *e)
 {
 	for (uint32_t i = 0; i < h->n; i++)
-		if (h->vips[i] == e)
+		if (held(h)[i] == e)
 			return true;
 	return false;
 }
@@ -253,63 +225,70 @@ static bool holds(const struct holding *h, const struct entry *e)
 /* Room for one more VIP, and for one more holder.  0 or -ENOMEM. */
 static MUST_CHECK int reserve_held(struct holding *h)
 {
-	struct entry **v;
+	struct vip **v;
 
 	if (h->n == 0)
 		return 0;
-	v = calloc(h->n + 1, sizeof(void *));
+	v = calloc(h->n + 1U, sizeof(void *));
 	if (v == NULL)
 		return -ENOMEM;
-	memcpy(v, h->vips, h->n * sizeof(void *));
-	if (h->vips != &h->one)
-		free(h->vips);
-	h->vips = v;
+	memcpy(v, held(h), h->n * sizeof(void *));
+	if (h->listed)
+		free(h->vips.list);
+	h->vips.list = v;
+	h->listed = true;
 	return 0;
 }
 
-static MUST_CHECK int reserve_holder(struct entry *e)
+static MUST_CHECK int reserve_holder(struct vip *e)
 {
-	size_t n = e->pub.n_holders;
 	struct vip_holder *v;
 
-	if (n == 0)
+	if (e->n_holders == 0)
 		return 0;
-	v = calloc(n + 1, sizeof *v);
+	v = calloc(e->n_holders + 1U, sizeof *v);
 	if (v == NULL)
 		return -ENOMEM;
-	memcpy(v, e->pub.holders, n * sizeof *v);
-	if (e->pub.holders != &e->one)
-		free(holders_of(e));
-	e->pub.holders = v;
+	for (size_t i = 0; i < e->n_holders; i++)
+		v[i] = vip_holder(e, i);
+	if (e->_listed)
+		free(e->_holders.list);
+	e->_holders.list = v;
+	e->_listed = true;
 	return 0;
 }
 
-static MUST_CHECK int add_holder(struct entry *e, struct holding *h)
+static MUST_CHECK int add_holder(struct vip *e, struct holding *h)
 {
 	if (reserve_held(h) < 0 || reserve_holder(e) < 0)
 		return -ENOMEM;
-	holders_of(e)[e->pub.n_holders++] = (struct vip_holder){.key = h->key};
-	h->vips[h->n++] = e;
+	if (e->_listed)
+		e->_holders.list[e->n_holders] = (struct vip_holder){.key = h->key};
+	else
+		e->_holders.one = h->key;
+	e->n_holders++;
+	held(h)[h->n++] = e;
 	return 0;
 }
 
-/* The i-th holder gives the VIP up; there is another. */
-static void drop_holder(struct entry *e, size_t i)
+/* The i-th holder gives the VIP up; there is another, so there is a list. */
+static void drop_holder(struct vip *e, size_t i)
 {
-	struct vip_holder *v = holders_of(e);
+	struct vip_holder *v = e->_holders.list;
 
-	e->pub.n_holders--;
-	memmove(&v[i], &v[i + 1], (e->pub.n_holders - i) * sizeof *v);
+	e->n_holders--;
+	memmove(&v[i], &v[i + 1], (e->n_holders - i) * sizeof *v);
 }
 
-static void drop_held(struct holding *h, const struct entry *e)
+static void drop_held(struct holding *h, const struct vip *e)
 {
-	uint32_t i = 0;
+	struct vip **v = held(h);
+	unsigned i = 0;
 
-	while (h->vips[i] != e)
+	while (v[i] != e)
 		i++;
 	h->n--;
-	memmove(&h->vips[i], &h->vips[i + 1], (h->n - i) * sizeof(void *));
+	memmove(&v[i], &v[i + 1], (h->n - i) * sizeof(void *));
 }
 
 /* The ports that the lawful holders of a VIP use. */
@@ -347,39 +326,39 @@ static bool may_share(const struct cluster_service *s, const struct cluster_serv
 
 /* -- work: what is touched --------------------------------------------------------------------- */
 
-static MUST_CHECK int touch_vip(struct work *w, struct entry *e)
+static MUST_CHECK int touch_vip(struct work *w, struct vip *e)
 {
-	if (e->mark != MARK_NONE)
+	if (e->_mark != MARK_NONE)
 		return 0;
 	if (list_add(&w->vips, e) < 0)
 		return -ENOMEM;
-	e->mark = MARK_WORK;
+	e->_mark = MARK_WORK;
 	return 0;
 }
 
 /* The VIP's whole group, or the VIP alone while it has none. */
-static MUST_CHECK int touch(struct work *w, struct entry *e)
+static MUST_CHECK int touch(struct work *w, struct vip *e)
 {
-	struct group *g;
+	struct vip_group *g;
 
-	if (e->pub.group == NULL)
+	if (e->group == NULL)
 		return touch_vip(w, e);
-	g = group_of(e->pub.group);
-	if (g->touched)
+	g = e->group;
+	if (g->_touched)
 		return 0;
 	if (list_add(&w->old, g) < 0)
 		return -ENOMEM;
-	g->touched = true;
-	for (size_t i = 0; i < g->pub.n_vips; i++)
-		if (touch_vip(w, entry_of(g->pub.vips[i])) < 0)
+	g->_touched = true;
+	for (size_t i = 0; i < g->n_vips; i++)
+		if (touch_vip(w, g->_v[i].vip) < 0)
 			return -ENOMEM;
 	return 0;
 }
 
-static MUST_CHECK int touch_all(struct work *w, const struct holding *h)
+static MUST_CHECK int touch_all(struct work *w, struct holding *h)
 {
 	for (uint32_t i = 0; i < h->n; i++)
-		if (touch(w, h->vips[i]) < 0)
+		if (touch(w, held(h)[i]) < 0)
 			return -ENOMEM;
 	return 0;
 }
@@ -395,19 +374,19 @@ static MUST_CHECK int set_doubled(struct work *w, struct vip_holder *h, bool dou
 
 /* Judges the holders from the i-th on.  One that is gone from the picture, its own update still to
  * come, stands in nobody's way. */
-static MUST_CHECK int judge(struct work *w, struct entry *e, size_t from)
+static MUST_CHECK int judge(struct work *w, struct vip *e, size_t from)
 {
 	struct cluster_service first = {0}, s;
-	struct vip_holder *v = holders_of(e);
+	struct vip_holder *v = e->_holders.list;
 	struct ports *used;
 	int r = 0;
 
-	if (e->pub.n_holders == 1)
-		return set_doubled(w, &v[0], false);
+	if (e->n_holders == 1)
+		return e->_listed ? set_doubled(w, &v[0], false) : 0;
 	used = calloc(1, sizeof *used);
 	if (used == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < e->pub.n_holders && r == 0; i++) {
+	for (size_t i = 0; i < e->n_holders && r == 0; i++) {
 		bool known = cluster_service(w->c, v[i].key, &s);
 
 		if (i >= from)
@@ -425,11 +404,11 @@ static MUST_CHECK int judge(struct work *w, struct entry *e, size_t from)
 
 /* -- groups, first step: what needs memory ----------------------------------------------------- */
 
-static bool is_lawful(const struct entry *e, const struct holding *h)
+static bool is_lawful(const struct vip *e, const struct holding *h)
 {
 	size_t i = holder_index(e, h->key);
 
-	return i < e->pub.n_holders && !e->pub.holders[i].doubled;
+	return i < e->n_holders && !vip_holder(e, i).doubled;
 }
 
 /* Adds to the group being made what hangs together with the Service h. */
@@ -441,34 +420,34 @@ static MUST_CHECK int collect_holding(struct work *w, struct holding *h, enum ad
 		return -ENOMEM;
 	h->mark = true;
 	for (uint32_t i = 0; i < h->n; i++) {
-		struct entry *e = h->vips[i];
+		struct vip *e = held(h)[i];
 
-		if (e->mark == MARK_DONE || addr_family(e->pub.addr) != family || !is_lawful(e, h))
+		if (e->_mark == MARK_DONE || addr_family(e->addr) != family || !is_lawful(e, h))
 			continue;
-		REQUIRE(e->mark == MARK_WORK);
+		REQUIRE(e->_mark == MARK_WORK);
 		if (list_add(&w->members, e) < 0)
 			return -ENOMEM;
-		e->mark = MARK_DONE;
+		e->_mark = MARK_DONE;
 	}
 	return 0;
 }
 
 /* Fills members and owners with the component that e is in. */
-static MUST_CHECK int collect(struct work *w, struct entry *e)
+static MUST_CHECK int collect(struct work *w, struct vip *e)
 {
-	enum addr_family family = addr_family(e->pub.addr);
+	enum addr_family family = addr_family(e->addr);
 
 	w->members.n = w->owners.n = 0;
 	if (list_add(&w->members, e) < 0)
 		return -ENOMEM;
-	e->mark = MARK_DONE;
+	e->_mark = MARK_DONE;
 	for (size_t i = 0; i < w->members.n; i++) {
-		const struct entry *m = w->members.v[i];
+		const struct vip *m = w->members.v[i];
 
-		for (size_t j = 0; j < m->pub.n_holders; j++)
-			if (!m->pub.holders[j].doubled &&
+		for (size_t j = 0; j < m->n_holders; j++)
+			if (!vip_holder(m, j).doubled &&
 				collect_holding(
-					w, find_holding(w->t, m->pub.holders[j].key), family) < 0)
+					w, find_holding(w->t, vip_holder(m, j).key), family) < 0)
 				return -ENOMEM;
 	}
 	return 0;
@@ -498,8 +477,8 @@ static int by_age(const void *a, const void *b)
 	return x->gone ? 1 : -1;
 }
 
-/* The owners' keys, eldest first. */
-static MUST_CHECK int sort_owners(const struct work *w, const char **keys)
+/* The owners' keys go into g, the eldest first. */
+static MUST_CHECK int sort_owners(const struct work *w, struct vip_group *g)
 {
 	struct aged *v = calloc(w->owners.n, sizeof *v);
 
@@ -515,7 +494,7 @@ static MUST_CHECK int sort_owners(const struct work *w, const char **keys)
 	}
 	qsort(v, w->owners.n, sizeof *v, by_age);
 	for (size_t i = 0; i < w->owners.n; i++)
-		keys[i] = v[i].key;
+		g->_v[g->n_vips + i].service = v[i].key;
 	free(v);
 	return 0;
 }
@@ -524,40 +503,34 @@ static MUST_CHECK int sort_owners(const struct work *w, const char **keys)
 static MUST_CHECK int make_group(struct work *w)
 {
 	size_t n_vips = w->members.n, n_services = w->owners.n;
-	struct group *g = calloc(1, sizeof *g + (n_vips + n_services) * sizeof(void *));
+	struct vip_group *g = calloc(1, sizeof *g + (n_vips + n_services) * sizeof g->_v[0]);
 	struct cluster_service eldest;
-	struct vip **vips;
-	const char **keys;
 
 	if (g == NULL)
 		return -ENOMEM;
-	vips = (struct vip **)(g + 1);
-	keys = (void *)(vips + n_vips);
+	g->n_vips = (uint32_t)n_vips;
+	g->n_services = (uint32_t)n_services;
+	qsort(w->members.v, n_vips, sizeof(void *), by_addr);
 	for (size_t i = 0; i < n_vips; i++)
-		vips[i] = &((struct entry *)w->members.v[i])->pub;
-	qsort(vips, n_vips, sizeof(void *), by_addr);
-	if (sort_owners(w, keys) < 0 || list_add(&w->made, g) < 0) {
+		g->_v[i].vip = w->members.v[i];
+	if (sort_owners(w, g) < 0 || list_add(&w->made, g) < 0) {
 		free(g);
 		return -ENOMEM;
 	}
-	g->pub = (struct vip_group){.family = addr_family(vips[0]->addr),
-		.key = vips[0]->addr,
-		.vips = vips,
-		.n_vips = n_vips,
-		.services = keys,
-		.n_services = n_services};
-	if (cluster_service(w->c, keys[0], &eldest) && eldest.n_ingress > 0)
-		g->pub.key = eldest.ingress[0];
+	g->key = vip_member(g, 0)->addr;
+	g->family = addr_family(g->key);
+	if (cluster_service(w->c, vip_service(g, 0), &eldest) && eldest.n_ingress > 0)
+		g->key = eldest.ingress[0];
 	return 0;
 }
 
 static MUST_CHECK int make_groups(struct work *w)
 {
 	for (size_t i = 0; i < w->vips.n; i++) {
-		struct entry *e = w->vips.v[i];
+		struct vip *e = w->vips.v[i];
 		int r;
 
-		if (e->mark == MARK_DONE || e->leaving)
+		if (e->_mark == MARK_DONE || e->_leaving)
 			continue;
 		r = collect(w, e);
 		for (size_t j = 0; j < w->owners.n; j++)
@@ -571,20 +544,20 @@ static MUST_CHECK int make_groups(struct work *w)
 /* -- groups, first step: whose id goes on ------------------------------------------------------ */
 
 /* One heir for each old group that the made one has VIPs of. */
-static void add_heirs(struct work *w, struct group *made)
+static void add_heirs(struct work *w, struct vip_group *made)
 {
 	size_t first = w->n_heirs;
 
-	for (size_t i = 0; i < made->pub.n_vips; i++) {
-		struct vip_group *old = made->pub.vips[i]->group;
+	for (size_t i = 0; i < made->n_vips; i++) {
+		struct vip_group *old = vip_member(made, i)->group;
 
-		if (old == NULL || group_of(old)->shared++ > 0)
+		if (old == NULL || old->_shared++ > 0)
 			continue;
-		w->heirs[w->n_heirs++] = (struct heir){.made = made, .old = group_of(old)};
+		w->heirs[w->n_heirs++] = (struct heir){.made = made, .old = old};
 	}
 	for (size_t i = first; i < w->n_heirs; i++) {
-		w->heirs[i].shared = w->heirs[i].old->shared;
-		w->heirs[i].old->shared = 0;
+		w->heirs[i].shared = w->heirs[i].old->_shared;
+		w->heirs[i].old->_shared = 0;
 	}
 }
 
@@ -596,8 +569,8 @@ static int by_claim(const void *a, const void *b)
 	if (x->shared != y->shared)
 		return x->shared > y->shared ? -1 : 1;
 	if (x->old != y->old)
-		return x->old->pub.id < y->old->pub.id ? -1 : 1;
-	return addr_cmp(x->made->pub.vips[0]->addr, y->made->pub.vips[0]->addr);
+		return x->old->id < y->old->id ? -1 : 1;
+	return addr_cmp(vip_member(x->made, 0)->addr, vip_member(y->made, 0)->addr);
 }
 
 /* Sorts out which made group may have which old id, and finds room for the exchange. */
@@ -625,27 +598,27 @@ static MUST_CHECK int find_heirs(struct work *w)
 
 /* -- groups, second step: the exchange, which cannot fail -------------------------------------- */
 
-static void mark_dirty(struct vip_table *t, struct group *g)
+static void mark_dirty(struct vip_table *t, struct vip_group *g)
 {
-	if (g->dirty)
+	if (g->_dirty)
 		return;
 	REQUIRE(t->n_dirty < t->cap_dirty);
-	g->dirty = true;
-	t->dirty[t->n_dirty++] = g->pub.id;
+	g->_dirty = true;
+	t->dirty[t->n_dirty++] = g->id;
 }
 
 /* The heirs step into their old groups' places in the table; ids never go to two. */
 static void inherit(struct work *w)
 {
 	for (size_t i = 0; i < w->n_heirs; i++) {
-		struct group *made = w->heirs[i].made, *old = w->heirs[i].old;
+		struct vip_group *made = w->heirs[i].made, *old = w->heirs[i].old;
 
-		if (made->pub.id != 0 || old->taken)
+		if (made->id != 0 || old->_taken)
 			continue;
-		old->taken = true;
-		made->hash = old->hash;
-		made->dirty = old->dirty;
-		made->pub.id = old->pub.id;
+		old->_taken = true;
+		made->_hash = old->_hash;
+		made->_dirty = old->_dirty;
+		made->id = old->id;
 		table_replace(&w->t->groups, old, made);
 	}
 }
@@ -653,9 +626,9 @@ static void inherit(struct work *w)
 static void remove_groups(struct work *w)
 {
 	for (size_t i = 0; i < w->old.n; i++) {
-		struct group *g = w->old.v[i];
+		struct vip_group *g = w->old.v[i];
 
-		if (!g->taken) {
+		if (!g->_taken) {
 			mark_dirty(w->t, g);
 			table_remove(&w->t->groups, g);
 		}
@@ -669,17 +642,17 @@ static void install_groups(struct work *w)
 	struct vip_table *t = w->t;
 
 	for (size_t i = 0; i < w->made.n; i++) {
-		struct group *g = w->made.v[i];
+		struct vip_group *g = w->made.v[i];
 
-		if (g->pub.id == 0) {
-			g->pub.id = ++t->next_id;
-			g->hash = hash_bytes(&t->hkey, &g->pub.id, sizeof g->pub.id);
+		if (g->id == 0) {
+			g->id = ++t->next_id;
+			g->_hash = hash_bytes(&t->hkey, &g->id, sizeof g->id);
 			REQUIRE(table_add(&t->groups, g) == 0);
 		}
 		mark_dirty(t, g);
-		for (size_t j = 0; j < g->pub.n_vips; j++) {
-			t->n_hidden -= g->pub.vips[j]->group == NULL;
-			g->pub.vips[j]->group = &g->pub;
+		for (size_t j = 0; j < g->n_vips; j++) {
+			t->n_hidden -= g->_v[j].vip->group == NULL;
+			g->_v[j].vip->group = g;
 		}
 	}
 	w->made.n = 0;
@@ -688,9 +661,9 @@ static void install_groups(struct work *w)
 static void remove_vips(struct work *w)
 {
 	for (size_t i = 0; i < w->leaving.n; i++) {
-		struct entry *e = w->leaving.v[i];
+		struct vip *e = w->leaving.v[i];
 
-		w->t->n_hidden -= e->pub.group == NULL;
+		w->t->n_hidden -= e->group == NULL;
 		table_remove(&w->t->vips, e);
 		entry_free(e);
 	}
@@ -703,7 +676,7 @@ static MUST_CHECK int regroup(struct work *w)
 		return -ENOMEM;
 	inherit(w);
 	for (size_t i = 0; i < w->vips.n; i++)
-		((struct entry *)w->vips.v[i])->mark = MARK_NONE;
+		((struct vip *)w->vips.v[i])->_mark = MARK_NONE;
 	w->vips.n = 0;
 	install_groups(w);
 	remove_groups(w);
@@ -713,51 +686,43 @@ static MUST_CHECK int regroup(struct work *w)
 
 /* -- one Service ------------------------------------------------------------------------------- */
 
-struct wanted {
-	struct addr addr;
-	const struct config_pool *pool;
-};
-
 /* The addresses that the Service lawfully has by its status.  Here is the place for those that a
  * pool edit dropped and that the leader recorded as kept (DESIGN section 3). */
 static size_t wanted_of(const struct config *conf, const struct cluster_service *s,
-	struct wanted v[CLUSTER_MAX_INGRESS])
+	struct addr v[CLUSTER_MAX_INGRESS])
 {
 	size_t n = 0;
 
 	if (service_served(conf, s) != REASON_ALLOCATED)
 		return 0;
-	for (size_t i = 0; i < s->n_ingress && i < CLUSTER_MAX_INGRESS; i++) {
-		const struct config_pool *pool = config_pool_of(conf, s->ingress[i]);
-
-		if (pool != NULL)
-			v[n++] = (struct wanted){.addr = s->ingress[i], .pool = pool};
-	}
+	for (size_t i = 0; i < s->n_ingress && i < CLUSTER_MAX_INGRESS; i++)
+		if (config_pool_of(conf, s->ingress[i]) != NULL)
+			v[n++] = s->ingress[i];
 	return n;
 }
 
-static bool is_wanted(const struct wanted *v, size_t n, struct addr a)
+static bool is_wanted(const struct addr *v, size_t n, struct addr a)
 {
 	for (size_t i = 0; i < n; i++)
-		if (addr_eq(v[i].addr, a))
+		if (addr_eq(v[i], a))
 			return true;
 	return false;
 }
 
 /* Gives up what is not wanted any more. */
-static MUST_CHECK int release(struct work *w, struct holding *h, const struct wanted *v, size_t n)
+static MUST_CHECK int release(struct work *w, struct holding *h, const struct addr *v, size_t n)
 {
 	uint32_t i = 0;
 
 	while (i < h->n) {
-		struct entry *e = h->vips[i];
+		struct vip *e = held(h)[i];
 		size_t at = holder_index(e, h->key);
 
-		if (is_wanted(v, n, e->pub.addr)) {
+		if (is_wanted(v, n, e->addr)) {
 			i++;
 			continue;
 		}
-		if (e->pub.n_holders > 1) {
+		if (e->n_holders > 1) {
 			drop_held(h, e);
 			drop_holder(e, at);
 			if (judge(w, e, at) < 0)
@@ -766,45 +731,43 @@ static MUST_CHECK int release(struct work *w, struct holding *h, const struct wa
 		}
 		if (list_add(&w->leaving, e) < 0)
 			return -ENOMEM;
-		e->leaving = true;
+		e->_leaving = true;
 		drop_held(h, e);
 	}
 	return 0;
 }
 
 /* Takes what is wanted and not yet held.  0, -ENOMEM, -E2BIG. */
-static MUST_CHECK int acquire(struct work *w, struct holding *h, const struct wanted *v, size_t n)
+static MUST_CHECK int acquire(struct work *w, struct holding *h, const struct addr *v, size_t n)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		struct entry *e = find_entry(w->t, v[i].addr);
+		struct vip *e = find_entry(w->t, v[i]);
 
-		if (e != NULL && holds(h, e)) {
-			e->pub.pool = v[i].pool;
+		if (e != NULL && holds(h, e))
 			continue;
-		}
 		if (e == NULL && w->t->vips.live >= VIP_MAX) {
 			r = -E2BIG;
 			continue;
 		}
 		if (e == NULL)
-			e = entry_add(w->t, v[i].addr, v[i].pool);
+			e = entry_add(w->t, v[i]);
 		if (e == NULL || add_holder(e, h) < 0)
 			return -ENOMEM;
 	}
 	return r;
 }
 
-static MUST_CHECK int judge_all(struct work *w, const struct holding *h)
+static MUST_CHECK int judge_all(struct work *w, struct holding *h)
 {
 	for (uint32_t i = 0; i < h->n; i++)
-		if (judge(w, h->vips[i], holder_index(h->vips[i], h->key)) < 0)
+		if (judge(w, held(h)[i], holder_index(held(h)[i], h->key)) < 0)
 			return -ENOMEM;
 	return 0;
 }
 
-static MUST_CHECK int update(struct work *w, struct holding *h, const struct wanted *v, size_t n)
+static MUST_CHECK int update(struct work *w, struct holding *h, const struct addr *v, size_t n)
 {
 	int r, over;
 
@@ -820,7 +783,7 @@ static MUST_CHECK int update(struct work *w, struct holding *h, const struct wan
 int vip_update(struct vip_table *t, const struct config *conf, const struct cluster *c,
 	const char *service_key)
 {
-	struct wanted v[CLUSTER_MAX_INGRESS];
+	struct addr v[CLUSTER_MAX_INGRESS];
 	struct work w = {.t = t, .c = c};
 	struct cluster_service s;
 	struct holding *h;
@@ -852,14 +815,14 @@ int vip_update(struct vip_table *t, const struct config *conf, const struct clus
 static void free_vips(struct table *vips, struct table *services)
 {
 	struct holding *h = NULL;
-	struct entry *e = NULL;
+	struct vip *e = NULL;
 
 	while ((h = table_next(services, h)) != NULL)
-		if (h->vips != &h->one)
-			free(h->vips);
+		if (h->listed)
+			free(h->vips.list);
 	while ((e = table_next(vips, e)) != NULL)
-		if (e->pub.holders != &e->one)
-			free(holders_of(e));
+		if (e->_listed)
+			free(e->_holders.list);
 	table_free_all(services);
 	table_free_all(vips);
 }
@@ -873,14 +836,18 @@ static int by_elder(const void *a, const void *b)
 static MUST_CHECK int acquire_all(struct work *w, const struct config *conf)
 {
 	struct cluster_service s = {0};
-	struct wanted wanted[CLUSTER_MAX_INGRESS];
+	struct addr wanted[CLUSTER_MAX_INGRESS];
 	struct service_age *v;
 	size_t n = 0;
 	int r = 0;
 
-	v = calloc(cluster_count(w->c, CLUSTER_SERVICE) + 1, sizeof *v);
+	while (cluster_next_service(w->c, &s))
+		n += wanted_of(conf, &s, wanted) > 0;
+	v = calloc(n + 1, sizeof *v);
 	if (v == NULL)
 		return -ENOMEM;
+	n = 0;
+	s = (struct cluster_service){0};
 	while (cluster_next_service(w->c, &s))
 		if (wanted_of(conf, &s, wanted) > 0)
 			v[n++] = service_age(&s);
@@ -913,10 +880,10 @@ static int by_rank(const void *a, const void *b)
 }
 
 /* Those who held the VIP before come first, in their old order. */
-static MUST_CHECK int restore_order(struct work *w, struct entry *e, const struct entry *was)
+static MUST_CHECK int restore_order(struct work *w, struct vip *e, const struct vip *was)
 {
-	size_t n = e->pub.n_holders;
-	struct vip_holder *holders = holders_of(e);
+	size_t n = e->n_holders;
+	struct vip_holder *holders = e->_holders.list;
 	struct ranked *v;
 
 	if (n < 2)
@@ -925,9 +892,9 @@ static MUST_CHECK int restore_order(struct work *w, struct entry *e, const struc
 	if (v == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		find_holding(w->t, holders[i].key)->rank = (uint32_t)(was->pub.n_holders + i);
-	for (size_t i = 0; i < was->pub.n_holders; i++) {
-		struct holding *h = find_holding(w->t, was->pub.holders[i].key);
+		find_holding(w->t, holders[i].key)->rank = (uint32_t)(was->n_holders + i);
+	for (size_t i = 0; i < was->n_holders; i++) {
+		struct holding *h = find_holding(w->t, vip_holder(was, i).key);
 
 		if (h != NULL)
 			h->rank = (uint32_t)i;
@@ -944,11 +911,11 @@ static MUST_CHECK int restore_order(struct work *w, struct entry *e, const struc
 /* Judges and touches every VIP.  Each remembers its old group, for the id. */
 static MUST_CHECK int judge_and_touch(struct work *w, const struct vip_table *was)
 {
-	struct entry *e = NULL;
-	struct group *g = NULL;
+	struct vip *e = NULL;
+	struct vip_group *g = NULL;
 
 	while ((e = table_next(&w->t->vips, e)) != NULL) {
-		const struct entry *old = find_entry(was, e->pub.addr);
+		const struct vip *old = find_entry(was, e->addr);
 
 		if (old != NULL && restore_order(w, e, old) < 0)
 			return -ENOMEM;
@@ -956,15 +923,15 @@ static MUST_CHECK int judge_and_touch(struct work *w, const struct vip_table *wa
 			return -ENOMEM;
 	}
 	while ((e = table_next(&w->t->vips, e)) != NULL) {
-		const struct entry *old = find_entry(was, e->pub.addr);
+		const struct vip *old = find_entry(was, e->addr);
 
-		e->pub.group = old != NULL ? old->pub.group : NULL;
-		w->t->n_hidden -= e->pub.group != NULL;
+		e->group = old != NULL ? old->group : NULL;
+		w->t->n_hidden -= e->group != NULL;
 	}
 	while ((g = table_next(&w->t->groups, g)) != NULL) {
 		if (list_add(&w->old, g) < 0)
 			return -ENOMEM;
-		g->touched = true;
+		g->_touched = true;
 	}
 	return 0;
 }
@@ -972,7 +939,7 @@ static MUST_CHECK int judge_and_touch(struct work *w, const struct vip_table *wa
 /* Everything goes, the groups into the dirty list. */
 static void clear(struct vip_table *t)
 {
-	struct group *g = table_next(&t->groups, NULL), *next;
+	struct vip_group *g = table_next(&t->groups, NULL), *next;
 
 	for (; g != NULL; g = next) {
 		next = table_next(&t->groups, g);
@@ -1028,23 +995,24 @@ void vip_free(struct vip_table *t)
 
 const struct vip *vip_find(const struct vip_table *t, struct addr a)
 {
-	const struct entry *e = find_entry(t, a);
+	const struct vip *e = find_entry(t, a);
 
-	return e != NULL && e->pub.group != NULL ? &e->pub : NULL;
+	return e != NULL && e->group != NULL ? e : NULL;
 }
 
 const struct vip_group *vip_group(const struct vip_table *t, uint64_t id)
 {
-	const struct group *g = find_group(t, id);
+	const struct vip_group *g = find_group(t, id);
 
-	return g != NULL ? &g->pub : NULL;
+	return g != NULL ? g : NULL;
 }
 
 const struct vip_group *vip_next_group(const struct vip_table *t, const struct vip_group *g)
 {
-	const struct group *next = table_next(&t->groups, g != NULL ? find_group(t, g->id) : NULL);
+	const struct vip_group *next =
+		table_next(&t->groups, g != NULL ? find_group(t, g->id) : NULL);
 
-	return next != NULL ? &next->pub : NULL;
+	return next;
 }
 
 size_t vip_count(const struct vip_table *t)
@@ -1066,8 +1034,8 @@ enum reason vip_why(const struct vip_table *t, const struct config *conf,
 	if (served != REASON_ALLOCATED)
 		return served;
 	for (size_t i = 0; v != NULL && i < v->n_holders; i++)
-		if (strcmp(v->holders[i].key, s->key) == 0)
-			return v->holders[i].doubled ? REASON_DOUBLE_ALLOCATION : REASON_OWNER;
+		if (strcmp(vip_holder(v, i).key, s->key) == 0)
+			return vip_holder(v, i).doubled ? REASON_DOUBLE_ALLOCATION : REASON_OWNER;
 	return config_pool_of(conf, a) == NULL ? REASON_IP_NOT_ALLOWED : REASON_NO_IP;
 }
 
@@ -1085,10 +1053,10 @@ uint64_t vip_dirty_at(const struct vip_table *t, size_t i)
 void vip_clean(struct vip_table *t)
 {
 	for (size_t i = 0; i < t->n_dirty; i++) {
-		struct group *g = find_group(t, t->dirty[i]);
+		struct vip_group *g = find_group(t, t->dirty[i]);
 
 		if (g != NULL)
-			g->dirty = false;
+			g->_dirty = false;
 	}
 	t->n_dirty = 0;
 }

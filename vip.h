@@ -27,24 +27,51 @@ struct vip_holder {
 	bool doubled; /* holds the address unlawfully: a Service known before it may not share it */
 };
 
+/* There are ten thousand of these and of the groups: 40 and 56 bytes.  What begins with an
+ * underscore is vip.c's. */
 struct vip {
+	uint32_t _hash;
+	uint32_t n_holders : 28; /* never 0: vip_holder() */
+	uint32_t _mark : 2, _leaving : 1, _listed : 1;
 	struct addr addr;
-	const struct config_pool *pool;   /* borrowed from the configuration */
-	struct vip_group *group;          /* never NULL */
-	const struct vip_holder *holders; /* first known first; never empty */
-	size_t n_holders;
+	struct vip_group *group; /* never NULL */
+	union {
+		const char *one;         /* the only holder's key, lawful; else */
+		struct vip_holder *list; /* owned */
+	} _holders;
 };
 
 struct vip_group {
-	uint64_t id; /* never re-used while the process lives */
-	enum addr_family family;
+	uint32_t _hash;
+	enum addr_family family : 2;
+	uint32_t _touched : 1, _taken : 1, _dirty : 1, _shared : 27;
+	uint64_t id;     /* never re-used while the process lives */
 	struct addr key; /* rank key: first ingress address of the eldest Service (MetalLB's order,
 			    F34) */
-	struct vip *const *vips; /* sorted by address */
-	size_t n_vips;
-	const char *const *services; /* lawful holders of its VIPs, eldest first */
-	size_t n_services;
+	uint32_t n_vips, n_services;
+	union {
+		struct vip *vip;
+		const char *service;
+	} _v[]; /* n_vips, n_services of them */
 };
+
+/* The i-th holder, the first known first. */
+static inline struct vip_holder vip_holder(const struct vip *v, size_t i)
+{
+	return v->_listed ? v->_holders.list[i] : (struct vip_holder){.key = v->_holders.one};
+}
+
+/* The i-th VIP of a group, by address. */
+static inline const struct vip *vip_member(const struct vip_group *g, size_t i)
+{
+	return g->_v[i].vip;
+}
+
+/* The i-th of the Services that lawfully hold one of its VIPs, the eldest first. */
+static inline const char *vip_service(const struct vip_group *g, size_t i)
+{
+	return g->_v[g->n_vips + i].service;
+}
 
 struct vip_table; /* opaque */
 

