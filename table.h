@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * table.h - a hash table of pointers that keeps the order of insertion: an array of elements, and
- * an open-addressed index of 32-bit positions over it (the layout of Python's dict).  Pure, header
- * only.
+ * an open-addressed index of positions over it, of 16 bits or of 32 (the layout of Python's dict).
+ * Pure, header only.
  *
- * It costs 12 to 24 bytes an element where uthash's handle alone takes 56; for the tables that hold
+ * It costs 11 to 18 bytes an element where uthash's handle alone takes 56; for the tables that hold
  * ten thousand Services that is a quarter of the memory.  An element's first member is its hash,
  * which hash_bytes() computed with the table owner's key.  Removing never fails and never moves
  * anything; adding to a table out of which as much was taken needs no memory.
@@ -20,11 +20,14 @@
 #include <string.h>
 
 enum { TABLE_FREE = 0, TABLE_GONE = 1, TABLE_FIRST = 2 }; /* index words; position + TABLE_FIRST */
-enum { TABLE_MIN = 16 };
+enum { TABLE_MIN = 16, TABLE_NARROW = 65536 }; /* up to so many words they are of 16 bits */
 
 struct table {
-	void **v;        /* owned; the elements are the caller's; NULL = removed */
-	uint32_t *index; /* owned; mask + 1 words, at most 2/3 of them not TABLE_FREE */
+	void **v; /* owned; the elements are the caller's; NULL = removed */
+	union {
+		uint16_t *narrow;
+		uint32_t *wide;
+	} index; /* owned; mask + 1 words, at most 2/3 of them not TABLE_FREE */
 	uint32_t live, used, cap, mask;
 };
 
@@ -39,16 +42,45 @@ typedef bool (*table_eq_fn)(const void *elt, const void *key, size_t len);
 static inline void table_free(struct table *t)
 {
 	free(t->v);
-	free(t->index);
+	free(t->index.wide);
 	*t = (struct table){0};
+}
+
+static inline bool table_is_narrow(uint32_t mask)
+{
+	return mask < TABLE_NARROW;
+}
+
+static inline size_t table_index_bytes(uint32_t mask)
+{
+	return ((size_t)mask + 1) * (table_is_narrow(mask) ? sizeof(uint16_t) : sizeof(uint32_t));
+}
+
+static inline uint32_t table_word(const struct table *t, uint32_t i)
+{
+	return table_is_narrow(t->mask) ? t->index.narrow[i] : t->index.wide[i];
+}
+
+static inline void table_set_word(struct table *t, uint32_t i, uint32_t word)
+{
+	if (table_is_narrow(t->mask))
+		t->index.narrow[i] = (uint16_t)word;
+	else
+		t->index.wide[i] = word;
+}
+
+/* All words become TABLE_FREE. */
+static inline void table_wipe(struct table *t)
+{
+	if (t->index.wide != NULL)
+		memset(t->index.wide, 0, table_index_bytes(t->mask));
 }
 
 /* Empty, its memory kept; the elements are the caller's to free. */
 static inline void table_clear(struct table *t)
 {
 	t->used = t->live = 0;
-	if (t->index != NULL)
-		memset(t->index, 0, ((size_t)t->mask + 1) * sizeof *t->index);
+	table_wipe(t);
 }
 
 static inline uint32_t table_hash_of(const void *elt)
@@ -61,37 +93,47 @@ static inline void *table_find(
 {
 	if (t->cap == 0)
 		return NULL;
-	for (uint32_t i = hash & t->mask; t->index[i] != TABLE_FREE; i = (i + 1) & t->mask) {
+	for (uint32_t i = hash & t->mask;; i = (i + 1) & t->mask) {
+		uint32_t word = table_word(t, i);
 		void *elt;
 
-		if (t->index[i] == TABLE_GONE)
+		if (word == TABLE_FREE)
+			return NULL;
+		if (word == TABLE_GONE)
 			continue;
-		elt = t->v[t->index[i] - TABLE_FIRST];
+		elt = t->v[word - TABLE_FIRST];
 		if (table_hash_of(elt) == hash && eq(elt, key, len))
 			return elt;
 	}
-	return NULL;
 }
 
-/* The index word of an element that is in the table. */
-static inline uint32_t *table_word(const struct table *t, const void *elt)
+/* Where the index word of an element is that is in the table. */
+static inline uint32_t table_slot(const struct table *t, const void *elt)
 {
 	uint32_t i = table_hash_of(elt) & t->mask;
 
-	while (t->index[i] < TABLE_FIRST || t->v[t->index[i] - TABLE_FIRST] != elt) {
-		REQUIRE(t->index[i] != TABLE_FREE);
-		i = (i + 1) & t->mask;
+	for (;; i = (i + 1) & t->mask) {
+		uint32_t word = table_word(t, i);
+
+		REQUIRE(word != TABLE_FREE);
+		if (word != TABLE_GONE && t->v[word - TABLE_FIRST] == elt)
+			return i;
 	}
-	return &t->index[i];
+}
+
+/* Where an element of the table is in v. */
+static inline uint32_t table_position(const struct table *t, const void *elt)
+{
+	return table_word(t, table_slot(t, elt)) - TABLE_FIRST;
 }
 
 static inline void table_put_word(struct table *t, uint32_t pos)
 {
 	uint32_t i = table_hash_of(t->v[pos]) & t->mask;
 
-	while (t->index[i] != TABLE_FREE)
+	while (table_word(t, i) != TABLE_FREE)
 		i = (i + 1) & t->mask;
-	t->index[i] = pos + TABLE_FIRST;
+	table_set_word(t, i, pos + TABLE_FIRST);
 }
 
 /* Closes the gaps and makes the index anew; all room is there. */
@@ -103,32 +145,36 @@ static inline void table_compact(struct table *t)
 		if (t->v[i] != NULL)
 			t->v[to++] = t->v[i];
 	t->used = to;
-	memset(t->index, 0, ((size_t)t->mask + 1) * sizeof *t->index);
+	table_wipe(t);
 	for (uint32_t i = 0; i < to; i++)
 		table_put_word(t, i);
 }
 
-/* Room for cap elements.  0 or -ENOMEM (as it was). */
+/* Room for cap elements, not fewer than there were.  0 or -ENOMEM (as it was). */
 static inline int table_resize(struct table *t, uint32_t cap)
 {
+	bool same = t->cap > 0 && cap + cap / 2 + 1 <= t->mask + 1; /* enough words */
 	uint32_t words = TABLE_MIN;
-	uint32_t *index;
+	void *index = NULL;
 	void **v;
 
 	while (words < cap + cap / 2 + 1)
 		words *= 2;
-	index = malloc(words * sizeof *index);
-	if (index == NULL)
+	if (!same)
+		index = malloc(table_index_bytes(words - 1));
+	if (!same && index == NULL)
 		return -ENOMEM;
 	v = realloc(t->v, cap * sizeof *v);
 	if (v == NULL) {
 		free(index);
 		return -ENOMEM;
 	}
-	free(t->index);
 	t->v = v;
-	t->index = index;
 	t->cap = cap;
+	if (same)
+		return 0;
+	free(t->index.wide);
+	t->index.wide = index;
 	t->mask = words - 1;
 	table_compact(t);
 	return 0;
@@ -137,7 +183,7 @@ static inline int table_resize(struct table *t, uint32_t cap)
 /* Makes sure that the next n table_add() succeed.  0 or -ENOMEM. */
 static inline int table_reserve(struct table *t, uint32_t n)
 {
-	uint32_t cap = t->cap + t->cap / 2;
+	uint32_t cap = t->cap + t->cap / 8 + TABLE_MIN;
 
 	if (n <= t->cap - t->used)
 		return 0;
@@ -146,9 +192,9 @@ static inline int table_reserve(struct table *t, uint32_t n)
 		return 0;
 	}
 	REQUIRE(n < UINT32_MAX / 8 && t->live < UINT32_MAX / 8);
-	if (cap < t->live + n)
-		cap = t->live + n;
-	return table_resize(t, cap < TABLE_MIN ? TABLE_MIN : cap);
+	if (cap < t->used + n)
+		cap = t->used + n;
+	return table_resize(t, cap);
 }
 
 /* elt (its hash set) must not be in the table.  0 or -ENOMEM. */
@@ -167,23 +213,23 @@ static inline MUST_CHECK int table_add(struct table *t, void *elt)
 /* elt must be in the table; it stays the caller's to free. */
 static inline void table_remove(struct table *t, const void *elt)
 {
-	uint32_t *word = table_word(t, elt);
+	uint32_t i = table_slot(t, elt);
 
-	t->v[*word - TABLE_FIRST] = NULL;
-	*word = TABLE_GONE;
+	t->v[table_word(t, i) - TABLE_FIRST] = NULL;
+	table_set_word(t, i, TABLE_GONE);
 	t->live--;
 }
 
 /* new (of the same hash) takes old's place; old stays the caller's to free. */
 static inline void table_replace(struct table *t, const void *old, void *new)
 {
-	t->v[*table_word(t, old) - TABLE_FIRST] = new;
+	t->v[table_position(t, old)] = new;
 }
 
 /* Order of insertion; NULL starts, NULL ends.  Removing is allowed once the next one is at hand. */
 static inline void *table_next(const struct table *t, const void *elt)
 {
-	uint32_t i = elt != NULL ? *table_word(t, elt) - TABLE_FIRST + 1 : 0;
+	uint32_t i = elt != NULL ? table_position(t, elt) + 1 : 0;
 
 	while (i < t->used && t->v[i] == NULL)
 		i++;
