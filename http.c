@@ -77,8 +77,9 @@ struct http_call {
 	const struct http_ops *ops; /* borrowed */
 	void *ctx;
 	struct buf text; /* owned: the request */
-	uint64_t not_after_ms, timeout_ms;
-	uint64_t deadline; /* by timeout_ms */
+	uint64_t not_after_ms, timeout_ms, silence_ms;
+	uint64_t deadline;        /* by timeout_ms; TIME_NEVER */
+	uint64_t silent_deadline; /* by silence_ms; TIME_NEVER, also until it was sent */
 	bool stream, is_get, is_head;
 	bool sent, paused, ended;
 	int result;
@@ -149,16 +150,24 @@ static uint64_t after(struct http *h, uint64_t ms)
 /* When the call must have ended; TIME_NEVER. */
 static uint64_t call_deadline(const struct http_call *call)
 {
-	uint64_t d = call->stream && call->paused ? TIME_NEVER : call->deadline;
+	uint64_t d = call->deadline;
 
+	if (!call->paused)
+		d = time_min(d, call->silent_deadline);
 	if (!call->sent && call->not_after_ms != TIME_NEVER)
 		d = time_min(d, call->not_after_ms + 1);
 	return d;
 }
 
-static void set_call_deadline(struct http_call *call)
+static uint64_t after_or_never(struct http *h, uint64_t ms)
 {
-	call->deadline = call->timeout_ms != 0 ? after(call->h, call->timeout_ms) : TIME_NEVER;
+	return ms != 0 ? after(h, ms) : TIME_NEVER;
+}
+
+/* The server's silence begins now. */
+static void begin_silence(struct http_call *call)
+{
+	call->silent_deadline = after_or_never(call->h, call->silence_ms);
 	watch_deadline(call->h, call_deadline(call));
 }
 
@@ -186,8 +195,13 @@ static PRINTF_LIKE(3, 4) void end_call(struct http_call *call, int result, const
 /* It was not sent in time, or not answered. */
 static void end_late(struct http_call *call)
 {
-	if (!call->sent && call->h->now_ms() > call->not_after_ms)
+	uint64_t now = call->h->now_ms();
+
+	if (!call->sent && now > call->not_after_ms)
 		end_call(call, -ETIME, "its deadline passed before it could be sent");
+	else if (now < call->deadline)
+		end_call(call, -ETIMEDOUT, "%s: silent for %llu ms", call->h->peer,
+			(unsigned long long)call->silence_ms);
 	else
 		end_call(call, -ETIMEDOUT, "%s: no answer within %llu ms", call->h->peer,
 			(unsigned long long)call->timeout_ms);
@@ -453,8 +467,7 @@ static void conn_send(struct conn *c)
 	http1_expect(c->parser, call->is_head);
 	if (call->paused)
 		(void)uv_read_stop((uv_stream_t *)&c->tcp);
-	if (call->stream)
-		set_call_deadline(call);
+	begin_silence(call);
 	r = conn_send_text(c, call);
 	if (r == 0)
 		counter_inc(h->counters, COUNTER_API_REQUESTS);
@@ -476,15 +489,19 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 
-/* Kept and free for the next call; or closed, when nothing may keep it. */
+/* Kept and free for the next call; or closed, when nothing may keep it.  A stream's goes to the
+ * pool, if there is room: a watch that the server ends is opened again without another handshake.
+ */
 static void conn_idle(struct conn *c)
 {
 	struct http *h = c->h;
 
-	if (c->stream || h->closing || c->made_with != h->tls) {
+	if (h->closing || c->made_with != h->tls ||
+		(c->stream && count_pool(h) >= HTTP_POOL_CONNECTIONS)) {
 		conn_close(c, false);
 		return;
 	}
+	c->stream = false;
 	c->state = IDLE;
 	c->deadline = after(h, HTTP_IDLE_CLOSE_MS);
 	(void)uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read); /* may have been paused */
@@ -555,9 +572,8 @@ static void conn_judge(struct conn *c, enum http1_error e)
 static void conn_plaintext(struct conn *c, const char *p, size_t n)
 {
 	c->heard = true;
-	if (c->call != NULL && c->call->stream)
-		c->call->deadline =
-			c->call->timeout_ms != 0 ? after(c->h, c->call->timeout_ms) : TIME_NEVER;
+	if (c->call != NULL)
+		c->call->silent_deadline = after_or_never(c->h, c->call->silence_ms);
 	conn_judge(c, http1_feed(c->parser, p, n));
 }
 
@@ -1109,6 +1125,9 @@ static struct http_call *new_call(struct http *h, const struct http_request *req
 	call->h = h;
 	call->not_after_ms = req->not_after_ms;
 	call->timeout_ms = req->timeout_ms;
+	call->silence_ms = req->silence_ms;
+	call->deadline = after_or_never(h, call->timeout_ms);
+	call->silent_deadline = TIME_NEVER;
 	call->stream = req->stream;
 	call->is_get = strcmp(req->r.method, "GET") == 0;
 	call->is_head = strcmp(req->r.method, "HEAD") == 0;
@@ -1137,7 +1156,7 @@ int http_start(struct http *h, const struct http_request *req, const struct http
 	call->ctx = ctx;
 	h->n_calls++;
 	h->n_streams += call->stream;
-	set_call_deadline(call);
+	watch_deadline(h, call_deadline(call));
 	*ret_call = call;
 	if (call->stream)
 		start_stream(h, call);
@@ -1173,7 +1192,7 @@ void http_pause(struct http_call *call, bool paused)
 		(void)uv_read_stop((uv_stream_t *)&c->tcp);
 	} else {
 		c->resume = true;
-		set_call_deadline(call);
+		begin_silence(call);
 		wake_now(c->h);
 	}
 }

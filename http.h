@@ -66,7 +66,8 @@ struct http_request {
 	struct http1_request r; /* strings and body are copied by http_start() */
 	uint64_t
 		not_after_ms; /* checked immediately before the first byte is written; TIME_NEVER */
-	uint64_t timeout_ms;  /* of the whole call, or of silence on a stream; 0 = none */
+	uint64_t timeout_ms;  /* of the whole call; 0 = none */
+	uint64_t silence_ms;  /* without a byte from the server, once it was sent; 0 = none */
 	bool stream;          /* long: gets a connection of its own, at once */
 };
 
@@ -81,7 +82,7 @@ int http_start(struct http *h, const struct http_request *req, const struct http
  * thrown away (OWNERSHIP R28). */
 void http_cancel(struct http_call *c);
 /* Back-pressure: stop and start reading the body.  What was read already, HTTP_READ_BYTES at most,
- * still comes.  A paused stream is not timed out. */
+ * still comes.  While paused silence is not timed. */
 void http_pause(struct http_call *c, bool paused);
 /* From inside head() and body(): "TLSv1.3" and the like, "" for plain HTTP. */
 const char *http_tls_version(const struct http_call *c);

@@ -72,9 +72,9 @@ struct kube_watch {
 	void *ctx;
 	struct watch *w;       /* owned */
 	struct stream *stream; /* the request under way; NULL = none */
-	char *pending; /* owned: the path of a request that waits for hold_ms; NULL = none */
-	bool long_, dead;
-	uint64_t timeout_ms;
+	char *pending;        /* owned: the path of a request that waits for hold_ms; NULL = none */
+	struct watch_get get; /* of that one, or the one under way */
+	bool dead;
 	int start_error; /* to be told from the loop; 0 = none */
 	char error[256]; /* the transport's; "" = see watch_last_error() */
 	bool broken_said;
@@ -620,8 +620,9 @@ static int start_stream(struct kube_watch *w)
 			.authorization = creds_authorization(k->creds),
 			.accept = "application/json"},
 		.not_after_ms = TIME_NEVER,
-		.timeout_ms = w->timeout_ms,
-		.stream = w->long_,
+		.timeout_ms = w->get.timeout_ms,
+		.silence_ms = w->get.silence_ms,
+		.stream = w->get.stream,
 	};
 	struct stream *s = calloc(1, sizeof *s);
 	int err;
@@ -649,13 +650,12 @@ static void try_stream(struct kube_watch *w)
 	w->pending = NULL;
 }
 
-static void on_get(void *ctx, const char *path, bool stream, uint64_t timeout_ms)
+static void on_get(void *ctx, const char *path, const struct watch_get *get)
 {
 	struct kube_watch *w = ctx;
 
 	REQUIRE(w->stream == NULL && w->pending == NULL);
-	w->long_ = stream;
-	w->timeout_ms = timeout_ms;
+	w->get = *get;
 	w->pending = full_path(w->k, path);
 	if (w->pending == NULL)
 		w->start_error = -ENOMEM;

@@ -25,7 +25,6 @@ enum {
 	MAX_ERROR_BODY = 16 * 1024, /* bytes kept of an answer that is no 200 */
 	KEEP_BUFFER = 64 * 1024,    /* a text buffer that grew over this is given back */
 	MAX_PATH = 64 * 1024,
-	EXTRA_WATCH_S = 30,   /* the server may end a watch this much after we renew it */
 	TOO_MANY_MS = 1000,   /* a 429 without Retry-After */
 	MAX_BACKOFF_STEP = 6, /* 100 ms << 6 is over the cap */
 };
@@ -95,7 +94,7 @@ struct watch {
 	uint64_t due_ms;   /* PHASE_WAIT */
 	uint64_t sent_ms;  /* the request under way */
 	uint64_t live_ms;  /* PHASE_LIVE: since */
-	uint64_t renew_ms; /* PHASE_LIVE: until; its length before that */
+	uint64_t over_ms;  /* PHASE_LIVE: the server has ended it by then; its length before that */
 	uint64_t grace_ms; /* a lost watch is called so at this time */
 	unsigned failures; /* since a watch lived */
 	unsigned garbage;  /* garbled watches since a good event */
@@ -107,8 +106,9 @@ struct watch {
 	bool busy, relist;
 
 	/* the list under way */
-	bool list_open; /* list_begin() without list_end() */
-	bool whole;     /* ask without limit: the last continue token expired */
+	bool list_open;      /* list_begin() without list_end() */
+	bool whole;          /* ask without limit: the last continue token expired */
+	uint64_t silence_ms; /* of the page under way */
 	unsigned pages, page_failures;
 	char *token; /* owned; NULL on the first page */
 	char list_version[WATCH_MAX_VERSION];
@@ -173,6 +173,7 @@ struct watch *watch_new(const char *base_path, const char *label_selector,
 	w->rng = rng;
 	w->counters = counters;
 	w->grace_ms = w->lost_ms = TIME_NEVER;
+	w->silence_ms = WATCH_SILENCE_MS;
 	w->base_path = strdup(base_path);
 	w->selectors = make_selectors(label_selector, field_selector);
 	buf_init(&w->body, MAX_ERROR_BODY);
@@ -263,15 +264,16 @@ static void add_list_query(struct watch *w, struct buf *path)
 	}
 }
 
-/* timeoutSeconds is a little over our own renewal, so that we renew first; a server that lost us
- * still ends it. */
 static void add_watch_query(struct watch *w, struct buf *path)
 {
-	w->renew_ms =
-		WATCH_RENEW_MIN_MS + rng_below(w->rng, WATCH_RENEW_MAX_MS - WATCH_RENEW_MIN_MS + 1);
+	const unsigned life_s =
+		WATCH_LIFE_MIN_MS / 1000 +
+		(unsigned)rng_below(w->rng, (WATCH_LIFE_MAX_MS - WATCH_LIFE_MIN_MS) / 1000 + 1);
+
+	w->over_ms = (uint64_t)life_s * 1000 + WATCH_OVERDUE_MS;
 	buf_adds(path, "?watch=true&allowWatchBookmarks=true&resourceVersion=");
 	add_escaped(path, w->version);
-	buf_addf(path, "&timeoutSeconds=%u", (unsigned)(w->renew_ms / 1000) + EXTRA_WATCH_S);
+	buf_addf(path, "&timeoutSeconds=%u", life_s);
 	buf_adds(path, w->selectors);
 }
 
@@ -289,6 +291,11 @@ static void reset_answer(struct watch *w, bool watching)
 static void send_request(struct watch *w, uint64_t now_ms)
 {
 	const bool watching = w->next == NEXT_WATCH;
+	const struct watch_get get = {
+		.stream = watching,
+		.timeout_ms = watching ? 0 : WATCH_LIST_TIMEOUT_MS,
+		.silence_ms = watching ? 0 : w->silence_ms,
+	};
 	struct buf path;
 
 	reset_answer(w, watching);
@@ -305,7 +312,7 @@ static void send_request(struct watch *w, uint64_t now_ms)
 		set_error(w, "out of memory");
 		end_request(w, END_FAILED, now_ms);
 	} else {
-		w->ops->get(w->ctx, path.p, watching, watching ? 0 : WATCH_LIST_TIMEOUT_MS);
+		w->ops->get(w->ctx, path.p, &get);
 	}
 	buf_free(&path);
 }
@@ -799,7 +806,7 @@ static void on_live(struct watch *w, uint64_t now_ms)
 	counter_inc(w->counters, COUNTER_WATCH_OPENS);
 	w->phase = PHASE_LIVE;
 	w->live_ms = now_ms;
-	w->renew_ms += now_ms;
+	w->over_ms += now_ms;
 	w->grace_ms = TIME_NEVER;
 	w->error[0] = '\0';
 	set_synced(w, true);
@@ -853,6 +860,7 @@ static void end_page(struct watch *w, uint64_t now_ms)
 		return;
 	}
 	w->page_failures = 0;
+	w->silence_ms = WATCH_SILENCE_MS;
 	w->error[0] = '\0';
 	free(w->token);
 	w->token = w->next_token;
@@ -881,11 +889,20 @@ static enum end end_of_bad_status(struct watch *w)
 	return end;
 }
 
+/* The page that failed so may have been hung, or its server slow, as one is that puts requests into
+ * a queue: that one gets more time. */
+static void lengthen_silence(struct watch *w, int result, uint64_t now_ms)
+{
+	if (w->phase == PHASE_LIST && result == -ETIMEDOUT && now_ms - w->sent_ms >= w->silence_ms)
+		w->silence_ms = time_min(2 * w->silence_ms, WATCH_SILENCE_CAP_MS);
+}
+
 void watch_on_end(struct watch *w, int result, uint64_t now_ms)
 {
 	if (w->phase != PHASE_LIST && w->phase != PHASE_OPEN && w->phase != PHASE_LIVE)
 		return;
 	enter(w);
+	lengthen_silence(w, result, now_ms);
 	if (w->status != 0 && w->status != 200) {
 		end_request(w, end_of_bad_status(w), now_ms);
 	} else if (result != 0 || w->status == 0) {
@@ -932,6 +949,7 @@ static void give_up_opening(struct watch *w, uint64_t now_ms)
 	end_request(w, end, now_ms);
 }
 
+/* The server has not ended it: it may be gone. */
 static void renew(struct watch *w, uint64_t now_ms)
 {
 	w->ops->cancel(w->ctx);
@@ -948,7 +966,7 @@ void watch_tick(struct watch *w, uint64_t now_ms)
 		send_request(w, now_ms);
 	else if (w->phase == PHASE_OPEN && now_ms >= w->sent_ms + WATCH_OPEN_TIMEOUT_MS)
 		give_up_opening(w, now_ms);
-	else if (w->phase == PHASE_LIVE && now_ms >= w->renew_ms)
+	else if (w->phase == PHASE_LIVE && now_ms >= w->over_ms)
 		renew(w, now_ms);
 	if (now_ms >= w->grace_ms) {
 		w->grace_ms = TIME_NEVER;
@@ -970,7 +988,7 @@ uint64_t watch_next_deadline(const struct watch *w)
 	case PHASE_OPEN:
 		return time_min(t, w->sent_ms + WATCH_OPEN_TIMEOUT_MS);
 	case PHASE_LIVE:
-		return time_min(t, w->renew_ms);
+		return time_min(t, w->over_ms);
 	}
 	return t;
 }

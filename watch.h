@@ -6,9 +6,14 @@
  * List in pages (resourceVersion unset: consistent), then watch from the list's version with
  * bookmarks; 410 (as a status or as an ERROR event inside a 200 stream) lists anew, and so does any
  * answer that blames the version; everything else that ends a watch re-opens it from the last
- * version with back-off and jitter; a watch is renewed after a random 5 to 10 minutes.  Objects are
- * cut out of the page as it arrives, so that memory is one object's, not a page's.  Source:
- * Kubernetes API Concepts, "Efficient detection of changes".
+ * version with back-off and jitter.  Objects are cut out of the page as it arrives, so that memory
+ * is one object's, not a page's.  Source: Kubernetes API Concepts, "Efficient detection of
+ * changes".
+ *
+ * A watch of what does not change is silent, and so is one whose server is gone behind a proxy that
+ * keeps the connection.  So the server is asked to end each watch after a random 60 to 90 s: it is
+ * then opened again on the same connection, which costs one small request.  One that the server
+ * does not end is given up and opened on another connection.
  */
 #ifndef LBD_WATCH_H
 #define LBD_WATCH_H
@@ -33,14 +38,17 @@ enum {
 	WATCH_MAX_VERSION = 256, /* bytes of a resourceVersion, an opaque string */
 	WATCH_MAX_TOKEN = 8192,  /* bytes of a continue token */
 	WATCH_BACKOFF_MIN_MS = 100,
-	WATCH_BACKOFF_CAP_MS = 5000, /* retry cap of shared/OWNERSHIP.md */
-	WATCH_RENEW_MIN_MS = 300 * 1000,
-	WATCH_RENEW_MAX_MS = 600 * 1000,
+	WATCH_BACKOFF_CAP_MS = 5000,   /* retry cap of shared/OWNERSHIP.md */
+	WATCH_LIFE_MIN_MS = 60 * 1000, /* the server shall end a watch after so long, in whole s */
+	WATCH_LIFE_MAX_MS = 90 * 1000,
+	WATCH_OVERDUE_MS = 5 * 1000,     /* one that it did not end by then is given up */
 	WATCH_NOT_FOUND_MS = 600 * 1000, /* a 404 resource is asked for again after this */
 	WATCH_LOST_MS = 15 * 1000, /* one that was there is missing after so long a time of 404s */
 	WATCH_RETRY_AFTER_CAP_MS = 300 * 1000, /* Retry-After is obeyed up to this */
-	WATCH_LIST_TIMEOUT_MS = 60 * 1000,     /* one page */
-	WATCH_OPEN_TIMEOUT_MS = 15 * 1000,     /* from asking for a watch to its 200 */
+	WATCH_LIST_TIMEOUT_MS = 120 * 1000,    /* one page, as long as bytes come */
+	WATCH_SILENCE_MS = 10 * 1000,      /* a page of which no byte comes is asked for again; */
+	WATCH_SILENCE_CAP_MS = 60 * 1000,  /* each time the server gets twice as long, up to this */
+	WATCH_OPEN_TIMEOUT_MS = 15 * 1000, /* from asking for a watch to its 200 */
 	WATCH_LIVED_MS = 500,       /* a watch this old was a success: back-off starts anew */
 	WATCH_REOPEN_MIN_MS = 1000, /* a watch that ends cleanly is opened at most this often */
 	WATCH_GRACE_MS = 3000,      /* a lost watch may be re-opened within this, still synced */
@@ -48,12 +56,18 @@ enum {
 	WATCH_GARBAGE_TRIES = 3, /* so many garbled watches from one version, then list anew */
 };
 
+struct watch_get {
+	bool stream;                     /* a watch, else a page of a list */
+	uint64_t timeout_ms, silence_ms; /* 0 = none */
+};
+
 enum watch_event { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED };
 
 struct watch_ops {
-	/* GET path (with query).  stream: a watch, else a page of a list. Answers come by
+	/* GET path (with query).  A stream has no limits, a page both: timeout_ms for the whole,
+	 * silence_ms without a byte of the answer (both end it with -ETIMEDOUT).  Answers come by
 	 * watch_on_*(), never from inside. */
-	void (*get)(void *ctx, const char *path, bool stream, uint64_t timeout_ms);
+	void (*get)(void *ctx, const char *path, const struct watch_get *get);
 	/* Drop the request under way; no more watch_on_* for it. */
 	void (*cancel)(void *ctx);
 	void (*list_begin)(void *ctx);

@@ -22,16 +22,15 @@ struct driver {
 	uint64_t now_ms;
 };
 
-static void on_get(void *ctx, const char *path, bool stream, uint64_t timeout_ms)
+static void on_get(void *ctx, const char *path, const struct watch_get *get)
 {
 	struct driver *d = ctx;
 
-	(void)timeout_ms;
 	REQUIRE(!d->under_way && strncmp(path, "/x?", 3) == 0);
 	for (const char *p = path; *p != '\0'; p++)
 		REQUIRE(*p > ' ' && *p <= '~'); /* it becomes a request line */
 	d->under_way = true;
-	d->streaming = stream;
+	d->streaming = get->stream;
 	d->live = false;
 }
 
