@@ -397,17 +397,18 @@ static int send_call(struct call *c)
 	return http_start(k->http, &r, &call_ops, c, &c->http);
 }
 
-/* The server, too, shall give up in time: "?timeout=" in whole seconds, down, at least one. */
+/* The server, too, shall give up in time: "?timeout=4s" or "540ms", a duration as Go writes it. */
 static char *path_of(const struct kube *k, const struct kube_request *r, uint64_t timeout_ms)
 {
+	const bool whole = timeout_ms % 1000 == 0;
 	struct buf b;
 
 	buf_init(&b, MAX_PATH);
 	buf_adds(&b, k->server->path_prefix);
 	buf_adds(&b, r->path);
 	if (r->verb != KUBE_GET)
-		buf_addf(&b, "%ctimeout=%" PRIu64 "s", strchr(r->path, '?') != NULL ? '&' : '?',
-			timeout_ms < 2000 ? 1 : timeout_ms / 1000);
+		buf_addf(&b, "%ctimeout=%" PRIu64 "%s", strchr(r->path, '?') != NULL ? '&' : '?',
+			whole ? timeout_ms / 1000 : timeout_ms, whole ? "s" : "ms");
 	return buf_take(&b);
 }
 

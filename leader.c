@@ -447,6 +447,15 @@ uint64_t leader_deadline(const struct leader *l)
 	return l->leading ? l->deadline_ms : 0;
 }
 
+/* Sent at the deadline, dead with a fifth of the rest of the Lease to spare (OWNERSHIP R28, F23).
+ */
+uint64_t leader_write_ms(const struct leader *l)
+{
+	uint64_t ms = (l->duration_ms - l->renew_deadline_ms) * 4 / 5;
+
+	return ms == 0 ? 1 : time_min(ms, REQUEST_MAX_MS);
+}
+
 uint64_t leader_term(const struct leader *l)
 {
 	return l->term;

@@ -85,6 +85,9 @@ void leader_done(struct leader *l, uint64_t id, enum lease_outcome outcome,
 bool leader_is_leader(const struct leader *l, uint64_t now_ms);
 /* Every write of the leader carries this as its last moment; 0 when not leader. */
 uint64_t leader_deadline(const struct leader *l);
+/* How long a request that carries it may live: it is dead before another leader's first write, even
+ * if it was sent in the last moment. */
+uint64_t leader_write_ms(const struct leader *l);
 /* One more each time this node becomes leader. */
 uint64_t leader_term(const struct leader *l);
 /* Identity of the holder as last observed, "" = none.  Valid until the next call. */

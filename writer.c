@@ -17,8 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STATUS_TIMEOUT_MS = 4000 };
-
 enum writer_kind { WRITE_LEADER, WRITE_ELECT, WRITE_STATUS, WRITE_EVENT };
 
 struct writer_call {
@@ -190,7 +188,7 @@ static int send_status(struct daemon *d, const struct alloc_write *w, struct wri
 		.path = path,
 		.body = body,
 		.not_after_ms = leader_deadline(d->leader),
-		.timeout_ms = STATUS_TIMEOUT_MS,
+		.timeout_ms = leader_write_ms(d->leader),
 	};
 	int err = -ENOMEM;
 

@@ -921,7 +921,7 @@ static void test_lease(void)
 	CHECK_INT(kube_lease(r.k, "kube-system", &a, on_answer, &r), 0);
 	UNTIL(&r, r.answers == 1);
 	CHECK_STR(text_of(&r.seen),
-		"POST /pre/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?timeout=1s;"
+		"POST /pre/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?timeout=1300ms;"
 		"{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{"
 		"\"name\":\"lbd-node-n1\",\"namespace\":\"kube-system\",\"labels\":{\"lbd.io/"
 		"lease\":\"node\"}},\"spec\":{\"holderIdentity\":\"h\"}};");
@@ -942,7 +942,7 @@ static void test_lease(void)
 	CHECK_INT(kube_lease(r.k, "kube-system", &a, on_answer, &r), 0);
 	UNTIL(&r, r.answers == 4);
 	CHECK(starts(text_of(&r.seen), "PUT /pre/apis/"));
-	CHECK(strstr(text_of(&r.seen), "/leases/lbd-node-n1?timeout=1s;") != NULL);
+	CHECK(strstr(text_of(&r.seen), "/leases/lbd-node-n1?timeout=1300ms;") != NULL);
 	rig_close(&r);
 }
 

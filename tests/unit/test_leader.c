@@ -429,9 +429,34 @@ static void test_configure(void)
 	leader_free(l);
 }
 
+/* A write that the leader sends in its last moment is over before the next leader's first. */
+static void test_write_ms(void)
+{
+	static const struct {
+		struct leader_conf conf;
+		uint64_t want;
+	} rows[] = {
+		{{"n1_a", 15000, 10000, 5000}, 4000},
+		{{"n1_a", 60000, 30000, 5000}, 4000},
+		{{"n1_a", 2000, 1300, 400}, 560},
+		{{"n1_a", 2000, 1999, 400}, 1},
+	};
+
+	open_at(0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct leader_conf *c = &rows[i].conf;
+
+		leader_configure(l, c);
+		CHECK_INT(leader_write_ms(l), rows[i].want);
+		CHECK(c->renew_deadline_ms + leader_write_ms(l) <= c->duration_ms);
+	}
+	leader_free(l);
+}
+
 CHECK_MAIN("test_leader", CHECK_TEST(test_create), CHECK_TEST(test_not_synced),
 	CHECK_TEST(test_expiry), CHECK_TEST(test_deleted), CHECK_TEST(test_renew),
 	CHECK_TEST(test_own_echo), CHECK_TEST(test_deadline), CHECK_TEST(test_paused),
 	CHECK_TEST(test_taken_away), CHECK_TEST(test_lost_answer), CHECK_TEST(test_refused),
 	CHECK_TEST(test_answers_that_do_not_fit), CHECK_TEST(test_candidate),
-	CHECK_TEST(test_release), CHECK_TEST(test_released_lease), CHECK_TEST(test_configure))
+	CHECK_TEST(test_release), CHECK_TEST(test_released_lease), CHECK_TEST(test_configure),
+	CHECK_TEST(test_write_ms))
