@@ -18,7 +18,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event group health http1 iface json judge kubeconf label leader member object outbox plan \
+PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event group health history http1 iface json judge kubeconf label leader member object outbox plan \
         pool publish service vip watch
 SHELL_UNITS := control creds daemon feed file http kube lbd log net pass reload status tls wire writer
 
@@ -44,6 +44,7 @@ USES_leader   := cluster
 USES_elig     := addr buf cluster config iface label service vip
 USES_claims   := addr buf cluster vip
 USES_health   :=
+USES_history  :=
 USES_member   := addr claims cluster
 USES_group    := addr elig member vip
 USES_publish  := addr buf cluster config elig iface leader member

@@ -16,6 +16,7 @@
 #include "elig.h"
 #include "event.h"
 #include "file.h"
+#include "history.h"
 #include "kube.h"
 #include "leader.h"
 #include "net.h"
@@ -132,7 +133,9 @@ struct daemon {
 	bool services_listed; /* and that list is there */
 	bool node_missing_said;
 	uint64_t nodes_generation;
-	uint64_t relisted_ms; /* by feed_doubt() */
+	struct history history; /* of our Leases, by their role */
+	uint64_t relisted_ms;   /* by feed_doubt(); 0 = never */
+	bool relist_due;        /* when DAEMON_DOUBT_MS have passed since then */
 	uint64_t doubt_ms; /* since when renewals do not come back although all is in step; 0 = they
 			      do */
 
@@ -171,9 +174,13 @@ void feed_start(struct daemon *d);
 void feed_stop(struct daemon *d);
 /* Everything anew, consistently: the watches may be of another history than the API's. */
 void feed_relist(struct daemon *d);
-/* The same, but not again and again: an object that we had written is gone, so the API's store may
- * be another one (restored, or empty), whose changes no watch from the old one's versions shows. */
-void feed_doubt(struct daemon *d, uint64_t now_ms);
+/* The same, but not again and again: an object that we had written is gone, or is older than it
+ * was, so the API's store may be another one (restored, or empty), whose changes no watch from the
+ * old one's versions shows.  why: for the log. */
+void feed_doubt(struct daemon *d, const char *why, uint64_t now_ms);
+/* Lists anew what a doubt left for later. */
+void feed_run(struct daemon *d, uint64_t now_ms);
+uint64_t feed_next_deadline(const struct daemon *d);
 /* elections.namespace changed. */
 void feed_move_leases(struct daemon *d);
 

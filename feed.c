@@ -186,17 +186,34 @@ void feed_relist(struct daemon *d)
 			kube_relist(d->watch[i].w);
 }
 
-void feed_doubt(struct daemon *d, uint64_t now_ms)
+uint64_t feed_next_deadline(const struct daemon *d)
 {
-	if (d->relisted_ms != 0 && now_ms - d->relisted_ms < DAEMON_DOUBT_MS)
+	if (!d->relist_due)
+		return TIME_NEVER;
+	return d->relisted_ms == 0 ? 0 : d->relisted_ms + DAEMON_DOUBT_MS;
+}
+
+void feed_run(struct daemon *d, uint64_t now_ms)
+{
+	if (now_ms < feed_next_deadline(d))
 		return;
+	d->relist_due = false;
 	d->relisted_ms = now_ms;
-	log_warn("kube", "the API lost an object of ours: listing everything anew", NULL);
+	log_info("kube", "listing everything anew", NULL);
 	feed_relist(d);
+}
+
+void feed_doubt(struct daemon *d, const char *why, uint64_t now_ms)
+{
+	if (!d->relist_due)
+		log_warn("kube", "the API's store may be another one", "err", why, NULL);
+	d->relist_due = true;
+	feed_run(d, now_ms);
 }
 
 void feed_move_leases(struct daemon *d)
 {
+	d->history = (struct history){0};
 	stop_watch(d, WATCH_LEASES);
 	start_watch(d, WATCH_LEASES);
 	update_synced(d);

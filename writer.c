@@ -24,6 +24,7 @@ struct writer_call {
 	enum writer_kind kind;
 	uint64_t id;                       /* of the unit that asked */
 	bool update, create;               /* of an Event's count; of a Lease */
+	enum cluster_lease_role role;      /* of a Lease */
 	char key[2 * CONFIG_MAX_NAME + 2]; /* what is written, for the log */
 };
 
@@ -62,6 +63,14 @@ static void lease_told(
 		elect_done(c->d->elect, c->id, outcome, lease, now_ms);
 }
 
+/* What the API says of a Lease of ours must not be older than what it had said. */
+static void doubt_lease(
+	struct daemon *d, const struct writer_call *c, const struct cluster_lease *l)
+{
+	if (history_goes_back(&d->history, c->role, l->resource_version))
+		feed_doubt(d, "a Lease of this node's is older than it was", daemon_now_ms());
+}
+
 static void on_lease(void *ctx, const struct kube_answer *a)
 {
 	struct writer_call *c = ctx;
@@ -73,8 +82,10 @@ static void on_lease(void *ctx, const struct kube_answer *a)
 		lease = cluster_lease_decode(a->body);
 		if (lease == NULL)
 			outcome = LEASE_FAILED;
+		else
+			doubt_lease(c->d, c, lease);
 	} else if (outcome == LEASE_NOT_FOUND && !c->create) {
-		feed_doubt(c->d, daemon_now_ms());
+		feed_doubt(c->d, "a Lease of this node's is gone", daemon_now_ms());
 	} else if (outcome != LEASE_CONFLICT && outcome != LEASE_NOT_FOUND &&
 		   outcome != LEASE_NOT_SENT) {
 		log_failure(c, "lease not written", a);
@@ -89,8 +100,10 @@ static void send_lease(struct daemon *d, enum writer_kind kind, const struct lea
 {
 	struct writer_call *c = call_new(d, kind, a->id, a->name);
 
-	if (c != NULL)
+	if (c != NULL) {
 		c->create = a->verb == LEASE_CREATE;
+		c->role = a->role;
+	}
 	if (c != NULL && kube_lease(d->kube, d->conf->elections.namespace_, a, on_lease, c) == 0) {
 		d->leases_in_flight++;
 		return;
@@ -315,6 +328,7 @@ void writer_run(struct daemon *d, uint64_t now_ms)
 {
 	if (d->kube == NULL || d->opt->dry_run)
 		return;
+	feed_run(d, now_ms);
 	run_leases(d, now_ms);
 	if (d->phase == DAEMON_RUNNING && alloc_is_ready(d->alloc))
 		run_status(d, now_ms);
@@ -328,6 +342,7 @@ uint64_t writer_next_deadline(const struct daemon *d)
 	if (d->kube == NULL || d->opt->dry_run)
 		return next_ms;
 	next_ms = time_min(leader_next_deadline(d->leader), elect_next_deadline(d->elect));
+	next_ms = time_min(next_ms, feed_next_deadline(d));
 	if (d->phase == DAEMON_RUNNING && d->was_leader && alloc_is_ready(d->alloc) &&
 		d->status_in_flight < DAEMON_STATUS_IN_FLIGHT)
 		next_ms = time_min(next_ms, alloc_next_deadline(d->alloc));

@@ -177,7 +177,11 @@ bool stream_pump(struct stream *st, uint64_t now_ms, size_t max, struct text *ou
 	if (st->over || st->seq < st->coll->first_seq)
 		return false;
 	while (st->seq < st->coll->next_seq && out->n < max) {
-		send_event(st, &st->coll->ring[st->seq % st->coll->ring_cap], out);
+		const struct event *e = &st->coll->ring[st->seq % st->coll->ring_cap];
+
+		if (e->rv >
+			st->start_rv) /* a version from the future: silent until it is reached */
+			send_event(st, e, out);
 		st->seq++;
 	}
 	if (st->seq == st->coll->next_seq)

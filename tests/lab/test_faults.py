@@ -298,6 +298,33 @@ def test_api_server_comes_back_empty(bare):
     assert all(n.alive() for n in lab.nodes)
 
 
+def test_api_server_restored(bare):
+    """The API's store is put back to an older state, as from a backup: its versions begin lower, and a watch from what is
+    now the future is silent. lbd finds out by its own Leases, within seconds: what the older state does not hold is
+    silent, what it holds is served, and what stood stands."""
+    lab = start_nodes(bare(pods=False, proxy=False, kubesim_args=USERS))
+    ip, owner = standing(lab)
+    lab.service("back", ip="10.89.0.101")
+    lab.wait_owner("10.89.0.101")
+    time.sleep(1.5)  # claims are written
+    lab.kubesim.save(lab.dir / "state")
+    lab.delete_service("back")
+    lab.service("gone", ip="10.89.0.102")
+    lab.wait_owner("10.89.0.102")
+    wait_for("silence", lambda: not lab.owners("10.89.0.101"))
+    time.sleep(1.5)
+    with Watcher(lab, lambda: {ip, "10.89.0.101", "10.89.0.102"}, {ip: owner}) as watcher:
+        restart_api(lab, 0.5, "--state", lab.dir / "state")
+        begin = time.monotonic()
+        wait_for("silence of what is no more", lambda: not lab.owners("10.89.0.102"), BACKOFF_S + 3)
+        wait_for("the old Service served", lambda: lab.owners("10.89.0.101"), BACKOFF_S + 3)
+        assert time.monotonic() - begin < BACKOFF_S + 3
+        lab.service("later")
+        wait_for("the new Service served", lambda: served(lab, "later"), BACKOFF_S + 4)
+        watcher.nothing()
+    assert lab.client.arping("10.89.0.102") == []
+
+
 # -- credentials change while lbd runs ---------------------------------------------------------------------------------
 
 
