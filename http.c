@@ -32,6 +32,7 @@ enum conn_state {
 	RESOLVING,    /* its name, in libuv's thread pool */
 	CONNECTING,   /* TCP, to addr[at] */
 	NEXT_ADDRESS, /* that failed; its handle is being closed */
+	AWAIT_TICKET, /* TCP stands; another one's handshake is awaited, to go on from */
 	HANDSHAKE,    /* TLS */
 	IDLE,
 	BUSY,    /* request sent, answer not complete */
@@ -60,9 +61,9 @@ struct conn {
 	int last_error;           /* of the last address tried */
 	size_t at, n_addrs;
 	union sockaddr_any addr[HTTP_MAX_ADDRESSES];
-	uint64_t deadline; /* to be connected; when idle, to be closed */
-	uint64_t attempt_deadline;
-	struct tls *tls;                  /* owned */
+	uint64_t deadline;         /* to be connected; when idle, to be closed */
+	uint64_t attempt_deadline; /* CONNECTING: for this address; AWAIT_TICKET: of the wait */
+	struct tls *tls;           /* owned */
 	const struct tls_conf *made_with; /* kept alive by tls; to compare only */
 	struct http1 *parser;             /* owned */
 	uv_tcp_t tcp;
@@ -595,6 +596,16 @@ static bool is_readable(const struct conn *c)
 	return c->state == IDLE || (c->state == BUSY && !c->call->paused);
 }
 
+/* A ticket may have come, or may not be due any more. */
+static void wake_awaiting(struct http *h)
+{
+	const struct conn *c;
+
+	DL_FOREACH (h->conns, c)
+		if (c->state == AWAIT_TICKET)
+			wake_now(h);
+}
+
 static void conn_read_tls(struct conn *c)
 {
 	char plain[16 * 1024];
@@ -611,6 +622,7 @@ static void conn_read_tls(struct conn *c)
 	}
 	if (c->state != CLOSING)
 		(void)conn_flush(c);
+	wake_awaiting(c->h);
 }
 
 static void conn_handshake(struct conn *c)
@@ -624,6 +636,8 @@ static void conn_handshake(struct conn *c)
 	} else if (sent < 0) {
 		conn_write_failed(c, sent);
 	} else if (r == 1) {
+		log_debug("http", "connected", "peer", c->h->peer, "tls", tls_version(c->tls),
+			"resumed", tls_is_resumed(c->tls) ? "yes" : "no", NULL);
 		conn_send(c);
 	}
 }
@@ -686,12 +700,27 @@ static void set_socket(struct conn *c)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
 }
 
-static void conn_connected(struct conn *c)
+/* Is a handshake under way that will bring a ticket, if the server gives any?  In TLS 1.3 it comes
+ * after the handshake, before the first answer. */
+static bool is_ticket_due(const struct http *h)
+{
+	const struct conn *c;
+
+	if (h->tls == NULL || tls_can_resume(h->tls, h->tls_name, h->now_ms()))
+		return false;
+	DL_FOREACH (h->conns, c)
+		if (c->made_with == h->tls &&
+			(c->state == HANDSHAKE ||
+				(c->state == BUSY && c->served == 0 && !c->heard)))
+			return true;
+	return false;
+}
+
+static void conn_begin(struct conn *c)
 {
 	struct http *h = c->h;
 	int r;
 
-	set_socket(c);
 	r = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
 	if (r < 0) {
 		conn_fail(c, r, "%s: %s", h->peer, uv_strerror(r));
@@ -702,12 +731,28 @@ static void conn_connected(struct conn *c)
 		conn_send(c);
 		return;
 	}
-	c->tls = tls_new(h->tls, h->tls_name);
+	c->tls = tls_new(h->tls, h->tls_name, h->now_ms());
 	c->state = HANDSHAKE;
 	if (c->tls != NULL)
 		conn_step_tls(c);
 	else
 		conn_fail(c, -ENOMEM, "%s: a TLS session cannot be made", h->peer);
+}
+
+/* A start opens several connections at once: one full handshake and some resumed ones are much less
+ * work than as many full ones. */
+static void conn_connected(struct conn *c)
+{
+	struct http *h = c->h;
+
+	set_socket(c);
+	if (!is_ticket_due(h)) {
+		conn_begin(c);
+		return;
+	}
+	c->state = AWAIT_TICKET;
+	c->attempt_deadline = after(h, HTTP_TICKET_WAIT_MS);
+	watch_deadline(h, c->attempt_deadline);
 }
 
 static void conn_try_next(struct conn *c, int error)
@@ -849,7 +894,7 @@ static const char *doing(enum conn_state s)
 {
 	if (s == RESOLVING)
 		return "resolving the name";
-	return s == HANDSHAKE ? "the TLS handshake" : "connecting";
+	return s == HANDSHAKE || s == AWAIT_TICKET ? "the TLS handshake" : "connecting";
 }
 
 static uint64_t conn_deadline(const struct conn *c)
@@ -858,6 +903,7 @@ static uint64_t conn_deadline(const struct conn *c)
 
 	switch (c->state) {
 	case CONNECTING:
+	case AWAIT_TICKET:
 		return time_min(time_min(call, c->deadline), c->attempt_deadline);
 	case RESOLVING:
 	case NEXT_ADDRESS:
@@ -886,6 +932,8 @@ static void conn_expire(struct conn *c, uint64_t now)
 	} else if (now >= c->deadline) {
 		conn_fail(c, -ETIMEDOUT, "%s: timed out after %llu ms in %s", c->h->peer,
 			(unsigned long long)c->h->connect_timeout_ms, doing(c->state));
+	} else if (c->state == AWAIT_TICKET) {
+		conn_begin(c);
 	} else {
 		conn_try_next(c, -ETIMEDOUT);
 	}
@@ -923,6 +971,17 @@ static uint64_t find_deadline(const struct http *h)
 	DL_FOREACH (h->conns, c) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		next = time_min(next, conn_deadline(c));
 	return next;
+}
+
+/* All at once: if no ticket came, none will come by waiting in a row. */
+static void begin_awaiting(struct http *h)
+{
+	const bool due = is_ticket_due(h);
+	struct conn *c;
+
+	DL_FOREACH (h->conns, c)
+		if (c->state == AWAIT_TICKET && !due)
+			conn_begin(c);
 }
 
 static void resume(struct http *h)
@@ -1027,6 +1086,7 @@ static void on_timer_closed(uv_handle_t *handle)
 static void turn(struct http *h)
 {
 	expire(h);
+	begin_awaiting(h);
 	resume(h);
 	dispatch(h);
 	deliver(h);
@@ -1197,11 +1257,26 @@ void http_pause(struct http_call *call, bool paused)
 	}
 }
 
-const char *http_tls_version(const struct http_call *call)
+/* NULL: plain, or not yet. */
+static const struct tls *tls_of(const struct http_call *call)
 {
 	const struct conn *c = call->conn;
 
-	return c != NULL && c->tls != NULL && c->state == BUSY ? tls_version(c->tls) : "";
+	return c != NULL && c->state == BUSY ? c->tls : NULL;
+}
+
+const char *http_tls_version(const struct http_call *call)
+{
+	const struct tls *t = tls_of(call);
+
+	return t != NULL ? tls_version(t) : "";
+}
+
+bool http_tls_resumed(const struct http_call *call)
+{
+	const struct tls *t = tls_of(call);
+
+	return t != NULL && tls_is_resumed(t);
 }
 
 size_t http_in_flight(const struct http *h)

@@ -23,7 +23,8 @@ enum {
 	HTTP_MAX_REQUEST = 4 * 1024 * 1024, /* bytes of one request */
 	HTTP_READ_BYTES = 32 * 1024,        /* read at once */
 	HTTP_CONNECT_TIMEOUT_MS = 5000,     /* name, TCP and TLS together */
-	HTTP_IDLE_CLOSE_MS = 60000,         /* an idle kept connection is closed after this */
+	HTTP_TICKET_WAIT_MS = 50,   /* for another connection's TLS handshake, to resume it */
+	HTTP_IDLE_CLOSE_MS = 60000, /* an idle kept connection is closed after this */
 	HTTP_STREAM_PROBE_S =
 		15, /* TCP keepalive and TCP_USER_TIMEOUT: finds half-open connections */
 };
@@ -86,6 +87,8 @@ void http_cancel(struct http_call *c);
 void http_pause(struct http_call *c, bool paused);
 /* From inside head() and body(): "TLSv1.3" and the like, "" for plain HTTP. */
 const char *http_tls_version(const struct http_call *c);
+/* Likewise: the TLS session went on from an earlier one. */
+bool http_tls_resumed(const struct http_call *c);
 /* Calls whose done() is still due. */
 size_t http_in_flight(const struct http *h);
 

@@ -9,7 +9,8 @@
  * Out:  tls_pending() ciphertext, tls_read() plaintext, tls_error() a sentence.
  *
  * Who the server is, is decided in on_certificate(), which mbedTLS calls for each certificate of a
- * chain while it verifies it.  No session is ever resumed, so each handshake brings a certificate.
+ * chain while it verifies it.  A handshake without one is a resumed one, or is refused: then the
+ * server has shown that it knows the secret of an earlier session, whose certificate was verified.
  *
  * RFCs: 5246, 8446 (by mbedTLS), 5280 4.2.1.6 (subjectAltName), 6125 6.4 and 9525 6 (matching).
  * Not done: revocation; internationalised names in Unicode (their A-labels work); IPv6 zones.
@@ -39,21 +40,31 @@
 #define TLS_IS_3 0
 #endif
 
-struct tls_conf {
-	unsigned refs;
-	bool has_cert;
-	mbedtls_entropy_context entropy;
-	mbedtls_ctr_drbg_context drbg;
-	mbedtls_x509_crt ca, cert;
-	mbedtls_pk_context key;
-	mbedtls_ssl_config ssl;
-};
-
 /* Whom the certificate must name. */
 struct peer_name {
 	char text[254];
 	uint8_t ip[16];
 	size_t ip_len; /* 4, 16; 0 = text is a DNS name */
+};
+
+/* A session that may be resumed. */
+struct ticket {
+	bool valid;
+	mbedtls_ssl_session session;                       /* owned */
+	char name[sizeof((struct peer_name *)NULL)->text]; /* of the server */
+	uint64_t made_ms;                                  /* when its handshake began */
+	uint64_t verified_ms; /* when the one began that saw the certificate */
+};
+
+struct tls_conf {
+	unsigned refs;
+	bool has_cert;
+	struct ticket ticket;
+	mbedtls_entropy_context entropy;
+	mbedtls_ctr_drbg_context drbg;
+	mbedtls_x509_crt ca, cert;
+	mbedtls_pk_context key;
+	mbedtls_ssl_config ssl;
 };
 
 enum { RECORD_HEADER = 5, ALERT_RECORD = RECORD_HEADER + 2 };
@@ -62,7 +73,10 @@ struct tls {
 	struct tls_conf *conf; /* counted */
 	mbedtls_ssl_context ssl;
 	struct peer_name name;
-	bool named;                 /* on_certificate() found the name */
+	bool seen, named; /* on_certificate() had the server's certificate; found the name in it */
+	bool offered;     /* the ticket, to be resumed */
+	uint64_t made_ms; /* the handshake begins */
+	uint64_t verified_ms;       /* the server's certificate was seen: now or then */
 	bool established, heard;    /* handshake done; plaintext came */
 	bool eof;                   /* the transport ended */
 	int failed;                 /* 0, or what every call returns from now on */
@@ -207,6 +221,7 @@ static int on_certificate(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t 
 
 	if (depth != 0)
 		return 0;
+	t->seen = true;
 	t->named = crt->v3_ext.p != NULL &&
 		   extensions_name(rd_init(crt->v3_ext.p, crt->v3_ext.len), &t->name);
 	if (!t->named)
@@ -360,6 +375,67 @@ const char *tls_version(const struct tls *t)
 	return mbedtls_ssl_get_version(&t->ssl);
 }
 
+/* -- resumption -------------------------------------------------------------------------------- */
+
+static void drop_ticket(struct tls_conf *c)
+{
+	mbedtls_ssl_session_free(&c->ticket.session); /* zeroes it, too: as after its init */
+	c->ticket.valid = false;
+}
+
+/* How long the server lets it be used: 0 in TLS 1.2 leaves that to us (RFC 5077 3.3). */
+static uint64_t ticket_life_ms(const struct ticket *k)
+{
+#if TLS_IS_3
+	uint64_t s = k->session.MBEDTLS_PRIVATE(ticket_lifetime);
+#else
+	uint64_t s = k->session.ticket_lifetime;
+#endif
+
+	return s == 0 ? TLS_RESUME_MS : time_min(s * 1000, TLS_RESUME_MS);
+}
+
+bool tls_can_resume(const struct tls_conf *c, const char *name, uint64_t now_ms)
+{
+	const struct ticket *k = &c->ticket;
+
+	return k->valid && strcmp(k->name, name) == 0 && now_ms >= k->made_ms &&
+	       now_ms < k->made_ms + ticket_life_ms(k) && now_ms < k->verified_ms + TLS_RESUME_MS;
+}
+
+static void offer_ticket(struct tls *t)
+{
+	struct tls_conf *c = t->conf;
+
+	t->verified_ms = t->made_ms;
+	if (!tls_can_resume(c, t->name.text, t->made_ms))
+		return;
+	t->offered = mbedtls_ssl_set_session(&t->ssl, &c->ticket.session) == 0;
+	if (t->offered)
+		t->verified_ms = c->ticket.verified_ms;
+	else
+		drop_ticket(c);
+}
+
+/* Keeps the session as it is now: after the handshake in TLS 1.2, when a ticket came in TLS 1.3. */
+static void keep_ticket(struct tls *t)
+{
+	struct ticket *k = &t->conf->ticket;
+
+	drop_ticket(t->conf);
+	k->made_ms = t->made_ms;
+	k->verified_ms = t->verified_ms;
+	memcpy(k->name, t->name.text, sizeof k->name);
+	k->valid = mbedtls_ssl_get_session(&t->ssl, &k->session) == 0;
+	if (!k->valid)
+		drop_ticket(t->conf);
+}
+
+bool tls_is_resumed(const struct tls *t)
+{
+	return t->offered && !t->seen;
+}
+
 /* -- configuration ----------------------------------------------------------------------------- */
 
 static int parse_key(struct tls_conf *c, const char *pem)
@@ -432,7 +508,26 @@ static const uint16_t sig_algs[] = {MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
 	MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512, MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,
 	MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384, MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,
 	MBEDTLS_TLS1_3_SIG_NONE};
+
+/* The first is the one of TLS 1.3's key share: in mbedTLS P-256 is the cheapest. */
+static const uint16_t groups[] = {MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
+	MBEDTLS_SSL_IANA_TLS_GROUP_X25519, MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1,
+	MBEDTLS_SSL_IANA_TLS_GROUP_SECP521R1, MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
 #endif
+
+/* Tickets in both versions; in TLS 1.3 a fresh key exchange goes with each (RFC 8446 2.2). */
+static void set_up_resumption(struct tls_conf *c)
+{
+	mbedtls_ssl_conf_session_tickets(&c->ssl, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
+#if TLS_IS_3
+	mbedtls_ssl_conf_tls13_key_exchange_modes(
+		&c->ssl, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ALL);
+#ifdef MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED
+	mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+		&c->ssl, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+#endif
+#endif
+}
 
 static const char *set_up(struct tls_conf *c, int *ret_e)
 {
@@ -446,10 +541,12 @@ static const char *set_up(struct tls_conf *c, int *ret_e)
 #if TLS_IS_3
 	mbedtls_ssl_conf_min_tls_version(&c->ssl, MBEDTLS_SSL_VERSION_TLS1_2);
 	mbedtls_ssl_conf_sig_algs(&c->ssl, sig_algs);
+	mbedtls_ssl_conf_groups(&c->ssl, groups);
 #else
 	mbedtls_ssl_conf_min_version(
 		&c->ssl, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
 #endif
+	set_up_resumption(c);
 	if (c->has_cert)
 		*ret_e = mbedtls_ssl_conf_own_cert(&c->ssl, &c->cert, &c->key);
 	return *ret_e == 0 ? NULL : "the client certificate cannot be used";
@@ -488,6 +585,7 @@ int tls_conf_new(
 	mbedtls_x509_crt_init(&c->cert);
 	mbedtls_pk_init(&c->key);
 	mbedtls_ssl_config_init(&c->ssl);
+	mbedtls_ssl_session_init(&c->ticket.session);
 	why = seed(c, &e);
 	if (why == NULL)
 		why = load_files(c, files, &e);
@@ -515,6 +613,7 @@ void tls_conf_unref(struct tls_conf *c)
 {
 	if (c == NULL || --c->refs > 0)
 		return;
+	drop_ticket(c);
 	mbedtls_ssl_config_free(&c->ssl);
 	mbedtls_pk_free(&c->key); /* these zero what they held */
 	mbedtls_x509_crt_free(&c->cert);
@@ -574,7 +673,7 @@ static int set_up_session(struct tls *t)
 	return e;
 }
 
-struct tls *tls_new(struct tls_conf *c, const char *name)
+struct tls *tls_new(struct tls_conf *c, const char *name, uint64_t now_ms)
 {
 	struct tls *t = calloc(1, sizeof *t);
 
@@ -590,6 +689,8 @@ struct tls *tls_new(struct tls_conf *c, const char *name)
 		tls_free(t);
 		return NULL;
 	}
+	t->made_ms = now_ms;
+	offer_ticket(t);
 	return t;
 }
 
@@ -597,6 +698,10 @@ void tls_free(struct tls *t)
 {
 	if (t == NULL)
 		return;
+	/* Whatever the reason, the next one is a full one.  In TLS 1.3 a server can refuse what was
+	 * resumed when the handshake is over for us. */
+	if (t->offered && !t->heard)
+		drop_ticket(t->conf);
 	mbedtls_ssl_free(&t->ssl);
 	buf_free(&t->in);
 	buf_free(&t->out);
@@ -635,13 +740,16 @@ void tls_sent(struct tls *t, size_t n)
 		buf_free(&t->out);
 }
 
-/* Not an error: input is wanted, or a TLS 1.3 session ticket came, which is not used. */
-static bool is_try_again(int e)
+/* Not an error: input is wanted, or a TLS 1.3 session ticket came. */
+static bool is_try_again(struct tls *t, int e)
 {
 #ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET
-	if (e == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+	if (e == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+		keep_ticket(t);
 		return true;
+	}
 #endif
+	(void)t;
 	return e == MBEDTLS_ERR_SSL_WANT_READ || e == MBEDTLS_ERR_SSL_WANT_WRITE;
 }
 
@@ -650,8 +758,27 @@ static bool has_input(const struct tls *t)
 	return t->in.len > t->in_at;
 }
 
+/* Has the server shown who it is?  Belt and braces: mbedTLS would have failed before. */
+static bool is_verified(const struct tls *t)
+{
+	return (t->seen ? t->named : t->offered) && mbedtls_ssl_get_verify_result(&t->ssl) == 0;
+}
+
+static int handshake_over(struct tls *t)
+{
+	if (!is_verified(t))
+		return fail(t, MBEDTLS_ERR_X509_CERT_VERIFY_FAILED);
+	t->established = true;
+	if (t->seen)
+		t->verified_ms = t->made_ms;
+	if (strcmp(tls_version(t), "TLSv1.2") == 0)
+		keep_ticket(t);
+	return 1;
+}
+
 int tls_handshake(struct tls *t)
 {
+	bool again;
 	int e;
 
 	if (t->failed != 0)
@@ -660,8 +787,9 @@ int tls_handshake(struct tls *t)
 		return 1;
 	do {
 		e = mbedtls_ssl_handshake(&t->ssl);
-	} while (is_try_again(e) && has_input(t));
-	if (is_try_again(e)) {
+		again = is_try_again(t, e);
+	} while (again && has_input(t));
+	if (again) {
 		if (!t->eof)
 			return 0;
 		(void)snprintf(t->error, sizeof t->error,
@@ -669,17 +797,12 @@ int tls_handshake(struct tls *t)
 		t->failed = -EPROTO;
 		return t->failed;
 	}
-	if (e != 0)
-		return fail(t, e);
-	/* Belt and braces: mbedTLS would have failed before. */
-	if (!t->named || mbedtls_ssl_get_verify_result(&t->ssl) != 0)
-		return fail(t, MBEDTLS_ERR_X509_CERT_VERIFY_FAILED);
-	t->established = true;
-	return 1;
+	return e != 0 ? fail(t, e) : handshake_over(t);
 }
 
 long tls_read(struct tls *t, void *p, size_t n)
 {
+	bool again;
 	int e;
 
 	REQUIRE(t->established && n > 0);
@@ -687,7 +810,8 @@ long tls_read(struct tls *t, void *p, size_t n)
 		return t->failed;
 	do {
 		e = mbedtls_ssl_read(&t->ssl, p, n);
-	} while (is_try_again(e) && has_input(t));
+		again = is_try_again(t, e);
+	} while (again && has_input(t));
 	if (e > 0) {
 		t->heard = true;
 		return e;
@@ -696,7 +820,7 @@ long tls_read(struct tls *t, void *p, size_t n)
 		t->failed = -ENODATA;
 		return t->failed;
 	}
-	if (e != 0 && !is_try_again(e))
+	if (e != 0 && !again)
 		return fail(t, e);
 	if (!t->eof)
 		return 0;

@@ -9,6 +9,12 @@
  * common name is never looked at.  mbedTLS 2.28 knows no iPAddress entries, 3.6 takes them from any
  * type.  A name is checked by mbedTLS as well.  TLS 1.2 at least.
  *
+ * The last session is kept in the tls_conf and resumed by the next one for the same name (RFC 8446
+ * 2.2, RFC 5246 7.3): a fraction of the work, for none of the certificates is looked at again.  So
+ * it never crosses from one set of credentials to another, for that is another tls_conf; it is
+ * thrown away when a handshake that offered it fails; and TLS_RESUME_MS after the handshake that
+ * did verify the server one must do so again.
+ *
  * Everything here belongs to the thread of the event loop.
  */
 #ifndef LBD_TLS_H
@@ -37,12 +43,16 @@ void tls_conf_unref(struct tls_conf *c);
 enum {
 	TLS_MAX_UNREAD = 256 * 1024,      /* ciphertext fed and not yet read */
 	TLS_MAX_UNSENT = 8 * 1024 * 1024, /* ciphertext written and not yet sent */
+	TLS_RESUME_MS = 3600 * 1000, /* how long the proof of who the server is may be relied on */
 };
 
 struct tls; /* opaque */
 /* name: a DNS name or the text of an IP address that the certificate must hold; copied.  NULL when
- * out of memory or name is no name (empty, over 253 characters).  Takes a reference. */
-struct tls *tls_new(struct tls_conf *c, const char *name) MUST_CHECK;
+ * out of memory or name is no name (empty, over 253 characters).  Takes a reference.  now_ms: for
+ * how long a session may be resumed. */
+struct tls *tls_new(struct tls_conf *c, const char *name, uint64_t now_ms) MUST_CHECK;
+/* Would a session for name made now be resumed, if the server agrees? */
+bool tls_can_resume(const struct tls_conf *c, const char *name, uint64_t now_ms);
 void tls_free(struct tls *t);
 
 /* Ciphertext from the peer. 0 or -ENOMEM (also when TLS_MAX_UNREAD would be passed). */
@@ -66,6 +76,8 @@ void tls_close(struct tls *t);
 const char *tls_error(const struct tls *t);
 /* "TLSv1.3" and the like, after the handshake. */
 const char *tls_version(const struct tls *t);
+/* After the handshake: it went on from an earlier one. */
+bool tls_is_resumed(const struct tls *t);
 
 /* For tests: do these X.509 v3 extensions (DER of the SEQUENCE) name the server?  name as for
  * tls_new().  False on any malformed byte on the way. */

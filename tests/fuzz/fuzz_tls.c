@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	REQUIRE(tls_conf_new(&(struct tls_files){.ca = some_ca}, &c, err, sizeof err) == 0);
-	t = tls_new(c, "127.0.0.1");
+	t = tls_new(c, "127.0.0.1", 0);
 	REQUIRE(t != NULL);
 	talk(t, data + 1, size - 1, data[0] - 127u);
 	tls_free(t);

@@ -992,6 +992,7 @@ static int accept_any(int ok, X509_STORE_CTX *ctx)
 
 SSL_CTX *server_tls(X509 *ca, X509 *crt, EVP_PKEY *key, int min, int max)
 {
+	static const unsigned char id_context[] = "kubesim";
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
 	if (!ctx)
@@ -1000,12 +1001,14 @@ SSL_CTX *server_tls(X509 *ca, X509 *crt, EVP_PKEY *key, int min, int max)
 		SSL_CTX_set_security_level(ctx, 0);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
+	/* One ticket after each handshake, as Go's servers do. */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
-	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_num_tickets(ctx, 1);
 	SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
-	if (SSL_CTX_set_min_proto_version(ctx, min ? min : TLS1_2_VERSION) != 1 ||
+	if (SSL_CTX_set_session_id_context(ctx, id_context, sizeof(id_context) - 1) != 1 ||
+		SSL_CTX_set_min_proto_version(ctx, min ? min : TLS1_2_VERSION) != 1 ||
 		SSL_CTX_set_max_proto_version(ctx, max) != 1 ||
 		SSL_CTX_use_certificate(ctx, crt) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1 ||
 		SSL_CTX_add_client_CA(ctx, ca) != 1 ||

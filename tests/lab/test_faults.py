@@ -385,6 +385,15 @@ def test_ca_rotated(bare):
         watcher.nothing()
 
 
+def test_one_full_handshake(bare):
+    """Of the connections that a start opens one makes a whole TLS handshake; the others go on from it."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    lab.start(extra=["--log-level", "debug"])
+    said = [line for line in lab.nodes[0].log.read_text().splitlines() if "msg=connected" in line]
+    full = sum("resumed=no" in line for line in said)
+    assert len(said) >= 4 and 1 <= full <= 2, said  # 2: a busy machine; nobody waits for long
+
+
 # -- what the API server does not have ---------------------------------------------------------------------------------
 
 

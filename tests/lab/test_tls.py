@@ -194,7 +194,7 @@ def answer(body=b"hello", length=None, clean=True):
     return handle
 
 
-def tls_server(pki, cert, handle=None, version=None, client_ca=None, family=socket.AF_INET, chain=None):
+def server_context(pki, cert, version=None, client_ca=None, chain=None):
     ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ctx.set_ciphers("DEFAULT:@SECLEVEL=0")
     ctx.load_cert_chain(pki.file(chain or f"{cert}.crt"), pki.file(f"{cert}.key"))
@@ -203,6 +203,11 @@ def tls_server(pki, cert, handle=None, version=None, client_ca=None, family=sock
     if client_ca:
         ctx.verify_mode = ssl.CERT_REQUIRED
         ctx.load_verify_locations(pki.file(f"{client_ca}.crt"))
+    return ctx
+
+
+def tls_server(pki, cert, handle=None, version=None, client_ca=None, family=socket.AF_INET, chain=None):
+    ctx = server_context(pki, cert, version, client_ca, chain)
     handle = handle or answer()
 
     def serve(conn):
@@ -396,6 +401,94 @@ def test_client_certificate_unknown(get, pki, version):
     assert s.answered == 0
 
 
+# -- resumption --------------------------------------------------------------------------------------------------------
+
+VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, None], ids=["1.2", "newest"])
+
+
+def in_turn(*contexts, handle=None):
+    """A server whose first connection meets the first context, and so on; the last one meets all that follow."""
+    handle = handle or answer()
+
+    def serve(conn):
+        with contexts[min(listener.accepted, len(contexts)) - 1].wrap_socket(conn, server_side=True) as tls:
+            handle(tls)
+
+    listener = Listener(serve)
+    return listener
+
+
+def say(get, version, *lines):
+    """What tlsget prints: each line "full" or "resumed", or words that must be in it."""
+    v = "TLSv1.2" if version else get.newest
+    return [{"full": f"200 5 {v}", "resumed": f"200 5 {v} resumed"}.get(line, line) for line in lines]
+
+
+def check_turns(get, server, want, *options, **how):
+    with server as s:
+        _, out = get.run(s.port, options=["-n", len(want), *options], **how)
+    lines = out.splitlines()
+    assert len(lines) == len(want), out
+    for line, w in zip(lines, want):
+        assert line == w if w.startswith("200 ") else w in line, out
+
+
+@VERSIONS
+@pytest.mark.parametrize("name", [NAME, "127.0.0.1"])
+def test_resumed(get, pki, version, name):
+    """A second connection goes on from the first, a third from the second."""
+    check_turns(get, in_turn(server_context(pki, "ec", version)), say(get, version, "full", "resumed", "resumed"), name=name)
+
+
+@VERSIONS
+def test_resumed_with_client_certificate(get, pki, version):
+    check_turns(get, in_turn(server_context(pki, "ec", version, client_ca="ca")), say(get, version, "full", "resumed"),
+                cert="client.crt", key="client.key")
+
+
+@VERSIONS
+def test_ticket_of_another_server(get, pki, version):
+    """The server was restarted: it does not know the ticket, and shows its certificate again."""
+    one, other = (server_context(pki, c, version) for c in ("ec", "ec384"))
+    check_turns(get, in_turn(one, other), say(get, version, "full", "full", "resumed"))
+
+
+@VERSIONS
+def test_ticket_and_wrong_certificate(get, pki, version):
+    """A ticket is no excuse for a server that has another certificate: of an unknown authority, or for another name.  It
+    is not offered again."""
+    good, unknown, other = (server_context(pki, c, version) for c in ("ec", "self", "other-ip"))
+    check_turns(get, in_turn(good, unknown, good, other, good),
+                say(get, version, "full", "is not signed by the CA", "full", "does not hold the name", "full"))
+
+
+@VERSIONS
+def test_proof_grows_old(get, pki, version):
+    """Resumed again and again, and yet the certificate is looked at anew after an hour."""
+    ctx = server_context(pki, "ec", version)
+    check_turns(get, in_turn(ctx), say(get, version, "full", *["resumed"] * 2, "full", "resumed"), "-a", 1_300_000)
+
+
+@VERSIONS
+def test_server_that_cannot_resume(get, pki, version):
+    """A server that hangs up on what was resumed is asked without a ticket the next time."""
+    def handle(tls):
+        if tls.session_reused:
+            hang_up(tls)
+        else:
+            answer()(tls)
+
+    check_turns(get, in_turn(server_context(pki, "ec", version), handle=handle),
+                say(get, version, "full", "closed the connection", "full"))
+
+
+def test_no_tickets(get, pki):
+    ctx = server_context(pki, "ec")
+    ctx.options |= ssl.OP_NO_TICKET
+    ctx.num_tickets = 0
+    check_turns(get, in_turn(ctx), say(get, None, "full")[:1] * 2 if get.is_3 else say(get, None, "full", "resumed"))
+
+
 @pytest.mark.parametrize("cert,key,why", [
     ("client.crt", "other-client.key", "does not belong to the client certificate"),
     ("client.crt", "client.locked.key", "encrypted"),
@@ -420,9 +513,6 @@ def test_ca_file(get, pki):
 
 
 # -- refused: who it is ------------------------------------------------------------------------------------------------
-
-VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, None], ids=["1.2", "newest"])
-
 
 @VERSIONS
 @pytest.mark.parametrize("cert,name,ca,why", [

@@ -2,10 +2,12 @@
  *
  * tlsget.c - one GET by http.c and tls.c, for tests/lab/test_tls.py.
  *
- *   tlsget [-c cert -k key] [-t connect-ms] [-T answer-ms] host port tls-name ca-file [path]
+ *   tlsget [-c cert -k key] [-t connect-ms] [-T answer-ms] [-n times] [-a ms] host port tls-name
+ * ca-file [path]
  *
- * Prints "status body-length tls-version" and exits 0, or prints the error and exits 1; 2 for a
- * wrong use.
+ * Prints "status body-length tls-version", and " resumed" when the TLS session was, and exits 0; or
+ * prints the error and exits 1; 2 for a wrong use.  -n: so often, one after the other, each on a
+ * connection of its own; 0 if the last went well.  -a: the clock goes forward by so much each time.
  */
 #include "http.h"
 
@@ -25,15 +27,17 @@ struct get {
 	unsigned status;
 	size_t length;
 	char version[16];
-	bool failed;
+	bool resumed, failed;
 };
+
+static uint64_t ahead_ms;
 
 static uint64_t now_ms(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 + ahead_ms;
 }
 
 static void on_head(void *ctx, const struct http1_head *head)
@@ -42,6 +46,7 @@ static void on_head(void *ctx, const struct http1_head *head)
 
 	g->status = head->status;
 	(void)snprintf(g->version, sizeof g->version, "%s", http_tls_version(g->call));
+	g->resumed = http_tls_resumed(g->call);
 }
 
 static void on_body(void *ctx, const char *p, size_t n)
@@ -66,7 +71,9 @@ static void on_done(void *ctx, int result, bool sent, const char *err)
 	if (g->failed)
 		printf("%s\n", err);
 	else
-		printf("%u %zu %s\n", g->status, g->length, g->version);
+		printf("%u %zu %s%s\n", g->status, g->length, g->version,
+			g->resumed ? " resumed" : "");
+	(void)fflush(stdout);
 	http_close(g->h, on_closed, g);
 }
 
@@ -86,7 +93,7 @@ static char *read_file(const char *name)
 struct options {
 	const char *cert, *key, *ca;
 	struct http_conf http;
-	uint64_t answer_ms;
+	uint64_t answer_ms, times, ahead_ms;
 	const char *path;
 };
 
@@ -94,8 +101,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
 {
 	int c;
 
-	*o = (struct options){.answer_ms = 5000, .path = "/"};
-	while ((c = getopt(argc, argv, "c:k:t:T:V")) != -1) {
+	*o = (struct options){.answer_ms = 5000, .times = 1, .path = "/"};
+	while ((c = getopt(argc, argv, "c:k:t:T:n:a:V")) != -1) {
 		switch (c) {
 		case 'c':
 			o->cert = optarg;
@@ -108,6 +115,12 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'T':
 			o->answer_ms = strtoull(optarg, NULL, 10);
+			break;
+		case 'n':
+			o->times = strtoull(optarg, NULL, 10);
+			break;
+		case 'a':
+			o->ahead_ms = strtoull(optarg, NULL, 10);
 			break;
 		case 'V':
 			printf("mbedTLS %u.%u libuv %s\n", (unsigned)(MBEDTLS_VERSION_NUMBER >> 24),
@@ -175,18 +188,22 @@ static bool get(const struct options *o)
 int main(int argc, char **argv)
 {
 	struct options o;
-	bool ok;
+	bool ok = false;
 
 	signal(SIGPIPE, SIG_IGN);
 	if (!parse_options(argc, argv, &o)) {
-		printf("usage: tlsget [-c cert -k key] [-t connect-ms] [-T answer-ms] "
+		printf("usage: tlsget [-c cert -k key] [-t connect-ms] [-T answer-ms] [-n times] "
+		       "[-a ms] "
 		       "host port tls-name ca-file [path]\n");
 		return 2;
 	}
 	o.http.now_ms = now_ms;
 	if (load_tls(&o) < 0)
 		return 1;
-	ok = get(&o);
+	for (uint64_t i = 0; i < o.times; i++) {
+		ok = get(&o);
+		ahead_ms += o.ahead_ms;
+	}
 	tls_conf_unref(o.http.tls);
 	return ok ? 0 : 1;
 }

@@ -234,9 +234,9 @@ static void test_tls_session(void)
 	char err[100];
 
 	CHECK_INT(tls_conf_new(&(struct tls_files){.ca = some_ca}, &c, err, sizeof err), 0);
-	CHECK(tls_new(c, "") == NULL);
+	CHECK(tls_new(c, "", 0) == NULL);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct tls *t = tls_new(c, "127.0.0.1");
+		struct tls *t = tls_new(c, "127.0.0.1", 0);
 		const void *hello;
 
 		check_row = rows[i].name;
@@ -267,7 +267,7 @@ static void test_tls_unread_limit(void)
 	char err[100];
 
 	CHECK_INT(tls_conf_new(&(struct tls_files){.ca = some_ca}, &c, err, sizeof err), 0);
-	t = tls_new(c, "a.test");
+	t = tls_new(c, "a.test", 0);
 	tls_conf_unref(c); /* the session keeps it */
 	CHECK_INT(tls_feed(t, much, sizeof much), 0);
 	CHECK_INT(tls_feed(t, much, 1), -ENOMEM);
