@@ -27,7 +27,8 @@ static void check_racks(struct config_decoder *d, const cJSON *spec)
 	if (racks != NULL && !cJSON_IsNull(racks) && !cJSON_IsObject(racks))
 		config_error(
 			&d->at, racks, "must be a map (got %s)", config_got(&d->at, racks, got));
-	for (const cJSON *c = cJSON_IsObject(racks) ? racks->child : NULL; c != NULL; c = c->next) {
+	racks = json_object(spec, "asPerRack");
+	for (const cJSON *c = racks != NULL ? racks->child : NULL; c != NULL; c = c->next) {
 		size_t in = config_at_key_down(&d->at, c->string);
 		double v = cJSON_IsNumber(c) ? c->valuedouble : 0;
 

@@ -192,7 +192,9 @@ static char byte_at(const struct parse *p, yaml_mark_t m)
 	for (size_t column = 0; column < m.column && s < p->end; column++)
 		for (s++; s < p->end && (*s & 0xc0) == 0x80;)
 			s++;
-	return s < p->end ? *s : '\0';
+	if (s == p->end)
+		return '\0';
+	return *s;
 }
 
 /* What people do wrong most, in words that say what to do; NULL for libyaml's own. */

@@ -102,6 +102,13 @@ static int next_option(const struct command *c, int argc, char **argv, const cha
 	return o == ':' ? '?' : o;
 }
 
+/* The value of the option just met. */
+static const char *option_value(void)
+{
+	REQUIRE(optarg != NULL); /* getopt has seen to it: required_argument */
+	return optarg;
+}
+
 static bool has_more(const struct command *c, int argc, char **argv)
 {
 	if (optind < argc)
@@ -189,7 +196,7 @@ static int cmd_run(const struct command *c, int argc, char **argv)
 		if (option == 'h')
 			return help(c);
 		if (value != NULL)
-			*value = optarg;
+			*value = option_value();
 		else if (option == OPT_DRY_RUN)
 			o.dry_run = true;
 		else
@@ -360,7 +367,7 @@ static int cmd_dump(const struct command *c, int argc, char **argv)
 			return help(c);
 		if (option == '?')
 			return usage_error(c);
-		path = optarg;
+		path = option_value();
 	}
 	if (has_more(c, argc, argv))
 		return usage_error(c);
@@ -384,9 +391,9 @@ static int cmd_version(const struct command *c, int argc, char **argv)
 			return help(c);
 		if (option == '?')
 			return usage_error(c);
-		json = strcmp(optarg, "json") == 0;
+		json = strcmp(option_value(), "json") == 0;
 		if (!json) {
-			(void)refuse(c, "-o", "json", optarg);
+			(void)refuse(c, "-o", "json", option_value());
 			return EXIT_USAGE;
 		}
 	}
