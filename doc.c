@@ -686,7 +686,7 @@ static bool merge(
 {
 	size_t before = *n;
 
-	if (!sort_members(p, map, before))
+	if (before > 0 && !sort_members(p, map, before))
 		return false;
 	for (const cJSON *c = from->json.child; c != NULL; c = c->next) {
 		const struct node *member = (const struct node *)c;
