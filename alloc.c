@@ -379,8 +379,8 @@ static bool wants_clear(const struct alloc *a, const struct svc *svc)
 {
 	struct copy_status st = copy_status(svc->party.copy);
 
-	if (st.n == 0)
-		return false;
+	if (st.n == 0) /* the API server empties it at a change of type, but leaves our annotation */
+		return svc->ours && st.marked;
 	return svc->ours ||
 	       (status_in_pools(a, &st) && (svc->reason == REASON_NOT_LOAD_BALANCER || st.marked));
 }

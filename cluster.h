@@ -68,7 +68,7 @@ enum cluster_ip_family_policy { CLUSTER_SINGLE_STACK, CLUSTER_PREFER_DUAL, CLUST
 struct copy; /* copy.h */
 
 /* A view: the picture packs its Services, and unpacks one for whoever asks.  Of a Service that is
- * not a LoadBalancer only key to ingress_not_vip_mode are kept, the rest is empty. */
+ * not a LoadBalancer only key to pool_written are kept, the rest is empty. */
 struct cluster_service {
 	struct copy *copy; /* that all below is borrowed from; NULL = not from the picture */
 	const char *key;   /* "namespace/name" */

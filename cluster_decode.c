@@ -528,12 +528,12 @@ static void decode_service(struct room *r, const char *key, const cJSON *obj)
 	s->is_load_balancer = is_text(r, spec, "type", "LoadBalancer");
 	s->backend_key = "";
 	decode_ingress(r, obj, s);
+	s->pool_written = keep(r, text_of(r, annotations, "lbd.io/ip-allocated-from-pool"));
 	if (!s->is_load_balancer)
 		return;
 	s->local = is_text(r, spec, "externalTrafficPolicy", "Local");
 	s->class_ = keep(r, text_of(r, spec, "loadBalancerClass"));
 	s->load_balancer_ip = keep_trimmed(r, text_of(r, spec, "loadBalancerIP"));
-	s->pool_written = keep(r, text_of(r, annotations, "lbd.io/ip-allocated-from-pool"));
 	s->backend_key = decode_selector(r, spec);
 	decode_request(r, annotations, s);
 	decode_families(r, spec, s);

@@ -275,6 +275,13 @@ static void ips_text(const struct alloc_result *r, struct buf *out)
 	buf_addc(out, ']');
 }
 
+/* Is the Service one that is to have an address? */
+static bool is_served(enum reason reason)
+{
+	return reason != REASON_NOT_LOAD_BALANCER && reason != REASON_DELETED &&
+	       reason != REASON_OTHER_CLASS && reason != REASON_IGNORED;
+}
+
 /* MetalLB's reasons and wording where the meaning is the same, so that people's searches and alerts
  * still work. */
 static void result_event(struct daemon *d, const struct alloc_result *r, uint64_t now_ms)
@@ -290,8 +297,9 @@ static void result_event(struct daemon *d, const struct alloc_result *r, uint64_
 	buf_init(&msg, EVENT_MAX_MESSAGE);
 	if (r->cleared) {
 		buf_addf(&msg,
-			"current IP for \"%s\" not allowed by config, will attempt for new IP "
-			"assignment: %s",
+			is_served(r->reason) ? "current IP for \"%s\" not allowed by config, will "
+					       "attempt for new IP assignment: %s"
+					     : "released the IP of \"%s\": %s",
 			r->key, why);
 		daemon_event(d, &o, EVENT_NORMAL, "ClearAssignment", msg.p, now_ms);
 		buf_reset(&msg);
@@ -305,9 +313,7 @@ static void result_event(struct daemon *d, const struct alloc_result *r, uint64_
 			buf_addf(&msg, ": %s", r->detail);
 		log_info("alloc", msg.p, "svc", r->key, NULL);
 		daemon_event(d, &o, EVENT_NORMAL, "IPAllocated", msg.p, now_ms);
-	} else if (r->reason != REASON_ALLOCATED && r->reason != REASON_NOT_LOAD_BALANCER &&
-		   r->reason != REASON_DELETED && r->reason != REASON_OTHER_CLASS &&
-		   r->reason != REASON_IGNORED) {
+	} else if (r->reason != REASON_ALLOCATED && is_served(r->reason)) {
 		buf_addf(&msg, "Failed to allocate IP for \"%s\": %s", r->key, why);
 		log_warn("alloc", "refused", "svc", r->key, "err", why, NULL);
 		daemon_event(d, &o, EVENT_WARNING, "AllocationFailed", msg.p, now_ms);

@@ -59,6 +59,10 @@ def test_release(lab):
     wait_for("silence", lambda: not lab.owners(one) and not lab.owners(two))
     assert lab.client.arping(one) == [] and lab.client.arping(two) == []
     wait_for("an empty status", lambda: lab.ips("two") == [])
+    wait_for("no trace of the pool", lambda: "lbd.io/ip-allocated-from-pool" not in lab.must(
+        "GET", "/api/v1/namespaces/default/services/two")["metadata"].get("annotations", {}))
+    event = wait_for("an Event", lambda: reasons(lab, "two", "ClearAssignment"))[0]
+    assert event["message"] == 'released the IP of "default/two": the Service\'s type is not LoadBalancer'
     lab.service("three", ip=one)
     assert lab.wait_ip("three") == one
 

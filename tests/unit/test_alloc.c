@@ -262,6 +262,8 @@ static void parse_option(struct object *o, const char *t)
 		s->ingress_foreign = true;
 	} else if (strcmp(t, "proxymode") == 0) {
 		s->ingress_not_vip_mode = true;
+	} else if (strcmp(t, "emptied") == 0) {
+		s->n_ingress = 0;
 	} else if (strcmp(t, "marked") == 0) {
 		s->pool_written = "x";
 	} else if (eat(t, "ip=", &v)) {
@@ -853,6 +855,9 @@ static void test_not_served(void)
 		{"type change frees and clears",
 			{"pools p=10.0.0.1", "+ d/a", "+ d/b", "+ d/a clusterip",
 				"d/a = notLoadBalancer", "d/b = 10.0.0.1", "writes 3"}},
+		{"type change whose status the API server empties: the annotation goes, once",
+			{"pools p=10.0.0.1", "+ d/a", "+ d/a clusterip emptied", "writes 2",
+				"+ d/a clusterip", "+ d/a clusterip label=x:y", "writes 0"}},
 		{"and back", {"pools p=10.0.0.1-10.0.0.9", "+ d/a", "+ d/a clusterip", "+ d/b",
 				     "+ d/a", "d/a = 10.0.0.1", "d/b = 10.0.0.2"}},
 		{"ignored",
