@@ -95,6 +95,16 @@ static bool fail_with(struct parse *p, yaml_mark_t at, const char *text, const c
 	return fail(p, at, s);
 }
 
+/* Anything but YAML's own may be the beginning of a password without quotes: it is not shown. */
+static bool fail_tag(struct parse *p, yaml_mark_t at, const char *tag)
+{
+	static const char own[] = "tag:yaml.org,2002:";
+
+	if (strncmp(tag, own, sizeof own - 1) != 0)
+		return fail(p, at, "text that begins with ! must be in quotes");
+	return fail_with(p, at, "unknown tag, or not such a value:", tag);
+}
+
 static bool fail_memory(struct parse *p)
 {
 	if (p->rc == 0)
@@ -356,8 +366,7 @@ static struct node *parse_alias(struct parse *p, const yaml_event_t *e, size_t d
 		}
 		return n;
 	}
-	fail_with(p, e->start_mark,
-		"text that begins with * must be in quotes, or no such anchor:", name);
+	fail(p, e->start_mark, "text that begins with * must be in quotes, or no such anchor");
 	return NULL;
 }
 
@@ -503,7 +512,7 @@ static bool scalar_kind(
 	if (plain || tag != NULL)
 		*ret_kind = resolve(value, ret_number);
 	if (tag != NULL && !tag_allows(tag, *ret_kind, *ret_number))
-		return fail_with(p, e->start_mark, "unknown tag, or not such a value:", tag);
+		return fail_tag(p, e->start_mark, tag);
 	return true;
 }
 
@@ -531,6 +540,11 @@ static struct node *parse_scalar(struct parse *p, const yaml_event_t *e)
 	size_t anchor;
 	char *text;
 
+	if (e->data.scalar.anchor != NULL && e->data.scalar.plain_implicit &&
+		e->data.scalar.length == 0) {
+		fail(p, e->start_mark, "text that begins with & must be in quotes");
+		return NULL;
+	}
 	if (!scalar_kind(p, e, &kind, &number) ||
 		!open_anchor(p, e->start_mark, e->data.scalar.anchor, &anchor))
 		return NULL;
@@ -790,7 +804,7 @@ static struct node *parse_container(struct parse *p, const yaml_event_t *e, size
 
 	if (tag != NULL && strcmp((const char *)tag, "!") != 0 &&
 		strcmp((const char *)tag, own_tag) != 0) {
-		fail_with(p, e->start_mark, "unknown tag, or not such a value:", (const char *)tag);
+		fail_tag(p, e->start_mark, (const char *)tag);
 		return NULL;
 	}
 	if (depth >= p->limits->max_depth) {
