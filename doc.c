@@ -633,7 +633,8 @@ static bool sort_members(struct parse *p, const struct node *map, size_t n)
 		return false;
 	for (const cJSON *c = map->json.child; c != NULL; c = c->next)
 		p->sorted[i++] = (const struct node *)c;
-	qsort(p->sorted, n, sizeof(struct node *), by_key_then_place);
+	if (n > 1)
+		qsort(p->sorted, n, sizeof(struct node *), by_key_then_place);
 	return true;
 }
 
