@@ -978,6 +978,7 @@ static const struct config_field eip_fields[] = {
 		.type = CONFIG_STRING,
 		.in = CONFIG_IN_EIP,
 		AT(config_eip, interface),
+		.text = CONFIG_TEXT_INTERFACE,
 		.max = 64,
 		.doc = "an interface, or can_reach:ADDRESS"},
 	{.name = "disable",

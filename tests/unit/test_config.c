@@ -764,6 +764,11 @@ static void test_errors_dialects(void)
 			"  kind: IPAddressPool\n  metadata: {name: a}\n  spec: {addresses: [x]}\n",
 			"f:7:22: IPAddressPool/a: items[0].spec.addresses[0]: must be a CIDR like "
 			"10.0.0.0/24 or a range like 10.0.0.1-10.0.0.9 (got x)\n"},
+		{"an Eip's interface that is none",
+			"apiVersion: network.kubesphere.io/v1alpha2\nkind: Eip\nmetadata: {name: e}\n"
+			"spec: {address: 10.0.0.9, protocol: layer2, interface: \"eth [q0\"}\n",
+			"f:4:56: Eip/e: spec.interface: must be an interface's name of at most 64 "
+			"characters (got \"eth [q0\")\n"},
 		{"Eip",
 			"apiVersion: network.kubesphere.io/v1alpha2\nkind: Eip\nmetadata: {name: "
 			"e}\n"
