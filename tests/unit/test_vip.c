@@ -754,7 +754,7 @@ static void test_out_of_memory(void)
 			for (size_t i = 0; i < g->n_vips; i++)
 				CHECK(vip_member(g, i)->group == g &&
 					vip_member(g, i)->n_holders > 0 &&
-					strlen(vip_member(g, i)->holders[0].key) > 2);
+					strlen(vip_holder(vip_member(g, i), 0).key) > 2);
 		if (r == -ENOMEM && rebuild)
 			CHECK_INT(vip_count(w.t), 0);
 		CHECK_INT(vip_update(w.t, &w.conf, w.c, key), 0);
