@@ -41,7 +41,7 @@ static void name(struct name *n, unsigned id)
 
 static int put(struct alloc *a, const struct name *n)
 {
-	static const struct cluster_port port = {CLUSTER_TCP, 80, 30080, "http"};
+	static const struct cluster_port port = {CLUSTER_TCP, 80};
 	struct cluster_service s = {.key = n->key,
 		.namespace_ = "default",
 		.name = n->key + strlen("default/"),
