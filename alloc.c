@@ -270,14 +270,12 @@ static void set_detail(const struct alloc *a, struct svc *svc)
 static uint32_t result_hash(const struct alloc *a, const struct svc *svc)
 {
 	struct {
+		uint64_t reason;
 		struct addr ips[2];
-		uint64_t n, reason;
-	} h = {.n = 0};
-	uint32_t v;
+	} h = {.reason = svc->reason};
+	size_t n = held(svc, h.ips);
+	uint32_t v = hash_bytes(&a->hkey, &h, sizeof h.reason + n * sizeof h.ips[0]);
 
-	h.n = held(svc, h.ips);
-	h.reason = svc->reason;
-	v = hash_bytes(&a->hkey, &h, sizeof h);
 	if (detail_of(svc) != NULL)
 		v = v * 31 + hash_bytes(&a->hkey, detail_of(svc), strlen(detail_of(svc)));
 	return v | 1;
