@@ -25,16 +25,19 @@ enum text {
 	TEXTS
 };
 
+enum { CREATED_BITS = 40 };
+#define CREATED_MASK ((UINT64_C(1) << CREATED_BITS) - 1)
+
 /* Labels, ingress and ports stand behind it, then the texts that are present, each with its NUL, in
  * enum text's order, then those of the labels.  The name is the end of the key. */
 struct copy {
-	int64_t created_s;
-	uint32_t refs;
-	uint16_t n_labels, n_ports, present;
-	uint8_t n_ingress;
-	uint8_t policy : 2, n_families : 2, family_0 : 1, family_1 : 1;
-	bool deleting : 1, is_load_balancer : 1, local : 1, ignore : 1, has_cluster_ip : 1;
-	bool foreign : 1, not_vip : 1;
+	uint64_t created_s : CREATED_BITS; /* two's complement */
+	uint64_t refs : 64 - CREATED_BITS;
+	uint64_t n_labels : 10, n_ports : 11, n_ingress : 7; /* enough for the picture's limits */
+	uint64_t present : TEXTS;
+	uint64_t policy : 2, n_families : 2, family_0 : 1, family_1 : 1;
+	uint64_t deleting : 1, is_load_balancer : 1, local : 1, ignore : 1, has_cluster_ip : 1;
+	uint64_t foreign : 1, not_vip : 1;
 	struct label labels[];
 };
 
@@ -87,11 +90,11 @@ static size_t size_of(const struct cluster_service *s, const char *const t[TEXTS
 static void put_scalars(struct copy *c, const struct cluster_service *s)
 {
 	*c = (struct copy){
-		.created_s = s->created_s,
+		.created_s = (uint64_t)s->created_s & CREATED_MASK,
 		.refs = 1,
-		.n_labels = (uint16_t)s->labels.n,
-		.n_ports = s->n_ports,
-		.n_ingress = (uint8_t)s->n_ingress,
+		.n_labels = s->labels.n & 0x3ffU,
+		.n_ports = s->n_ports & 0x7ffU,
+		.n_ingress = s->n_ingress & 0x7fU,
 		.policy = s->family_policy & 3U,
 		.n_families = s->n_families & 3U,
 		.family_0 = s->families[0] & 1U,
@@ -140,6 +143,7 @@ size_t copy_bytes(const struct cluster_service *s)
 static struct copy *copy_new(const struct cluster_service *s)
 {
 	const char *t[TEXTS];
+	unsigned present = 0;
 	struct copy *c;
 	char *at;
 
@@ -155,9 +159,10 @@ static struct copy *copy_new(const struct cluster_service *s)
 	for (unsigned i = 0; i < TEXTS; i++) {
 		if (t[i] == NULL)
 			continue;
-		c->present |= (uint16_t)(1U << i);
+		present |= 1U << i;
 		(void)put_text(&at, t[i]);
 	}
+	c->present = present & ((1U << TEXTS) - 1);
 	for (size_t i = 0; i < s->labels.n; i++) {
 		c->labels[i].key = put_text(&at, s->labels.v[i].key);
 		c->labels[i].value = put_text(&at, s->labels.v[i].value);
@@ -201,12 +206,17 @@ static struct copy *shared(const struct copy *c)
 	return p;
 }
 
+static int64_t created_of(const struct copy *c)
+{
+	return (int64_t)((uint64_t)c->created_s << (64 - CREATED_BITS)) >> (64 - CREATED_BITS);
+}
+
 struct cluster_service copy_view(const struct copy *c)
 {
 	const char *at = texts_of(c), *slash;
 	struct cluster_service s = {
 		.copy = shared(c),
-		.created_s = c->created_s,
+		.created_s = created_of(c),
 		.deleting = c->deleting,
 		.is_load_balancer = c->is_load_balancer,
 		.local = c->local,
