@@ -4,9 +4,10 @@
  *
  * In:   the table of kinds.  Out: discovery documents.
  * Sources: API concepts ("API discovery"); kubectl's needs (it refuses apply unless /openapi/v2
- *       answers in protobuf: an empty document will do).
+ *       answers in protobuf).
  * Not done: aggregated discovery (kubectl falls back), /openapi/v3.
  */
+#include "openapi.h"
 #include "sim.h"
 
 #include <stdlib.h>
@@ -228,6 +229,7 @@ void info_handle(struct sim *s, const struct request *r, struct answer *a)
 	} else if (starts(p, "/openapi/v2")) {
 		/* an '@' in a media type, as the proper one has, some clients cannot parse */
 		a->type = "application/octet-stream";
+		openapi_print(&s->kinds, &a->body);
 	} else if (!strcmp(p, "/")) {
 		text_str(&a->body, "{\"paths\":[\"/api\",\"/apis\",\"/healthz\",\"/version\"]}");
 	} else {

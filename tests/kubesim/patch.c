@@ -5,7 +5,8 @@
  * In: a tree and a patch.  Out: the tree, patched.
  * RFCs: 7386 (merge), 6902 (JSON patch), 6901 (pointers).
  * Source: apimachinery pkg/util/strategicpatch/patch.go; merge keys from the patchMergeKey tags of
- *       k8s.io/api. A Service port's key is "port" alone: of two with one number it takes the first.
+ *       k8s.io/api. A Service port's key is "port" alone: of two with one number it takes the
+ * first.
  */
 #include "patch.h"
 

@@ -5,7 +5,8 @@
  * In:   "k8s\0" and a runtime.Unknown.  Out: a tree.
  * Sources: protobuf encoding (varints, length-delimited fields); the field numbers of
  *       k8s.io/api/core/v1/generated.proto and apimachinery's meta/v1. Only the kinds that kubectl
- *       sends so. Zero numbers and empty strings are absent: the encoder writes them regardless.
+ *       sends so. Zero numbers and empty strings, but of lists, are absent: the encoder writes them
+ *       regardless.
  */
 #include "proto.h"
 
@@ -80,6 +81,24 @@ static const struct field review_spec[] = {
 static const struct field review_fields[] = {
 	{1, "metadata", P_MSG, false, meta_fields}, {2, "spec", P_MSG, false, review_spec}, END};
 
+static const struct field rules_review_spec[] = {{1, "namespace", P_STR, false, NULL}, END};
+static const struct field rules_review_fields[] = {{1, "metadata", P_MSG, false, meta_fields},
+	{2, "spec", P_MSG, false, rules_review_spec}, END};
+
+static const struct field rule_fields[] = {{1, "verbs", P_STR, true, NULL},
+	{2, "apiGroups", P_STR, true, NULL}, {3, "resources", P_STR, true, NULL},
+	{4, "resourceNames", P_STR, true, NULL}, {5, "nonResourceURLs", P_STR, true, NULL}, END};
+static const struct field role_fields[] = {
+	{1, "metadata", P_MSG, false, meta_fields}, {2, "rules", P_MSG, true, rule_fields}, END};
+static const struct field subject_fields[] = {{1, "kind", P_STR, false, NULL},
+	{2, "apiGroup", P_STR, false, NULL}, {3, "name", P_STR, false, NULL},
+	{4, "namespace", P_STR, false, NULL}, END};
+static const struct field role_ref_fields[] = {{1, "apiGroup", P_STR, false, NULL},
+	{2, "kind", P_STR, false, NULL}, {3, "name", P_STR, false, NULL}, END};
+static const struct field binding_fields[] = {{1, "metadata", P_MSG, false, meta_fields},
+	{2, "subjects", P_MSG, true, subject_fields}, {3, "roleRef", P_MSG, false, role_ref_fields},
+	END};
+
 static const struct field precondition_fields[] = {
 	{1, "uid", P_STR, false, NULL}, {2, "resourceVersion", P_STR, false, NULL}, END};
 static const struct field delete_fields[] = {{1, "gracePeriodSeconds", P_INT, false, NULL},
@@ -96,6 +115,11 @@ static const struct {
 	{"ConfigMap", configmap_fields},
 	{"Secret", secret_fields},
 	{"SelfSubjectAccessReview", review_fields},
+	{"SelfSubjectRulesReview", rules_review_fields},
+	{"Role", role_fields},
+	{"ClusterRole", role_fields},
+	{"RoleBinding", binding_fields},
+	{"ClusterRoleBinding", binding_fields},
 	{"DeleteOptions", delete_fields},
 };
 
@@ -200,7 +224,7 @@ static void put_string(cJSON *obj, const struct field *f, const struct reader *r
 {
 	char *s = string_of(r);
 
-	if (*s)
+	if (*s || f->repeated) /* apiGroups: [""] */
 		put(obj, f, cJSON_CreateString(s));
 	cJSON_free(s);
 }

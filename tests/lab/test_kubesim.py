@@ -405,6 +405,57 @@ def test_kubectl_server_side_apply_wait_and_yaml(k, kubectl):
     assert "Server Version" in kubectl("version")
 
 
+def test_kubectl_diff_and_dry_run(k, kubectl):
+    kubectl("apply", "-f", "-", input=MANIFEST)
+    before = k.get(N + "/services/web")
+    assert kubectl("diff", "-f", "-", input=MANIFEST) == ""
+    assert "9090" in kubectl("diff", "-f", "-", input=MANIFEST.replace("8080", "9090"), check=False)
+    assert "server dry run" in kubectl("apply", "--dry-run=server", "-f", "-", input=MANIFEST.replace("8080", "9090"))
+    assert k.get(N + "/services/web") == before
+
+
+@pytest.mark.parametrize("kind,path", [
+    ("svc", N + "/services"), ("no", "/api/v1/nodes"), ("cm", N + "/configmaps"), ("lease", LEASES), ("ev", N + "/events"),
+    ("ep", N + "/endpoints"), ("po", N + "/pods")])
+def test_kubectl_changes_every_kind(k, kubectl, kind, path, monkeypatch):
+    """label, annotate, the three patches, replace, edit, delete by label."""
+    extra = {"svc": lb("x"), "po": {"spec": {"containers": [{"name": "c", "image": "i"}]}},
+             "ev": {"involvedObject": {"kind": "Service", "namespace": "demo", "name": "web"}}}
+    must(k, "POST", path, {**extra.get(kind, {}), "metadata": {"name": "x"}})
+    do = lambda *a, **kw: kubectl("-n", "demo", *a, **kw)
+    do("label", kind, "x", "a=1")
+    do("label", kind, "x", "a=2", "--overwrite")
+    do("annotate", kind, "x", "b=1")
+    for type, patch in (("strategic", '{"metadata":{"labels":{"s":"1"}}}'), ("merge", '{"metadata":{"labels":{"m":"1"}}}'),
+                        ("json", '[{"op":"add","path":"/metadata/labels/j","value":"1"}]')):
+        assert "patched" in do("patch", kind, "x", "--type", type, "-p", patch)
+    assert "replaced" in do("replace", "-f", "-", input=do("get", kind, "x", "-o", "yaml").replace("j:", "r:"))
+    monkeypatch.setenv("KUBE_EDITOR", "sed -i 's/ m: / e: /'")
+    assert "edited" in do("edit", kind, "x")
+    assert k.get(path + "/x")["metadata"]["labels"] == {"a": "2", "s": "1", "r": "1", "e": "1"}
+    assert do("get", kind, "-l", "r", "-o", "name").strip().endswith("/x") and do("get", kind, "-l", "j", "-o", "name") == ""
+    assert "deleted" in do("delete", kind, "-l", "a=2")
+    assert k.api("GET", path + "/x")[0] == 404
+
+
+def test_kubectl_expose_wait_and_rights(k, kubectl):
+    must(k, "POST", N + "/pods", {"metadata": {"name": "p", "labels": {"app": "p"}}, "spec": {
+        "containers": [{"name": "c", "image": "i"}]}})
+    kubectl("-n", "demo", "expose", "pod", "p", "--port=80", "--target-port=8080", "--type=LoadBalancer", "--name=web")
+    assert k.get(N + "/services/web")["spec"]["selector"] == {"app": "p"}
+    kubectl("-n", "demo", "set", "selector", "svc", "web", "app=q")
+    assert k.get(N + "/services/web")["spec"]["selector"] == {"app": "q"}
+    must(k, "PATCH", N + "/pods/p/status", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, MERGE)
+    assert "condition met" in kubectl("-n", "demo", "wait", "--for=condition=Ready", "pod/p", "--timeout=5s")
+    assert "*.*" in kubectl("auth", "can-i", "--list")
+    kubectl("create", "clusterrole", "made", "--verb=get", "--resource=services")
+    rule = k.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/made")["rules"]
+    assert rule == [{"verbs": ["get"], "apiGroups": [""], "resources": ["services"]}]
+    kubectl("create", "clusterrolebinding", "made", "--clusterrole=made", "--user=u")
+    kubectl("delete", "clusterrole,clusterrolebinding", "made")
+    assert "services" in kubectl("api-resources") and "coordination.k8s.io/v1" in kubectl("api-versions")
+
+
 def test_kubectl_with_the_token(k):
     assert "kubernetes" in k.kubectl("get", "svc", user="lbd").stdout
 
