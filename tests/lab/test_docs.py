@@ -8,15 +8,15 @@ from pathlib import Path
 
 from lab import ROOT, binary
 
-NAMED = re.compile(r"`((?:lab/)?[a-z0-9_]+):(\w+)`")
+NAMED = re.compile(r"`((?:lab/|k8s/)?[a-z0-9_]+):(\w+)`")
 
 
 def source(where, what):
     """The file that should hold the test, and the text that it would hold."""
     if where == "fuzz":
         return ROOT / f"tests/fuzz/fuzz_{what}.c", "LLVMFuzzerTestOneInput"
-    if where.startswith("lab/"):
-        return ROOT / f"tests/lab/test_{where[4:]}.py", f"def {what}("
+    if where.startswith(("lab/", "k8s/")):
+        return ROOT / f"tests/{where[:3]}/test_{where[4:]}.py", f"def {what}("
     return ROOT / f"tests/unit/test_{where}.c", f"CHECK_TEST({what})"
 
 
