@@ -32,6 +32,9 @@ rules:
 """
 
 
+DIES = ("setpriv", "--pdeathsig", "KILL")  # with this process, however it ends
+
+
 def socket_in(netns, address, timeout):
     """A TCP connection made in a network namespace: a socket stays in the one in which it was made."""
     result = []
@@ -79,7 +82,10 @@ class Kubernetes(ApiServer):
         self.dir, self.netns = Path(dir), netns
         self.dir.mkdir(parents=True)
         self._pki()
-        self._run("etcd", "etcd", "--data-dir", self.dir / "etcd", "--log-level", "warn")
+        (self.dir / "etcd").mkdir()
+        # in memory: it waits for the disk at each write; the mount is this process's own and goes with it
+        self._run("etcd", "sh", "-c", 'mount -t tmpfs etcd "$1" && exec etcd --data-dir "$1" --log-level warn', "sh",
+                  self.dir / "etcd")
         self.start_api(extra)
         self._run("controller-manager", BIN / "kube-controller-manager", "--port=0", "--leader-elect=false",
                   "--bind-address=127.0.0.1", f"--cert-dir={self.dir}", f"--root-ca-file={self.dir}/ca.crt",
@@ -111,7 +117,7 @@ class Kubernetes(ApiServer):
 
     def _run(self, name, *argv):
         with open(self.dir / f"{name}.log", "ab") as log:
-            self.processes[name] = subprocess.Popen(self.inside(argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.processes[name] = subprocess.Popen(self.inside([*DIES, *argv]), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                                     start_new_session=True)
 
     def _end(self, name):
@@ -215,7 +221,7 @@ class K8sLab(Lab):
         for node in self.nodes:
             config = self.server.kubeconfig("system:kube-proxy")
             self._background(*node.argv(
-                BIN / "kube-proxy", f"--kubeconfig={config}", f"--hostname-override={node.name}", "--proxy-mode=iptables",
+                *DIES, BIN / "kube-proxy", f"--kubeconfig={config}", f"--hostname-override={node.name}", "--proxy-mode=iptables",
                 "--cluster-cidr=10.244.0.0/16", "--conntrack-max-per-core=0", "--conntrack-min=0",
                 "--iptables-min-sync-period=0s", "--healthz-bind-address=127.0.0.1:10256",
                 "--metrics-bind-address=127.0.0.1:10249"))

@@ -49,9 +49,10 @@ def pods(lab, name, on=None, ready=True):
 
 def create(lab, name, **spec):
     """As a user does; returns its address."""
-    lab.kubectl("create", "service", "loadbalancer", name, "--tcp=80:8080")
     if spec:
-        lab.patch(f"{SERVICES}/{name}", {"spec": spec})
+        lab.must("POST", SERVICES, lb(name, selector={"app": name}, **spec))
+    else:
+        lab.kubectl("create", "service", "loadbalancer", name, "--tcp=80:8080")
     return lab.wait_ip(name)
 
 
