@@ -66,6 +66,7 @@ class Connection(http.client.HTTPSConnection):
 
     def connect(self):
         raw = socket_in(self.netns, (self.host, self.port), self.timeout)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = self.tls.wrap_socket(raw, server_hostname=self.host)
 
 
