@@ -390,7 +390,7 @@ def test_watch_bookmarks_and_timeout(k):
     configmaps(k, 1)
     assert w.ended() and w.error is None and 3.5 < time.monotonic() - t < 6
     marks = [e for e in w.events if e["type"] == "BOOKMARK"]
-    assert len(marks) == 1 and int(rv(marks[0]["object"])) >= int(rv(w.events[0]["object"]))
+    assert marks and int(rv(marks[-1]["object"])) >= int(rv(w.events[0]["object"]))
     assert marks[0]["object"]["kind"] == "ConfigMap" and w.types() == [("ADDED", "c1")]
     assert "BOOKMARK" not in {e["type"] for e in k.watch(N + "/configmaps", 1)}
 
