@@ -61,9 +61,10 @@ struct conn {
 	int last_error;           /* of the last address tried */
 	size_t at, n_addrs;
 	union sockaddr_any addr[HTTP_MAX_ADDRESSES];
-	uint64_t deadline;         /* to be connected; when idle, to be closed */
-	uint64_t attempt_deadline; /* CONNECTING: for this address; AWAIT_TICKET: of the wait */
-	struct tls *tls;           /* owned */
+	uint64_t deadline;                /* to be connected; when idle, to be closed */
+	uint64_t attempt_deadline;        /* of this address: TCP and TLS */
+	uint64_t ticket_deadline;         /* AWAIT_TICKET */
+	struct tls *tls;                  /* owned */
 	const struct tls_conf *made_with; /* kept alive by tls; to compare only */
 	struct http1 *parser;             /* owned */
 	uv_tcp_t tcp;
@@ -102,6 +103,7 @@ struct http {
 	struct conn *conns;              /* owned */
 	struct http_call *queue, *ended; /* owned */
 	size_t n_queue, n_streams, n_calls;
+	union sockaddr_any good; /* the address that was reached last */
 	bool closing;
 	void (*closed)(void *ctx);
 	void *closed_ctx;
@@ -463,6 +465,7 @@ static void conn_send(struct conn *c)
 		end_late(call);
 		return;
 	}
+	h->good = c->addr[c->at];
 	c->state = BUSY;
 	c->heard = c->complete = c->keep = false;
 	http1_expect(c->parser, call->is_head);
@@ -625,14 +628,27 @@ static void conn_read_tls(struct conn *c)
 	wake_awaiting(c->h);
 }
 
+static void conn_try_next(struct conn *c, int error);
+
+/* What answers at this address is not our server; of a name that has others, another may be. */
+static void conn_refuse(struct conn *c, int r)
+{
+	counter_inc(c->h->counters, COUNTER_TLS_ERRORS);
+	if (c->at + 1 == c->n_addrs) {
+		conn_fail(c, r, "%s: %s", c->h->peer, tls_error(c->tls));
+		return;
+	}
+	log_debug("http", "next address", "peer", c->h->peer, "err", tls_error(c->tls), NULL);
+	conn_try_next(c, r);
+}
+
 static void conn_handshake(struct conn *c)
 {
 	int r = tls_handshake(c->tls);
 	int sent = conn_flush(c); /* an alert, too */
 
 	if (r < 0) {
-		counter_inc(c->h->counters, COUNTER_TLS_ERRORS);
-		conn_fail(c, r, "%s: %s", c->h->peer, tls_error(c->tls));
+		conn_refuse(c, r);
 	} else if (sent < 0) {
 		conn_write_failed(c, sent);
 	} else if (r == 1) {
@@ -647,7 +663,8 @@ static void conn_step_tls(struct conn *c)
 {
 	if (c->state == HANDSHAKE)
 		conn_handshake(c);
-	conn_read_tls(c);
+	if (c->state != NEXT_ADDRESS)
+		conn_read_tls(c);
 }
 
 static void on_eof(struct conn *c)
@@ -664,10 +681,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
 	struct conn *c = stream->data;
 
-	if (n == 0 || c->state == CLOSING)
+	if (n == 0 || c->state == CLOSING || c->state == NEXT_ADDRESS)
 		return;
 	if (n == UV_EOF) {
 		on_eof(c);
+	} else if (n < 0 && c->state == HANDSHAKE && c->at + 1 < c->n_addrs) {
+		conn_try_next(c, (int)n);
 	} else if (n < 0) {
 		conn_fail(c, (int)n, "%s: %s", c->h->peer, uv_strerror((int)n));
 	} else if (c->tls == NULL) {
@@ -751,12 +770,14 @@ static void conn_connected(struct conn *c)
 		return;
 	}
 	c->state = AWAIT_TICKET;
-	c->attempt_deadline = after(h, HTTP_TICKET_WAIT_MS);
-	watch_deadline(h, c->attempt_deadline);
+	c->ticket_deadline = after(h, HTTP_TICKET_WAIT_MS);
+	watch_deadline(h, c->ticket_deadline);
 }
 
 static void conn_try_next(struct conn *c, int error)
 {
+	tls_free(c->tls);
+	c->tls = NULL;
 	c->last_error = error;
 	c->at++;
 	c->state = NEXT_ADDRESS;
@@ -823,6 +844,30 @@ static void add_address(struct conn *c, const struct sockaddr *sa)
 	}
 }
 
+static bool same_address(const union sockaddr_any *a, const union sockaddr_any *b)
+{
+	if (a->sa.sa_family != b->sa.sa_family)
+		return false;
+	if (a->sa.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+	return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
+}
+
+/* The one that was reached last comes first: a dead one before it would cost each new connection
+ * the time that a short request has in all. */
+static void prefer_good(struct conn *c)
+{
+	for (size_t i = 1; i < c->n_addrs; i++) {
+		union sockaddr_any a = c->addr[i];
+
+		if (!same_address(&a, &c->h->good))
+			continue;
+		memmove(&c->addr[1], &c->addr[0], i * sizeof c->addr[0]);
+		c->addr[0] = a;
+		return;
+	}
+}
+
 static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 {
 	struct conn *c = req->data;
@@ -837,6 +882,7 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *res)
 		c->last_error = -EHOSTUNREACH;
 		for (const struct addrinfo *ai = res; ai != NULL; ai = ai->ai_next)
 			add_address(c, ai->ai_addr);
+		prefer_good(c);
 		conn_try(c);
 	}
 	uv_freeaddrinfo(res);
@@ -902,12 +948,14 @@ static uint64_t conn_deadline(const struct conn *c)
 	uint64_t call = c->call != NULL ? call_deadline(c->call) : TIME_NEVER;
 
 	switch (c->state) {
-	case CONNECTING:
 	case AWAIT_TICKET:
+		return time_min(time_min(call, c->ticket_deadline),
+			time_min(c->deadline, c->attempt_deadline));
+	case CONNECTING:
+	case HANDSHAKE:
 		return time_min(time_min(call, c->deadline), c->attempt_deadline);
 	case RESOLVING:
 	case NEXT_ADDRESS:
-	case HANDSHAKE:
 	case IDLE:
 		return time_min(call, c->deadline);
 	case BUSY:
@@ -918,6 +966,17 @@ static uint64_t conn_deadline(const struct conn *c)
 	return TIME_NEVER;
 }
 
+/* A server that left a call without an answer may have left the kept connections, too: they all go
+ * by the same way, and nothing on them would tell. */
+static void drop_idle(struct http *h)
+{
+	struct conn *c;
+
+	DL_FOREACH (h->conns, c)
+		if (c->state == IDLE)
+			conn_close(c, false);
+}
+
 static void conn_expire(struct conn *c, uint64_t now)
 {
 	struct http_call *call = c->call;
@@ -925,6 +984,8 @@ static void conn_expire(struct conn *c, uint64_t now)
 	if (now < conn_deadline(c))
 		return;
 	if (call != NULL && now >= call_deadline(call)) {
+		if (call->sent)
+			drop_idle(c->h);
 		conn_close(c, call->sent);
 		end_late(call);
 	} else if (c->state == IDLE) {
@@ -932,7 +993,7 @@ static void conn_expire(struct conn *c, uint64_t now)
 	} else if (now >= c->deadline) {
 		conn_fail(c, -ETIMEDOUT, "%s: timed out after %llu ms in %s", c->h->peer,
 			(unsigned long long)c->h->connect_timeout_ms, doing(c->state));
-	} else if (c->state == AWAIT_TICKET) {
+	} else if (c->state == AWAIT_TICKET && now < c->attempt_deadline) {
 		conn_begin(c);
 	} else {
 		conn_try_next(c, -ETIMEDOUT);
@@ -998,13 +1059,16 @@ static void resume(struct http *h)
 	}
 }
 
-/* The one used last: the others grow old and are closed. */
-static struct conn *find_idle(struct http *h)
+/* The one used last: the others grow old and are closed.  Only one that was heard of in the last
+ * fresh_ms. */
+static struct conn *find_idle(struct http *h, uint64_t fresh_ms)
 {
+	const uint64_t not_before = h->now_ms() + HTTP_IDLE_CLOSE_MS - fresh_ms;
 	struct conn *c, *best = NULL;
 
 	DL_FOREACH (h->conns, c)
-		if (c->state == IDLE && (best == NULL || c->deadline > best->deadline))
+		if (c->state == IDLE && c->deadline >= not_before &&
+			(best == NULL || c->deadline > best->deadline))
 			best = c;
 	return best;
 }
@@ -1017,10 +1081,10 @@ static void use_idle(struct conn *c, struct http_call *call)
 }
 
 /* An idle connection leaves the pool for the stream: what was just listed is watched without
- * another TLS handshake. */
+ * another TLS handshake.  But not an old one, which may be dead without a sign. */
 static void start_stream(struct http *h, struct http_call *call)
 {
-	struct conn *c = find_idle(h);
+	struct conn *c = find_idle(h, HTTP_FRESH_MS);
 
 	if (c == NULL) {
 		conn_open(h, call);
@@ -1034,7 +1098,7 @@ static void dispatch(struct http *h)
 {
 	while (h->queue != NULL && !h->closing) {
 		struct http_call *call = h->queue;
-		struct conn *c = find_idle(h);
+		struct conn *c = find_idle(h, HTTP_IDLE_CLOSE_MS);
 
 		if (c == NULL && count_pool(h) >= HTTP_POOL_CONNECTIONS)
 			return;

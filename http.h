@@ -23,7 +23,8 @@ enum {
 	HTTP_MAX_REQUEST = 4 * 1024 * 1024, /* bytes of one request */
 	HTTP_READ_BYTES = 32 * 1024,        /* read at once */
 	HTTP_CONNECT_TIMEOUT_MS = 5000,     /* name, TCP and TLS together */
-	HTTP_TICKET_WAIT_MS = 50,   /* for another connection's TLS handshake, to resume it */
+	HTTP_FRESH_MS = 5000,      /* a stream takes an idle connection that was in use so lately */
+	HTTP_TICKET_WAIT_MS = 100, /* for another connection's TLS handshake, to resume it */
 	HTTP_IDLE_CLOSE_MS = 60000, /* an idle kept connection is closed after this */
 	HTTP_STREAM_PROBE_S =
 		15, /* TCP keepalive and TCP_USER_TIMEOUT: finds half-open connections */

@@ -388,10 +388,17 @@ def test_ca_rotated(bare):
 def test_one_full_handshake(bare):
     """Of the connections that a start opens one makes a whole TLS handshake; the others go on from it."""
     lab = bare(nodes=1, pods=False, proxy=False)
-    lab.start(extra=["--log-level", "debug"])
-    said = [line for line in lab.nodes[0].log.read_text().splitlines() if "msg=connected" in line]
-    full = sum("resumed=no" in line for line in said)
-    assert len(said) >= 4 and 1 <= full <= 2, said  # 2: a busy machine; nobody waits for long
+    node, full = lab.nodes[0], 0
+    for _ in range(5):  # nobody waits for long: on a busy machine there may be more
+        node.start(extra=["--log-level", "debug"])
+        node.kill()
+        said = [line for line in node.log.read_text().splitlines() if "msg=connected" in line]
+        assert len(said) >= 4, said
+        full = sum("resumed=no" in line for line in said)
+        if full == 1:
+            return
+        node.log.unlink()
+    pytest.fail(f"{full} whole handshakes of {said}")
 
 
 # -- what the API server does not have ---------------------------------------------------------------------------------

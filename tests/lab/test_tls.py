@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -119,10 +120,11 @@ class Listener:
     Only the thread that uses a socket closes it; the end of the block wakes it by shutdown, and waits for it.
     """
 
-    def __init__(self, serve, family=socket.AF_INET):
+    def __init__(self, serve, family=socket.AF_INET, port=0):
         self.serve = serve
         self.sock = socket.socket(family, socket.SOCK_STREAM)
-        self.sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
         self.sock.listen(8)
         self.port = self.sock.getsockname()[1]
         self.lock = threading.Lock()
@@ -269,8 +271,8 @@ class Tlsget:
         self.is_3 = out.startswith("mbedTLS 3")
         self.newest = "TLSv1.3" if self.is_3 else "TLSv1.2"
 
-    def run(self, port, name=NAME, ca="ca", host="127.0.0.1", cert=None, key=None, options=()):
-        argv = [self.path, *options]
+    def run(self, port, name=NAME, ca="ca", host="127.0.0.1", cert=None, key=None, options=(), inside=()):
+        argv = [*inside, self.path, *options]
         if cert:
             argv += ["-c", self.pki.file(cert)]
         if key:
@@ -399,6 +401,33 @@ def test_client_certificate_unknown(get, pki, version):
     """One of another authority: refused, and the sentence speaks of it."""
     s = get.refuses(tls_server(pki, "ec", client_ca="ca", version=version), "client certificate", cert="other-client.crt", key="other-client.key")
     assert s.answered == 0
+
+
+# -- a name with two addresses -----------------------------------------------------------------------------------------
+
+
+def reset(conn):
+    conn.recv(1)
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def say_nothing(conn):
+    while conn.recv(4096):
+        pass
+
+
+@pytest.mark.parametrize("bad", [reset, say_nothing, lambda conn: conn.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), "self"],
+                         ids=["reset", "silent", "plain", "impostor"])
+def test_next_address(get, pki, bad):
+    """What answers at the first address is not the server: the next one is tried."""
+    hosts = pki.file("hosts")
+    hosts.write_text("::1 two.test\n127.0.0.1 two.test\n")  # RFC 6724: ::1 is tried first
+    with tls_server(pki, "ec") as good:
+        serve = tls_server(pki, bad).serve if isinstance(bad, str) else bad
+        with Listener(serve, socket.AF_INET6, good.port) as first:
+            inside = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts]
+            assert get.run(good.port, host="two.test", options=["-t", 1000], inside=inside) == (0, f"200 5 {get.newest}")
+            assert (first.accepted, good.accepted) == (1, 1)
 
 
 # -- resumption --------------------------------------------------------------------------------------------------------

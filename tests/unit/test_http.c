@@ -1173,6 +1173,65 @@ static void test_http_names_silent(void)
 	silent_close(&s);
 }
 
+/* The address that was reached last is the first to be tried: the second connection does not wait
+ * for the dead one, though its call has less time than that would take. */
+static void test_http_names_good(void)
+{
+	struct http_request r = request("GET", "/ok");
+	struct world w;
+	struct ask a;
+	struct silent s;
+
+	world_start_conf(&w, (struct http_conf){.host = "two.test", .connect_timeout_ms = 400});
+	silent_open(&s, "127.0.0.2", w.s.port);
+	get(&w, &a, "GET", "/last");
+	CHECK_INT(a.result, 0);
+	ask_free(&a);
+	r.timeout_ms = 150;
+	ask(&w, &a, r);
+	RUN_UNTIL(&w, a.dones > 0);
+	CHECK_INT(a.result, 0);
+	CHECK_INT(w.s.accepted, 2);
+	ask_free(&a);
+	world_end(&w);
+	silent_close(&s);
+}
+
+/* What a call was not answered on goes by the same way as the idle connections: they are not
+ * trusted any more.  A stream takes no idle connection that has been so for long. */
+static void test_http_doubted(void)
+{
+	struct http_request r = request("GET", "/never");
+	struct world w;
+	struct ask a, b;
+
+	world_start(&w);
+	ask(&w, &a, request("GET", "/ok"));
+	get(&w, &b, "GET", "/ok");
+	RUN_UNTIL(&w, a.dones > 0);
+	ask_free(&a);
+	ask_free(&b);
+	CHECK_INT(w.s.open, 2);
+	r.timeout_ms = 100;
+	ask(&w, &a, r);
+	RUN_UNTIL(&w, a.dones > 0);
+	CHECK_INT(a.result, -ETIMEDOUT);
+	ask_free(&a);
+	RUN_UNTIL(&w, w.s.open == 0);
+
+	get(&w, &b, "GET", "/ok");
+	ask_free(&b);
+	CHECK_INT(w.s.accepted, 3);
+	clock_ahead_ms += HTTP_FRESH_MS + 1;
+	ask(&w, &a, stream_request(0));
+	RUN_UNTIL(&w, strcmp(a.body.p, "first") == 0);
+	CHECK_INT(w.s.accepted, 4);
+	http_cancel(a.call);
+	RUN_UNTIL(&w, a.dones > 0);
+	ask_free(&a);
+	world_end(&w);
+}
+
 static void test_http_no_descriptors(void)
 {
 	struct world w;
@@ -1209,4 +1268,5 @@ CHECK_MAIN("test_http", CHECK_TEST(test_http_keep_alive), CHECK_TEST(test_http_a
 	CHECK_TEST(test_http_silence), CHECK_TEST(test_http_stream_limit),
 	CHECK_TEST(test_http_stream_pause), CHECK_TEST(test_http_refused),
 	CHECK_TEST(test_http_connect_timeout), CHECK_TEST(test_http_names),
-	CHECK_TEST(test_http_names_silent), CHECK_TEST(test_http_no_descriptors))
+	CHECK_TEST(test_http_names_silent), CHECK_TEST(test_http_names_good),
+	CHECK_TEST(test_http_doubted), CHECK_TEST(test_http_no_descriptors))

@@ -520,6 +520,21 @@ static void test_retry_after(void)
 				    "\"retryAfterSeconds\":2}"),
 			0, "cancel;"},
 		{PASS, NULL, 1999, NULL}, {PASS, NULL, 1, GET_WATCH("10")});
+	RUN("a proxy's page", {START, NULL, 0, GET_LIST}, {HEAD, NULL, 503, NULL},
+		{BYTES, "<html><body>503 Service Unavailable</body></html>", 0, NULL},
+		{END, NULL, 0, NULL}, {ERR, "HTTP 503", 0, NULL}, {DUE, NULL, 100, GET_LIST});
+	RUN("a proxy's page as a list", {START, NULL, 0, GET_LIST}, {HEAD, NULL, 200, "begin;"},
+		{BYTES, "<html><body>Sign in</body></html>", 0, "cancel;end-;"},
+		{DUE, NULL, 100, GET_LIST});
+	RUN("a compressed list", {START, NULL, 0, GET_LIST}, {HEAD, NULL, 200, "begin;"},
+		{BYTES, "\x1f\x8b\b", 0, "cancel;end-;"}, {DUE, NULL, 100, GET_LIST});
+	RUN("forbidden", LIVE, {PASS, NULL, 60000, NULL}, {END, NULL, 0, GET_WATCH("10")},
+		{HEAD, NULL, 403, NULL}, {BYTES, "{\"message\":\"no\"}", 0, NULL},
+		{END, NULL, 0, "unsynced;"}, {ERR, "HTTP 403: no", 0, NULL},
+		{DUE, NULL, 100, GET_WATCH("10")}, {HEAD, NULL, 200, "synced;"});
+	RUN("an ERROR event without a code keeps the version", LIVE, {PASS, NULL, 60000, NULL},
+		{BYTES, ERROR_EVENT("\"message\":\"?\""), 0, "cancel;"},
+		{DUE, NULL, 100, GET_WATCH("10")});
 	RUN("500 in an ERROR event keeps the version", LIVE, {PASS, NULL, 60000, NULL},
 		{BYTES, ERROR_EVENT("\"code\":500"), 0, "cancel;"},
 		{DUE, NULL, 100, GET_WATCH("10")});
@@ -565,6 +580,18 @@ static void test_garbage_watch(void)
 		{BYTES, "}", 0, "cancel;"}, {DUE, NULL, 5000, GET_WATCH("10")},
 		{HEAD, NULL, 200, NULL}, {BYTES, EVENT("ADDED", "b", "11") "}", 0, "A b;cancel;"},
 		{DUE, NULL, 5000, GET_WATCH("11")});
+	RUN("a bookmark without a version", LIVE,
+		{BYTES, "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Thing\"}}", 0, "cancel;"},
+		{VERSION, "10", 0, NULL});
+	RUN("a bookmark of null", LIVE,
+		{BYTES, "{\"type\":\"BOOKMARK\",\"object\":null}", 0, "cancel;"});
+	RUN("a bookmark with more than it needs", LIVE,
+		{BYTES,
+			"{\"object\":{\"spec\":null,\"items\":[{}],\"metadata\":{\"annotations\":{"
+			"\"k8s.io/initial-events-end\":\"true\"},\"resourceVersion\":\"12\"}},"
+			"\"extra\":[1],\"type\":\"BOOKMARK\"}",
+			0, NULL},
+		{VERSION, "12", 0, NULL});
 	RUN("unknown type", LIVE, {BYTES, EVENT("RENAMED", "b", "11"), 0, "cancel;"});
 	RUN("no version", LIVE,
 		{BYTES, "{\"type\":\"ADDED\",\"object\":{\"metadata\":{}}}", 0, "cancel;"},
