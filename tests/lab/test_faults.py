@@ -76,7 +76,7 @@ class Watcher(threading.Thread):
 
     def nothing(self):
         """It has looked, and found nothing."""
-        assert self.found == [] and self.looks > 10, self.found
+        assert self.found == [] and self.looks > 4, self.found
 
 
 def standing(lab):
