@@ -37,6 +37,7 @@ static const struct {
 	{"truncate", FAULT_TRUNCATE, 0},
 	{"close", FAULT_CLOSE, 0},
 	{"lost-answer", FAULT_LOST_ANSWER, 0},
+	{"mute", FAULT_MUTE, 0},
 	{"stale-list", FAULT_STALE_LIST, 0},
 	{"oversize", FAULT_OVERSIZE, 0},
 	{"freeze", FAULT_FREEZE, 0},

@@ -18,6 +18,7 @@ enum fault_kind {
 	FAULT_TRUNCATE,     /* act, send half of the answer, close */
 	FAULT_CLOSE,        /* close without doing anything */
 	FAULT_LOST_ANSWER,  /* act, close without an answer */
+	FAULT_MUTE,         /* a watch begins well, and then is silent for ever */
 	FAULT_STALE_LIST,   /* reads answered as of the version when the fault was set */
 	FAULT_OVERSIZE,     /* an answer of so many bytes */
 	FAULT_FREEZE,       /* as SIGSTOP would: connections accepted, nothing read or written */

@@ -460,6 +460,7 @@ static bool fault_instead(struct server *srv, struct conn *c, struct fault *f, s
 	case FAULT_SLOW:
 	case FAULT_TRUNCATE:
 	case FAULT_LOST_ANSWER:
+	case FAULT_MUTE:
 	case FAULT_STALE_LIST:
 	case FAULT_CUT:
 	case FAULT_COMPACT:
@@ -478,6 +479,8 @@ static void fault_after(struct server *srv, struct conn *c, struct fault *f, siz
 		cut_answer(c, before);
 	} else if (f->kind == FAULT_SLOW) {
 		slow_down(srv, c, f);
+	} else if (f->kind == FAULT_MUTE && c->stream) {
+		stream_mute(c->stream);
 	}
 }
 

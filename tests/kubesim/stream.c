@@ -22,7 +22,7 @@ struct stream {
 	uint64_t seq, bookmark_rv;
 	uint64_t start_rv; /* events after this one */
 	uint64_t bookmark_ms, bookmark_at, ends_at;
-	bool columns_sent, over;
+	bool columns_sent, over, mute;
 };
 
 static void line_open(struct text *out, const char *type)
@@ -132,7 +132,7 @@ void stream_free(struct stream *st)
 
 bool stream_has_news(const struct stream *st)
 {
-	return st->seq < st->coll->next_seq || st->over;
+	return !st->mute && (st->seq < st->coll->next_seq || st->over);
 }
 
 /* It left the selection: the client sees it go, as it was, with the event's version. */
@@ -174,6 +174,8 @@ static void bookmark_if_due(struct stream *st, uint64_t now_ms, struct text *out
 
 bool stream_pump(struct stream *st, uint64_t now_ms, size_t max, struct text *out)
 {
+	if (st->mute)
+		return true;
 	if (st->over || st->seq < st->coll->first_seq)
 		return false;
 	while (st->seq < st->coll->next_seq && out->n < max) {
@@ -189,8 +191,15 @@ bool stream_pump(struct stream *st, uint64_t now_ms, size_t max, struct text *ou
 	return now_ms < st->ends_at;
 }
 
+void stream_mute(struct stream *st)
+{
+	st->mute = true;
+}
+
 uint64_t stream_deadline(const struct stream *st)
 {
+	if (st->mute)
+		return UINT64_MAX;
 	if (st->over)
 		return 0;
 	return st->bookmark_at < st->ends_at ? st->bookmark_at : st->ends_at;

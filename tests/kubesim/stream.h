@@ -28,6 +28,8 @@ void stream_free(struct stream *st);
 bool stream_has_news(const struct stream *st);
 /* Appends events until out holds about max bytes. False: the stream is over. */
 bool stream_pump(struct stream *st, uint64_t now_ms, size_t max, struct text *out);
+/* From now on nothing more comes, nor an end. */
+void stream_mute(struct stream *st);
 uint64_t stream_deadline(const struct stream *st);
 
 #endif
