@@ -363,9 +363,9 @@ static void end_list_request(struct watch *w, enum end end, uint64_t now_ms)
 }
 
 /* What the end of a live watch says about the next try. */
-static void end_life(struct watch *w, uint64_t now_ms)
+static void end_life(struct watch *w, enum end end, uint64_t now_ms)
 {
-	w->grace_ms = now_ms + WATCH_GRACE_MS;
+	w->grace_ms = now_ms + (end == END_OK ? WATCH_CLEAN_GRACE_MS : WATCH_GRACE_MS);
 	if (now_ms - w->live_ms >= WATCH_LIVED_MS) {
 		w->failures = 0;
 		w->expired = false;
@@ -393,7 +393,7 @@ static void end_watch_request(struct watch *w, enum end end, uint64_t now_ms)
 	enum next next = NEXT_WATCH;
 
 	if (w->phase == PHASE_LIVE)
-		end_life(w, now_ms);
+		end_life(w, end, now_ms);
 	else
 		set_synced(w, false);
 	if (end == END_GARBAGE && ++w->garbage >= WATCH_GARBAGE_TRIES)

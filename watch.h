@@ -52,6 +52,8 @@ enum {
 	WATCH_LIVED_MS = 500,       /* a watch this old was a success: back-off starts anew */
 	WATCH_REOPEN_MIN_MS = 1000, /* a watch that ends cleanly is opened at most this often */
 	WATCH_GRACE_MS = 3000,      /* a lost watch may be re-opened within this, still synced */
+	WATCH_CLEAN_GRACE_MS = 10 * 1000, /* likewise, when the server ended it as it was asked to:
+					   * it lives, and may be slow each time */
 	WATCH_PAGE_TRIES = 5,    /* a page with a token is asked for this often, then list anew */
 	WATCH_GARBAGE_TRIES = 3, /* so many garbled watches from one version, then list anew */
 };
@@ -79,8 +81,8 @@ struct watch_ops {
 	/* The picture of this kind is complete and live (true): a whole list, and the 200 of a
 	 * watch from its version.  Or it cannot be trusted to be fresh (false): the watch was lost
 	 * and the first request after that failed, or no watch was open again within
-	 * WATCH_GRACE_MS.  A renewal, or an end that is re-opened at once, changes nothing.  Only
-	 * on change. */
+	 * WATCH_GRACE_MS (WATCH_CLEAN_GRACE_MS).  A renewal, or an end that is re-opened at once,
+	 * changes nothing.  Only on change. */
 	void (*synced)(void *ctx, bool synced);
 	/* 404: this server does not have the resource, or no longer (asked again after
 	 * WATCH_NOT_FOUND_MS).  Of one that was listed before, a 404 is at first taken for a server
