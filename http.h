@@ -19,7 +19,7 @@ enum {
 	HTTP_POOL_CONNECTIONS = 8, /* kept connections for requests that end */
 	HTTP_MAX_QUEUE = 4096,     /* requests waiting for one; over it http_start() says -EAGAIN */
 	HTTP_MAX_STREAMS = 64,     /* at a time; over it http_start() says -EAGAIN */
-	HTTP_MAX_ADDRESSES = 8,    /* of a name that are tried, in order */
+	HTTP_MAX_ADDRESSES = 8,    /* of a name that are tried: the last good one, then in order */
 	HTTP_MAX_REQUEST = 4 * 1024 * 1024, /* bytes of one request */
 	HTTP_READ_BYTES = 32 * 1024,        /* read at once */
 	HTTP_CONNECT_TIMEOUT_MS = 5000,     /* name, TCP and TLS together */
