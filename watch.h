@@ -11,9 +11,10 @@
  * changes".
  *
  * A watch of what does not change is silent, and so is one whose server is gone behind a proxy that
- * keeps the connection.  So the server is asked to end each watch after a random 60 to 90 s: it is
- * then opened again on the same connection, which costs one small request.  One that the server
- * does not end is given up and opened on another connection.
+ * keeps the connection.  So the server is asked to end each watch after a random 5 to 10 minutes: it
+ * is then opened again on the same connection, which costs one small request.  One that the server
+ * does not end is given up and opened on another connection.  (What our own Leases show is found
+ * sooner, and then everything is listed anew: health.h, history.h.)
  */
 #ifndef LBD_WATCH_H
 #define LBD_WATCH_H
@@ -39,8 +40,8 @@ enum {
 	WATCH_MAX_TOKEN = 8192,  /* bytes of a continue token */
 	WATCH_BACKOFF_MIN_MS = 100,
 	WATCH_BACKOFF_CAP_MS = 5000,   /* retry cap of shared/OWNERSHIP.md */
-	WATCH_LIFE_MIN_MS = 60 * 1000, /* the server shall end a watch after so long, in whole s */
-	WATCH_LIFE_MAX_MS = 90 * 1000,
+	WATCH_LIFE_MIN_MS = 300 * 1000, /* the server shall end a watch after so long, in whole s */
+	WATCH_LIFE_MAX_MS = 600 * 1000,
 	WATCH_OVERDUE_MS = 5 * 1000,     /* one that it did not end by then is given up */
 	WATCH_NOT_FOUND_MS = 600 * 1000, /* a 404 resource is asked for again after this */
 	WATCH_LOST_MS = 15 * 1000, /* one that was there is missing after so long a time of 404s */
