@@ -22,6 +22,11 @@ OPEN_S = 15       # it waits so long for the answer to a watch
 NUMBERS = itertools.count()
 
 
+def stands(vip):
+    """Announced here, or the owner asks for it anew because its loop was starved (OWNERSHIP R24), as on a busy machine."""
+    return any(e["announced"] for e in vip["here"]) or (vip["state"] == "probe" and vip["term"] > 0)
+
+
 class Watcher(threading.Thread):
     """Looks at every node all the time: what stands must stay where it is, nothing else may be announced but what a
     living Service holds, and by one node; every process must live on."""
@@ -52,18 +57,22 @@ class Watcher(threading.Thread):
             self.found.append(what)
 
     def announced(self):
-        """{address: [nodes]}, by the daemons' own word."""
+        """{address: [nodes]}, by the daemons' own word; None when one was too busy to tell."""
         out = {}
         for n in self.lab.nodes:
             if not n.alive() or n.pid != self.pids[n.name]:
                 self.say(f"{n.name} is not the process that it was")
-            for v in (n.dump() or {}).get("vips", []):
-                if any(e["announced"] for e in v["here"]):
-                    out.setdefault(v["ip"], []).append(n.name)
+            dump = n.dump()
+            if dump is None:
+                return None
+            for v in filter(stands, dump["vips"]):
+                out.setdefault(v["ip"], []).append(n.name)
         return out
 
     def look(self):
         seen = self.announced()
+        if seen is None:
+            return
         for ip, node in self.owner.items():
             if seen.get(ip, []) != [node.name]:
                 self.say(f"{ip} stands on {node.name}, seen on {seen.get(ip, [])}")
