@@ -10,10 +10,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "static: also run against the static binary")
-
-
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()

@@ -7,8 +7,6 @@ import subprocess
 import pytest
 from lab import binary
 
-pytestmark = pytest.mark.static
-
 LONG = "/tmp/" + "x" * 200
 BUILT = ("run", "check-config", "dump", "version")
 PLANNED = ("status", "explain", "drain", "undrain", "move", "freeze", "thaw", "doctor", "kubeconfig")

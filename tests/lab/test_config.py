@@ -169,7 +169,6 @@ def test_start_with_a_bad_file(bare):
     assert ":5:" in lab.nodes[0].log.read_text()
 
 
-@pytest.mark.static
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
 def test_shared_configs_load(path):
     """Each configuration of the documents loads unchanged, and what it means is a fixed point of -p."""

@@ -9,8 +9,6 @@ import subprocess
 import pytest
 from lab import binary
 
-pytestmark = pytest.mark.static
-
 SEEDS = 80
 ODD = ("yes", "0x10", "1e3", "~", "a b", "a: b", "#x", "null", "-", "é", "\U0001f600", 'q"q', "b\\b", "'", "{x", "*a", "&a", "!t", "%d", "@", "2001-01-01", "012")
 KEBAB = {"localPref": "localpref", "ebgpMultiHop": "ebgp-multihop"}

@@ -7,7 +7,6 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
 from lab import wait_for
 
 
@@ -19,7 +18,6 @@ def one_owner_for(lab, ip, seconds):
     return lab.owners(ip)
 
 
-@pytest.mark.static
 def test_node_dies(lab):
     """kill -9 and the cable pulled: another node answers within the Lease's time and a little; it does not move back."""
     lab.service("web")

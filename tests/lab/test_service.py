@@ -4,7 +4,6 @@
 import json
 import time
 
-import pytest
 from lab import FAST, wait_for
 
 
@@ -12,7 +11,6 @@ def reasons(lab, name, reason):
     return [e for e in lab.events(name) if e["reason"] == reason]
 
 
-@pytest.mark.static
 def test_address_and_answer(lab):
     """A Service gets the pool's first address; exactly one node answers ARP; a pod answers HTTP; kubectl shows it."""
     lab.service("web")
@@ -171,7 +169,6 @@ def test_local_traffic_policy(lab):
     assert lab.client.arping(ip) == []
 
 
-@pytest.mark.static
 def test_many_services(lab):
     """The pool's twenty addresses: each is given once and has one owner; the nodes share them."""
     for i in range(20):
