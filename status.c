@@ -174,16 +174,28 @@ static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 	}
 }
 
+/* Why the Service has what it has: where this node allocates, the allocator's word for one without an
+ * address. */
+static void add_reason(cJSON *o, const struct daemon *d, const struct cluster_service *s)
+{
+	struct alloc_result r = {.reason = service_served(d->conf, s)};
+
+	if (r.reason == REASON_ALLOCATED && s->n_ingress == 0 &&
+		!(alloc_is_ready(d->alloc) && alloc_why(d->alloc, s->key, &r)))
+		r.reason = REASON_NO_IP;
+	add_string(o, "reason", reason_code(r.reason));
+	add_string(o, "text", r.detail[0] != '\0' ? r.detail : reason_text(r.reason));
+}
+
 static void dump_services(cJSON *array, const struct daemon *d)
 {
 	struct cluster_service s = {0};
 
 	while (cluster_next_service(d->cluster, &s)) {
-		enum reason served = service_served(d->conf, &s);
 		struct cluster_endpoints ready = cluster_endpoints(d->cluster, s.key, d->node);
 		cJSON *o, *ips;
 
-		if (served == REASON_NOT_LOAD_BALANCER && s.n_ingress == 0)
+		if (!s.is_load_balancer && s.n_ingress == 0)
 			continue;
 		o = cJSON_CreateObject();
 		add_string(o, "name", s.key);
@@ -191,9 +203,7 @@ static void dump_services(cJSON *array, const struct daemon *d)
 		ips = cJSON_AddArrayToObject(o, "ips");
 		for (size_t i = 0; i < s.n_ingress; i++)
 			item_addr(ips, s.ingress[i]);
-		if (served == REASON_ALLOCATED && s.n_ingress == 0)
-			served = REASON_NO_IP;
-		add_string(o, "reason", reason_code(served));
+		add_reason(o, d, &s);
 		add_string(o, "pool", s.pool_written);
 		(void)cJSON_AddBoolToObject(o, "local", s.local);
 		add_number(o, "readyEndpoints", ready.ready);
