@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
-LAB = [*PYTEST, "-n", "4", "tests/lab", "--ignore=tests/lab/test_tls.py"]
+LAB = [*PYTEST, "-n", "6", "tests/lab", "--ignore=tests/lab/test_tls.py"]
 ALL_OF_LAB = [*LAB, "tests/k8s/test_contract.py", "-m", "not k8s"]
 NOT_OF_LBD = [f"--ignore=tests/lab/test_{name}.py" for name in ("kubesim", "install", "docs")]
 MAKE = ["make", "--no-print-directory", "-j2"]

@@ -566,6 +566,7 @@ def announced(node):
     return {v["ip"] for v in (node.dump() or {}).get("vips", []) if any(e["announced"] for e in v["here"])}
 
 
+@pytest.mark.slow
 def test_ten_thousand_services(bare):
     """Ten thousand Services: listed in pages, each gets an address of its own, each is announced by one node; all deleted
     at once, all silent."""

@@ -102,6 +102,7 @@ def kill_leader(lab, history, dead, quiet, rng):
     return moment
 
 
+@pytest.mark.slow
 def test_killed_while_services_come_and_go(judged):
     """kill -9 of the leader fifty times, Leases of two seconds: no two Services ever share an address, none is lost, each
     gets one within two Leases of its creation or of the leader's death that it met."""
