@@ -95,8 +95,8 @@ static int next_option(const struct command *c, int argc, char **argv, const cha
 
 	opterr = 0;
 	o = getopt_long(argc, argv, shorts, longs, NULL);
-	if (o == ':')
-		(void)fprintf(stderr, "lbd %s: %s: needs a value\n", c->name, argv[optind - 1]);
+	if (o == ':') /* it is the last; optind is libc's own affair here */
+		(void)fprintf(stderr, "lbd %s: %s: needs a value\n", c->name, argv[argc - 1]);
 	else if (o == '?')
 		report_option(c, longs, argv[optind - 1]);
 	return o == ':' ? '?' : o;
@@ -492,7 +492,7 @@ int main(int argc, char **argv)
 {
 	int code = argc < 2 ? usage(stderr, EXIT_USAGE) : run_command(argc - 1, argv + 1);
 
-	if (fflush(stdout) != 0 && code == EXIT_FINE) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_FINE) {
 		(void)fprintf(stderr, "lbd: cannot print: %s\n", strerror(errno));
 		code = EXIT_FINDING;
 	}
