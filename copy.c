@@ -180,7 +180,10 @@ struct copy *copy_hold(const struct cluster_service *s)
 
 void copy_drop(struct copy *c)
 {
-	if (c != NULL && --c->refs == 0)
+	if (c == NULL)
+		return;
+	c->refs--;
+	if (c->refs == 0)
 		free(c);
 }
 

@@ -388,10 +388,9 @@ static bool kept_is(const void *elt, const void *key, size_t len)
 
 static uint32_t hash_of(const struct elig_set *s, const struct elig *e)
 {
-	const uint32_t head[] = {(uint32_t)e->reason, e->off_subnet, e->weight};
+	uint32_t head = ((uint32_t)e->reason * 2 + e->off_subnet) * 31 + e->weight;
 
-	return hash_bytes(&s->hkey, head, sizeof head) * 31 +
-	       hash_bytes(&s->hkey, e->paths, e->n_paths * sizeof e->paths[0]);
+	return hash_bytes(&s->hkey, e->paths, e->n_paths * sizeof e->paths[0]) + head;
 }
 
 static struct kept *kept_new(struct elig_set *s, const struct elig *e, uint32_t hash)

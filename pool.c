@@ -553,7 +553,7 @@ void pool_release(
 	struct pool_use *u = use_of(h, f);
 	struct pool_former *o;
 
-	REQUIRE(u != NULL);
+	REQUIRE(u != NULL && u->pool != NULL);
 	o = guard && rest_get(h) != NULL ? former_new(u, h->key) : NULL;
 	if (o == NULL) {
 		let_go(s, u, h->key, now_ms);
