@@ -580,11 +580,9 @@ void judge_forget_all(struct judge *j)
 	struct judge_sharing *h = NULL;
 
 	while ((h = table_next(&j->sharings, h)) != NULL)
-		while (!list_is_empty(&h->members)) {
-			struct judge_seat *seat = LINK_OF(h->members.next, struct judge_seat, link);
-
-			list_delete(&seat->link);
-			free(seat);
+		for (struct link *l = h->members.next, *next; l != &h->members; l = next) {
+			next = l->next;
+			free(LINK_OF(l, struct judge_seat, link));
 		}
 	table_free_all(&j->sharings);
 }
