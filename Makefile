@@ -19,8 +19,8 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event group health history http1 iface json judge kubeconf label leader member object outbox plan \
-        pool publish service vip watch
-SHELL_UNITS := control creds daemon feed file http kube lbd log net pass reload status tls wire writer
+        pool publish retired service vip watch
+SHELL_UNITS := control creds daemon feed file http keep kube lbd log net pass reload status tls wire writer
 
 USES_addr     :=
 USES_arena    :=
@@ -33,7 +33,8 @@ $(foreach u,$(CONFIG),$(eval USES_$(u) := config))
 USES_cluster_decode := addr copy json label
 USES_cluster  := buf cluster_decode copy
 USES_service  := addr buf cluster config
-USES_vip      := addr cluster config service
+USES_retired  := addr buf cluster leader
+USES_vip      := addr cluster config retired service
 USES_pool     := addr config label
 USES_copy     := addr
 USES_outbox   :=
@@ -41,7 +42,7 @@ USES_judge    := buf copy pool service
 USES_alloc    := addr buf copy judge outbox pool service
 USES_iface    := addr
 USES_leader   := cluster
-USES_elig     := addr buf cluster config iface label service vip
+USES_elig     := addr buf cluster config iface label retired service vip
 USES_claims   := addr buf cluster vip
 USES_health   :=
 USES_history  :=
@@ -64,12 +65,13 @@ USES_kube     := buf cluster creds event http json leader log object watch
 USES_net      := addr iface log
 USES_control  := buf json log
 USES_file     := buf
-USES_daemon   := $(PURE) control feed file kube log net pass reload wire
-USES_feed     := cluster json kube log
+USES_daemon   := $(PURE) control feed file keep kube log net pass reload wire
+USES_feed     := cluster json keep kube log
 USES_wire     := arp elect elig log net
-USES_reload   := $(PURE) feed file log wire
-USES_pass     := $(PURE) feed kube log net writer
-USES_writer   := $(PURE) feed kube log
+USES_reload   := $(PURE) feed file keep log wire
+USES_pass     := $(PURE) feed keep kube log net reload wire writer
+USES_writer   := $(PURE) feed keep kube log
+USES_keep     := $(PURE) log
 USES_status   := $(PURE) kube net
 USES_lbd      := control daemon file log status writer
 
@@ -117,6 +119,7 @@ $(O)/%.o: %.c | $(O)/.dir
 
 # -- unit tests: tests/unit/test_X.c links with X and what X may use; TEST_USES_X adds more --------------------------------------
 UNIT_TESTS := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
+TEST_USES_kept := alloc retired vip
 
 define unit_test
 $(O)/tests/test_$(1): $(O)/tests/test_$(1).o $(if $(wildcard $(1).c),$(call objs,$(1))) $(foreach u,$(TEST_USES_$(1)),$(call objs,$(u)))

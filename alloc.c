@@ -84,6 +84,9 @@ struct alloc {
 	struct table svcs;         /* owned */
 	struct link todo, waiting, report;
 	struct outbox outbox;
+	const struct alloc_ops *ops; /* borrowed; NULL: nothing is kept or claimed */
+	void *ops_ctx;               /* borrowed */
+	uint64_t kept_generation;
 	uint64_t now_ms;
 	uint64_t woken; /* pool_generation() when the waiting were last tried */
 	bool ready, adopting;
@@ -204,6 +207,12 @@ static void make_waiting(struct alloc *a, struct svc *svc)
 	svc->turn = TURN_WAITING;
 }
 
+static void note_kept(struct alloc *a, struct addr x)
+{
+	if (pool_of(a->pools, x) == NULL)
+		a->kept_generation++;
+}
+
 /* Takes away what d does not leave. */
 static void apply_losses(struct alloc *a, struct svc *svc, const struct judgement *d)
 {
@@ -214,6 +223,7 @@ static void apply_losses(struct alloc *a, struct svc *svc, const struct judgemen
 			continue;
 		svc->cleared = svc->cleared || is_sent(svc, f);
 		svc->fresh = true;
+		note_kept(a, u->addr);
 		pool_release(a->pools, &svc->party.holder, f, is_sent(svc, f), a->now_ms);
 		set_sent(svc, f, false);
 	}
@@ -226,6 +236,7 @@ static int occupy(struct alloc *a, struct svc *svc, struct addr x, struct pool *
 
 	if (pool_give(a->pools, &svc->party.holder, x, p) != 0)
 		return -ENOMEM;
+	note_kept(a, x);
 	set_sent(svc, addr_family(x), guarded);
 	svc->ours = true;
 	return 0;
@@ -377,7 +388,8 @@ static bool wants_clear(const struct alloc *a, const struct svc *svc)
 {
 	struct copy_status st = copy_status(svc->party.copy);
 
-	if (st.n == 0) /* the API server empties it at a change of type, but leaves our annotation */
+	if (st.n ==
+		0) /* the API server empties it at a change of type, but leaves our annotation */
 		return svc->ours && st.marked;
 	return svc->ours ||
 	       (status_in_pools(a, &st) && (svc->reason == REASON_NOT_LOAD_BALANCER || st.marked));
@@ -550,6 +562,18 @@ static void note_double(
 	}
 }
 
+/* The pool that x of the Service is from; NULL: x is not lawful for it. */
+static struct pool *home_of(struct alloc *a, const struct cluster_service *s, struct addr x)
+{
+	struct pool *p = pool_of(a->pools, x);
+	const char *name;
+
+	if (p != NULL || a->ops == NULL || a->ops->kept == NULL)
+		return p;
+	name = a->ops->kept(a->ops_ctx, s->uid, x);
+	return name != NULL ? pool_retired(a->pools, name) : NULL;
+}
+
 static void adopt(struct alloc *a, struct svc *svc)
 {
 	struct cluster_service s = judge_view(&svc->party);
@@ -559,7 +583,7 @@ static void adopt(struct alloc *a, struct svc *svc)
 	svc->first = s.families[0] & 1U;
 	for (size_t i = 0; i < s.n_ingress; i++) {
 		struct addr x = s.ingress[i];
-		struct pool *p = pool_of(a->pools, x);
+		struct pool *p = home_of(a, &s, x);
 
 		if (p == NULL || holds(svc, addr_family(x)))
 			continue;
@@ -707,6 +731,9 @@ static void svc_free(struct svc *svc)
 /* The object is gone from the API, and with it its status. */
 static void svc_remove(struct alloc *a, struct svc *svc)
 {
+	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++)
+		if (holds(svc, f))
+			note_kept(a, pool_held(&svc->party.holder, f)->addr);
 	pool_leave(a->pools, &svc->party.holder, a->now_ms);
 	judge_leave(a->judge, &svc->party);
 	outbox_remove(&a->outbox, &svc->item);
@@ -790,6 +817,7 @@ int alloc_configure(struct alloc *a, const struct config *conf, uint64_t now_ms)
 	pool_sweep(a->pools);
 	judge_configure(a->judge, conf);
 	a->conf = conf;
+	a->kept_generation++;
 	arrive(a, now_ms);
 	while ((svc = table_next(&a->svcs, svc)) != NULL) {
 		if (a->ready && !a->adopting)
@@ -852,6 +880,18 @@ void alloc_free(struct alloc *a)
 	free(a);
 }
 
+void alloc_set_ops(struct alloc *a, const struct alloc_ops *ops, void *ctx)
+{
+	a->ops = ops;
+	a->ops_ctx = ctx;
+	pool_set_claims(a->pools, ops->claim, ctx);
+}
+
+void alloc_claims_changed(struct alloc *a)
+{
+	a->wake = true;
+}
+
 void alloc_begin(struct alloc *a)
 {
 	free_services(a);
@@ -861,6 +901,7 @@ void alloc_begin(struct alloc *a)
 	init_lists(a);
 	a->woken = pool_generation(a->pools);
 	a->wake = a->starved = false;
+	a->kept_generation++;
 	a->ready = false;
 	a->adopting = true;
 }
@@ -998,6 +1039,33 @@ uint64_t alloc_next_deadline(const struct alloc *a)
 	if (!list_is_empty(&a->todo) || (is_woken(a) && !list_is_empty(&a->waiting)))
 		return 0;
 	return outbox_next_deadline(&a->outbox);
+}
+
+/* -- what is kept -- */
+
+uint64_t alloc_kept_generation(struct alloc *a)
+{
+	settle(a);
+	return a->kept_generation;
+}
+
+size_t alloc_kept(const struct alloc *a, struct alloc_kept *v, size_t max)
+{
+	const struct svc *svc = NULL;
+	size_t n = 0;
+
+	while ((svc = table_next(&a->svcs, svc)) != NULL)
+		for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
+			const struct pool_use *u = pool_held(&svc->party.holder, f);
+
+			if (u == NULL || pool_of(a->pools, u->addr) != NULL)
+				continue;
+			if (n < max)
+				v[n] = (struct alloc_kept){key_of(svc), copy_uid(svc->party.copy),
+					pool_name(u->pool), u->addr};
+			n++;
+		}
+	return n;
 }
 
 /* -- for status and tests -- */

@@ -22,6 +22,7 @@
 #include "config.h"
 #include "counter.h"
 #include "hash.h"
+#include "pool.h"
 #include "reason.h"
 
 #include <stdbool.h>
@@ -31,6 +32,19 @@ struct alloc; /* opaque */
 
 struct alloc *alloc_new(const struct hash_key *hkey, struct counters *counters) MUST_CHECK;
 void alloc_free(struct alloc *a);
+
+/* What the allocator must be told by others.  Either may be NULL. */
+struct alloc_ops {
+	/* The pool's name where x is kept for the Service uid although no pool has it (retired.h);
+	 * NULL: it is not.  Asked while adopting. */
+	const char *(*kept)(void *ctx, const char *uid, struct addr x);
+	/* Does a node say that it announces x? */
+	pool_claim_fn claim;
+};
+/* ops and ctx are borrowed. */
+void alloc_set_ops(struct alloc *a, const struct alloc_ops *ops, void *ctx);
+/* Claims may have changed: those that wait for an address may get one. */
+void alloc_claims_changed(struct alloc *a);
 
 /* conf is borrowed until the next call.  Every Service is looked at again.  An address that its
  * pool no longer has, or no longer admits, stays with its Service (the result's detail says so),
@@ -86,6 +100,16 @@ enum alloc_outcome {
 void alloc_write_done(struct alloc *a, uint64_t id, enum alloc_outcome outcome, uint64_t now_ms);
 /* When alloc_next_write() may have one again; TIME_NEVER. */
 uint64_t alloc_next_deadline(const struct alloc *a);
+
+/* -- addresses that Services hold although no pool has them any more -- */
+struct alloc_kept {
+	const char *key, *uid, *pool; /* valid until the next call of the allocator */
+	struct addr addr;
+};
+/* Another number each time that there may be others.  Decides what has come. */
+uint64_t alloc_kept_generation(struct alloc *a);
+/* Fills v with at most max of them.  Returns how many there are. */
+size_t alloc_kept(const struct alloc *a, struct alloc_kept *v, size_t max);
 
 /* -- for status and tests -- */
 struct alloc_pool_use {

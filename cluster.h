@@ -27,12 +27,13 @@ enum {
 	CLUSTER_MAX_NODES = 5000,
 	CLUSTER_MAX_SLICES = 131072,
 	CLUSTER_MAX_LEASES = 3 * CLUSTER_MAX_NODES,
-	CLUSTER_MAX_PORTS = 1024,        /* a Service */
-	CLUSTER_MAX_INGRESS = 64,        /* a Service */
-	CLUSTER_MAX_LABELS = 512,        /* an object */
-	CLUSTER_MAX_OBJECT = 512 * 1024, /* bytes that a decoded object may take */
-	CLUSTER_MAX_CLAIMS = 128 * 1024, /* bytes of the claims annotation */
-	CLUSTER_MAX_NAME = 253,          /* a namespace, a name: RFC 1123 subdomains */
+	CLUSTER_MAX_PORTS = 1024,         /* a Service */
+	CLUSTER_MAX_INGRESS = 64,         /* a Service */
+	CLUSTER_MAX_LABELS = 512,         /* an object */
+	CLUSTER_MAX_OBJECT = 512 * 1024,  /* bytes that a decoded object may take */
+	CLUSTER_MAX_CLAIMS = 128 * 1024,  /* bytes of the claims annotation */
+	CLUSTER_MAX_RETIRED = 192 * 1024, /* bytes of the annotation lbd.io/retired */
+	CLUSTER_MAX_NAME = 253,           /* a namespace, a name: RFC 1123 subdomains */
 	CLUSTER_MAX_KEY = 2 * CLUSTER_MAX_NAME + 1,
 };
 
@@ -111,6 +112,7 @@ enum cluster_lease_role {
 	CLUSTER_LEASE_LEADER,
 	CLUSTER_LEASE_NODE,
 	CLUSTER_LEASE_CLAIMS,
+	CLUSTER_LEASE_RETIRED, /* addresses that are kept: retired.h */
 	CLUSTER_LEASE_OTHER
 };
 
@@ -127,7 +129,8 @@ struct cluster_lease {
 	int64_t transitions;
 	/* annotations lbd.io/...; NULL = absent */
 	const char *schema, *version, *config_hash, *addresses, *macs, *subnets, *bfd, *draining;
-	const char *claims; /* claims_parse() */
+	const char *claims;  /* claims_parse() */
+	const char *retired; /* retired_on_lease() */
 	uint64_t claims_generation;
 };
 

@@ -616,7 +616,14 @@ static const struct {
 	{"leader", "lbd-leader", CLUSTER_LEASE_LEADER},
 	{"node", "lbd-node-", CLUSTER_LEASE_NODE},
 	{"claims", "lbd-claims-", CLUSTER_LEASE_CLAIMS},
+	{"retired", "lbd-retired", CLUSTER_LEASE_RETIRED},
 };
+
+/* Is there one such Lease, or one a node? */
+static bool is_single(enum cluster_lease_role role)
+{
+	return role == CLUSTER_LEASE_LEADER || role == CLUSTER_LEASE_RETIRED;
+}
 
 /* The label says what the Lease is for, else its name does. */
 static void decode_role(
@@ -629,12 +636,14 @@ static void decode_role(
 		const char *begin = lease_roles[i].name;
 		bool is_named = strncmp(l->name, begin, strlen(begin)) == 0;
 
-		if (lease_roles[i].role == CLUSTER_LEASE_LEADER)
+		if (is_single(lease_roles[i].role))
 			is_named = strcmp(l->name, begin) == 0;
 		if (label != NULL ? strcmp(label, lease_roles[i].label) != 0 : !is_named)
 			continue;
+		if (is_single(lease_roles[i].role) && !is_named)
+			return;
 		l->role = lease_roles[i].role;
-		if (l->role == CLUSTER_LEASE_LEADER)
+		if (is_single(l->role))
 			return;
 		l->node = keep(r, text_of(r, notes, "lbd.io/node"));
 		if (l->node == NULL && is_named)
@@ -648,12 +657,15 @@ static void decode_role(
 static void decode_notes(struct room *r, const cJSON *notes, struct cluster_lease *l)
 {
 	const char *claims = text_of(r, notes, "lbd.io/claims");
+	const char *retired = text_of(r, notes, "lbd.io/retired");
 
-	if (claims != NULL && strlen(claims) > CLUSTER_MAX_CLAIMS) {
+	if ((claims != NULL && strlen(claims) > CLUSTER_MAX_CLAIMS) ||
+		(retired != NULL && strlen(retired) > CLUSTER_MAX_RETIRED)) {
 		room_fail(r, -E2BIG);
 		return;
 	}
 	l->claims = keep(r, claims);
+	l->retired = keep(r, retired);
 	l->claims_generation = number_of(text_of(r, notes, "lbd.io/claims-generation"));
 	l->schema = keep(r, text_of(r, notes, "lbd.io/schema"));
 	l->version = keep(r, text_of(r, notes, "lbd.io/version"));

@@ -240,11 +240,19 @@ const struct config_pool *config_pool_named(const struct config *c, const char *
 	return NULL;
 }
 
+bool config_pool_moves(const struct config_pool *pool)
+{
+	return pool->reallocate || pool->dialect == CONFIG_METALLB_CR ||
+	       pool->dialect == CONFIG_METALLB_CM;
+}
+
 static bool selects(const struct config_strings *names, const struct selectors *sel,
 	const struct config_pool *pool)
 {
 	if (names->n == 0 && sel->n == 0)
 		return true;
+	if (pool == NULL)
+		return false;
 	for (size_t i = 0; i < names->n; i++)
 		if (strcmp(names->v[i], pool->name) == 0)
 			return true;

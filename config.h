@@ -220,7 +220,11 @@ int config_print(const struct config *c, struct buf *out) MUST_CHECK;
 /* The pool that holds a; NULL when none. */
 const struct config_pool *config_pool_of(const struct config *c, struct addr a);
 const struct config_pool *config_pool_named(const struct config *c, const char *name);
-/* Does the advertisement's pool part select the pool? */
+/* Do Services move when the pool no longer has, or no longer admits, what they have (reallocate)?
+ * MetalLB's users rely on it. */
+bool config_pool_moves(const struct config_pool *pool);
+/* Does the advertisement's pool part select the pool?  NULL: one that is not configured any more,
+ * which those select that select all. */
 bool config_l2_selects_pool(
 	const struct config_l2_advertisement *ad, const struct config_pool *pool);
 bool config_bgp_selects_pool(

@@ -307,6 +307,7 @@ static int make_units(struct daemon *d)
 	make_identity(d, identity, sizeof identity);
 	(void)snprintf(candidate, sizeof candidate, "%s_%016" PRIx64, d->node, rng_next(&d->rng));
 	d->cluster = cluster_new(&d->hkey, &d->counters);
+	d->retired = retired_new(&d->hkey);
 	d->vips = vip_new(&d->hkey);
 	d->elect = elect_new(&ec, &wire_elect_ops, d, &d->hkey, &d->rng, &d->counters);
 	d->leader = leader_new(&lc, &d->rng, &d->counters);
@@ -314,11 +315,12 @@ static int make_units(struct daemon *d)
 	d->alloc = alloc_new(&d->hkey, &d->counters);
 	d->events = event_new(&d->hkey, &d->counters);
 	d->arp = arp_new(&wire_arp_ops, d, &d->hkey, &d->counters);
-	if (d->cluster == NULL || d->vips == NULL || d->elect == NULL || d->leader == NULL ||
+	if (d->cluster == NULL || d->retired == NULL || d->vips == NULL || d->elect == NULL || d->leader == NULL ||
 		d->plan == NULL || d->alloc == NULL || d->events == NULL || d->arp == NULL)
 		return -ENOMEM;
+	keep_start(d);
 	arp_set_reannounce(d->arp, d->conf->elections.reannounce_ms, daemon_now_ms());
-	leader_set_candidate(d->leader, d->conf->n_pools > 0 && !d->opt->dry_run, daemon_now_ms());
+	reload_candidacy(d, daemon_now_ms());
 	return alloc_configure(d->alloc, d->conf, daemon_now_ms());
 }
 
@@ -331,6 +333,7 @@ static void free_units(struct daemon *d)
 	leader_free(d->leader);
 	elect_free(d->elect);
 	vip_free(d->vips);
+	retired_free(d->retired);
 	cluster_free(d->cluster);
 }
 

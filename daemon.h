@@ -21,6 +21,7 @@
 #include "leader.h"
 #include "net.h"
 #include "plan.h"
+#include "retired.h"
 #include "vip.h"
 
 #include <uv.h>
@@ -112,6 +113,7 @@ struct daemon {
 	uint64_t conf_loaded_ms;
 
 	struct cluster *cluster;
+	struct retired *retired;
 	struct vip_table *vips;
 	struct elig_input elig_input;
 	struct elect *elect;
@@ -129,8 +131,10 @@ struct daemon {
 	bool synced_once; /* and was so once: the picture may be acted upon */
 	bool rebuild;     /* VIPs, groups and plan are to be built from nothing */
 	bool was_leader;
-	bool adopting;        /* leader, waiting for a consistent list of Services */
-	bool services_listed; /* and that list is there */
+	uint64_t kept_generation;    /* of the allocator, when what it keeps was last recorded */
+	uint64_t retired_generation; /* as the VIPs know it */
+	bool adopting;               /* leader, waiting for a consistent list of Services */
+	bool services_listed;        /* and that list is there */
 	bool node_missing_said;
 	uint64_t nodes_generation;
 	struct history history; /* of our Leases, by their role */
@@ -184,6 +188,18 @@ uint64_t feed_next_deadline(const struct daemon *d);
 /* elections.namespace changed. */
 void feed_move_leases(struct daemon *d);
 
+/* -- keep.c -- */
+/* The units that it speaks for are there. */
+void keep_start(struct daemon *d);
+/* The configuration is to be now: what it drops and Services keep is noted, before anything works
+ * from it. */
+void keep_dropped(struct daemon *d, const struct config *now);
+void keep_on_lease(struct daemon *d, const struct cluster_lease *l, bool deleted);
+/* The Service as it now is; NULL: gone. */
+void keep_service(struct daemon *d, const char *key, const struct cluster_service *s);
+/* The next request on the record, if this node leads and one is due. */
+bool keep_next_action(struct daemon *d, uint64_t now_ms, struct lease_action *ret_a) MUST_CHECK;
+
 /* -- wire.c -- */
 extern const struct arp_ops wire_arp_ops;
 extern const struct elect_ops wire_elect_ops;
@@ -198,6 +214,8 @@ int reload_read(struct daemon *d, struct config **ret_conf) MUST_CHECK;
 /* Reads it again and lets every unit work from it. */
 void reload_again(struct daemon *d);
 void reload_log_level(const struct daemon *d);
+/* Whether this node may lead, by the configuration. */
+void reload_candidacy(struct daemon *d, uint64_t now_ms);
 struct leader_conf reload_leader_conf(const struct daemon *d, const char *identity);
 
 /* -- writer.c -- */

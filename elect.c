@@ -18,9 +18,10 @@
  * Leases tell that a node is dead, and a rank-0 node that lives by its Lease counts as UP in R13.
  * Beyond its text: G1 to G3 want health (R5), because a frozen watch shows old claims.  R13's two
  * seconds are not left to a node that is seen to have its share (R14).  G2
- * by Leases wants the claim itself offered.  Two that took at once settle it on the wire by hash, in the first two seconds only.
- * Not done: BFD's rules (G4 to G6, R2, R6, R8 witness, R12 vetoes, R20 to R23), R4 (picture on
- * disk), R14's hold-down, R18 (confirming a claim by unicast), R25, R27's failback and rebalance.
+ * by Leases wants the claim itself offered.  Two that took at once settle it on the wire by hash,
+ * in the first two seconds only. Not done: BFD's rules (G4 to G6, R2, R6, R8 witness, R12 vetoes,
+ * R20 to R23), R4 (picture on disk), R14's hold-down, R18 (confirming a claim by unicast), R25,
+ * R27's failback and rebalance.
  */
 #include "elect.h"
 
@@ -282,8 +283,8 @@ static bool claim_beats(
 	return member_before(x, y, key);
 }
 
-/* G2: may m, whose published claim c is (NULL: it was only heard), be relieved?  Its Lease alone does
- * not say so of a claim that stands: one forged object moves no VIP. */
+/* G2: may m, whose published claim c is (NULL: it was only heard), be relieved?  Its Lease alone
+ * does not say so of a claim that stands: one forged object moves no VIP. */
 static bool is_offered(const struct member *m, const struct claim *c)
 {
 	if (m->peer == ELECT_PEER_LEAVING)
@@ -404,8 +405,8 @@ static bool is_over_share(const struct elect *e, size_t n_held)
 	double share = e->in->conf->elections.max_share;
 	size_t members = members_count_alive(&e->members);
 
-	return share > 0 && (double)n_held >=
-				    share * (double)vip_count(e->in->vips) / (double)members + 1;
+	return share > 0 &&
+	       (double)n_held >= share * (double)vip_count(e->in->vips) / (double)members + 1;
 }
 
 /* How long WAIT lasts (R13, R14), but for the grace. */
@@ -421,7 +422,8 @@ static uint64_t wait_ms(struct elect *e, struct group *g, const struct survey *s
 	return slots * slot_ms(e);
 }
 
-/* R13: is a better member, which has not its share yet, to be left undisturbed with a free group? */
+/* R13: is a better member, which has not its share yet, to be left undisturbed with a free group?
+ */
 static bool gives_grace(const struct elect *e, const struct group *g)
 {
 	if (g->ground != GROUND_FREE || g->rank == 0)
@@ -1201,4 +1203,18 @@ void elect_member_at(const struct elect *e, size_t i, uint64_t now_ms, struct el
 		.n_claims = claims_size(&m->claims),
 		.self = m->self,
 	};
+}
+
+enum elect_claim elect_claim(const struct elect *e, struct addr a)
+{
+	enum elect_claim found = ELECT_CLAIM_NONE;
+
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next) {
+		if (claims_find(&m->claims, a) == NULL)
+			continue;
+		if (member_is_alive(m))
+			return ELECT_CLAIM_ALIVE;
+		found = ELECT_CLAIM_STALE;
+	}
+	return found;
 }

@@ -134,6 +134,9 @@ struct elect_member {
 	bool self;
 };
 size_t elect_member_count(const struct elect *e);
+/* Does a member, this node included, say that it announces a?  STALE: one that does not live. */
+enum elect_claim { ELECT_CLAIM_NONE, ELECT_CLAIM_STALE, ELECT_CLAIM_ALIVE };
+enum elect_claim elect_claim(const struct elect *e, struct addr a);
 /* Is it a MAC that another member's Lease publishes? */
 bool elect_is_member_mac(const struct elect *e, const uint8_t mac[6]);
 void elect_member_at(const struct elect *e, size_t i, uint64_t now_ms, struct elect_member *ret_m);

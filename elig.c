@@ -50,9 +50,9 @@ static bool selects_service(
 static bool ad_applies(
 	const struct judging *j, const struct config_l2_advertisement *ad, const struct vip *v)
 {
-	const struct config_pool *pool = config_pool_of(j->in->conf, v->addr);
+	const struct config_pool *pool = vip_pool(j->in->vips, j->in->conf, j->in->cluster, v);
 
-	return pool != NULL && config_l2_selects_pool(ad, pool) &&
+	return config_l2_selects_pool(ad, pool) &&
 	       label_matches_any(&ad->node_selectors, &j->node->labels) &&
 	       selects_service(j->in, ad, v);
 }
@@ -61,10 +61,8 @@ static bool ad_applies(
 static enum reason unadvertised(const struct elig_input *in, const struct vip *v)
 {
 	const struct config *c = in->conf;
-	const struct config_pool *pool = config_pool_of(c, v->addr);
+	const struct config_pool *pool = vip_pool(in->vips, c, in->cluster, v);
 
-	if (pool == NULL)
-		return REASON_NO_ADVERTISEMENT;
 	for (size_t i = 0; i < c->n_l2_advertisements; i++)
 		if (config_l2_selects_pool(&c->l2_advertisements[i], pool))
 			return REASON_NO_ADVERTISEMENT;
@@ -471,6 +469,25 @@ static bool range_listens(const struct elig_input *in, const struct config_l2_ad
 	return addr_family(r->first) == ADDR_V4 && (carries_range(i, r) || !is_on_link(in, ad, r));
 }
 
+/* For an address that is kept although no pool has it. */
+static bool kept_listens(const struct elig_input *in, const struct config_l2_advertisement *ad,
+	const struct iface *i)
+{
+	const struct retired *kept = vip_retired(in->vips);
+	const void *at = NULL;
+	const char *pool;
+	struct addr x;
+
+	while (kept != NULL && retired_next(kept, &at, &x, &pool)) {
+		const struct addr_range r = {x, x};
+
+		if (config_l2_selects_pool(ad, config_pool_named(in->conf, pool)) &&
+			range_listens(in, ad, i, &r))
+			return true;
+	}
+	return false;
+}
+
 static bool ad_listens(const struct elig_input *in, const struct config_l2_advertisement *ad,
 	const struct iface *i)
 {
@@ -487,7 +504,7 @@ static bool ad_listens(const struct elig_input *in, const struct config_l2_adver
 			if (range_listens(in, ad, i, &pool->ranges[r]))
 				return true;
 	}
-	return false;
+	return kept_listens(in, ad, i);
 }
 
 size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_t max)

@@ -19,8 +19,12 @@ static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 
 	if (l->role == CLUSTER_LEASE_LEADER)
 		leader_on_lease(d->leader, deleted ? NULL : l, now_ms);
+	else if (l->role == CLUSTER_LEASE_RETIRED)
+		keep_on_lease(d, l, deleted);
 	else
 		elect_on_lease(d->elect, l, deleted, now_ms);
+	if (l->role == CLUSTER_LEASE_CLAIMS)
+		alloc_claims_changed(d->alloc);
 }
 
 static bool endpoints_synced(const struct daemon *d)

@@ -388,7 +388,7 @@ static bool pick_held(
 	lawful = p != NULL && pool_admits(p, q->s->namespace_, &q->s->labels);
 	if (p == NULL)
 		p = u->pool;
-	if ((q->pool.only != NULL && q->pool.only != p) || (!lawful && pool_moves(j->pools, p)) ||
+	if ((q->pool.only != NULL && q->pool.only != p) || (!lawful && pool_moves(p)) ||
 		!shares(j, q, u->addr))
 		return false;
 	pick_set(pick, u->addr, p);

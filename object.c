@@ -107,6 +107,8 @@ static const char *role_label(enum cluster_lease_role role)
 		return "node";
 	case CLUSTER_LEASE_CLAIMS:
 		return "claims";
+	case CLUSTER_LEASE_RETIRED:
+		return "retired";
 	case CLUSTER_LEASE_OTHER:
 		break;
 	}

@@ -196,12 +196,14 @@ static void take_services(struct daemon *d, uint64_t now_ms)
 		struct cluster_dirty dirty = cluster_dirty_at(d->cluster, i);
 		int err = d->rebuild ? 0 : vip_update(d->vips, d->conf, d->cluster, dirty.key);
 		struct cluster_service s;
+		bool there = cluster_service(d->cluster, dirty.key, &s);
 
 		if (err == -ENOMEM)
 			d->rebuild = true;
+		keep_service(d, dirty.key, there ? &s : NULL);
 		if (!allocate)
 			continue;
-		if (!cluster_service(d->cluster, dirty.key, &s))
+		if (!there)
 			alloc_delete(d->alloc, dirty.key, now_ms);
 		else if (alloc_put(d->alloc, &s, now_ms) != 0)
 			d->adopting = true;
@@ -221,17 +223,28 @@ static void say_node_missing(struct daemon *d)
 	d->node_missing_said = missing;
 }
 
-static void take_environment(struct daemon *d, uint64_t now_ms)
+/* Returns whether all was built anew. */
+static bool take_environment(struct daemon *d, uint64_t now_ms)
 {
+	bool all;
+
 	if (d->nodes_generation != cluster_nodes_generation(d->cluster)) {
 		d->nodes_generation = cluster_nodes_generation(d->cluster);
 		elect_set_input(d->elect, &d->elig_input, now_ms);
 		say_node_missing(d);
 	}
-	if (d->rebuild) {
+	if (d->retired_generation != retired_generation(d->retired)) {
+		d->retired_generation = retired_generation(d->retired);
+		d->rebuild = true;
+		wire_sync(d, now_ms);
+		reload_candidacy(d, now_ms);
+	}
+	all = d->rebuild;
+	if (all) {
 		d->rebuild = vip_rebuild(d->vips, d->conf, d->cluster) != 0;
 		elect_set_input(d->elect, &d->elig_input, now_ms);
 	}
+	return all;
 }
 
 /* Watches that live, and yet our own renewals do not come back: after a restore of the API's store
@@ -253,13 +266,13 @@ static void doubt_watches(struct daemon *d, uint64_t now_ms)
 
 void pass_run(struct daemon *d, uint64_t now_ms)
 {
-	bool all = d->rebuild;
-
 	if (d->synced_once) {
+		bool all;
+
 		if (d->adopting && d->services_listed)
 			adopt(d, now_ms);
 		take_services(d, now_ms);
-		take_environment(d, now_ms);
+		all = take_environment(d, now_ms);
 		elect_pass(d->elect, now_ms);
 		update_plan(d, all);
 		apply_plan(d, now_ms);

@@ -20,7 +20,10 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MAX_FORMER = 2048 }; /* free addresses that are remembered */
+enum {
+	MAX_FORMER = 2048, /* free addresses that are remembered */
+	MAX_PASSED = 256,  /* claimed ones that a search passes over in a row of never-used ones */
+};
 
 /* An address after its holder: guarded (use.holder set), or free and remembered. */
 struct pool_former {
@@ -49,6 +52,7 @@ struct cursor {
 struct pool {
 	uint32_t hash;                  /* of name */
 	bool wanted;                    /* while configuring */
+	bool moves;                     /* as last configured */
 	const struct config_pool *conf; /* borrowed; NULL = gone, but Services were left in it */
 	uint64_t rank;                  /* pools of one rank are alike; lower first */
 	size_t turn;                    /* place in set->order */
@@ -83,6 +87,8 @@ struct pool_set {
 	struct link former, guarded;         /* owned; former: the oldest first */
 	size_t n_former;
 	uint64_t generation;
+	pool_claim_fn claim; /* NULL: nothing is claimed */
+	void *claim_ctx;     /* borrowed */
 };
 
 /* -- pools: asking -- */
@@ -172,20 +178,9 @@ bool pool_admits(const struct pool *p, const char *namespace_, const struct labe
 	return named && label_matches_any(&sa->service_selectors, labels);
 }
 
-static bool is_metallb(const struct config_pool *p)
+bool pool_moves(const struct pool *p)
 {
-	return p->dialect == CONFIG_METALLB_CR || p->dialect == CONFIG_METALLB_CM;
-}
-
-bool pool_moves(const struct pool_set *s, const struct pool *p)
-{
-	if (p->conf != NULL)
-		return p->conf->reallocate || is_metallb(p->conf);
-	for (size_t i = 0; i < s->layout.n_pools; i++) {
-		if (is_metallb(s->layout.pools[i]->conf))
-			return true;
-	}
-	return false;
+	return p->moves;
 }
 
 /* -- the row of those who have an address -- */
@@ -514,7 +509,7 @@ int pool_give(struct pool_set *s, struct pool_holder *h, struct addr x, struct p
 		rest_put(h);
 		return 0;
 	}
-	if (at == NULL || at->holder == NULL)
+	if ((at == NULL || at->holder == NULL) && is_at_home(s, u))
 		p->used[f]++;
 	if (at == NULL)
 		return 0;
@@ -622,42 +617,71 @@ static bool is_buggy(const struct pool *p, struct addr x)
 	       ((x.lo & 0xff) == 0 || (x.lo & 0xff) == 0xff);
 }
 
-/* The lowest address that nobody has had, in the order of the file's ranges. */
-static bool find_unused(struct pool_set *s, struct pool *p, enum addr_family f, struct addr *ret_x)
+void pool_set_claims(struct pool_set *s, pool_claim_fn claim, void *ctx)
 {
-	struct cursor *c = &p->cursor[f];
+	s->claim = claim;
+	s->claim_ctx = ctx;
+}
 
-	for (; c->range < p->conf->n_ranges; c->range++, c->at = (struct addr){0, 0}) {
-		struct addr_range r = p->conf->ranges[c->range];
+/* What is looked for. */
+struct search {
+	struct pool_set *set;
+	enum addr_family family;
+	uint64_t now_ms;
+	enum pool_claim most; /* a stronger claim is in the way */
+};
 
-		if (addr_family(r.first) != f)
+static bool is_for_giving(const struct search *q, const struct pool *p, struct addr x)
+{
+	return !is_buggy(p, x) &&
+	       (q->set->claim == NULL || q->set->claim(q->set->claim_ctx, x) <= q->most);
+}
+
+/* The lowest address that nobody has had, in the order of the file's ranges.  The cursor stays
+ * before those that are passed over: they are looked at again. */
+static bool find_unused(const struct search *q, struct pool *p, struct addr *ret_x)
+{
+	struct cursor c = p->cursor[q->family];
+	unsigned passed = 0;
+
+	for (; c.range < p->conf->n_ranges; c.range++, c.at = (struct addr){0, 0}) {
+		struct addr_range r = p->conf->ranges[c.range];
+
+		if (addr_family(r.first) != q->family)
 			continue;
-		if (addr_cmp(c->at, r.first) > 0)
-			r.first = c->at;
-		while (addr_map_gap(&s->map, r, &r.first)) {
-			c->at = r.first;
-			if (!is_buggy(p, r.first)) {
+		if (addr_cmp(c.at, r.first) > 0)
+			r.first = c.at;
+		while (addr_map_gap(&q->set->map, r, &r.first)) {
+			c.at = r.first;
+			if (passed == 0)
+				p->cursor[q->family] = c;
+			if (is_for_giving(q, p, r.first)) {
 				*ret_x = r.first;
 				return true;
 			}
-			if (addr_eq(r.first, r.last))
+			passed += !is_buggy(p, r.first);
+			if (passed > MAX_PASSED || addr_eq(r.first, r.last))
 				break;
 			r.first = addr_next(r.first);
 		}
 	}
+	if (passed == 0)
+		p->cursor[q->family] = c;
 	return false;
 }
 
 /* The one that has been free longest, if that is before not_after_ms. */
 static bool find_oldest(
-	const struct pool *p, enum addr_family f, uint64_t not_after_ms, struct addr *ret_x)
+	const struct search *q, const struct pool *p, uint64_t not_after_ms, struct addr *ret_x)
 {
-	for (struct link *l = p->former[f].next; l != &p->former[f]; l = l->next) {
+	const struct link *head = &p->former[q->family];
+
+	for (struct link *l = head->next; l != head; l = l->next) {
 		const struct pool_former *o = LINK_OF(l, struct pool_former, link);
 
 		if (o->freed_ms > not_after_ms)
 			return false;
-		if (!is_buggy(p, o->use.addr)) {
+		if (is_for_giving(q, p, o->use.addr)) {
 			*ret_x = o->use.addr;
 			return true;
 		}
@@ -666,13 +690,17 @@ static bool find_oldest(
 }
 
 /* An address of p that was not in use lately. */
-static bool find_rested(
-	struct pool_set *s, struct pool *p, enum addr_family f, uint64_t now_ms, struct addr *ret_x)
+static bool find_rested(const struct search *q, struct pool *p, struct addr *ret_x)
 {
 	uint64_t delay = p->conf->reuse_delay_ms;
 
-	return find_unused(s, p, f, ret_x) ||
-	       (now_ms >= delay && find_oldest(p, f, now_ms - delay, ret_x));
+	return find_unused(q, p, ret_x) ||
+	       (q->now_ms >= delay && find_oldest(q, p, q->now_ms - delay, ret_x));
+}
+
+static bool find_any(const struct search *q, struct pool *p, struct addr *ret_x)
+{
+	return find_unused(q, p, ret_x) || find_oldest(q, p, UINT64_MAX, ret_x);
 }
 
 /* Pools that are alike: n of them. */
@@ -681,19 +709,22 @@ struct rank {
 	size_t n;
 };
 
-/* One that was not in use lately, else the least recently released.  reuseDelay is a preference
- * that never overrules the pools' ranks. */
-static bool find_in_rank(struct pool_set *s, struct rank rank, const struct pool_ask *q,
-	enum addr_family f, uint64_t now_ms, struct pool_pick *ret_pick)
+/* One that was not in use lately, else the least recently released, else one that is perhaps still
+ * announced.  reuseDelay is a preference that never overrules the pools' ranks. */
+static bool find_in_rank(
+	struct search *q, struct rank rank, const struct pool_ask *ask, struct pool_pick *ret_pick)
 {
-	for (unsigned pass = 0; pass < 2; pass++) {
+	unsigned passes = q->set->claim != NULL ? 3 : 2;
+
+	for (unsigned pass = 0; pass < passes; pass++) {
+		q->most = pass < 2 ? POOL_UNCLAIMED : POOL_STALE;
 		for (size_t i = 0; i < rank.n; i++) {
 			struct pool *p = rank.v[i];
 
-			if (p->total[f] == 0 || !pool_fits(p, q))
+			if (p->total[q->family] == 0 || !pool_fits(p, ask))
 				continue;
-			if (pass == 0 ? find_rested(s, p, f, now_ms, &ret_pick->addr)
-				      : find_oldest(p, f, UINT64_MAX, &ret_pick->addr)) {
+			if (pass == 0 ? find_rested(q, p, &ret_pick->addr)
+				      : find_any(q, p, &ret_pick->addr)) {
 				ret_pick->pool = p;
 				return true;
 			}
@@ -705,6 +736,7 @@ static bool find_in_rank(struct pool_set *s, struct rank rank, const struct pool
 bool pool_find_free(struct pool_set *s, const struct pool_ask *q, enum addr_family f,
 	uint64_t now_ms, struct pool_pick *ret_pick)
 {
+	struct search search = {.set = s, .family = f, .now_ms = now_ms};
 	struct rank rank = {.v = s->layout.order};
 	struct pool **end = rank.v + s->layout.n_pools;
 
@@ -713,7 +745,7 @@ bool pool_find_free(struct pool_set *s, const struct pool_ask *q, enum addr_fami
 			if (rank.v[rank.n]->rank != rank.v[0]->rank)
 				break;
 		}
-		if (find_in_rank(s, rank, q, f, now_ms, ret_pick))
+		if (find_in_rank(&search, rank, q, ret_pick))
 			return true;
 	}
 	return false;
@@ -785,6 +817,13 @@ static struct pool *pool_new(struct pool_set *s, const char *name)
 	return p;
 }
 
+struct pool *pool_retired(struct pool_set *s, const char *name)
+{
+	struct pool *p = pool_named(s, name);
+
+	return p != NULL ? p : pool_new(s, name);
+}
+
 void pool_sweep(struct pool_set *s)
 {
 	struct pool *p = table_next(&s->pools, NULL), *next;
@@ -816,6 +855,7 @@ static int find_pools(struct pool_set *s, const struct config *conf, struct layo
 static void fill_pool(struct pool *p, const struct config_pool *conf, size_t turn)
 {
 	p->conf = conf;
+	p->moves = config_pool_moves(conf);
 	p->rank = rank_of(conf);
 	p->turn = turn;
 	for (size_t i = 0; i < conf->n_ranges; i++) {

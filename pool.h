@@ -75,15 +75,20 @@ struct pool *pool_at(const struct pool_set *s, size_t i); /* in the file's order
 struct pool *pool_of(const struct pool_set *s, struct addr x);
 struct pool *pool_named(const struct pool_set *s, const char *name);
 
+/* The pool of that name, made if there is none: not configured, and there as long as it is needed.
+ * For an address that a configuration dropped before this set knew of it.  NULL when out of
+ * memory. */
+struct pool *pool_retired(struct pool_set *s, const char *name) MUST_CHECK;
+
 const char *pool_name(const struct pool *p);
 const struct config_pool *pool_conf(const struct pool *p); /* NULL = no longer configured */
 size_t pool_turn(const struct pool *p);                    /* place in the order of search */
 /* Addresses in all, saturated; and in use, guarded ones included. */
 uint64_t pool_total(const struct pool *p, enum addr_family f);
 uint64_t pool_used(const struct pool *p, enum addr_family f);
-/* Do Services move when p no longer has, or no longer admits, what they hold?  MetalLB's users rely
- * on it; a pool that is gone is judged by those that there are. */
-bool pool_moves(const struct pool_set *s, const struct pool *p);
+/* Do Services move when p no longer has, or no longer admits, what they hold?  A pool that is gone
+ * is judged by what it was last. */
+bool pool_moves(const struct pool *p);
 /* serviceAllocation: namespaces and namespaceSelectors are one condition, serviceSelectors another;
  * one that is not given holds (MetalLB's isPoolCompatibleWithService).  p is configured. */
 bool pool_admits(const struct pool *p, const char *namespace_, const struct labels *labels);
@@ -95,6 +100,12 @@ struct pool_ask {
 	const struct labels *labels;
 	const struct pool *only; /* the pool asked for; NULL = any with automatic assignment */
 };
+/* Does a node say that it announces an address?  CLAIMED: it lives; STALE: it is not heard of any
+ * more, but may go on announcing where nobody hears it.  What is claimed is not given, what is
+ * stale only before nothing. */
+enum pool_claim { POOL_UNCLAIMED, POOL_STALE, POOL_CLAIMED };
+typedef enum pool_claim (*pool_claim_fn)(void *ctx, struct addr x);
+
 struct pool_pick {
 	struct addr addr;
 	struct pool *pool;
@@ -105,9 +116,11 @@ bool pool_any_fits(const struct pool_set *s, const struct pool_ask *q, enum addr
 /* What a holder of h's name had last, if it is free and fits.  False when there is none. */
 bool pool_find_former(struct pool_set *s, const struct pool_ask *q, const struct pool_holder *h,
 	enum addr_family f, struct pool_pick *ret_pick);
+/* ctx is borrowed; without it nothing is claimed. */
+void pool_set_claims(struct pool_set *s, pool_claim_fn claim, void *ctx);
 /* A free address.  Pools that say whom they are for come first, by priority, then the rest.  Among
  * pools that are alike: the lowest that nobody has had lately (reuseDelay), in the order of the
- * file; else the one that has been free longest.  False when all are in use. */
+ * file; else the one that has been free longest.  False when all are in use, or claimed. */
 bool pool_find_free(struct pool_set *s, const struct pool_ask *q, enum addr_family f,
 	uint64_t now_ms, struct pool_pick *ret_pick);
 

@@ -139,6 +139,15 @@ struct leader_conf reload_leader_conf(const struct daemon *d, const char *identi
 	};
 }
 
+/* Without a pool, and with nothing that is left of one, there is nothing to lead. */
+void reload_candidacy(struct daemon *d, uint64_t now_ms)
+{
+	bool any = d->conf->n_pools > 0 || retired_count(d->retired) > 0;
+
+	leader_set_candidate(
+		d->leader, any && !d->opt->dry_run && d->phase == DAEMON_RUNNING, now_ms);
+}
+
 /* Lets every unit work from conf; the old one is freed last, when nobody borrows from it any more.
  */
 static int use_conf(struct daemon *d, struct config *conf)
@@ -148,6 +157,7 @@ static int use_conf(struct daemon *d, struct config *conf)
 	uint64_t now_ms = daemon_now_ms();
 	struct leader_conf lc;
 
+	keep_dropped(d, conf);
 	if (alloc_configure(d->alloc, conf, now_ms) != 0)
 		return -ENOMEM;
 	d->conf = conf;
@@ -155,8 +165,7 @@ static int use_conf(struct daemon *d, struct config *conf)
 	d->conf_loaded_ms = now_ms;
 	lc = reload_leader_conf(d, NULL);
 	leader_configure(d->leader, &lc);
-	leader_set_candidate(d->leader,
-		conf->n_pools > 0 && !d->opt->dry_run && d->phase == DAEMON_RUNNING, now_ms);
+	reload_candidacy(d, now_ms);
 	d->rebuild = vip_rebuild(d->vips, conf, d->cluster) != 0;
 	elect_set_input(d->elect, &d->elig_input, now_ms);
 	d->rebuild = true;

@@ -242,12 +242,13 @@ static void dump_vip(cJSON *array, const struct daemon *d, const struct vip *v, 
 {
 	const struct plan_entry *entry[ELIG_MAX_PATHS];
 	size_t n = plan_of(d->plan, v->addr, entry, ELIG_MAX_PATHS);
-	const struct config_pool *pool = config_pool_of(d->conf, v->addr);
+	const struct config_pool *pool = vip_pool(d->vips, d->conf, d->cluster, v);
 	cJSON *o = cJSON_CreateObject(), *list;
 	struct elect_view view;
 
 	add_addr(o, "ip", v->addr);
 	add_string(o, "pool", pool != NULL ? pool->name : NULL);
+	(void)cJSON_AddBoolToObject(o, "kept", config_pool_of(d->conf, v->addr) == NULL);
 	add_number(o, "group", v->group->id);
 	list = cJSON_AddArrayToObject(o, "services");
 	for (size_t i = 0; i < v->n_holders; i++)

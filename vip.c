@@ -42,9 +42,10 @@ struct holding {
 
 struct vip_table {
 	struct hash_key hkey;
-	struct table vips;     /* of struct vip */
-	struct table services; /* of struct holding */
-	struct table groups;   /* of struct vip_group */
+	const struct retired *retired; /* borrowed; NULL: nothing is kept */
+	struct table vips;             /* of struct vip */
+	struct table services;         /* of struct holding */
+	struct table groups;           /* of struct vip_group */
 	uint64_t next_id;
 	uint64_t *dirty; /* owned; room for every group that is not in it */
 	size_t n_dirty, cap_dirty;
@@ -686,17 +687,23 @@ static MUST_CHECK int regroup(struct work *w)
 
 /* -- one Service ------------------------------------------------------------------------------- */
 
-/* The addresses that the Service lawfully has by its status.  Here is the place for those that a
- * pool edit dropped and that the leader recorded as kept (DESIGN section 3). */
-static size_t wanted_of(const struct config *conf, const struct cluster_service *s,
-	struct addr v[CLUSTER_MAX_INGRESS])
+static bool is_lawful_for(const struct vip_table *t, const struct config *conf,
+	const struct cluster_service *s, struct addr a)
+{
+	return config_pool_of(conf, a) != NULL ||
+	       (t->retired != NULL && retired_pool(t->retired, s->uid, a) != NULL);
+}
+
+/* The addresses that the Service lawfully has by its status. */
+static size_t wanted_of(const struct vip_table *t, const struct config *conf,
+	const struct cluster_service *s, struct addr v[CLUSTER_MAX_INGRESS])
 {
 	size_t n = 0;
 
 	if (service_served(conf, s) != REASON_ALLOCATED)
 		return 0;
 	for (size_t i = 0; i < s->n_ingress && i < CLUSTER_MAX_INGRESS; i++)
-		if (config_pool_of(conf, s->ingress[i]) != NULL)
+		if (is_lawful_for(t, conf, s, s->ingress[i]))
 			v[n++] = s->ingress[i];
 	return n;
 }
@@ -792,7 +799,7 @@ int vip_update(struct vip_table *t, const struct config *conf, const struct clus
 
 	if (t->stale)
 		return vip_rebuild(t, conf, c);
-	n = cluster_service(c, service_key, &s) ? wanted_of(conf, &s, v) : 0;
+	n = cluster_service(c, service_key, &s) ? wanted_of(t, conf, &s, v) : 0;
 	h = find_holding(t, service_key);
 	if (h == NULL && n == 0)
 		return 0;
@@ -842,20 +849,20 @@ static MUST_CHECK int acquire_all(struct work *w, const struct config *conf)
 	int r = 0;
 
 	while (cluster_next_service(w->c, &s))
-		n += wanted_of(conf, &s, wanted) > 0;
+		n += wanted_of(w->t, conf, &s, wanted) > 0;
 	v = calloc(n + 1, sizeof *v);
 	if (v == NULL)
 		return -ENOMEM;
 	n = 0;
 	s = (struct cluster_service){0};
 	while (cluster_next_service(w->c, &s))
-		if (wanted_of(conf, &s, wanted) > 0)
+		if (wanted_of(w->t, conf, &s, wanted) > 0)
 			v[n++] = service_age(&s);
 	qsort(v, n, sizeof *v, by_elder);
 	for (size_t i = 0; i < n && r != -ENOMEM; i++) {
 		struct holding *h = holding_add(w->t, v[i].key);
 		size_t n_wanted =
-			cluster_service(w->c, v[i].key, &s) ? wanted_of(conf, &s, wanted) : 0;
+			cluster_service(w->c, v[i].key, &s) ? wanted_of(w->t, conf, &s, wanted) : 0;
 
 		r = h != NULL ? acquire(w, h, wanted, n_wanted) : -ENOMEM;
 		if (h != NULL && h->n == 0) { /* all over VIP_MAX */
@@ -981,6 +988,16 @@ struct vip_table *vip_new(const struct hash_key *hkey)
 	return t;
 }
 
+void vip_set_retired(struct vip_table *t, const struct retired *r)
+{
+	t->retired = r;
+}
+
+const struct retired *vip_retired(const struct vip_table *t)
+{
+	return t->retired;
+}
+
 void vip_free(struct vip_table *t)
 {
 	if (t == NULL)
@@ -1036,7 +1053,24 @@ enum reason vip_why(const struct vip_table *t, const struct config *conf,
 	for (size_t i = 0; v != NULL && i < v->n_holders; i++)
 		if (strcmp(vip_holder(v, i).key, s->key) == 0)
 			return vip_holder(v, i).doubled ? REASON_DOUBLE_ALLOCATION : REASON_OWNER;
-	return config_pool_of(conf, a) == NULL ? REASON_IP_NOT_ALLOWED : REASON_NO_IP;
+	return is_lawful_for(t, conf, s, a) ? REASON_NO_IP : REASON_IP_NOT_ALLOWED;
+}
+
+const struct config_pool *vip_pool(const struct vip_table *t, const struct config *conf,
+	const struct cluster *c, const struct vip *v)
+{
+	const struct config_pool *pool = config_pool_of(conf, v->addr);
+
+	for (size_t i = 0; i < v->n_holders && pool == NULL && t->retired != NULL; i++) {
+		struct cluster_service s;
+		const char *name = NULL;
+
+		if (cluster_service(c, vip_holder(v, i).key, &s))
+			name = retired_pool(t->retired, s.uid, v->addr);
+		if (name != NULL)
+			pool = config_pool_named(conf, name);
+	}
+	return pool;
 }
 
 size_t vip_dirty_count(const struct vip_table *t)

@@ -2,8 +2,9 @@
  *
  * vip.h - the addresses in service, and the groups that Services join them to.  Pure.
  *
- * A VIP is an address that the status of a served Service holds and that is lawful: in a pool
- * (CVE-2020-8554: anything else found in a status is not announced).  VIPs of one family that one
+ * A VIP is an address that the status of a served Service holds and that is lawful: in a pool, or
+ * kept for this Service (retired.h).  CVE-2020-8554: anything else found in a status is not
+ * announced.  VIPs of one family that one
  * Service holds, and the VIPs of Services that share an address, move together: they are a group,
  * the unit of ownership (DESIGN section 4).
  */
@@ -14,6 +15,7 @@
 #include "cluster.h"
 #include "config.h"
 #include "hash.h"
+#include "retired.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -77,6 +79,9 @@ struct vip_table; /* opaque */
 
 struct vip_table *vip_new(const struct hash_key *hkey) MUST_CHECK;
 void vip_free(struct vip_table *t);
+/* r is borrowed; without it nothing is kept.  Its changes are seen at the next vip_rebuild(). */
+void vip_set_retired(struct vip_table *t, const struct retired *r);
+const struct retired *vip_retired(const struct vip_table *t); /* NULL: none was set */
 
 /* Rebuilds all from the picture: after the first lists, and after each new configuration (conf is
  * borrowed until the next call; holders keep their order of being known, those not known before
@@ -97,6 +102,9 @@ const struct vip_group *vip_group(const struct vip_table *t, uint64_t id);
 const struct vip_group *vip_next_group(const struct vip_table *t, const struct vip_group *g);
 size_t vip_count(const struct vip_table *t);
 size_t vip_group_count(const struct vip_table *t);
+/* The pool that the VIP is from; NULL where it is kept and its pool is gone. */
+const struct config_pool *vip_pool(const struct vip_table *t, const struct config *conf,
+	const struct cluster *c, const struct vip *v);
 /* Why address a of Service s is not a VIP, or REASON_OWNER when it is one: IP_NOT_ALLOWED,
  * DOUBLE_ALLOCATION, or what service_served() says. */
 enum reason vip_why(const struct vip_table *t, const struct config *conf,

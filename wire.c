@@ -84,30 +84,49 @@ static bool iface_exists(void *ctx, unsigned ifindex)
 	return iface_get(net_ifaces(d->net), ifindex) != NULL;
 }
 
+/* Every address that could be a VIP: of the pools, and those that are kept.  0 or -ENOMEM; *ret_v
+ * is the caller's. */
+static int list_ranges(const struct daemon *d, struct addr_range **ret_v, size_t *ret_n)
+{
+	size_t n = retired_count(d->retired);
+	struct addr_range *v;
+	const void *at = NULL;
+	const char *pool;
+	struct addr x;
+
+	for (size_t p = 0; p < d->conf->n_pools; p++)
+		n += d->conf->pools[p].n_ranges;
+	v = calloc(n > 0 ? n : 1, sizeof *v);
+	if (v == NULL)
+		return -ENOMEM;
+	n = 0;
+	for (size_t p = 0; p < d->conf->n_pools; p++) {
+		memcpy(v + n, d->conf->pools[p].ranges, d->conf->pools[p].n_ranges * sizeof *v);
+		n += d->conf->pools[p].n_ranges;
+	}
+	while (retired_next(d->retired, &at, &x, &pool))
+		v[n++] = (struct addr_range){x, x};
+	*ret_v = v;
+	*ret_n = n;
+	return 0;
+}
+
 /* Tells ARP which interfaces there are, with which MAC; and listens where a VIP could be. */
 void wire_sync(struct daemon *d, uint64_t now_ms)
 {
 	unsigned listen[DAEMON_MAX_LISTEN];
 	const struct iface_table *t = net_ifaces(d->net);
 	const struct iface *i = NULL;
-	struct addr_range *ranges;
-	size_t n, n_ranges = 0;
+	struct addr_range *ranges = NULL;
+	size_t n, n_ranges;
 
 	while ((i = iface_next(t, i)) != NULL)
 		if (i->ethernet && arp_set_iface(d->arp, i->ifindex, i->mac, now_ms) != 0)
 			d->rebuild = true;
 	arp_retain_ifaces(d->arp, iface_exists, d, now_ms);
 	n = elig_interfaces(&d->elig_input, listen, DAEMON_MAX_LISTEN);
-	for (size_t p = 0; p < d->conf->n_pools; p++)
-		n_ranges += d->conf->pools[p].n_ranges;
-	ranges = calloc(n_ranges > 0 ? n_ranges : 1, sizeof *ranges);
-	n_ranges = 0;
-	for (size_t p = 0; ranges != NULL && p < d->conf->n_pools; p++) {
-		memcpy(ranges + n_ranges, d->conf->pools[p].ranges,
-			d->conf->pools[p].n_ranges * sizeof *ranges);
-		n_ranges += d->conf->pools[p].n_ranges;
-	}
-	if (ranges == NULL || net_listen(d->net, listen, n, ranges, n_ranges) != 0)
+	if (list_ranges(d, &ranges, &n_ranges) != 0 ||
+		net_listen(d->net, listen, n, ranges, n_ranges) != 0)
 		d->rebuild = true;
 	free(ranges);
 }

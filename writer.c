@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum writer_kind { WRITE_LEADER, WRITE_ELECT, WRITE_STATUS, WRITE_EVENT };
+enum writer_kind { WRITE_LEADER, WRITE_ELECT, WRITE_RETIRED, WRITE_STATUS, WRITE_EVENT };
 
 struct writer_call {
 	struct daemon *d;
@@ -59,6 +59,8 @@ static void lease_told(
 
 	if (c->kind == WRITE_LEADER)
 		leader_done(c->d->leader, c->id, outcome, lease, now_ms);
+	else if (c->kind == WRITE_RETIRED)
+		retired_done(c->d->retired, c->id, outcome, lease, now_ms);
 	else
 		elect_done(c->d->elect, c->id, outcome, lease, now_ms);
 }
@@ -121,6 +123,8 @@ static void run_leases(struct daemon *d, uint64_t now_ms)
 		send_lease(d, WRITE_LEADER, &a);
 	while (elect_next_action(d->elect, now_ms, &a))
 		send_lease(d, WRITE_ELECT, &a);
+	if (d->phase == DAEMON_RUNNING && keep_next_action(d, now_ms, &a))
+		send_lease(d, WRITE_RETIRED, &a);
 }
 
 /* -- Service status -- */
@@ -352,6 +356,7 @@ uint64_t writer_next_deadline(const struct daemon *d)
 	if (d->phase == DAEMON_RUNNING && d->was_leader && alloc_is_ready(d->alloc) &&
 		d->status_in_flight < DAEMON_STATUS_IN_FLIGHT)
 		next_ms = time_min(next_ms, alloc_next_deadline(d->alloc));
+	next_ms = time_min(next_ms, retired_next_deadline(d->retired));
 	if (d->events_in_flight < DAEMON_EVENTS_IN_FLIGHT)
 		next_ms = time_min(next_ms, event_next_deadline(d->events));
 	return next_ms;
