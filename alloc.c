@@ -90,8 +90,13 @@ struct alloc {
 	uint64_t now_ms;
 	uint64_t woken; /* pool_generation() when the waiting were last tried */
 	bool ready, adopting;
-	bool wake;    /* the waiting are to be tried all the same */
-	bool starved; /* some wait for memory only */
+	bool wake;               /* the waiting are to be tried all the same */
+	bool starved;            /* some wait for memory only */
+	struct {                 /* while alloc_explain() runs */
+		const char *key; /* borrowed; NULL = nobody asks */
+		const struct judge_trace *trace;
+		bool told;
+	} asked;
 };
 
 /* -- what few have -- */
@@ -343,6 +348,8 @@ static void fill_result(const struct svc *svc, struct alloc_result *r)
 	r->cleared = svc->cleared;
 	r->n_ips = held(svc, r->ips);
 	r->pool = held_pool(svc);
+	r->writing = svc->item.state != OUTBOX_IDLE;
+	r->fails = svc->fails;
 	r->detail[0] = '\0';
 	if (detail != NULL || note != NULL)
 		(void)snprintf(r->detail, sizeof r->detail, "%s%s%s", detail != NULL ? detail : "",
@@ -457,6 +464,20 @@ static void sync_write(struct alloc *a, struct svc *svc)
 	queue(a, svc, svc->fresh ? OUTBOX_NOW : correction_delay(a, svc));
 }
 
+static struct judgement judge(struct alloc *a, struct svc *svc)
+{
+	bool asked = a->asked.key != NULL && strcmp(a->asked.key, key_of(svc)) == 0;
+	struct judgement d;
+
+	if (!asked)
+		return judge_decide(a->judge, &svc->party, a->now_ms);
+	judge_set_trace(a->judge, a->asked.trace);
+	d = judge_decide(a->judge, &svc->party, a->now_ms);
+	judge_set_trace(a->judge, NULL);
+	a->asked.told = true;
+	return d;
+}
+
 static void decide(struct alloc *a, struct svc *svc)
 {
 	bool first = svc->told == 0 && !svc->reporting;
@@ -468,7 +489,7 @@ static void decide(struct alloc *a, struct svc *svc)
 		if (u != NULL && copy_shows(svc->party.copy, u->addr))
 			set_sent(svc, f, true);
 	}
-	d = judge_decide(a->judge, &svc->party, a->now_ms);
+	d = judge(a, svc);
 	apply(a, svc, &d);
 	set_detail(a, svc);
 	sync_write(a, svc);
@@ -949,6 +970,39 @@ bool alloc_why(const struct alloc *a, const char *key, struct alloc_result *ret_
 		return false;
 	fill_result(svc, ret_r);
 	return true;
+}
+
+bool alloc_explain(struct alloc *a, const char *key, const struct judge_trace *t, uint64_t now_ms)
+{
+	struct svc *svc;
+
+	if (!a->ready || a->conf == NULL)
+		return false;
+	a->now_ms = now_ms;
+	a->asked.key = key;
+	a->asked.trace = t;
+	a->asked.told = false;
+	settle(a);
+	svc = svc_find(a, key);
+	if (svc != NULL && !a->asked.told)
+		(void)judge(a, svc);
+	a->asked.key = NULL;
+	return svc != NULL;
+}
+
+struct alloc_address alloc_look(struct alloc *a, struct addr x)
+{
+	const struct pool *p = pool_of(a->pools, x);
+	const struct pool_use *u = pool_next_use(a->pools, x, NULL);
+	struct alloc_address r = {.pool = p != NULL ? pool_name(p) : NULL};
+
+	if (u != NULL) {
+		r.place = pool_is_guard(u) ? ALLOC_GUARDED : ALLOC_HELD;
+		r.user = u->holder->key;
+	} else if (p != NULL) {
+		r.place = pool_was_used(a->pools, x, &r.freed_ms) ? ALLOC_RESTING : ALLOC_UNUSED;
+	}
+	return r;
 }
 
 bool alloc_next_write(struct alloc *a, uint64_t now_ms, struct alloc_write *ret_w)

@@ -22,6 +22,7 @@
 #include "config.h"
 #include "counter.h"
 #include "hash.h"
+#include "judge.h"
 #include "pool.h"
 #include "reason.h"
 
@@ -70,6 +71,8 @@ struct alloc_result {
 	struct addr ips[2];
 	size_t n_ips;
 	const char *pool; /* of ips[0]; NULL when none */
+	bool writing;     /* a write of its status waits or is under way */
+	unsigned fails;   /* writes of its status that failed in a row */
 	char detail[512]; /* a sentence for the Event, "" = reason_text() says it all */
 };
 /* The next result not yet reported; false when there is none. */
@@ -124,5 +127,27 @@ size_t alloc_holding(const struct alloc *a, const char *key, struct addr ret_ips
 
 /* The last decision about key, reported or not; false when it is not known. */
 bool alloc_why(const struct alloc *a, const char *key, struct alloc_result *ret_r);
+/* Decides what has come, and tells t each rule that is tried for key: in that decision, else in
+ * one that is made for this and changes nothing.  Of several decisions about key the last counts;
+ * each begins with JUDGE_SERVED.  False when key is not known, or nothing can be decided
+ * (alloc_is_ready(), alloc_configure()). */
+bool alloc_explain(
+	struct alloc *a, const char *key, const struct judge_trace *t, uint64_t now_ms) MUST_CHECK;
+
+/* What is known of one address. */
+enum alloc_place {
+	ALLOC_IN_NO_POOL,
+	ALLOC_UNUSED,  /* free, and nobody has had it lately */
+	ALLOC_RESTING, /* free since freed_ms: others are given first */
+	ALLOC_GUARDED, /* not given away before the status of user no longer shows it */
+	ALLOC_HELD,    /* by user; others may share it */
+};
+struct alloc_address {
+	enum alloc_place place;
+	const char *pool; /* NULL = none */
+	const char *user; /* the first; NULL = none; valid until the next call of the allocator */
+	uint64_t freed_ms;
+};
+struct alloc_address alloc_look(struct alloc *a, struct addr x);
 
 #endif

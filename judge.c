@@ -17,6 +17,7 @@
 #include "table.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 enum { MAX_WORDS = 511 };
@@ -39,6 +40,8 @@ struct judge {
 	const struct config *conf; /* borrowed; NULL before the first configuration */
 	struct table sharings;     /* owned */
 	struct buf words;
+	const struct judge_trace *trace; /* borrowed; NULL = nobody asks */
+	struct buf aside;                /* for the trace alone: words about one rule */
 };
 
 /* What is asked, by whom. */
@@ -149,11 +152,16 @@ int judge_join(struct judge *j, struct judge_party *p, const char *key)
 /* -- may a Service be on an address -- */
 
 /* Where the next sentence goes. */
+static struct buf *next_sentence(struct buf *words)
+{
+	if (words->len > 0)
+		buf_adds(words, "; ");
+	return words;
+}
+
 static struct buf *sentence(struct judge *j)
 {
-	if (j->words.len > 0)
-		buf_adds(&j->words, "; ");
-	return &j->words;
+	return next_sentence(&j->words);
 }
 
 static const char *family_name(enum addr_family f)
@@ -177,38 +185,38 @@ static const char *protocol_name(enum cluster_protocol p)
 }
 
 /* Why s may not be beside the holder, as a sentence. */
-static void say_sharing(struct judge *j, struct addr x, const struct cluster_service *holder,
+static void say_sharing(struct buf *words, struct addr x, const struct cluster_service *holder,
 	const struct cluster_service *s, enum service_sharing why, const struct cluster_port *port)
 {
 	const char *key = s->request.sharing_key;
 	bool has_key = key != NULL && key[0] != '\0';
 	char text[ADDR_STRLEN];
 
-	buf_addf(sentence(j), "address %s is used by %s: ", addr_format(x, text), holder->key);
+	buf_addf(next_sentence(words), "address %s is used by %s: ", addr_format(x, text),
+		holder->key);
 	switch (why) {
 	case SERVICE_SHARING_OK:
 		break;
 	case SERVICE_SHARING_NO_KEY:
-		buf_addf(
-			&j->words, "%s has no sharing key", has_key ? holder->key : "this Service");
+		buf_addf(words, "%s has no sharing key", has_key ? holder->key : "this Service");
 		break;
 	case SERVICE_SHARING_KEY_DIFFERS:
-		buf_adds(&j->words, "the sharing keys differ");
+		buf_adds(words, "the sharing keys differ");
 		break;
 	case SERVICE_SHARING_BACKEND_DIFFERS:
-		buf_adds(&j->words, "externalTrafficPolicy or, with policy Local, the selectors "
-				    "differ");
+		buf_adds(
+			words, "externalTrafficPolicy or, with policy Local, the selectors differ");
 		break;
 	case SERVICE_SHARING_PORT_TAKEN:
-		buf_addf(&j->words, "port %s/%u is taken there", protocol_name(port->protocol),
+		buf_addf(words, "port %s/%u is taken there", protocol_name(port->protocol),
 			(unsigned)port->port);
 		break;
 	}
 }
 
-/* The words name who is in the way, unless quiet. */
+/* words (NULL: none) name who is in the way. */
 static enum reason may_share(struct judge *j, const struct judge_party *p,
-	const struct cluster_service *s, struct addr x, bool quiet)
+	const struct cluster_service *s, struct addr x, struct buf *words)
 {
 	const struct pool_use *u = NULL;
 
@@ -221,8 +229,9 @@ static enum reason may_share(struct judge *j, const struct judge_party *p,
 		if (u->holder == &p->holder)
 			continue;
 		if (pool_is_guard(u)) {
-			if (!quiet)
-				buf_addf(sentence(j), "address %s is still in the status of %s",
+			if (words != NULL)
+				buf_addf(next_sentence(words),
+					"address %s is still in the status of %s",
 					addr_format(x, text), u->holder->key);
 			return REASON_IN_USE;
 		}
@@ -230,8 +239,8 @@ static enum reason may_share(struct judge *j, const struct judge_party *p,
 		why = service_sharing(s, &holder, &port);
 		if (why == SERVICE_SHARING_OK)
 			continue;
-		if (!quiet)
-			say_sharing(j, x, &holder, s, why, port);
+		if (words != NULL)
+			say_sharing(words, x, &holder, s, why, port);
 		return why == SERVICE_SHARING_NO_KEY ? REASON_IN_USE : REASON_SHARING_REFUSED;
 	}
 	return REASON_ALLOCATED;
@@ -241,12 +250,149 @@ enum reason judge_may_share(struct judge *j, const struct judge_party *p, struct
 {
 	struct cluster_service s = judge_view(p);
 
-	return may_share(j, p, &s, x, true);
+	return may_share(j, p, &s, x, NULL);
 }
 
-static bool shares(struct judge *j, const struct ask *q, struct addr x)
+/* -- the trace: what was tried, for whoever asks -- */
+
+/* Where the words about the rule that is tried next go; NULL when nobody asks. */
+static struct buf *aside(struct judge *j)
 {
-	return may_share(j, q->p, q->s, x, true) == REASON_ALLOCATED;
+	if (j->trace == NULL)
+		return NULL;
+	buf_reset(&j->aside);
+	return &j->aside;
+}
+
+/* A rule was tried.  Where the step has no words, those said aside are told; fine: where none were
+ * needed. */
+static void tell(struct judge *j, struct judge_step step, const char *fine)
+{
+	if (j->trace == NULL)
+		return;
+	if (step.words == NULL && j->aside.len > 0)
+		step.words = j->aside.p;
+	if (step.words == NULL)
+		step.words = step.reason == REASON_ALLOCATED ? fine : reason_text(step.reason);
+	j->trace->step(j->trace->ctx, &step);
+}
+
+/* The same, of a rule about one address. */
+static void tell_addr(struct judge *j, enum judge_rule rule, enum reason r, struct addr x,
+	const struct pool *p, const char *fine)
+{
+	tell(j,
+		(struct judge_step){.rule = rule,
+			.reason = r,
+			.family = addr_family(x),
+			.addr = &x,
+			.pool = p != NULL ? pool_name(p) : NULL},
+		fine);
+}
+
+/* There was no address to try the rule with. */
+static void tell_none(struct judge *j, enum judge_rule rule, enum addr_family f, const char *words)
+{
+	tell(j,
+		(struct judge_step){
+			.rule = rule, .reason = REASON_NO_IP, .family = f, .words = words},
+		NULL);
+}
+
+/* What the decision itself has said since its words were at bytes long. */
+static void tell_said(struct judge *j, struct judge_step step, size_t at, const char *fine)
+{
+	(void)aside(j);
+	at += at > 0 && j->words.len > at ? strlen("; ") : 0;
+	if (j->words.len > at)
+		step.words = j->words.p + at;
+	tell(j, step, fine);
+}
+
+/* May pool p (NULL: none has the address) give the address to the Service?  Says why not. */
+static enum reason may_give(const struct pool *p, const struct ask *q, struct buf *words)
+{
+	const char *why = "";
+	enum reason r = REASON_POOL_NOT_ADMITTED;
+
+	switch (pool_fit(p, &q->pool)) {
+	case POOL_FITS:
+		return REASON_ALLOCATED;
+	case POOL_NOT_CONFIGURED:
+		why = "no pool has it";
+		r = REASON_NOT_IN_POOL;
+		break;
+	case POOL_NOT_ASKED_FOR:
+		why = "another pool is asked for";
+		r = REASON_REQUEST_CONFLICT;
+		break;
+	case POOL_NOT_AUTOMATIC:
+		why = "autoAssign is false: its addresses are for those who ask for them";
+		r = REASON_NO_FITTING_POOL;
+		break;
+	case POOL_NOT_THIS_NAMESPACE:
+		why = "serviceAllocation does not admit the Service's namespace";
+		break;
+	case POOL_NOT_THIS_SERVICE:
+		why = "serviceAllocation's serviceSelectors do not select the Service";
+		break;
+	}
+	if (words != NULL)
+		buf_adds(next_sentence(words), why);
+	return r;
+}
+
+/* Why pool p gave (found), or did not give, a free address. */
+static enum reason may_find(struct judge *j, const struct ask *q, enum addr_family f,
+	struct pool *p, const struct pool_pick *found)
+{
+	uint64_t used = pool_used(p, f), total = pool_total(p, f), freed_ms;
+	struct buf *words = aside(j);
+	enum reason r = may_give(p, q, words);
+
+	if (r != REASON_ALLOCATED)
+		return r;
+	if (total == 0) {
+		buf_addf(words, "it has no %s address", family_name(f));
+		return REASON_NO_FITTING_POOL;
+	}
+	if (found == NULL || p != found->pool) {
+		buf_addf(words, "%" PRIu64 " of %" PRIu64 " in use", used, total);
+		if (used < total)
+			buf_adds(words, ", the rest was lately or is kept back");
+		return REASON_POOL_EXHAUSTED;
+	}
+	if (!pool_was_used(j->pools, found->addr, &freed_ms))
+		buf_adds(words, "the lowest that nobody has had lately");
+	else
+		buf_addf(words, "the one that has been free longest, for %" PRIu64 " s",
+			(q->now_ms - freed_ms) / 1000);
+	return REASON_ALLOCATED;
+}
+
+/* Each pool up to the one that gave the address; all, if none did (NULL). */
+static void tell_pools(
+	struct judge *j, const struct ask *q, enum addr_family f, const struct pool_pick *found)
+{
+	if (j->trace == NULL)
+		return;
+	if (pool_count(j->pools) == 0)
+		tell_none(j, JUDGE_FREE, f, "no pool is configured");
+	for (size_t i = 0; i < pool_count(j->pools); i++) {
+		struct pool *p = pool_in_turn(j->pools, i);
+		bool last = found != NULL && p == found->pool;
+		enum reason r = may_find(j, q, f, p, found);
+
+		tell(j,
+			(struct judge_step){.rule = JUDGE_FREE,
+				.reason = r,
+				.family = f,
+				.addr = last ? &found->addr : NULL,
+				.pool = pool_name(p)},
+			"");
+		if (last)
+			return;
+	}
 }
 
 /* -- choosing an address -- */
@@ -256,19 +402,40 @@ static void pick_set(struct judge_pick *pick, struct addr x, struct pool *p)
 	*pick = (struct judge_pick){.has = true, .addr = x, .pool = p};
 }
 
+/* May the Service be given x of pool p, which it does not name?  Tells the rule that found it. */
+static bool may_have(struct judge *j, const struct ask *q, enum judge_rule rule, struct addr x,
+	const struct pool *p)
+{
+	struct buf *words = aside(j);
+	enum reason r = may_give(p, q, words);
+
+	if (r == REASON_ALLOCATED)
+		r = may_share(j, q->p, q->s, x, words);
+	tell_addr(j, rule, r, x, p, "it may have that one");
+	return r == REASON_ALLOCATED;
+}
+
 /* What the status already shows: written by the leader before, or before this Service was ours. */
 static bool pick_shown(
 	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < q->s->n_ingress; i++) {
 		struct addr x = q->s->ingress[i];
-		struct pool *p = addr_family(x) == f ? pool_of(j->pools, x) : NULL;
+		struct pool *p;
 
-		if (pool_fits(p, &q->pool) && shares(j, q, x)) {
+		if (addr_family(x) != f)
+			continue;
+		any = true;
+		p = pool_of(j->pools, x);
+		if (may_have(j, q, JUDGE_SHOWN, x, p)) {
 			pick_set(pick, x, p);
 			return true;
 		}
 	}
+	if (!any)
+		tell_none(j, JUDGE_SHOWN, f, "its status shows none");
 	return false;
 }
 
@@ -278,9 +445,12 @@ static bool pick_shared(
 	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
 {
 	const struct judge_sharing *h = q->p->seat != NULL ? q->p->seat->sharing : NULL;
+	bool any = false;
 
-	if (h == NULL)
+	if (h == NULL) {
+		tell_none(j, JUDGE_SHARED, f, "it has no sharing key");
 		return false;
+	}
 	for (struct link *l = h->members.next; l != &h->members; l = l->next) {
 		const struct judge_party *m = LINK_OF(l, struct judge_seat, link)->party;
 		const struct pool_use *u = pool_held(&m->holder, f);
@@ -288,15 +458,17 @@ static bool pick_shared(
 
 		if (m == q->p || u == NULL || pool_next_use(j->pools, u->addr, NULL) != u)
 			continue;
+		any = true;
 		p = pool_of(j->pools, u->addr);
-		if (!pool_fits(p, &q->pool))
+		if (pick->has && pool_fits(p, &q->pool) &&
+			(pool_turn(p) > pool_turn(pick->pool) ||
+				(p == pick->pool && addr_cmp(u->addr, pick->addr) > 0)))
 			continue;
-		if (pick->has && (pool_turn(p) > pool_turn(pick->pool) ||
-					 (p == pick->pool && addr_cmp(u->addr, pick->addr) > 0)))
-			continue;
-		if (shares(j, q, u->addr))
+		if (may_have(j, q, JUDGE_SHARED, u->addr, p))
 			pick_set(pick, u->addr, p);
 	}
+	if (!any)
+		tell_none(j, JUDGE_SHARED, f, "no other Service of its sharing key has one");
 	return pick->has;
 }
 
@@ -318,6 +490,25 @@ static enum reason refuse_auto(struct judge *j, const struct ask *q, enum addr_f
 	return fits ? REASON_POOL_EXHAUSTED : REASON_NO_FITTING_POOL;
 }
 
+/* What a Service of its name had, else a free one.  False when there is none. */
+static bool find_auto(
+	struct judge *j, const struct ask *q, enum addr_family f, struct pool_pick *ret_found)
+{
+	if (pool_find_former(j->pools, &q->pool, &q->p->holder, f, ret_found)) {
+		(void)aside(j);
+		tell_addr(j, JUDGE_FORMER, REASON_ALLOCATED, ret_found->addr, ret_found->pool,
+			"a Service of this name had it before");
+		return true;
+	}
+	tell_none(j, JUDGE_FORMER, f, "no Service of its name had one lately that is free");
+	if (pool_find_free(j->pools, &q->pool, f, q->now_ms, ret_found)) {
+		tell_pools(j, q, f, ret_found);
+		return true;
+	}
+	tell_pools(j, q, f, NULL);
+	return false;
+}
+
 static enum reason pick_auto(
 	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
 {
@@ -325,8 +516,7 @@ static enum reason pick_auto(
 
 	if (pick_shown(j, q, f, pick) || pick_shared(j, q, f, pick))
 		return REASON_ALLOCATED;
-	if (!pool_find_former(j->pools, &q->pool, &q->p->holder, f, &found) &&
-		!pool_find_free(j->pools, &q->pool, f, q->now_ms, &found))
+	if (!find_auto(j, q, f, &found))
 		return refuse_auto(j, q, f);
 	pick_set(pick, found.addr, found.pool);
 	return REASON_ALLOCATED;
@@ -358,7 +548,7 @@ static enum reason pick_asked(
 			pool_name(p), text);
 		return REASON_POOL_NOT_ADMITTED;
 	}
-	r = may_share(j, q->p, q->s, x, false);
+	r = may_share(j, q->p, q->s, x, &j->words);
 	if (r == REASON_ALLOCATED)
 		pick_set(pick, x, p);
 	return r;
@@ -373,23 +563,53 @@ static const struct addr *asked_address(const struct service_request *req, enum 
 	return NULL;
 }
 
+/* May the Service keep u, which is pool p's (or was)?  Says why not. */
+static enum reason may_keep(struct judge *j, const struct ask *q, const struct pool_use *u,
+	const struct pool *p, bool lawful)
+{
+	const struct addr *want = asked_address(q->req, addr_family(u->addr));
+	struct buf *words = aside(j);
+	enum reason r = REASON_ALLOCATED;
+
+	if (want != NULL && !addr_eq(*want, u->addr))
+		r = REASON_REQUEST_CONFLICT;
+	else if (q->pool.only != NULL && q->pool.only != p)
+		r = REASON_POOL_NOT_ADMITTED;
+	else if (!lawful && pool_moves(p))
+		r = REASON_IP_NOT_ALLOWED;
+	if (r == REASON_ALLOCATED)
+		return may_share(j, q->p, q->s, u->addr, words);
+	if (words != NULL)
+		buf_adds(words, r == REASON_REQUEST_CONFLICT ? "another address is asked for"
+				: r == REASON_POOL_NOT_ADMITTED
+					? "another pool is asked for"
+					: "its pool no longer has it, or no longer admits the "
+					  "Service, and lets Services move");
+	return r;
+}
+
 /* May the Service keep the address that it holds?  Then *pick says so. */
 static bool pick_held(
 	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
 {
 	const struct pool_use *u = pool_held(&q->p->holder, f);
-	const struct addr *want = asked_address(q->req, f);
 	struct pool *p;
+	enum reason r;
 	bool lawful;
 
-	if (u == NULL || (want != NULL && !addr_eq(*want, u->addr)))
+	if (u == NULL) {
+		tell_none(j, JUDGE_HELD, f, "it has none yet");
 		return false;
+	}
 	p = pool_of(j->pools, u->addr);
 	lawful = p != NULL && pool_admits(p, q->s->namespace_, &q->s->labels);
 	if (p == NULL)
 		p = u->pool;
-	if ((q->pool.only != NULL && q->pool.only != p) || (!lawful && pool_moves(p)) ||
-		!shares(j, q, u->addr))
+	r = may_keep(j, q, u, p, lawful);
+	tell_addr(j, JUDGE_HELD, r, u->addr, p,
+		lawful ? "it has this one, and keeps it"
+		       : "it has this one, and keeps it although its pool no longer gives it");
+	if (r != REASON_ALLOCATED)
 		return false;
 	pick_set(pick, u->addr, p);
 	pick->kept = !lawful;
@@ -411,13 +631,21 @@ static enum reason pick_family(
 	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
 {
 	const struct addr *want = asked_address(q->req, f);
+	size_t said = j->words.len;
+	enum reason r;
 
 	if (pick_held(j, q, f, pick)) {
 		if (pick->kept)
 			say_kept(j, pick);
 		return REASON_ALLOCATED;
 	}
-	return want != NULL ? pick_asked(j, q, *want, pick) : pick_auto(j, q, f, pick);
+	if (want == NULL)
+		return pick_auto(j, q, f, pick);
+	r = pick_asked(j, q, *want, pick);
+	tell_said(j,
+		(struct judge_step){.rule = JUDGE_ASKED, .reason = r, .family = f, .addr = want},
+		said, "it is asked for, and may be had");
+	return r;
 }
 
 /* -- the judgement -- */
@@ -466,14 +694,12 @@ static void judge_families(struct judge *j, const struct ask *q, size_t n, struc
 
 /* The pool asked for.  One that a configuration took away from a Service which has its address is
  * no reason to take the address, too. */
-static enum reason judge_pool(struct judge *j, struct ask *q, struct judgement *d)
+static enum reason find_pool(struct judge *j, struct ask *q, struct judgement *d)
 {
 	const char *name = q->req->pool;
 	struct pool *p;
 	bool exists;
 
-	if (name == NULL)
-		return REASON_ALLOCATED;
 	p = pool_named(j->pools, name);
 	exists = p != NULL && pool_conf(p) != NULL;
 	q->pool.only = p;
@@ -489,6 +715,19 @@ static enum reason judge_pool(struct judge *j, struct ask *q, struct judgement *
 	buf_addf(sentence(j), "the requested pool %.100s %s", name,
 		exists ? "does not admit this Service" : "does not exist");
 	return exists ? REASON_POOL_NOT_ADMITTED : REASON_POOL_UNKNOWN;
+}
+
+static enum reason judge_pool(struct judge *j, struct ask *q, struct judgement *d)
+{
+	size_t said = j->words.len;
+	enum reason r;
+
+	if (q->req->pool == NULL)
+		return REASON_ALLOCATED;
+	r = find_pool(j, q, d);
+	tell_said(j, (struct judge_step){.rule = JUDGE_POOL, .reason = r, .pool = q->req->pool},
+		said, "it is asked for, and admits the Service");
+	return r;
 }
 
 /* How many of spec.ipFamilies are to be served; 0 with the reason in d. */
@@ -513,6 +752,9 @@ static void judge_request(
 {
 	d->first = q->s->families[0];
 	d->reason = service_request(q->s, req, &j->words);
+	tell_said(j, (struct judge_step){.rule = JUDGE_REQUEST, .reason = d->reason}, 0,
+		req->n > 0 || req->pool != NULL ? "what it asks for can be understood"
+						: "it asks for no address and no pool");
 	if (d->reason == REASON_BAD_REQUEST || d->reason == REASON_REQUEST_CONFLICT) {
 		/* Nobody knows that it means another address: bad input does not cost what works.
 		 */
@@ -543,9 +785,13 @@ struct judgement judge_decide(struct judge *j, struct judge_party *p, uint64_t n
 	size_t n;
 
 	buf_reset(&j->words);
+	tell_said(j, (struct judge_step){.rule = JUDGE_SERVED, .reason = d.reason}, 0,
+		"it is for lbd to serve");
 	if (d.reason != REASON_ALLOCATED)
 		return d;
 	n = judge_policy(j, &s, &d);
+	tell_said(j, (struct judge_step){.rule = JUDGE_FAMILIES, .reason = d.reason}, 0,
+		"it has the cluster IPs that its ipFamilyPolicy wants");
 	if (n > 0)
 		judge_request(j, &q, &req, n, &d);
 	return d;
@@ -567,7 +813,13 @@ struct judge *judge_new(const struct hash_key *hkey, struct pool_set *pools)
 	j->hkey = *hkey;
 	j->pools = pools;
 	buf_init(&j->words, MAX_WORDS);
+	buf_init(&j->aside, MAX_WORDS);
 	return j;
+}
+
+void judge_set_trace(struct judge *j, const struct judge_trace *t)
+{
+	j->trace = t;
 }
 
 void judge_configure(struct judge *j, const struct config *conf)
@@ -593,5 +845,6 @@ void judge_free(struct judge *j)
 		return;
 	judge_forget_all(j);
 	buf_free(&j->words);
+	buf_free(&j->aside);
 	free(j);
 }

@@ -65,6 +65,37 @@ struct judgement {
 };
 /* What p should have, by all as it is.  judge_configure() was called. */
 struct judgement judge_decide(struct judge *j, struct judge_party *p, uint64_t now_ms);
+/* -- what was tried on the way -- */
+/* The rules, in the order in which they are tried. */
+enum judge_rule {
+	JUDGE_SERVED,   /* is the Service ours to serve */
+	JUDGE_FAMILIES, /* has it the cluster IPs that ipFamilyPolicy wants */
+	JUDGE_REQUEST,  /* can be understood what it asks for */
+	JUDGE_POOL,     /* the pool asked for */
+	/* of each family: the first that says ALLOCATED is followed */
+	JUDGE_HELD,   /* what it has already */
+	JUDGE_ASKED,  /* the address asked for */
+	JUDGE_SHOWN,  /* an address that its status shows */
+	JUDGE_SHARED, /* an address that others of its sharing key have */
+	JUDGE_FORMER, /* what a Service of its name had before */
+	JUDGE_FREE,   /* a free address of a pool; each pool in its turn */
+};
+struct judge_step {
+	enum judge_rule rule;
+	enum reason reason;      /* REASON_ALLOCATED, or why it was of no use */
+	enum addr_family family; /* from JUDGE_HELD on */
+	const struct addr *addr; /* NULL = about none */
+	const char *pool;        /* NULL = about none */
+	const char *words;       /* a sentence; never NULL */
+};
+/* Called from judge_decide(); what step points to is valid during the call. */
+struct judge_trace {
+	void (*step)(void *ctx, const struct judge_step *step);
+	void *ctx;
+};
+/* t (borrowed) hears of each rule that judge_decide() tries; NULL, as at first: nobody does. */
+void judge_set_trace(struct judge *j, const struct judge_trace *t);
+
 /* The sentences about the last judge_decide(), "" = reason_text() says it all; until the next. */
 const char *judge_words(const struct judge *j);
 

@@ -141,6 +141,12 @@ struct pool *pool_at(const struct pool_set *s, size_t i)
 	return s->layout.pools[i];
 }
 
+struct pool *pool_in_turn(const struct pool_set *s, size_t i)
+{
+	REQUIRE(i < s->layout.n_pools);
+	return s->layout.order[i];
+}
+
 const char *pool_name(const struct pool *p)
 {
 	return p->name;
@@ -166,16 +172,22 @@ uint64_t pool_used(const struct pool *p, enum addr_family f)
 	return p->used[f];
 }
 
+/* Do namespaces and namespaceSelectors hold? */
+static bool names(const struct config_service_allocation *sa, const char *namespace_)
+{
+	bool named = sa->namespaces.n == 0 && sa->namespace_selectors.n == 0;
+
+	for (size_t i = 0; i < sa->namespaces.n && !named; i++)
+		named = strcmp(sa->namespaces.v[i], namespace_) == 0;
+	return named;
+}
+
 bool pool_admits(const struct pool *p, const char *namespace_, const struct labels *labels)
 {
 	const struct config_service_allocation *sa = &p->conf->service_allocation;
-	bool named = sa->namespaces.n == 0 && sa->namespace_selectors.n == 0;
 
-	if (!sa->present)
-		return true;
-	for (size_t i = 0; i < sa->namespaces.n && !named; i++)
-		named = strcmp(sa->namespaces.v[i], namespace_) == 0;
-	return named && label_matches_any(&sa->service_selectors, labels);
+	return !sa->present ||
+	       (names(sa, namespace_) && label_matches_any(&sa->service_selectors, labels));
 }
 
 bool pool_moves(const struct pool *p)
@@ -577,12 +589,23 @@ uint64_t pool_generation(const struct pool_set *s)
 
 /* -- choosing -- */
 
+enum pool_fit pool_fit(const struct pool *p, const struct pool_ask *q)
+{
+	if (p == NULL || p->conf == NULL)
+		return POOL_NOT_CONFIGURED;
+	if (q->only != NULL && p != q->only)
+		return POOL_NOT_ASKED_FOR;
+	if (q->only == NULL && !p->conf->auto_assign)
+		return POOL_NOT_AUTOMATIC;
+	if (pool_admits(p, q->namespace_, q->labels))
+		return POOL_FITS;
+	return names(&p->conf->service_allocation, q->namespace_) ? POOL_NOT_THIS_SERVICE
+								  : POOL_NOT_THIS_NAMESPACE;
+}
+
 bool pool_fits(const struct pool *p, const struct pool_ask *q)
 {
-	if (p == NULL || p->conf == NULL || (q->only != NULL && p != q->only))
-		return false;
-	return (q->only != NULL || p->conf->auto_assign) &&
-	       pool_admits(p, q->namespace_, q->labels);
+	return pool_fit(p, q) == POOL_FITS;
 }
 
 bool pool_any_fits(const struct pool_set *s, const struct pool_ask *q, enum addr_family f)
@@ -608,6 +631,16 @@ bool pool_find_former(struct pool_set *s, const struct pool_ask *q, const struct
 	if (o == NULL || !pool_fits(o->use.pool, q))
 		return false;
 	*ret_pick = (struct pool_pick){o->use.addr, o->use.pool};
+	return true;
+}
+
+bool pool_was_used(struct pool_set *s, struct addr x, uint64_t *ret_freed_ms)
+{
+	struct pool_use *u = addr_map_get(&s->map, x);
+
+	if (u == NULL || u->holder != NULL)
+		return false;
+	*ret_freed_ms = former_of(u)->freed_ms;
 	return true;
 }
 

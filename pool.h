@@ -69,7 +69,8 @@ void pool_forget_all(struct pool_set *s);
 
 /* -- pools -- */
 size_t pool_count(const struct pool_set *s);
-struct pool *pool_at(const struct pool_set *s, size_t i); /* in the file's order */
+struct pool *pool_at(const struct pool_set *s, size_t i);      /* in the file's order */
+struct pool *pool_in_turn(const struct pool_set *s, size_t i); /* in the order of search */
 /* The pool that has x, or that name; NULL when there is none.  One that is no longer configured is
  * found by its name as long as it is needed. */
 struct pool *pool_of(const struct pool_set *s, struct addr x);
@@ -110,7 +111,16 @@ struct pool_pick {
 	struct addr addr;
 	struct pool *pool;
 };
-/* May p (NULL: no) serve it? */
+/* May p (NULL: no) serve it, and if not, why not? */
+enum pool_fit {
+	POOL_FITS,
+	POOL_NOT_CONFIGURED,
+	POOL_NOT_ASKED_FOR, /* another is */
+	POOL_NOT_AUTOMATIC,
+	POOL_NOT_THIS_NAMESPACE,
+	POOL_NOT_THIS_SERVICE,
+};
+enum pool_fit pool_fit(const struct pool *p, const struct pool_ask *q);
 bool pool_fits(const struct pool *p, const struct pool_ask *q);
 bool pool_any_fits(const struct pool_set *s, const struct pool_ask *q, enum addr_family f);
 /* What a holder of h's name had last, if it is free and fits.  False when there is none. */
@@ -118,6 +128,8 @@ bool pool_find_former(struct pool_set *s, const struct pool_ask *q, const struct
 	enum addr_family f, struct pool_pick *ret_pick);
 /* ctx is borrowed; without it nothing is claimed. */
 void pool_set_claims(struct pool_set *s, pool_claim_fn claim, void *ctx);
+/* Is x free, and remembered because somebody had it, until when? */
+bool pool_was_used(struct pool_set *s, struct addr x, uint64_t *ret_freed_ms);
 /* A free address.  Pools that say whom they are for come first, by priority, then the rest.  Among
  * pools that are alike: the lowest that nobody has had lately (reuseDelay), in the order of the
  * file; else the one that has been free longest.  False when all are in use, or claimed. */

@@ -14,6 +14,7 @@
  *   NS/NAME = ADDR[,ADDR] | REASON [TEXT]   what it holds, and its status shows; or why not, and
  *                                           words that the detail must have
  *   NS/NAME ~ TEXT                          the detail has TEXT
+ *   NS/NAME ? TEXT                          the rules tried for it, by step_text(), have TEXT
  *   writes N                                so many since the last such line
  */
 #include "alloc.h"
@@ -489,6 +490,63 @@ static void expect(struct world *w, const char *key, const char *want)
 		check_detail(&r, want + n + 1);
 }
 
+/* -- the rules that are tried -- */
+
+struct told {
+	char text[2048]; /* a line each */
+};
+
+static const char *rule_name(enum judge_rule r)
+{
+	static const char *const name[] = {"served", "families", "request", "pool", "held", "asked",
+		"shown", "shared", "former", "free"};
+
+	return name[r];
+}
+
+/* "RULE [4|6] [POOL] [ADDR] REASON: WORDS" */
+static void step_text(void *ctx, const struct judge_step *s)
+{
+	struct told *t = ctx;
+	char ip[ADDR_STRLEN] = "";
+	size_t n;
+
+	if (s->rule == JUDGE_SERVED)
+		t->text[0] = '\0';
+	if (s->addr != NULL)
+		addr_format(*s->addr, ip);
+	n = strlen(t->text);
+	snprintf(t->text + n, sizeof t->text - n, "%s%s%s%s%s%s %s: %s\n", rule_name(s->rule),
+		s->rule < JUDGE_HELD   ? ""
+		: s->family == ADDR_V4 ? " 4"
+				       : " 6",
+		s->pool != NULL ? " " : "", s->pool != NULL ? s->pool : "",
+		ip[0] != '\0' ? " " : "", ip, reason_code(s->reason), s->words);
+}
+
+static void check_told(struct world *w, const char *key, const char *want)
+{
+	struct told t = {.text = ""};
+	struct judge_trace trace = {step_text, &t};
+
+	CHECK(alloc_explain(w->a, key, &trace, w->now_ms));
+	if (strstr(t.text, want) == NULL) {
+		printf("%s: %s: no \"%s\" in\n%s", check_row, key, want, t.text);
+		check_failures++;
+	}
+}
+
+/* Of what is decided already: nothing changes by it. */
+static void check_told_again(struct world *w, const char *key, const char *want)
+{
+	struct addr before[2], after[2];
+	size_t n = alloc_holding(w->a, key, before);
+
+	check_told(w, key, want);
+	CHECK_INT(alloc_holding(w->a, key, after), n);
+	CHECK(memcmp(before, after, n * sizeof before[0]) == 0);
+}
+
 static void step(struct world *w, const char *text)
 {
 	char key[MAX_TEXT];
@@ -524,6 +582,8 @@ static void step(struct world *w, const char *text)
 		} else if (text[n] == ' ' && text[n + 1] == '~') {
 			CHECK(alloc_why(w->a, key, &r));
 			check_detail(&r, text + n + 3);
+		} else if (text[n] == ' ' && text[n + 1] == '?') {
+			check_told_again(w, key, text + n + 3);
 		} else {
 			abort();
 		}
@@ -554,6 +614,185 @@ static void run_scripts(const struct script *v, size_t n)
 }
 
 /* -- the tables -- */
+
+/* Each rule says what came of it. */
+static void test_explain(void)
+{
+	static const struct script row[] = {
+		{"not ours", {"pools p=10.0.0.1", "+ d/a class=x", "d/a ? served otherClass: the",
+				     "+ d/a ignore", "d/a ? served ignored: the Service carries",
+				     "+ d/a deleting", "d/a ? served serviceDeleted: "}},
+		{"cluster IPs",
+			{"pools p=10.0.0.1", "+ d/a headless",
+				"d/a ? served allocated: it is for lbd to serve\n"
+				"families noClusterIP: the Service has no cluster IP",
+				"+ d/a require1", "d/a ? families noClusterIP: ipFamilyPol"}},
+		{"nonsense", {"pools p=10.0.0.1", "+ d/a ip=auto",
+				     "d/a ? request badRequest: requested address \"auto\""}},
+		{"a pool",
+			{"pools p=10.0.0.1;ns=web q=10.0.1.1;noauto", "+ d/a pool=r",
+				"d/a ? pool r poolUnknown: the requested pool r does not exist\n",
+				"+ d/a pool=p", "d/a ? pool p poolNotAdmitted: the requested",
+				"+ d/b pool=q", "d/b ? pool q allocated: it is asked for",
+				"+ d/c pool=q",
+				"d/c ? free 4 p requestConflict: another pool is asked for\n"
+				"free 4 q poolExhausted: 1 of 1 in use"}},
+		{"it keeps what it has", {"pools p=10.0.0.1", "+ d/a", "d/a = 10.0.0.1",
+						 "d/a ? held 4 p 10.0.0.1 allocated: it has this "
+						 "one, and keeps it\n"}},
+		{"although its pool is gone",
+			{"pools p=10.0.0.1", "+ d/a", "d/a = 10.0.0.1", "pools q=10.0.1.1",
+				"d/a ? held 4 p 10.0.0.1 allocated: it has this one, and keeps it "
+				"although"}},
+		{"the address asked for",
+			{"pools p=10.0.0.0/24", "+ d/a", "+ d/b ip=10.0.0.0",
+				"d/b ? held 4 noIPAllocated: it has none yet\n"
+				"asked 4 10.0.0.0 addressInUse: address 10.0.0.0 is used by d/a",
+				"+ d/c ip=10.0.0.3", "d/c ? held 4 p 10.0.0.3 allocated"}},
+		{"nothing to go by",
+			{"pools p=10.0.0.1;noauto q=fd00::1 r=10.0.1.1;ns=web "
+			 "s=10.0.2.1;sel=a:b t=10.0.3.1",
+				"+ d/x", "+ d/a",
+				"d/a ? shown 4 noIPAllocated: its status shows none\n"
+				"shared 4 noIPAllocated: it has no sharing key\n"
+				"former 4 noIPAllocated: no Service of its name",
+				"d/a ? free 4 r poolNotAdmitted: serviceAllocation does "
+				"not admit the Service's namespace\n"
+				"free 4 s poolNotAdmitted: serviceAllocation's service",
+				"d/a ? free 4 p noFittingPool: autoAssign is false",
+				"d/a ? free 4 q noFittingPool: it has no IPv4 address\n"
+				"free 4 t poolExhausted: 1 of 1 in use\n"}},
+		{"no pool",
+			{"pools", "+ d/a", "d/a ? free 4 noIPAllocated: no pool is configured\n"}},
+		{"of its sharing key",
+			{"pools p=10.0.0.1", "+ d/a key=k", "+ d/b key=k",
+				"d/b ? shared 4 p 10.0.0.1 sharingRefused: address "
+				"10.0.0.1 is used by d/a: port TCP/80 is taken",
+				"+ e/c key=l",
+				"e/c ? shared 4 noIPAllocated: no other Service of"}},
+		{"both families",
+			{"pools p=10.0.0.1", "+ d/a prefer", "d/a ? held 4 p 10.0.0.1 all",
+				"d/a ? free 6 p noFittingPool: it has no IPv6 address"}},
+	};
+
+	run_scripts(row, ARRAY_LEN(row));
+}
+
+/* A decision that is not made yet is told itself: of a new leader, that begins with what the API
+ * shows; after a change. */
+static void test_explain_first(void)
+{
+	static const struct {
+		const char *name, *step[6], *last, *want;
+	} row[] = {
+		{"a free one", {"pools p=10.0.0.1-10.0.0.9", "api d/a"}, "leader",
+			"free 4 p 10.0.0.1 allocated: the lowest that nobody has had lately\n"},
+		{"what the status shows", {"pools p=10.0.0.1-10.0.0.9", "api d/a status=10.0.0.5"},
+			"leader", "held 4 p 10.0.0.5 allocated"},
+		{"a status that is of no pool",
+			{"pools p=10.0.0.1-10.0.0.9", "api d/a status=192.0.2.1"}, "leader",
+			"shown 4 192.0.2.1 requestNotInPool: no pool has it\n"},
+		{"a status from before", {"pools p=10.0.0.1-10.0.0.9"}, "d/a status=10.0.0.5",
+			"shown 4 p 10.0.0.5 allocated: it may have that one\n"},
+		{"another's",
+			{"pools p=10.0.0.1-10.0.0.9", "api d/b status=10.0.0.1 born=1",
+				"api d/a status=10.0.0.1 born=2"},
+			"leader",
+			"shown 4 p 10.0.0.1 addressInUse: address 10.0.0.1 is used by d/b"},
+		{"of its sharing key",
+			{"pools p=10.0.0.1-10.0.0.9", "api d/b status=10.0.0.4 key=k ports=udp53",
+				"api d/a key=k"},
+			"leader", "shared 4 p 10.0.0.4 allocated: it may have that one\n"},
+		{"another address is asked for now", {"pools p=10.0.0.1-10.0.0.9", "+ d/a"},
+			"d/a ip=10.0.0.4",
+			"held 4 p 10.0.0.1 requestConflict: another address is asked for\n"
+			"asked 4 10.0.0.4 allocated: it is asked for, and may be had\n"},
+		{"another pool is asked for now", {"pools p=10.0.0.1 q=10.0.1.1", "+ d/a"},
+			"d/a pool=q", "held 4 p 10.0.0.1 poolNotAdmitted: another pool is asked"},
+		{"a pool lets go", {"pools p=10.0.0.1-10.0.0.9", "+ d/a"},
+			"pools p=10.0.0.2-10.0.0.9;move",
+			"held 4 p 10.0.0.1 ipNotAllowed: its pool no longer has it"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct world w;
+		const char *v;
+
+		check_row = row[i].name;
+		world_init(&w);
+		for (size_t k = 0; row[i].step[k] != NULL; k++)
+			step(&w, row[i].step[k]);
+		if (strcmp(row[i].last, "leader") == 0)
+			new_leader(&w);
+		else if (eat(row[i].last, "pools ", &v))
+			configure(&w, v);
+		else
+			put_text(&w, row[i].last);
+		check_told(&w, "d/a", row[i].want);
+		world_free(&w);
+	}
+}
+
+/* A free address that was in use lately. */
+static void test_explain_rested(void)
+{
+	static const struct script row[] = {
+		{"its own", {"pools p=10.0.0.1-10.0.0.9", "+ d/a", "+ d/b", "- d/a",
+				    "d/b ? held 4 p 10.0.0.2"}},
+	};
+	struct world w;
+	struct told t = {.text = ""};
+	struct judge_trace trace = {step_text, &t};
+
+	run_scripts(row, ARRAY_LEN(row));
+	world_init(&w);
+	step(&w, "pools p=10.0.0.1");
+	step(&w, "+ d/a");
+	step(&w, "- d/a");
+	step(&w, "@ 5000");
+	put_text(&w, "d/b");
+	CHECK(alloc_explain(w.a, "d/b", &trace, w.now_ms));
+	CHECK(strstr(t.text, "free 4 p 10.0.0.1 allocated: the one that has been free longest, "
+			     "for 5 s\n") != NULL);
+	play(&w);
+	step(&w, "- d/b");
+	put_text(&w, "d/b");
+	CHECK(alloc_explain(w.a, "d/b", &trace, w.now_ms));
+	CHECK(strstr(t.text, "former 4 p 10.0.0.1 allocated: a Service of this name had it") !=
+		NULL);
+	CHECK(!alloc_explain(w.a, "d/none", &trace, w.now_ms));
+	alloc_begin(w.a);
+	CHECK(!alloc_explain(w.a, "d/b", &trace, w.now_ms));
+	world_free(&w);
+}
+
+static void test_look(void)
+{
+	struct world w;
+	struct alloc_address l;
+
+	world_init(&w);
+	step(&w, "pools p=10.0.0.1-10.0.0.2");
+	CHECK_INT(alloc_look(w.a, A("10.0.0.1")).place, ALLOC_UNUSED);
+	CHECK_INT(alloc_look(w.a, A("10.0.1.1")).place, ALLOC_IN_NO_POOL);
+	step(&w, "+ d/a");
+	l = alloc_look(w.a, A("10.0.0.1"));
+	CHECK_INT(l.place, ALLOC_HELD);
+	CHECK_STR(l.user, "d/a");
+	CHECK_STR(l.pool, "p");
+	step(&w, "- d/a");
+	l = alloc_look(w.a, A("10.0.0.1"));
+	CHECK_INT(l.place, ALLOC_RESTING);
+	CHECK(l.user == NULL && l.freed_ms == w.now_ms);
+	step(&w, "+ d/a");
+	put_text(&w, "d/a ip=10.0.0.2");
+	CHECK(alloc_explain(
+		w.a, "d/a", &(struct judge_trace){step_text, &(struct told){""}}, w.now_ms));
+	l = alloc_look(w.a, A("10.0.0.1"));
+	CHECK_INT(l.place, ALLOC_GUARDED);
+	CHECK_STR(l.user, "d/a");
+	world_free(&w);
+}
 
 static void test_choice(void)
 {
@@ -1941,4 +2180,5 @@ CHECK_MAIN("test_alloc", CHECK_TEST(test_choice), CHECK_TEST(test_reuse_delay),
 	CHECK_TEST(test_write_of_before), CHECK_TEST(test_write_fair_order),
 	CHECK_TEST(test_write_fight), CHECK_TEST(test_guard), CHECK_TEST(test_guard_not_needed),
 	CHECK_TEST(test_large_pools), CHECK_TEST(test_many_released), CHECK_TEST(test_long_texts),
-	CHECK_TEST(test_model))
+	CHECK_TEST(test_explain), CHECK_TEST(test_explain_first), CHECK_TEST(test_explain_rested),
+	CHECK_TEST(test_look), CHECK_TEST(test_model))
