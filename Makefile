@@ -4,7 +4,7 @@
 # make deps     Debian packages  make static   build/static/<triplet>/lbd (musl, mbedTLS 3.6)
 # make install, deb, image: packaging/packaging.mk
 # make demo     the 60-second tour               make V=1 ... shows the commands
-# make check-k8s  on the real Kubernetes 1.20.2, built once in build/k8s (or LBD_K8S_CACHE) from Debian's source package
+# make check-k8s  on the real Kubernetes 1.20.2, built once from Debian's source package (tests/k8s/build.sh says where it is kept)
 
 VERSION := 0.1.0
 O       ?= build
@@ -19,7 +19,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event group health history http1 iface json judge kubeconf label leader member object outbox plan \
-        pool publish retired service vip watch
+        pool publish retired rights service vip watch
 SHELL_UNITS := control creds daemon feed file http keep kube lbd log net pass reload status tls wire writer
 
 USES_addr     :=
@@ -38,6 +38,7 @@ USES_vip      := addr cluster config retired service
 USES_pool     := addr config label
 USES_copy     := addr
 USES_outbox   :=
+USES_rights   := buf
 USES_judge    := buf copy pool service
 USES_alloc    := addr buf copy judge outbox pool service
 USES_iface    := addr
@@ -61,7 +62,7 @@ USES_tls      := addr buf
 USES_http     := buf http1 log tls
 USES_object   := leader
 USES_creds    := buf file kubeconf log tls
-USES_kube     := buf cluster creds event http json leader log object watch
+USES_kube     := buf cluster creds event http json leader log object rights watch
 USES_net      := addr iface log
 USES_control  := buf json log
 USES_file     := buf
@@ -183,7 +184,7 @@ check: deps
 	$(Q)$(PYTHON) tests/check.py
 
 check-k8s:
-	$(Q)packaging/deps.sh build test k8s
+	$(Q)packaging/deps.sh build test
 	$(Q)$(PYTHON) tests/check.py --k8s
 
 asan: deps

@@ -34,6 +34,7 @@
 	X(API_REQUESTS,        "lbd_api_requests_total",   "",                    "requests sent to the API server")      \
 	X(API_ERRORS,          "lbd_api_errors_total",     "reason=\"transport\"","requests to the API server that failed") \
 	X(API_STATUS_4XX,      "lbd_api_errors_total",     "reason=\"4xx\"",      "requests to the API server that failed") \
+	X(API_STATUS_403,      "lbd_api_errors_total",     "reason=\"403\"",      "requests to the API server that failed") \
 	X(API_STATUS_409,      "lbd_api_errors_total",     "reason=\"409\"",      "requests to the API server that failed") \
 	X(API_STATUS_429,      "lbd_api_errors_total",     "reason=\"429\"",      "requests to the API server that failed") \
 	X(API_STATUS_5XX,      "lbd_api_errors_total",     "reason=\"5xx\"",      "requests to the API server that failed") \

@@ -17,6 +17,7 @@
 #include "list.h"
 #include "log.h"
 #include "object.h"
+#include "rights.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -36,6 +37,7 @@ struct kube {
 	const struct kubeconf *server; /* of creds */
 	char *host;                    /* owned: the Host header's value */
 	char *node;                    /* owned */
+	struct rights rights;          /* refused with 403 */
 	uint64_t hold_ms;              /* Retry-After: nothing is sent before */
 	struct link calls, held;       /* of call.link: sent, and waiting for hold_ms */
 	size_t n_calls, n_held;
@@ -77,6 +79,7 @@ struct kube_watch {
 	bool dead;
 	int start_error; /* to be told from the loop; 0 = none */
 	char error[256]; /* the transport's; "" = see watch_last_error() */
+	unsigned status; /* of the request under way, or the last one; 0 = none came */
 	bool broken_said;
 	uint64_t said_ms;
 };
@@ -130,6 +133,7 @@ static void free_kube(struct kube *k)
 	if (k == NULL)
 		return;
 	creds_free(k->creds);
+	rights_free(&k->rights);
 	free(k->host);
 	free(k->node);
 	free(k);
@@ -209,7 +213,9 @@ static char *full_path(const struct kube *k, const char *path)
 
 static void count_status(struct kube *k, unsigned status)
 {
-	if (status == 409)
+	if (status == 403)
+		counter_inc(k->counters, COUNTER_API_STATUS_403);
+	else if (status == 409)
 		counter_inc(k->counters, COUNTER_API_STATUS_409);
 	else if (status == 429)
 		counter_inc(k->counters, COUNTER_API_STATUS_429);
@@ -217,6 +223,39 @@ static void count_status(struct kube *k, unsigned status)
 		counter_inc(k->counters, COUNTER_API_STATUS_5XX);
 	else if (status >= 400)
 		counter_inc(k->counters, COUNTER_API_STATUS_4XX);
+}
+
+/* -- rights -- */
+
+/* Did the server get past the question who may? */
+static bool is_let_through(unsigned status)
+{
+	return status >= 200 && status < 500 && status != 401 && status != 403 && status != 429;
+}
+
+/* A 403 is said once, with the right that lacks, and once more when it is given. */
+static void weigh_right(
+	struct kube *k, enum right_verb verb, const char *path, unsigned status, const char *err)
+{
+	struct right right;
+	struct buf msg;
+
+	if (!right_of(verb, path, &right))
+		return;
+	buf_init(&msg, MAX_PATH);
+	if (status == 403 && rights_refuse(&k->rights, &right, k->now_ms())) {
+		rights_say(&right, err, &msg);
+		log_warn("kube", msg.p, "err", err, NULL);
+	} else if (is_let_through(status) && rights_allow(&k->rights, &right)) {
+		buf_addf(&msg, "the API no longer refuses to %s %s", right.verb, right.resource);
+		log_info("kube", msg.p, NULL);
+	}
+	buf_free(&msg);
+}
+
+const char *kube_next_refused(const struct kube *k, const char *prev)
+{
+	return rights_next(&k->rights, prev);
 }
 
 /* -- callbacks -- */
@@ -276,6 +315,20 @@ static void describe(const struct call *c, const cJSON *body, char *text, size_t
 		(void)snprintf(text, len, "HTTP %u", c->status);
 }
 
+static void weigh_call(const struct call *c, const char *err)
+{
+	static const enum right_verb verbs[] = {
+		[KUBE_GET] = RIGHT_GET,
+		[KUBE_POST] = RIGHT_CREATE,
+		[KUBE_PUT] = RIGHT_UPDATE,
+		[KUBE_MERGE_PATCH] = RIGHT_PATCH,
+		[KUBE_DELETE] = RIGHT_DELETE,
+	};
+
+	weigh_right(
+		c->k, verbs[c->verb], c->path + strlen(c->k->server->path_prefix), c->status, err);
+}
+
 /* Tells the caller and frees c. */
 static void finish(struct call *c, int result, bool sent, const char *err)
 {
@@ -289,6 +342,7 @@ static void finish(struct call *c, int result, bool sent, const char *err)
 		describe(c, body, text, sizeof text);
 		a.err = text;
 		count_status(k, c->status);
+		weigh_call(c, text);
 		if (body == NULL && c->answer.len > 0 && c->status < 300)
 			counter_inc(k->counters, COUNTER_API_BAD_BODY);
 	}
@@ -541,13 +595,19 @@ static void run_held(struct kube *k)
 
 /* -- watches -- */
 
+static void weigh_watch(const struct kube_watch *w, bool stream, unsigned status)
+{
+	weigh_right(w->k, stream ? RIGHT_WATCH : RIGHT_GET, watch_path(w->w), status,
+		kube_watch_error(w));
+}
+
 /* One warning when a watch breaks, then one a minute; one line when it is live again. */
 static void say_state(struct kube_watch *w)
 {
 	const char *err = kube_watch_error(w);
 	uint64_t now_ms = w->k->now_ms();
 
-	if (w->dead)
+	if (w->dead || w->status == 403) /* that says weigh_watch() */
 		return;
 	if (err[0] != '\0' && (!w->broken_said || now_ms - w->said_ms >= KUBE_LOG_AGAIN_MS)) {
 		log_warn("kube", "watch broken", "path", watch_path(w->w), "err", err, NULL);
@@ -568,7 +628,10 @@ static void stream_head(void *ctx, const struct http1_head *head)
 		return;
 	enter(w->k);
 	w->error[0] = '\0';
+	w->status = head->status;
 	count_status(w->k, head->status);
+	if (head->status != 403) /* its words are to come */
+		weigh_watch(w, w->get.stream, head->status);
 	if (head->status == 401)
 		refresh(w->k, true);
 	if (head->status == 429 && head->retry_after_ms > 0)
@@ -595,16 +658,21 @@ static void stream_done(void *ctx, int result, bool sent, const char *err)
 {
 	struct stream *s = ctx;
 	struct kube_watch *w = s->w;
+	bool was_stream, was_refused;
 
 	(void)sent;
 	free(s);
 	if (w == NULL)
 		return;
+	was_stream = w->get.stream;
+	was_refused = w->status == 403;
 	w->stream = NULL;
 	enter(w->k);
 	if (result != 0)
 		(void)snprintf(w->error, sizeof w->error, "%s", err);
 	watch_on_end(w->w, result, w->k->now_ms());
+	if (was_refused)
+		weigh_watch(w, was_stream, 403);
 	say_state(w);
 	leave(w->k);
 }
@@ -637,6 +705,7 @@ static int start_stream(struct kube_watch *w)
 		return err;
 	}
 	w->stream = s;
+	w->status = 0;
 	return 0;
 }
 

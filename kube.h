@@ -99,6 +99,9 @@ int kube_request(
  * TIME_NEVER: the leader's deadline (R28). Each ends with -ECANCELED. */
 void kube_abort_deadlined(struct kube *k);
 size_t kube_in_flight(const struct kube *k);
+/* A 403 is logged by kube.c, once, with the right that lacks; callers need not. Which are refused
+ * now: as rights_next(). */
+const char *kube_next_refused(const struct kube *k, const char *prev);
 
 /* -- objects -- */
 /* Writes a lease_action: POST, PUT or GET in namespace_; fn as above.  wall clock for renewTime is

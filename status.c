@@ -333,6 +333,7 @@ static void dump_api(cJSON *o, const struct daemon *d)
 {
 	static const char *const name[DAEMON_WATCHES] = {"services", "nodes", "leases",
 		"endpointslices.v1", "endpointslices.v1beta1", "endpoints"};
+	const char *refused = NULL;
 	cJSON *list;
 
 	(void)cJSON_AddBoolToObject(o, "synced", d->synced);
@@ -349,6 +350,9 @@ static void dump_api(cJSON *o, const struct daemon *d)
 		add_string(w, "error", kube_watch_error(d->watch[i].w));
 		cJSON_AddItemToArray(list, w);
 	}
+	list = cJSON_AddArrayToObject(o, "refused");
+	while (d->kube != NULL && (refused = kube_next_refused(d->kube, refused)) != NULL)
+		cJSON_AddItemToArray(list, cJSON_CreateString(refused));
 }
 
 static void dump_counters(cJSON *o, const struct daemon *d)

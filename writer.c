@@ -46,6 +46,8 @@ static void log_failure(const struct writer_call *c, const char *what, const str
 {
 	char status[24];
 
+	if (a->status == 403) /* kube.c says that, once */
+		return;
 	log_warn("kube", what, "name", c->key, "status", log_number((int64_t)a->status, status),
 		"err", a->err, NULL);
 }

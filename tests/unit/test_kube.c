@@ -855,6 +855,64 @@ static void test_watch_unauthorized(void)
 	rig_close(&r);
 }
 
+static void handle_403(struct rig *r, struct peer *p, const struct request *q)
+{
+	const char *forbidden = "{\"kind\":\"Status\",\"message\":\"User \\\"u\\\" cannot watch "
+				"resource \\\"things\\\"\"}";
+
+	if (strstr(q->path, "/things") != NULL && strstr(q->path, "watch=true") == NULL)
+		reply(p, 200, "", "{\"metadata\":{\"resourceVersion\":\"5\"},\"items\":[]}");
+	else if (strcmp(q->authorization, "Bearer two") != 0)
+		reply(p, 403, "", forbidden);
+	else if (strstr(q->path, "/things") != NULL)
+		reply_stream(p);
+	else
+		reply(p, 404, "", "{}");
+	(void)r;
+}
+
+static const char *refused_of(const struct rig *r)
+{
+	static char text[256];
+	struct buf b;
+
+	buf_init(&b, sizeof text - 1);
+	for (const char *s = NULL; (s = kube_next_refused(r->k, s)) != NULL;)
+		buf_addf(&b, "%s;", s);
+	(void)snprintf(text, sizeof text, "%s", text_of(&b));
+	buf_free(&b);
+	return text;
+}
+
+/* What is refused with 403 is known by its right, until the server lets it through: the watch, not
+ * the list before it; and a request, even if what it asks for is not there. */
+static void test_rights(void)
+{
+	struct kube_watch_conf conf = {.path = "/api/v1/things"};
+	struct rig r;
+
+	rig_open(&r, handle_403);
+	r.w = kube_watch(r.k, &conf, &w_ops, &r);
+	CHECK(r.w != NULL);
+	UNTIL(&r, kube_watch_error(r.w)[0] != '\0');
+	CHECK_STR(refused_of(&r), "watch things;");
+	CHECK(strstr(kube_watch_error(r.w), "403: User \"u\" cannot watch") != NULL);
+	CHECK_INT(r.counters.v[COUNTER_API_STATUS_403], 1);
+	ask(&r, KUBE_MERGE_PATCH, "/api/v1/namespaces/x/services/y/status", TIME_NEVER);
+	UNTIL(&r, r.answers == 1);
+	CHECK_STR(refused_of(&r), "patch services/status;watch things;");
+	CHECK_INT(r.counters.v[COUNTER_API_STATUS_403], 2);
+	rig_file(&r, "token", "two\n");
+	clock_ms += 2 * 60 * 1000; /* the token is read again */
+	ask(&r, KUBE_MERGE_PATCH, "/api/v1/namespaces/x/services/y/status", TIME_NEVER);
+	UNTIL(&r, r.answers == 2);
+	CHECK_STR(refused_of(&r), "watch things;");
+	kube_abort_deadlined(r.k);
+	UNTIL(&r, got(&r, "synced;"));
+	CHECK_STR(refused_of(&r), "");
+	rig_close(&r);
+}
+
 static void test_watch_refused(void)
 {
 	struct rig r;
@@ -921,7 +979,8 @@ static void test_lease(void)
 	CHECK_INT(kube_lease(r.k, "kube-system", &a, on_answer, &r), 0);
 	UNTIL(&r, r.answers == 1);
 	CHECK_STR(text_of(&r.seen),
-		"POST /pre/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?timeout=1300ms;"
+		"POST "
+		"/pre/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?timeout=1300ms;"
 		"{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{"
 		"\"name\":\"lbd-node-n1\",\"namespace\":\"kube-system\",\"labels\":{\"lbd.io/"
 		"lease\":\"node\"}},\"spec\":{\"holderIdentity\":\"h\"}};");
@@ -1029,6 +1088,6 @@ CHECK_MAIN("test_kube", CHECK_TEST(test_requests), CHECK_TEST(test_statuses),
 	CHECK_TEST(test_abort), CHECK_TEST(test_close_from_callback),
 	CHECK_TEST(test_close_while_held), CHECK_TEST(test_refused_connection),
 	CHECK_TEST(test_watch), CHECK_TEST(test_watch_garbage), CHECK_TEST(test_watch_missing),
-	CHECK_TEST(test_watch_unauthorized), CHECK_TEST(test_watch_refused),
-	CHECK_TEST(test_watch_held), CHECK_TEST(test_lease), CHECK_TEST(test_event),
-	CHECK_TEST(test_outcomes))
+	CHECK_TEST(test_watch_unauthorized), CHECK_TEST(test_rights),
+	CHECK_TEST(test_watch_refused), CHECK_TEST(test_watch_held), CHECK_TEST(test_lease),
+	CHECK_TEST(test_event), CHECK_TEST(test_outcomes))
