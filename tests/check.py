@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""make check: every test there is but those of the real Kubernetes, which are make check-k8s; each step's "N passed, N failed[,
-N skipped]" added up on the last line."""
+"""make check: every test there is but those of the real Kubernetes, which are make check-k8s (--k8s); .ci/run runs both (--ci).
+Each step's "N passed, N failed[, N skipped]" is added up on the last line."""
 
 import os
 import re
@@ -16,19 +16,19 @@ LAB = [*PYTEST, "-n", "6", "tests/lab", "--ignore=tests/lab/test_tls.py"]
 ALL_OF_LAB = [*LAB, "tests/k8s/test_contract.py", "-m", "not k8s"]
 NOT_OF_LBD = [f"--ignore=tests/lab/test_{name}.py" for name in ("kubesim", "install", "docs")]
 MAKE = ["make", "--no-print-directory", "-j2"]
-K8S = os.environ.get("LBD_K8S_CACHE") or "build/k8s"
+BUILD = "build, gcc", [*MAKE, "lbd", "kubesim"], {}
 
 
 def k8s_steps():
-    yield "build", [*MAKE, "lbd", "kubesim"], {}
-    yield f"build of Kubernetes in {K8S}", ["tests/k8s/build.sh", K8S], {}
-    yield "the contract, and lbd on the real Kubernetes", [*PYTEST, "tests/k8s"], {"LBD_K8S_CACHE": K8S}
+    yield "build of Kubernetes: packages", ["packaging/deps.sh", "k8s"], {}
+    yield "build of Kubernetes", ["tests/k8s/build.sh"], {}
+    yield "the contract, and lbd on the real Kubernetes", [*PYTEST, "tests/k8s"], {}
 
 
 def steps(asan_lab):
     make = MAKE
     san = [*make, "SAN=1", "O=build/asan"]
-    yield "build, gcc", [*make, "lbd", "kubesim"], {}
+    yield BUILD
     yield "build, clang", [*make, "CC=clang", "O=build/clang", "objects"], {}
     yield "purity", [*make, "purity"], {}
     yield "unit tests that let allocations fail", [*make, "unit-plain"], {}
@@ -67,9 +67,15 @@ def run(title, argv, env):
     return counts
 
 
+def chosen(argv):
+    if "--k8s" in argv:
+        return [BUILD, *k8s_steps()]
+    return [*steps("--asan-lab" in argv), *(k8s_steps() if "--ci" in argv else ())]
+
+
 def main():
     begin, total, failed_steps = time.monotonic(), dict.fromkeys(("passed", "failed", "skipped"), 0), []
-    for title, argv, env in k8s_steps() if "--k8s" in sys.argv else steps("--asan-lab" in sys.argv):
+    for title, argv, env in chosen(sys.argv):
         counts = run(title, argv, env)
         for what in total:
             total[what] += counts[what]

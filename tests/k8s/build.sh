@@ -1,23 +1,48 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# build.sh DIR - kube-apiserver, kube-controller-manager and kube-proxy 1.20.2 in DIR, from bookworm's own source
-# package with bookworm's Go 1.19.  Does nothing when they are there.  About 4 minutes on 2 cores, 3 GB of disk
-# below DIR while it runs, 250 MB after.  Needs: packaging/deps.sh k8s; no network but apt's.
+# build.sh - kube-apiserver, kube-controller-manager and kube-proxy 1.20.2, from bookworm's own source package with
+# bookworm's Go 1.19.  Does nothing when this very script has made them.  About 4 minutes on 2 cores, 3 GB of disk
+# while it runs, 250 MB after.  Needs: packaging/deps.sh k8s; no network but apt's.
+#
+# They are kept where they outlive this clone: in LBD_K8S_CACHE, else in lbd/k8s below XDG_CACHE_HOME or ~/.cache, else
+# (no such place can be written) in build/k8s.  build/k8s is a link to where they are, and all that the tests know.
 set -eu
 
 VERSION=1.20.2
-[ $# -eq 1 ] || { echo "usage: build.sh DIR" >&2; exit 2; }
 HERE=$(dirname "$(realpath "$0")")
-mkdir -p "$1"
-DIR=$(realpath "$1")
-[ "$(cat "$DIR/version" 2>/dev/null)" = $VERSION ] && exit 0
+LINK=$(realpath "$HERE/../..")/build/k8s
+
+HOMES=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+DIR=${LBD_K8S_CACHE:-${HOMES:+$HOMES/lbd/k8s}}
+if [ -z "$DIR" ] || ! mkdir -p "$DIR" 2>/dev/null || ! [ -w "$DIR" ]; then
+	[ -z "${LBD_K8S_CACHE:-}" ] || { echo "build.sh: LBD_K8S_CACHE=$DIR cannot be written" >&2; exit 1; }
+	DIR=$LINK
+fi
+[ "$DIR" != "$LINK" ] || ! [ -L "$LINK" ] || rm "$LINK"
+mkdir -p "$DIR" "$(dirname "$LINK")"
+DIR=$(realpath "$DIR")
+if [ "$DIR" != "$(realpath -m "$LINK")" ]; then
+	rm -rf "$LINK"
+	ln -s "$DIR" "$LINK"
+fi
+
+RECIPE="$VERSION $(sha256sum <"$HERE/build.sh")"
+exec 9>"$DIR/lock" # of runs side by side one builds
+flock -n 9 || { echo "another build is under way in $DIR: waiting for it"; flock 9; }
+[ "$(cat "$DIR/recipe" 2>/dev/null)" != "$RECIPE" ] || exit 0
 echo "building Kubernetes $VERSION in $DIR, from Debian's source package: some minutes, once"
 
+chmod -R u+w "$DIR"/work.* 2>/dev/null || true # of a run that was killed
+rm -rf "$DIR"/work.* "$DIR/recipe"
 WORK=$(mktemp -d "$DIR/work.XXXXXX")
 trap 'chmod -R u+w "$WORK"; rm -rf "$WORK"' EXIT
 trap 'exit 1' HUP INT TERM
-"$HERE/../../packaging/static/fetch-src.sh" "$WORK/src" bookworm kubernetes golang-github-modern-go-reflect2
+"$HERE/../../packaging/static/fetch-src.sh" "$WORK/src" bookworm kubernetes golang-github-modern-go-reflect2 || {
+	echo "build.sh: apt did not give the source package of Kubernetes.  Reach a Debian mirror, or set LBD_K8S_CACHE to" \
+		"where it was built." >&2
+	exit 1
+}
 
 # GOPATH mode, as the makefiles of 1.20 use; nothing is fetched.
 export GOPATH="$WORK/go" GOCACHE="$WORK/cache" GO111MODULE=off GOFLAGS= CGO_ENABLED=0 PATH="/usr/lib/go-1.19/bin:$PATH"
@@ -50,4 +75,4 @@ done
 go build -ldflags "$flags" -o "$WORK/bin/" ./cmd/kube-apiserver ./cmd/kube-controller-manager ./cmd/kube-proxy
 mv "$WORK"/bin/* "$DIR/"
 cp "$WORK/src/SHA256SUMS" "$DIR/"
-echo $VERSION >"$DIR/version"
+echo "$RECIPE" >"$DIR/recipe"

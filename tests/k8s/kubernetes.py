@@ -18,7 +18,7 @@ from pathlib import Path
 from apiserver import ROOT, ApiServer
 from lab import API_ADDR, Lab, sh, wait_for
 
-BIN = Path(os.environ.get("LBD_K8S_CACHE") or ROOT / "build" / "k8s").resolve()
+BIN = (ROOT / "build" / "k8s").resolve()
 TOKENS = {"admin": "system:masters", "second": "system:masters", "nobody": "", "system:kube-proxy": "",
           "system:kube-controller-manager": ""}
 SERVICE_ACCOUNT = "system:serviceaccount:kube-system:lbd"
