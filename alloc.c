@@ -501,52 +501,10 @@ static void decide(struct alloc *a, struct svc *svc)
 
 /* -- adoption -- */
 
-/* Merges two sorted chains, by next alone; of equals x's go first. */
-static struct link *merge(struct link *x, struct link *y)
+static int by_age(struct link *x, struct link *y)
 {
-	struct link *head = NULL, **at = &head;
-
-	while (x != NULL && y != NULL) {
-		bool y_first = judge_elder(&LINK_OF(x, struct svc, turning)->party,
-				       &LINK_OF(y, struct svc, turning)->party) > 0;
-		struct link **from = y_first ? &y : &x;
-
-		*at = *from;
-		at = &(*from)->next;
-		*from = (*from)->next;
-	}
-	*at = x != NULL ? x : y;
-	return head;
-}
-
-static struct link *sort(struct link *chain)
-{
-	struct link *middle = chain, *second;
-
-	if (chain == NULL || chain->next == NULL)
-		return chain;
-	for (struct link *end = chain->next; end != NULL && end->next != NULL;
-		end = end->next->next)
-		middle = middle->next;
-	second = middle->next;
-	middle->next = NULL;
-	return merge(sort(chain), sort(second));
-}
-
-/* The eldest first: what is decided does not hang on the order in which a list came. */
-static void sort_todo(struct alloc *a)
-{
-	struct link *chain, *next;
-
-	if (list_is_empty(&a->todo))
-		return;
-	a->todo.prev->next = NULL;
-	chain = sort(a->todo.next);
-	list_init(&a->todo);
-	for (; chain != NULL; chain = next) {
-		next = chain->next;
-		list_add(&a->todo, chain);
-	}
+	return judge_elder(
+		&LINK_OF(x, struct svc, turning)->party, &LINK_OF(y, struct svc, turning)->party);
 }
 
 static void set_note(struct svc *svc, struct addr x, const struct svc *other, const char *text)
@@ -649,7 +607,8 @@ static void adopt_all(struct alloc *a)
 {
 	struct link *l;
 
-	sort_todo(a);
+	/* What is decided does not hang on the order in which a list came. */
+	list_sort(&a->todo, by_age);
 	for (l = a->todo.next; l != &a->todo; l = l->next)
 		adopt(a, LINK_OF(l, struct svc, turning));
 	for (l = a->todo.next; l != &a->todo; l = l->next)
@@ -845,7 +804,7 @@ int alloc_configure(struct alloc *a, const struct config *conf, uint64_t now_ms)
 			guard_rest(a, svc);
 		make_todo(a, svc);
 	}
-	sort_todo(a);
+	list_sort(&a->todo, by_age);
 	return 0;
 }
 
