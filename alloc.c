@@ -300,7 +300,8 @@ static uint32_t result_hash(const struct alloc *a, const struct svc *svc)
 static bool is_served(const struct svc *svc)
 {
 	return svc->reason != REASON_NOT_LOAD_BALANCER && svc->reason != REASON_OTHER_CLASS &&
-	       svc->reason != REASON_IGNORED && svc->reason != REASON_DELETED;
+	       svc->reason != REASON_CLASSLESS && svc->reason != REASON_IGNORED &&
+	       svc->reason != REASON_DELETED;
 }
 
 static void unreport(struct svc *svc)

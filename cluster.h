@@ -58,10 +58,12 @@ struct cluster_request {
 	const char *ips;  /* .../loadBalancerIPs, kube-vip.io/loadbalancerIPs, OpenELB v1alpha1 */
 	const char *pool; /* .../address-pool, OpenELB v1alpha2 */
 	const char *sharing_key; /* .../allow-shared-ip */
+	const char *protocol;    /* OpenELB's protocol annotation */
 	/* NULL, or "A and B" when two synonyms are set and disagree.  spec.loadBalancerIP is none
 	 * of them: service_request() compares it, by address. */
 	const char *conflict;
-	bool ignore; /* lbd.io/ignore */
+	bool ignore;  /* lbd.io/ignore */
+	bool openelb; /* lb.kubesphere.io/v1alpha1: openelb */
 };
 
 enum cluster_ip_family_policy { CLUSTER_SINGLE_STACK, CLUSTER_PREFER_DUAL, CLUSTER_REQUIRE_DUAL };

@@ -307,23 +307,61 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Equal but for blanks. */
+/* *io_n characters without the blanks around them: where they begin, and how many. */
+static const char *trim(const char *s, size_t *io_n)
+{
+	while (*io_n > 0 && is_blank(*s)) {
+		s++;
+		--*io_n;
+	}
+	while (*io_n > 0 && is_blank(s[*io_n - 1]))
+		--*io_n;
+	return s;
+}
+
 static bool same_text(const char *a, const char *b)
 {
-	for (;; a++, b++) {
-		while (is_blank(*a))
-			a++;
-		while (is_blank(*b))
-			b++;
-		if (*a != *b)
-			return false;
-		if (*a == '\0')
-			return true;
+	size_t n = strlen(a), m = strlen(b);
+
+	a = trim(a, &n);
+	b = trim(b, &m);
+	return n == m && memcmp(a, b, n) == 0;
+}
+
+enum { MAX_ASKED_IPS = 2 }; /* one a family */
+
+/* "a" or "a,b".  Returns how many; 0: that is not what it says. */
+static size_t read_ips(const char *s, struct addr ret_v[MAX_ASKED_IPS])
+{
+	for (size_t n = 0; n < MAX_ASKED_IPS; n++) {
+		size_t len = strcspn(s, ",");
+		const char *end = s + len;
+
+		s = trim(s, &len);
+		if (addr_parse(s, len, &ret_v[n]) != 0)
+			return 0;
+		if (*end == '\0')
+			return n + 1;
+		s = end + 1;
 	}
+	return 0;
+}
+
+/* The same addresses, however they are written and in whatever order; else the same text. */
+static bool same_ips(const char *a, const char *b)
+{
+	struct addr v[MAX_ASKED_IPS], w[MAX_ASKED_IPS];
+	size_t n = read_ips(a, v), m = read_ips(b, w);
+
+	if (n == 0 || m != n)
+		return same_text(a, b);
+	return (addr_eq(v[0], w[0]) && addr_eq(v[n - 1], w[n - 1])) ||
+	       (addr_eq(v[0], w[n - 1]) && addr_eq(v[n - 1], w[0]));
 }
 
 /* One thing that may be asked for under several names. */
 struct asked {
+	bool (*same)(const char *a, const char *b);
 	const char *name, *value; /* NULL = not asked for */
 	const char *conflict;     /* in the room; NULL = the names agree */
 };
@@ -337,16 +375,16 @@ static void ask(struct room *r, struct asked *a, const char *name, const char *v
 	if (a->name == NULL) {
 		a->name = name;
 		a->value = value;
-	} else if (a->conflict == NULL && !same_text(a->value, value)) {
+	} else if (a->conflict == NULL && !a->same(a->value, value)) {
 		(void)snprintf(both, sizeof both, "%s and %s", a->name, name);
 		a->conflict = keep_n(r, both, strlen(both));
 	}
 }
 
-static struct asked ask_all(
-	struct room *r, const cJSON *annotations, const char *const *names, size_t n_names)
+static struct asked ask_all(struct room *r, const cJSON *annotations, const char *const *names,
+	size_t n_names, bool (*same)(const char *a, const char *b))
 {
-	struct asked a = {0};
+	struct asked a = {.same = same};
 
 	for (size_t i = 0; i < n_names; i++)
 		ask(r, &a, names[i], text_of(r, annotations, names[i]));
@@ -359,19 +397,17 @@ static const char *keep_trimmed(struct room *r, const char *s)
 
 	if (s == NULL)
 		return NULL;
-	while (is_blank(*s))
-		s++;
 	n = strlen(s);
-	while (n > 0 && is_blank(s[n - 1]))
-		n--;
+	s = trim(s, &n);
 	return keep_n(r, s, n);
 }
 
 static void decode_request(struct room *r, const cJSON *annotations, struct cluster_service *s)
 {
-	struct asked ips = ask_all(r, annotations, ips_names, ARRAY_LEN(ips_names));
-	struct asked pool = ask_all(r, annotations, pool_names, ARRAY_LEN(pool_names));
-	struct asked sharing = ask_all(r, annotations, sharing_names, ARRAY_LEN(sharing_names));
+	struct asked ips = ask_all(r, annotations, ips_names, ARRAY_LEN(ips_names), same_ips);
+	struct asked pool = ask_all(r, annotations, pool_names, ARRAY_LEN(pool_names), same_text);
+	struct asked sharing =
+		ask_all(r, annotations, sharing_names, ARRAY_LEN(sharing_names), same_text);
 
 	s->request.ips = keep_trimmed(r, ips.value);
 	s->request.pool = keep_trimmed(r, pool.value);
@@ -379,7 +415,10 @@ static void decode_request(struct room *r, const cJSON *annotations, struct clus
 	s->request.conflict = ips.conflict != NULL    ? ips.conflict
 			      : pool.conflict != NULL ? pool.conflict
 						      : sharing.conflict;
+	s->request.protocol =
+		keep_trimmed(r, text_of(r, annotations, "protocol.openelb.kubesphere.io/v1alpha1"));
 	s->request.ignore = is_text(r, annotations, "lbd.io/ignore", "true");
+	s->request.openelb = is_text(r, annotations, "lb.kubesphere.io/v1alpha1", "openelb");
 }
 
 static enum cluster_protocol protocol_of(const char *s)

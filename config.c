@@ -81,6 +81,19 @@ static void add_default_advertisement(struct config_decoder *d)
 	ad->ip_address_pools = native_pools(d);
 }
 
+/* OpenELB serves the Services that are annotated for it; once there is a default Eip, all (its
+ * webhook annotates them). */
+static void set_classless(struct config_decoder *d)
+{
+	size_t i = 0;
+
+	while (i < d->items[CONFIG_POOL].n && pool_item(d, i)->dialect == CONFIG_OPENELB)
+		i++;
+	if (i > 0 && i == d->items[CONFIG_POOL].n && !d->has_default_eip &&
+		!config_decode_is_given(d, "classless"))
+		d->conf->classless = false;
+}
+
 /* MetalLB's users rely on its order of nodes. */
 static void set_max_share(struct config_decoder *d)
 {
@@ -141,6 +154,7 @@ static int finish(struct config_decoder *d)
 
 	config_openelb_end(d);
 	add_default_advertisement(d);
+	set_classless(d);
 	set_max_share(d);
 	note_ipv6(d);
 	config_links_check(d, d->documents_missing);
@@ -269,6 +283,63 @@ bool config_bgp_selects_pool(
 	const struct config_bgp_advertisement *ad, const struct config_pool *pool)
 {
 	return selects(&ad->ip_address_pools, &ad->ip_address_pool_selectors, pool);
+}
+
+const char *config_protocol_name(enum config_protocol protocol)
+{
+	switch (protocol) {
+	case CONFIG_ANY_PROTOCOL:
+		break;
+	case CONFIG_LAYER2:
+		return "layer2";
+	case CONFIG_BGP:
+		return "bgp";
+	case CONFIG_VIP:
+		return "vip";
+	}
+	return "any";
+}
+
+static bool announces_l2(const struct config *c, const struct config_pool *pool, bool bind)
+{
+	for (size_t i = 0; i < c->n_l2_advertisements; i++)
+		if (c->l2_advertisements[i].bind_address == bind &&
+			config_l2_selects_pool(&c->l2_advertisements[i], pool))
+			return true;
+	return false;
+}
+
+static bool announces_bgp(const struct config *c, const struct config_pool *pool)
+{
+	for (size_t i = 0; i < c->n_bgp_advertisements; i++)
+		if (config_bgp_selects_pool(&c->bgp_advertisements[i], pool))
+			return true;
+	return false;
+}
+
+bool config_announces(
+	const struct config *c, const struct config_pool *pool, enum config_protocol protocol)
+{
+	switch (protocol) {
+	case CONFIG_ANY_PROTOCOL:
+		break;
+	case CONFIG_LAYER2:
+		return announces_l2(c, pool, false);
+	case CONFIG_BGP:
+		return announces_bgp(c, pool);
+	case CONFIG_VIP:
+		return announces_l2(c, pool, true);
+	}
+	return true;
+}
+
+bool config_can_reach(const char *interface, struct addr *ret_a)
+{
+	static const char reach[] = "can_reach:";
+	size_t n = sizeof reach - 1;
+
+	return strncmp(interface, reach, n) == 0 &&
+	       addr_parse(interface + n, strlen(interface + n), ret_a) == 0;
 }
 
 bool config_name_matches(const struct config_strings *patterns, const char *name)

@@ -46,12 +46,21 @@ struct config_mark {
 	unsigned line, column; /* from 1 */
 };
 
+/* What an advertisement can be; by OpenELB's words. */
+enum config_protocol {
+	CONFIG_ANY_PROTOCOL,
+	CONFIG_LAYER2,
+	CONFIG_BGP,
+	CONFIG_VIP, /* layer 2 with bindAddress */
+};
+
 struct config_service_allocation {
 	bool present;
 	unsigned priority; /* lower first; 0 = last (MetalLB) */
 	struct config_strings namespaces;
 	struct selectors namespace_selectors;
 	struct selectors service_selectors;
+	bool auto_only; /* who names the pool, or an address of it, need not match (OpenELB) */
 };
 
 struct config_pool {
@@ -62,6 +71,7 @@ struct config_pool {
 	const struct addr_range *ranges; /* in the file's order, none overlapping */
 	size_t n_ranges;
 	bool auto_assign;
+	bool disabled;        /* gives nothing; what is held stays (OpenELB) */
 	bool avoid_buggy_ips; /* IPv4 .0 and .255 */
 	struct config_service_allocation service_allocation;
 	uint64_t reuse_delay_ms;
@@ -83,7 +93,8 @@ struct config_l2_advertisement {
 	const struct config_preference *preferred_node_selectors;
 	size_t n_preferred_node_selectors;
 	struct selectors service_selectors; /* empty = all Services */
-	struct config_strings interfaces;   /* names and fnmatch(3) patterns; empty = by subnet */
+	/* Names, fnmatch(3) patterns, "can_reach:ADDRESS"; empty = by subnet. */
+	struct config_strings interfaces;
 	struct config_strings exclude_interfaces; /* fnmatch patterns; default: MetalLB's list */
 	bool bind_address;
 };
@@ -229,6 +240,13 @@ bool config_l2_selects_pool(
 	const struct config_l2_advertisement *ad, const struct config_pool *pool);
 bool config_bgp_selects_pool(
 	const struct config_bgp_advertisement *ad, const struct config_pool *pool);
+/* OpenELB's word. */
+const char *config_protocol_name(enum config_protocol protocol);
+/* Is the pool announced so?  What the advertisement says of nodes and Services is not looked at. */
+bool config_announces(
+	const struct config *c, const struct config_pool *pool, enum config_protocol protocol);
+/* "can_reach:ADDRESS", in the place of an interface. */
+bool config_can_reach(const char *interface, struct addr *ret_a);
 /* Does a name match one of the fnmatch patterns? */
 bool config_name_matches(const struct config_strings *patterns, const char *name);
 

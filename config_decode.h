@@ -34,6 +34,8 @@ struct config_decoder {
 	struct config_bgp_conf bgp_conf;
 	const cJSON *bgp_conf_spec; /* NULL = there is none */
 	struct config_mark bgp_conf_mark;
+	bool has_default_eip; /* OpenELB's Eip for who names none */
+	struct config_mark default_eip;
 	struct buf not_yet;                    /* owned; "peers, pools.conflictDetection" */
 	const struct config_input *not_yet_in; /* and where the first of them stands */
 	const cJSON *not_yet_node;
@@ -77,6 +79,8 @@ const char *config_decode_text(struct config_decoder *d, const cJSON *obj, const
 const char *config_decode_dup(struct config_decoder *d, const char *s);
 /* Keeps doc until the end; false when out of memory (doc is freed). */
 bool config_decode_keep(struct config_decoder *d, struct doc *doc);
+/* Does a document of dialect 1 have this field of the root? */
+bool config_decode_is_given(const struct config_decoder *d, const char *name);
 /* "name is validated, not served": for the one warning. */
 void config_decode_not_yet(struct config_decoder *d, const char *name, const cJSON *node);
 /* "unknown key", with the nearest of the names (up to NULL). */

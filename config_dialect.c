@@ -18,8 +18,7 @@
 
 #include <stdio.h>
 #include <string.h>
-
-enum { EIP_DEFAULT_PRIORITY = 1000000 };
+#include <strings.h>
 
 /* What every Kubernetes object has, metadata decoded. */
 struct object {
@@ -541,24 +540,50 @@ static void decode_config_map(struct config_decoder *d, const cJSON *root)
 
 /* -- OpenELB -- */
 
-static void eip_allocation(struct config_decoder *d, const struct object *o,
-	const struct config_eip *e, struct config_pool *pool)
+/* Is it the one for Services that name none?  There can be one (OpenELB's webhook). */
+static bool is_default_eip(struct config_decoder *d, const struct object *o)
 {
-	const char *is_default = json_string(json_object(o->metadata, "annotations"),
-		"eip.openelb.kubesphere.io/is-default-eip");
+	static const char key[] = "eip.openelb.kubesphere.io/is-default-eip";
+	const cJSON *annotations = json_object(o->metadata, "annotations");
+	const char *value = json_string(annotations, key);
+	const struct config_mark *m = &d->default_eip;
+	size_t up;
+
+	if (value == NULL || strcasecmp(value, "true") != 0)
+		return false;
+	if (d->has_default_eip) {
+		up = config_at_key_down(&d->at, "metadata");
+		(void)config_at_key_down(&d->at, "annotations");
+		config_error_field(&d->at, annotations, key,
+			"must be true of one Eip, %s:%u has it (got true)",
+			m->file != NULL ? m->file : "the API", m->line);
+		config_at_up(&d->at, up);
+	} else {
+		d->default_eip = config_at_mark(&d->at, o->node);
+		if (d->default_eip.file != NULL)
+			d->default_eip.file = config_decode_dup(d, d->default_eip.file);
+	}
+	d->has_default_eip = true;
+	return true;
+}
+
+/* Who names neither Eip nor address gets one of those that are for the namespace, the lower
+ * priority first, from 0; else of the default one; of no other.  Here 0 is last.  Who names one
+ * gets it whatever the namespace. */
+static void eip_allocation(
+	struct config_decoder *d, const struct config_eip *e, struct config_pool *pool)
+{
 	bool bound = e->namespaces.n > 0 || e->namespace_selector.n_match_labels > 0;
 	struct config_service_allocation *a = &pool->service_allocation;
 	struct selector *sel;
 
-	/* OpenELB: pools bound to the namespace first, the lower priority first, from 0; then the
-	 * default one, which serves all. Here 0 is last. */
-	if (is_default != NULL && strcmp(is_default, "true") == 0) {
-		a->present = true;
-		a->priority = EIP_DEFAULT_PRIORITY;
+	pool->auto_assign = a->present = bound || e->is_default;
+	if (e->is_default) {
+		a->priority = INT32_MAX;
 		return;
 	}
-	a->present = bound || e->priority != 0;
-	a->priority = a->present ? e->priority + 1 : 0;
+	a->auto_only = bound;
+	a->priority = bound ? e->priority + 1 : 0;
 	a->namespaces = e->namespaces;
 	if (e->namespace_selector.n_match_labels == 0)
 		return;
@@ -574,20 +599,10 @@ static void eip_allocation(struct config_decoder *d, const struct object *o,
 static void eip_announcement(struct config_decoder *d, const struct object *o,
 	const struct config_eip *e, const char *pool)
 {
-	static const char reach[] = "can_reach:";
-	const char *interface = e->interface;
-
-	if (interface != NULL && strncmp(interface, reach, sizeof reach - 1) == 0) {
-		config_warn_field(&d->at, o->spec, "interface",
-			"is not supported yet: the interface is chosen by the address's subnet "
-			"(got %s)",
-			interface);
-		interface = NULL;
-	}
 	if (strcmp(e->protocol, "bgp") == 0)
 		add_bgp(d, o->spec, o->node, pool, 1, NULL);
 	else
-		add_l2(d, o->spec, o->node, pool, strcmp(e->protocol, "vip") == 0, interface);
+		add_l2(d, o->spec, o->node, pool, strcmp(e->protocol, "vip") == 0, e->interface);
 	if (strcmp(e->protocol, "vip") == 0)
 		config_decode_not_yet(d, "l2Advertisements.bindAddress", o->node);
 }
@@ -605,8 +620,8 @@ static struct config_pool *eip_pool(
 		return NULL;
 	set_name(d, CONFIG_POOL, pool, o);
 	pool->dialect = CONFIG_OPENELB;
-	pool->auto_assign = !e->disable;
-	eip_allocation(d, o, e, pool);
+	pool->disabled = e->disable;
+	eip_allocation(d, e, pool);
 	up = config_at_key_down(&d->at, "address");
 	if (ok && config_decode_range(d, address, true, range)) {
 		pool->ranges = range;
@@ -618,7 +633,7 @@ static struct config_pool *eip_pool(
 
 static void decode_eip(struct config_decoder *d, const struct object *o)
 {
-	struct config_eip e = {.address = NULL};
+	struct config_eip e = {.is_default = is_default_eip(d, o)};
 	struct config_pool *pool;
 	size_t up;
 	bool ok;
@@ -627,12 +642,8 @@ static void decode_eip(struct config_decoder *d, const struct object *o)
 	config_decode_defaults(d, config_eip_record(), &e);
 	ok = config_decode_map(d, config_eip_record(), o->spec, &e);
 	pool = eip_pool(d, o, &e, ok);
-	if (pool != NULL && ok && pool->name != NULL) {
-		if (e.disable)
-			config_warn_field(&d->at, o->spec, "disable",
-				"read as autoAssign: false; a Service can still ask for the pool");
+	if (pool != NULL && ok && pool->name != NULL)
 		eip_announcement(d, o, &e, pool->name);
-	}
 	config_at_up(&d->at, up);
 	if (pool != NULL)
 		decode_pool_labels(d, o, pool);

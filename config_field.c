@@ -139,6 +139,7 @@ static void expect_text(const struct config_field *f, char *s, size_t size)
 			"a Kubernetes object's name, small letters, digits, - and .,",
 		[CONFIG_TEXT_NAMESPACE] = "a namespace, small letters, digits and -,",
 		[CONFIG_TEXT_INTERFACE] = "an interface's name",
+		[CONFIG_TEXT_LINK] = "an interface's name, or can_reach: and an address,",
 		[CONFIG_TEXT_PATH] = "an absolute path",
 		[CONFIG_TEXT_LISTEN] = "node or an address",
 		[CONFIG_TEXT_COMMUNITY] = "a:b or large:a:b:c",
@@ -226,6 +227,10 @@ bool config_field_text_ok(enum config_text text, const char *s)
 		return config_object_name_ok(s);
 	case CONFIG_TEXT_NAMESPACE:
 		return strchr(s, '.') == NULL && config_object_name_ok(s);
+	case CONFIG_TEXT_LINK:
+		/* The kernel allows no interface a name with a colon. */
+		return strchr(s, ':') != NULL ? config_can_reach(s, &a)
+					      : config_field_text_ok(CONFIG_TEXT_INTERFACE, s);
 	case CONFIG_TEXT_INTERFACE:
 		return is_printable(s) && strpbrk(s, " /") == NULL && strlen(s) <= 64;
 	case CONFIG_TEXT_PATH:

@@ -270,6 +270,7 @@ static bool is_shown(const struct config_field *f, const void *rec)
 	case CONFIG_LIST:
 		return !(skip && count(f, rec) == 0);
 	case CONFIG_BOOL:
+		return !(skip && !*(const bool *)place(f, rec));
 	case CONFIG_UINT:
 	case CONFIG_DURATION:
 	case CONFIG_FACTOR:

@@ -40,6 +40,7 @@ enum config_text {
 	CONFIG_TEXT_OBJECT_NAME, /* of a Kubernetes object (RFC 1123 subdomain) */
 	CONFIG_TEXT_NAMESPACE,   /* RFC 1123 label */
 	CONFIG_TEXT_INTERFACE,   /* or a pattern */
+	CONFIG_TEXT_LINK,        /* likewise, or can_reach:ADDRESS */
 	CONFIG_TEXT_PATH,
 	CONFIG_TEXT_LISTEN, /* "node" or an address */
 	CONFIG_TEXT_COMMUNITY,
@@ -62,7 +63,7 @@ enum config_flag {
 	CONFIG_SECONDS = 4,     /* a duration of whole seconds */
 	CONFIG_SECRET = 8,      /* never in a message, not in the hash */
 	CONFIG_NOT_YET = 16,    /* validated; one warning when it is not the default */
-	CONFIG_SKIP_EMPTY = 32, /* the printer leaves it out when empty or 0 */
+	CONFIG_SKIP_EMPTY = 32, /* the printer leaves it out when empty, 0 or false */
 };
 
 #define CONFIG_NOWHERE SIZE_MAX
@@ -129,6 +130,7 @@ struct config_not_used {
 struct config_eip {
 	const char *address, *protocol, *interface;
 	bool disable, using_known_ips;
+	bool is_default; /* an annotation: set from outside the map */
 	unsigned priority;
 	struct config_strings namespaces;
 	struct selector namespace_selector;

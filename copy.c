@@ -19,6 +19,7 @@ enum text {
 	TEXT_IPS,
 	TEXT_POOL,
 	TEXT_SHARING_KEY,
+	TEXT_PROTOCOL,
 	TEXT_CONFLICT,
 	TEXT_BACKEND,
 	TEXT_POOL_WRITTEN,
@@ -37,7 +38,7 @@ struct copy {
 	uint64_t present : TEXTS;
 	uint64_t policy : 2, n_families : 2, family_0 : 1, family_1 : 1;
 	uint64_t deleting : 1, is_load_balancer : 1, local : 1, ignore : 1, has_cluster_ip : 1;
-	uint64_t foreign : 1, not_vip : 1;
+	uint64_t foreign : 1, not_vip : 1, openelb : 1;
 	struct label labels[];
 };
 
@@ -69,6 +70,7 @@ static void gather_texts(const struct cluster_service *s, const char *t[TEXTS])
 	t[TEXT_IPS] = s->request.ips;
 	t[TEXT_POOL] = s->request.pool;
 	t[TEXT_SHARING_KEY] = s->request.sharing_key;
+	t[TEXT_PROTOCOL] = s->request.protocol;
 	t[TEXT_CONFLICT] = s->request.conflict;
 	t[TEXT_BACKEND] = s->local ? s->backend_key : NULL;
 	t[TEXT_POOL_WRITTEN] = s->pool_written;
@@ -103,6 +105,7 @@ static void put_scalars(struct copy *c, const struct cluster_service *s)
 		.is_load_balancer = s->is_load_balancer,
 		.local = s->local,
 		.ignore = s->request.ignore,
+		.openelb = s->request.openelb,
 		.has_cluster_ip = s->has_cluster_ip,
 		.foreign = s->ingress_foreign,
 		.not_vip = s->ingress_not_vip_mode,
@@ -247,10 +250,12 @@ struct cluster_service copy_view(const struct copy *c)
 	s.request.ips = next_text(c, TEXT_IPS, &at, NULL);
 	s.request.pool = next_text(c, TEXT_POOL, &at, NULL);
 	s.request.sharing_key = next_text(c, TEXT_SHARING_KEY, &at, NULL);
+	s.request.protocol = next_text(c, TEXT_PROTOCOL, &at, NULL);
 	s.request.conflict = next_text(c, TEXT_CONFLICT, &at, NULL);
 	s.backend_key = next_text(c, TEXT_BACKEND, &at, "");
 	s.pool_written = next_text(c, TEXT_POOL_WRITTEN, &at, NULL);
 	s.request.ignore = c->ignore;
+	s.request.openelb = c->openelb;
 	return s;
 }
 

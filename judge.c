@@ -198,7 +198,8 @@ static void say_sharing(struct buf *words, struct addr x, const struct cluster_s
 	case SERVICE_SHARING_OK:
 		break;
 	case SERVICE_SHARING_NO_KEY:
-		buf_addf(words, "%s has no sharing key", has_key ? holder->key : "this Service");
+		buf_addf(words, "%s has no sharing key (annotation lbd.io/allow-shared-ip)",
+			has_key ? holder->key : "this Service");
 		break;
 	case SERVICE_SHARING_KEY_DIFFERS:
 		buf_adds(words, "the sharing keys differ");
@@ -326,6 +327,9 @@ static enum reason may_give(const struct pool *p, const struct ask *q, struct bu
 		why = "another pool is asked for";
 		r = REASON_REQUEST_CONFLICT;
 		break;
+	case POOL_DISABLED:
+		why = "it is disabled";
+		break;
 	case POOL_NOT_AUTOMATIC:
 		why = "autoAssign is false: its addresses are for those who ask for them";
 		r = REASON_NO_FITTING_POOL;
@@ -335,6 +339,9 @@ static enum reason may_give(const struct pool *p, const struct ask *q, struct bu
 		break;
 	case POOL_NOT_THIS_SERVICE:
 		why = "serviceAllocation's serviceSelectors do not select the Service";
+		break;
+	case POOL_NOT_ANNOUNCED:
+		why = "it is not announced by the protocol that is asked for";
 		break;
 	}
 	if (words != NULL)
@@ -409,6 +416,11 @@ static bool may_have(struct judge *j, const struct ask *q, enum judge_rule rule,
 	struct buf *words = aside(j);
 	enum reason r = may_give(p, q, words);
 
+	if (r == REASON_ALLOCATED && pool_avoids(p, x)) {
+		r = REASON_NOT_IN_POOL;
+		if (words != NULL)
+			buf_adds(words, "its pool leaves it out: avoidBuggyIPs");
+	}
 	if (r == REASON_ALLOCATED)
 		r = may_share(j, q->p, q->s, x, words);
 	tell_addr(j, rule, r, x, p, "it may have that one");
@@ -487,6 +499,9 @@ static enum reason refuse_auto(struct judge *j, const struct ask *q, enum addr_f
 			     : "no pool with automatic assignment and %s addresses "
 			       "admits this Service",
 			family_name(f));
+	if (!fits && q->pool.protocol != CONFIG_ANY_PROTOCOL)
+		buf_addf(&j->words, " and is announced by %s",
+			config_protocol_name(q->pool.protocol));
 	return fits ? REASON_POOL_EXHAUSTED : REASON_NO_FITTING_POOL;
 }
 
@@ -522,11 +537,35 @@ static enum reason pick_auto(
 	return REASON_ALLOCATED;
 }
 
+/* Why p, or an address of it, is not for a Service that names it; NULL: it is. */
+static const char *asked_in_vain(const struct ask *q, const struct pool *p)
+{
+	struct pool_ask ask = q->pool;
+
+	ask.only = p;
+	switch (pool_fit(p, &ask)) {
+	case POOL_FITS:
+		return NULL;
+	case POOL_DISABLED:
+		return "is disabled";
+	case POOL_NOT_ANNOUNCED:
+		return "is not announced by the protocol that this Service asks for";
+	case POOL_NOT_CONFIGURED:
+	case POOL_NOT_ASKED_FOR:
+	case POOL_NOT_AUTOMATIC:
+	case POOL_NOT_THIS_NAMESPACE:
+	case POOL_NOT_THIS_SERVICE:
+		break;
+	}
+	return "does not admit this Service";
+}
+
 static enum reason pick_asked(
 	struct judge *j, const struct ask *q, struct addr x, struct judge_pick *pick)
 {
 	struct pool *p = pool_of(j->pools, x);
 	char text[ADDR_STRLEN];
+	const char *why;
 	enum reason r;
 
 	addr_format(x, text);
@@ -541,12 +580,16 @@ static enum reason pick_asked(
 			text, pool_name(p), pool_name(q->pool.only));
 		return REASON_REQUEST_CONFLICT;
 	}
-	if (!pool_admits(p, q->s->namespace_, &q->s->labels)) {
-		buf_addf(sentence(j),
-			"pool %s of the requested address %s does not admit this "
-			"Service",
-			pool_name(p), text);
+	why = asked_in_vain(q, p);
+	if (why != NULL) {
+		buf_addf(sentence(j), "pool %s of the requested address %s %s", pool_name(p), text,
+			why);
 		return REASON_POOL_NOT_ADMITTED;
+	}
+	if (pool_avoids(p, x)) {
+		buf_addf(sentence(j), "pool %s leaves out the requested address %s: avoidBuggyIPs",
+			pool_name(p), text);
+		return REASON_NOT_IN_POOL;
 	}
 	r = may_share(j, q->p, q->s, x, &j->words);
 	if (r == REASON_ALLOCATED)
@@ -563,28 +606,55 @@ static const struct addr *asked_address(const struct service_request *req, enum 
 	return NULL;
 }
 
+static bool is_announced_as_asked(const struct ask *q, const struct pool *p)
+{
+	return config_announces(q->pool.conf, pool_conf(p), q->pool.protocol);
+}
+
+/* Would p (NULL: no) be right for what is held? */
+static bool is_lawful(const struct ask *q, const struct pool *p, const struct pool_use *u)
+{
+	bool asked = asked_address(q->req, addr_family(u->addr)) != NULL;
+
+	if (p == NULL || pool_avoids(p, u->addr) || !is_announced_as_asked(q, p))
+		return false;
+	return asked || q->pool.only == p ? pool_admits_asked(p, q->s->namespace_, &q->s->labels)
+					  : pool_admits(p, q->s->namespace_, &q->s->labels);
+}
+
+/* Another protocol is asked for than p is announced by, and a pool has it. */
+static bool is_better_announced(
+	struct judge *j, const struct ask *q, const struct pool *p, enum addr_family f)
+{
+	return pool_conf(p) != NULL && !is_announced_as_asked(q, p) &&
+	       pool_any_fits(j->pools, &q->pool, f);
+}
+
 /* May the Service keep u, which is pool p's (or was)?  Says why not. */
 static enum reason may_keep(struct judge *j, const struct ask *q, const struct pool_use *u,
 	const struct pool *p, bool lawful)
 {
 	const struct addr *want = asked_address(q->req, addr_family(u->addr));
 	struct buf *words = aside(j);
-	enum reason r = REASON_ALLOCATED;
+	enum reason r = REASON_POOL_NOT_ADMITTED;
+	const char *why;
 
-	if (want != NULL && !addr_eq(*want, u->addr))
+	if (want != NULL && !addr_eq(*want, u->addr)) {
 		r = REASON_REQUEST_CONFLICT;
-	else if (q->pool.only != NULL && q->pool.only != p)
-		r = REASON_POOL_NOT_ADMITTED;
-	else if (!lawful && pool_moves(p))
+		why = "another address is asked for";
+	} else if (q->pool.only != NULL && q->pool.only != p) {
+		why = "another pool is asked for";
+	} else if (is_better_announced(j, q, p, addr_family(u->addr))) {
+		why = "another protocol is asked for, and there is a pool for it";
+	} else if (!lawful && pool_moves(p)) {
 		r = REASON_IP_NOT_ALLOWED;
-	if (r == REASON_ALLOCATED)
+		why = "its pool no longer has it, or no longer admits the Service, and lets "
+		      "Services move";
+	} else {
 		return may_share(j, q->p, q->s, u->addr, words);
+	}
 	if (words != NULL)
-		buf_adds(words, r == REASON_REQUEST_CONFLICT ? "another address is asked for"
-				: r == REASON_POOL_NOT_ADMITTED
-					? "another pool is asked for"
-					: "its pool no longer has it, or no longer admits the "
-					  "Service, and lets Services move");
+		buf_adds(words, why);
 	return r;
 }
 
@@ -602,7 +672,7 @@ static bool pick_held(
 		return false;
 	}
 	p = pool_of(j->pools, u->addr);
-	lawful = p != NULL && pool_admits(p, q->s->namespace_, &q->s->labels);
+	lawful = is_lawful(q, p, u);
 	if (p == NULL)
 		p = u->pool;
 	r = may_keep(j, q, u, p, lawful);
@@ -616,15 +686,20 @@ static bool pick_held(
 	return true;
 }
 
-static void say_kept(struct judge *j, const struct judge_pick *pick)
+static void say_kept(struct judge *j, const struct ask *q, const struct judge_pick *pick)
 {
+	const struct pool *p = pool_of(j->pools, pick->addr);
+	const char *why = "this Service is no longer admitted by pool";
 	char text[ADDR_STRLEN];
-	bool gone = pool_of(j->pools, pick->addr) == NULL;
 
+	if (p == NULL)
+		why = "the configuration no longer has it in pool";
+	else if (pool_avoids(p, pick->addr))
+		why = "avoidBuggyIPs leaves it out of pool";
+	else if (!is_announced_as_asked(q, p))
+		why = "the protocol that this Service asks for does not announce pool";
 	buf_addf(sentence(j), "address %s is kept although %s %s", addr_format(pick->addr, text),
-		gone ? "the configuration no longer has it in pool"
-		     : "this Service is no longer admitted by pool",
-		pool_name(pick->pool));
+		why, pool_name(pick->pool));
 }
 
 static enum reason pick_family(
@@ -636,7 +711,7 @@ static enum reason pick_family(
 
 	if (pick_held(j, q, f, pick)) {
 		if (pick->kept)
-			say_kept(j, pick);
+			say_kept(j, q, pick);
 		return REASON_ALLOCATED;
 	}
 	if (want == NULL)
@@ -696,24 +771,24 @@ static void judge_families(struct judge *j, const struct ask *q, size_t n, struc
  * no reason to take the address, too. */
 static enum reason find_pool(struct judge *j, struct ask *q, struct judgement *d)
 {
-	const char *name = q->req->pool;
+	const char *name = q->req->pool, *why;
 	struct pool *p;
 	bool exists;
 
 	p = pool_named(j->pools, name);
 	exists = p != NULL && pool_conf(p) != NULL;
 	q->pool.only = p;
-	if (exists && pool_admits(p, q->s->namespace_, &q->s->labels))
+	why = exists ? asked_in_vain(q, p) : "does not exist";
+	if (why == NULL)
 		return REASON_ALLOCATED;
 	if (p != NULL && keep_held(j, q, d)) {
 		for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
-			if (d->pick[f].has)
-				say_kept(j, &d->pick[f]);
+			if (d->pick[f].kept)
+				say_kept(j, q, &d->pick[f]);
 		}
 		return REASON_ALLOCATED;
 	}
-	buf_addf(sentence(j), "the requested pool %.100s %s", name,
-		exists ? "does not admit this Service" : "does not exist");
+	buf_addf(sentence(j), "the requested pool %.100s %s", name, why);
 	return exists ? REASON_POOL_NOT_ADMITTED : REASON_POOL_UNKNOWN;
 }
 
@@ -761,6 +836,7 @@ static void judge_request(
 		(void)keep_held(j, q, d);
 		return;
 	}
+	q->pool.protocol = req->protocol;
 	if (d->reason == REASON_ALLOCATED)
 		d->reason = judge_pool(j, q, d);
 	if (d->reason != REASON_ALLOCATED || d->pick[ADDR_V4].has || d->pick[ADDR_V6].has)
@@ -779,7 +855,7 @@ struct judgement judge_decide(struct judge *j, struct judge_party *p, uint64_t n
 	struct ask q = {.p = p,
 		.s = &s,
 		.req = &req,
-		.pool = {.namespace_ = s.namespace_, .labels = &s.labels},
+		.pool = {.namespace_ = s.namespace_, .labels = &s.labels, .conf = j->conf},
 		.now_ms = now_ms};
 	struct judgement d = {.reason = service_served(j->conf, &s)};
 	size_t n;

@@ -190,6 +190,17 @@ bool pool_admits(const struct pool *p, const char *namespace_, const struct labe
 	       (names(sa, namespace_) && label_matches_any(&sa->service_selectors, labels));
 }
 
+bool pool_admits_asked(const struct pool *p, const char *namespace_, const struct labels *labels)
+{
+	return p->conf->service_allocation.auto_only || pool_admits(p, namespace_, labels);
+}
+
+bool pool_avoids(const struct pool *p, struct addr x)
+{
+	return p->conf->avoid_buggy_ips && addr_family(x) == ADDR_V4 &&
+	       ((x.lo & 0xff) == 0 || (x.lo & 0xff) == 0xff);
+}
+
 bool pool_moves(const struct pool *p)
 {
 	return p->moves;
@@ -595,10 +606,14 @@ enum pool_fit pool_fit(const struct pool *p, const struct pool_ask *q)
 		return POOL_NOT_CONFIGURED;
 	if (q->only != NULL && p != q->only)
 		return POOL_NOT_ASKED_FOR;
+	if (p->conf->disabled)
+		return POOL_DISABLED;
 	if (q->only == NULL && !p->conf->auto_assign)
 		return POOL_NOT_AUTOMATIC;
-	if (pool_admits(p, q->namespace_, q->labels))
-		return POOL_FITS;
+	if (q->only != NULL ? pool_admits_asked(p, q->namespace_, q->labels)
+			    : pool_admits(p, q->namespace_, q->labels))
+		return config_announces(q->conf, p->conf, q->protocol) ? POOL_FITS
+								       : POOL_NOT_ANNOUNCED;
 	return names(&p->conf->service_allocation, q->namespace_) ? POOL_NOT_THIS_SERVICE
 								  : POOL_NOT_THIS_NAMESPACE;
 }
@@ -628,7 +643,7 @@ bool pool_find_former(struct pool_set *s, const struct pool_ask *q, const struct
 	if (s->by_name[f].live == 0)
 		return false;
 	o = table_find(&s->by_name[f], hash_bytes(&s->hkey, h->key, n), former_is, h->key, n);
-	if (o == NULL || !pool_fits(o->use.pool, q))
+	if (o == NULL || !pool_fits(o->use.pool, q) || pool_avoids(o->use.pool, o->use.addr))
 		return false;
 	*ret_pick = (struct pool_pick){o->use.addr, o->use.pool};
 	return true;
@@ -642,12 +657,6 @@ bool pool_was_used(struct pool_set *s, struct addr x, uint64_t *ret_freed_ms)
 		return false;
 	*ret_freed_ms = former_of(u)->freed_ms;
 	return true;
-}
-
-static bool is_buggy(const struct pool *p, struct addr x)
-{
-	return p->conf->avoid_buggy_ips && addr_family(x) == ADDR_V4 &&
-	       ((x.lo & 0xff) == 0 || (x.lo & 0xff) == 0xff);
 }
 
 void pool_set_claims(struct pool_set *s, pool_claim_fn claim, void *ctx)
@@ -666,7 +675,7 @@ struct search {
 
 static bool is_for_giving(const struct search *q, const struct pool *p, struct addr x)
 {
-	return !is_buggy(p, x) &&
+	return !pool_avoids(p, x) &&
 	       (q->set->claim == NULL || q->set->claim(q->set->claim_ctx, x) <= q->most);
 }
 
@@ -692,7 +701,7 @@ static bool find_unused(const struct search *q, struct pool *p, struct addr *ret
 				*ret_x = r.first;
 				return true;
 			}
-			passed += !is_buggy(p, r.first);
+			passed += !pool_avoids(p, r.first);
 			if (passed > MAX_PASSED || addr_eq(r.first, r.last))
 				break;
 			r.first = addr_next(r.first);
@@ -785,6 +794,15 @@ bool pool_find_free(struct pool_set *s, const struct pool_ask *q, enum addr_fami
 }
 
 /* -- configuration -- */
+
+/* How many addresses of r end in .0 or .255. */
+static uint64_t count_buggy(struct addr_range r)
+{
+	uint64_t first = r.first.lo & UINT32_MAX, last = r.last.lo & UINT32_MAX;
+
+	/* Those below n + 1, less those below first. */
+	return (last + 256) / 256 + (last + 1) / 256 - (first + 255) / 256 - first / 256;
+}
 
 /* Searched first: pools that say whom they are for, by priority, 0 last; then the rest. */
 static uint64_t rank_of(const struct config_pool *p)
@@ -895,6 +913,8 @@ static void fill_pool(struct pool *p, const struct config_pool *conf, size_t tur
 		uint64_t *total = &p->total[addr_family(conf->ranges[i].first)];
 		uint64_t n = addr_range_size(conf->ranges[i]);
 
+		if (conf->avoid_buggy_ips && addr_family(conf->ranges[i].first) == ADDR_V4)
+			n -= count_buggy(conf->ranges[i]);
 		*total = *total > UINT64_MAX - n ? UINT64_MAX : *total + n;
 	}
 }

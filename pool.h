@@ -93,6 +93,10 @@ bool pool_moves(const struct pool *p);
 /* serviceAllocation: namespaces and namespaceSelectors are one condition, serviceSelectors another;
  * one that is not given holds (MetalLB's isPoolCompatibleWithService).  p is configured. */
 bool pool_admits(const struct pool *p, const char *namespace_, const struct labels *labels);
+/* Of a Service that names p, or an address of it. */
+bool pool_admits_asked(const struct pool *p, const char *namespace_, const struct labels *labels);
+/* Is x, of p, one that p gives to nobody (avoidBuggyIPs)?  It is not counted in pool_total(). */
+bool pool_avoids(const struct pool *p, struct addr x);
 
 /* -- choosing -- */
 /* Whom an address is for. */
@@ -100,6 +104,8 @@ struct pool_ask {
 	const char *namespace_;
 	const struct labels *labels;
 	const struct pool *only; /* the pool asked for; NULL = any with automatic assignment */
+	const struct config *conf;
+	enum config_protocol protocol; /* that it must be announced by */
 };
 /* Does a node say that it announces an address?  CLAIMED: it lives; STALE: it is not heard of any
  * more, but may go on announcing where nobody hears it.  What is claimed is not given, what is
@@ -116,9 +122,11 @@ enum pool_fit {
 	POOL_FITS,
 	POOL_NOT_CONFIGURED,
 	POOL_NOT_ASKED_FOR, /* another is */
+	POOL_DISABLED,
 	POOL_NOT_AUTOMATIC,
 	POOL_NOT_THIS_NAMESPACE,
 	POOL_NOT_THIS_SERVICE,
+	POOL_NOT_ANNOUNCED, /* by the protocol asked for */
 };
 enum pool_fit pool_fit(const struct pool *p, const struct pool_ask *q);
 bool pool_fits(const struct pool *p, const struct pool_ask *q);

@@ -38,6 +38,7 @@
 	X(ALLOCATED,            "allocated",              "an address was given")                                   \
 	X(NOT_LOAD_BALANCER,    "notLoadBalancer",        "the Service's type is not LoadBalancer")                 \
 	X(OTHER_CLASS,          "otherClass",             "the Service's loadBalancerClass is not served here")     \
+	X(CLASSLESS,            "classless",              "the Service has no loadBalancerClass, and only those that have one are served") \
 	X(IGNORED,              "ignored",                "the Service carries lbd.io/ignore")                      \
 	X(DELETED,              "serviceDeleted",         "the Service is being deleted")                           \
 	X(NO_POOL,              "noPool",                 "no pool is configured")                                  \

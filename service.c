@@ -22,8 +22,6 @@ static bool has_text(const char *s)
 
 static bool class_served(const struct config *conf, const char *class_)
 {
-	if (!has_text(class_))
-		return conf->classless;
 	for (size_t i = 0; i < conf->load_balancer_classes.n; i++) {
 		if (strcmp(conf->load_balancer_classes.v[i], class_) == 0)
 			return true;
@@ -39,9 +37,9 @@ enum reason service_served(const struct config *conf, const struct cluster_servi
 		return REASON_DELETED;
 	if (s->request.ignore)
 		return REASON_IGNORED;
-	if (!class_served(conf, s->class_))
-		return REASON_OTHER_CLASS;
-	return REASON_ALLOCATED;
+	if (!has_text(s->class_))
+		return conf->classless || s->request.openelb ? REASON_ALLOCATED : REASON_CLASSLESS;
+	return class_served(conf, s->class_) ? REASON_ALLOCATED : REASON_OTHER_CLASS;
 }
 
 /* -- what does it ask for -- */
@@ -74,6 +72,16 @@ static const char *family_name(enum addr_family f)
 	return f == ADDR_V4 ? "IPv4" : "IPv6";
 }
 
+/* Unspecified: 0.0.0.0, ::. */
+static bool is_any(const char *s, size_t len)
+{
+	struct addr a;
+
+	if (addr_parse(s, len, &a) != 0)
+		return false;
+	return addr_family(a) == ADDR_V4 ? (uint32_t)a.lo == 0 : a.hi == 0 && a.lo == 0;
+}
+
 /* One address of a list, blanks around it allowed. */
 static enum reason add_requested(
 	struct service_request *req, const char *s, size_t len, struct buf *detail)
@@ -89,7 +97,8 @@ static enum reason add_requested(
 	if (addr_parse(s, len, &a) != 0 || addr_is_unusable(a)) {
 		say(detail, "requested address ");
 		say_quoted(detail, s, len);
-		say(detail, " is not an address that a Service can have");
+		say(detail, is_any(s, len) ? " means DHCP to kube-vip, which is not done here"
+					   : " is not an address that a Service can have");
 		return REASON_BAD_REQUEST;
 	}
 	if ((req->n > 0 && addr_family(req->v[0]) == addr_family(a)) || req->n > 1) {
@@ -174,6 +183,25 @@ static enum reason check_families(
 	return REASON_ALLOCATED;
 }
 
+/* OpenELB's word for how the address is to be announced. */
+static enum reason read_protocol(
+	struct service_request *req, const struct cluster_service *s, struct buf *detail)
+{
+	const char *text = s->request.protocol;
+
+	if (!has_text(text))
+		return REASON_ALLOCATED;
+	for (enum config_protocol p = CONFIG_LAYER2; p <= CONFIG_VIP; p++) {
+		if (strcmp(text, config_protocol_name(p)) == 0) {
+			req->protocol = p;
+			return REASON_ALLOCATED;
+		}
+	}
+	say(detail, "protocol.openelb.kubesphere.io/v1alpha1 must be layer2, bgp or vip, it is ");
+	say_quoted(detail, text, strlen(text));
+	return REASON_BAD_REQUEST;
+}
+
 enum reason service_request(
 	const struct cluster_service *s, struct service_request *ret_req, struct buf *detail)
 {
@@ -191,6 +219,8 @@ enum reason service_request(
 		r = merge_field(&req, s, detail);
 	if (r == REASON_ALLOCATED)
 		r = check_families(&req, s, detail);
+	if (r == REASON_ALLOCATED)
+		r = read_protocol(&req, s, detail);
 	if (r != REASON_ALLOCATED)
 		return r;
 	req.pool = has_text(s->request.pool) ? s->request.pool : NULL;

@@ -14,7 +14,8 @@
 
 #include <stdbool.h>
 
-/* REASON_ALLOCATED when lbd serves it; else NOT_LOAD_BALANCER, DELETED, OTHER_CLASS or IGNORED. */
+/* REASON_ALLOCATED when lbd serves it; else NOT_LOAD_BALANCER, DELETED, OTHER_CLASS,
+ * CLASSLESS or IGNORED.  Without a class OpenELB's annotation is as good as one that is served. */
 enum reason service_served(const struct config *conf, const struct cluster_service *s);
 
 /* The addresses that spec.loadBalancerIP and the annotations ask for. */
@@ -22,6 +23,7 @@ struct service_request {
 	struct addr v[2];
 	size_t n;         /* 0 = none asked for */
 	const char *pool; /* NULL = none asked for; borrowed from s */
+	enum config_protocol protocol;
 };
 /* REASON_ALLOCATED, REASON_BAD_REQUEST, REASON_REQUEST_CONFLICT or REASON_FAMILY_MISMATCH; detail
  * (may be NULL) gets the words that name the field and the value. */

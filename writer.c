@@ -285,7 +285,8 @@ static void ips_text(const struct alloc_result *r, struct buf *out)
 static bool is_served(enum reason reason)
 {
 	return reason != REASON_NOT_LOAD_BALANCER && reason != REASON_DELETED &&
-	       reason != REASON_OTHER_CLASS && reason != REASON_IGNORED;
+	       reason != REASON_OTHER_CLASS && reason != REASON_CLASSLESS &&
+	       reason != REASON_IGNORED;
 }
 
 /* MetalLB's reasons and wording where the meaning is the same, so that people's searches and alerts

@@ -348,8 +348,35 @@ static void test_request_synonyms(void)
 		{"empty is not set", "'lbd.io/address-pool':' ','metallb.io/address-pool':'p'", "",
 			NULL, "p", NULL, NULL},
 		{"ips agree but for blanks",
-			"'lbd.io/loadBalancerIPs':'a, b','metallb.io/loadBalancerIPs':'a,b'", "",
-			"a, b", NULL, NULL, NULL},
+			"'lbd.io/loadBalancerIPs':'10.0.0.1, fd00::1',"
+			"'metallb.io/loadBalancerIPs':' 10.0.0.1,fd00::1\\n'",
+			"", "10.0.0.1, fd00::1", NULL, NULL, NULL},
+		{"ips agree but for order and spelling",
+			"'lbd.io/loadBalancerIPs':'FD00:0::1,10.0.0.1',"
+			"'metallb.io/loadBalancerIPs':'::ffff:10.0.0.1,fd00::1'",
+			"", "FD00:0::1,10.0.0.1", NULL, NULL, NULL},
+		{"one ip more",
+			"'lbd.io/loadBalancerIPs':'10.0.0.1','metallb.io/loadBalancerIPs':'"
+			"10.0.0.1,fd00::1'",
+			"", "10.0.0.1", NULL, NULL,
+			"lbd.io/loadBalancerIPs and metallb.io/loadBalancerIPs"},
+		{"the same twice is not the other",
+			"'lbd.io/loadBalancerIPs':'10.0.0.1,10.0.0.1',"
+			"'metallb.io/loadBalancerIPs':'10.0.0.1,10.0.0.2'",
+			"", "10.0.0.1,10.0.0.1", NULL, NULL,
+			"lbd.io/loadBalancerIPs and metallb.io/loadBalancerIPs"},
+		{"three ips are compared as text",
+			"'lbd.io/loadBalancerIPs':'10.0.0.1,10.0.0.2,10.0.0.3',"
+			"'metallb.io/loadBalancerIPs':' 10.0.0.1,10.0.0.2,10.0.0.3'",
+			"", "10.0.0.1,10.0.0.2,10.0.0.3", NULL, NULL, NULL},
+		{"ips with an empty one",
+			"'lbd.io/loadBalancerIPs':'10.0.0.1,','metallb.io/loadBalancerIPs':'"
+			"10.0.0.1'",
+			"", "10.0.0.1,", NULL, NULL,
+			"lbd.io/loadBalancerIPs and metallb.io/loadBalancerIPs"},
+		{"a blank within is not around",
+			"'lbd.io/allow-shared-ip':'a b','metallb.io/allow-shared-ip':'ab'", "",
+			NULL, NULL, "a b", "lbd.io/allow-shared-ip and metallb.io/allow-shared-ip"},
 		{"ips disagree", "'metallb.io/loadBalancerIPs':'b','lbd.io/loadBalancerIPs':'a'",
 			"", "a", NULL, NULL,
 			"lbd.io/loadBalancerIPs and metallb.io/loadBalancerIPs"},
@@ -389,6 +416,12 @@ static void test_request_synonyms(void)
 	}
 	CHECK(!web(c, "'annotations':{'lbd.io/ignore':'false'}", "")->request.ignore);
 	CHECK(web(c, "'annotations':{'lbd.io/ignore':'true'}", "")->request.ignore);
+	CHECK(web(c, "'annotations':{'lb.kubesphere.io/v1alpha1':'openelb'}", "")->request.openelb);
+	CHECK(!web(c, "'annotations':{'lb.kubesphere.io/v1alpha1':'porter'}", "")->request.openelb);
+	CHECK_STR(web(c, "'annotations':{'protocol.openelb.kubesphere.io/v1alpha1':' vip '}", "")
+			  ->request.protocol,
+		"vip");
+	CHECK(web(c, "", "")->request.protocol == NULL);
 	cluster_free(c);
 }
 

@@ -257,9 +257,13 @@ static void test_errors_types(void)
 			"f:4:64: l2Advertisements[0].preferredNodeSelectors[0].weight: must be a "
 			"whole number 1..100 (got 0)\n"},
 		{"interface", POOL "l2Advertisements: [{name: x, interfaces: [\"\", a/b]}]\n",
-			"f:4:43: l2Advertisements[0].interfaces[0]: must be an interface's name of "
+			"f:4:43: l2Advertisements[0].interfaces[0]: must be an interface's name, "
+			"or "
+			"can_reach: and an address, of "
 			"at most 253 characters (got \"\")\n"
-			"f:4:47: l2Advertisements[0].interfaces[1]: must be an interface's name of "
+			"f:4:47: l2Advertisements[0].interfaces[1]: must be an interface's name, "
+			"or "
+			"can_reach: and an address, of "
 			"at most 253 characters (got a/b)\n"},
 	};
 
@@ -765,10 +769,11 @@ static void test_errors_dialects(void)
 			"f:7:22: IPAddressPool/a: items[0].spec.addresses[0]: must be a CIDR like "
 			"10.0.0.0/24 or a range like 10.0.0.1-10.0.0.9 (got x)\n"},
 		{"an Eip's interface that is none",
-			"apiVersion: network.kubesphere.io/v1alpha2\nkind: Eip\nmetadata: {name: e}\n"
+			"apiVersion: network.kubesphere.io/v1alpha2\nkind: Eip\nmetadata: {name: "
+			"e}\n"
 			"spec: {address: 10.0.0.9, protocol: layer2, interface: \"eth [q0\"}\n",
-			"f:4:56: Eip/e: spec.interface: must be an interface's name of at most 64 "
-			"characters (got \"eth [q0\")\n"},
+			"f:4:56: Eip/e: spec.interface: must be an interface's name, or can_reach: "
+			"and an address, of at most 64 characters (got \"eth [q0\")\n"},
 		{"Eip",
 			"apiVersion: network.kubesphere.io/v1alpha2\nkind: Eip\nmetadata: {name: "
 			"e}\n"
@@ -901,10 +906,6 @@ static void test_warnings(void)
 			"apiVersion: network.kubesphere.io/v1alpha2\nkind: BgpPeer\n"
 			"metadata: {name: q}\nspec: {conf: {peerAs: 1, neighborAddress: "
 			"10.0.0.1}}\n",
-			"f:4:54: Eip/e: spec.disable: read as autoAssign: false; a Service can "
-			"still ask for the pool\n"
-			"f:4:71: Eip/e: spec.interface: is not supported yet: the interface is "
-			"chosen by the address's subnet (got can_reach:10.0.0.1)\n"
 			"f:6:1: BgpConf/other: only the one named default is read: ignored\n"
 			"f:11:1: BgpPeer/p: has adminDown: ignored\n"
 			"f:19:7: BgpPeer/q: there is no BgpConf named default to give our AS: "
@@ -1038,13 +1039,7 @@ static void test_values(void)
 			"spec: {address: 10.0.0.0/24, priority: 3, namespaces: [a], "
 			"namespaceSelector: {k: v}}\n",
 			"serviceAllocation: {priority: 4, namespaces: [a], namespaceSelectors: "
-			"[{matchLabels: {k: v}}], serviceSelectors: []}\n"},
-		{"Eip by default",
-			"apiVersion: network.kubesphere.io/v1alpha2\nkind: Eip\nmetadata: {name: "
-			"e, "
-			"annotations: {eip.openelb.kubesphere.io/is-default-eip: \"true\"}}\n"
-			"spec: {address: 10.0.0.9}\n",
-			"serviceAllocation: {priority: 1000000, namespaces: [],"},
+			"[{matchLabels: {k: v}}], serviceSelectors: [], autoOnly: true}\n"},
 		{"BgpPeer before its BgpConf",
 			OPENELB("BgpPeer", "p",
 				"conf: {peerAs: 8, neighborAddress: 10.0.0.1}, timers: {config: "

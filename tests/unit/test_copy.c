@@ -42,7 +42,13 @@ static void fill(struct full *f)
 		.ports = f->ports,
 		.class_ = f->text[2],
 		.load_balancer_ip = f->text[3],
-		.request = {f->text[4], f->text[5], f->text[6], f->text[7], true},
+		.request = {.ips = f->text[4],
+			.pool = f->text[5],
+			.sharing_key = f->text[6],
+			.protocol = f->text[8],
+			.conflict = f->text[7],
+			.ignore = true,
+			.openelb = true},
 		.labels = {f->labels, 2},
 		.backend_key = "app=web",
 		.pool_written = "lan"};
@@ -79,6 +85,8 @@ static void test_all_fields(void)
 	CHECK_STR(v.request.pool, "text5");
 	CHECK_STR(v.request.sharing_key, "text6");
 	CHECK_STR(v.request.conflict, "text7");
+	CHECK_STR(v.request.protocol, "text8");
+	CHECK(v.request.openelb);
 	CHECK_INT(v.labels.n, 2);
 	CHECK_STR(v.labels.v[0].key, "text8");
 	CHECK_STR(v.labels.v[1].value, "text11");
@@ -110,6 +118,7 @@ static void test_nothing_set(void)
 	CHECK_STR(v.backend_key, ""); /* not Local */
 	CHECK(v.class_ == NULL && v.load_balancer_ip == NULL && v.request.ips == NULL);
 	CHECK(v.request.pool == NULL && v.request.sharing_key == NULL && v.pool_written == NULL);
+	CHECK(v.request.protocol == NULL && !v.request.openelb);
 	CHECK(v.n_ingress == 0 && v.n_ports == 0 && v.labels.n == 0 && v.n_families == 0);
 	CHECK_STR(copy_version(c), "");
 	CHECK(!copy_shows(c, (struct addr){0, 0}));

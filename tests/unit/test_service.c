@@ -30,9 +30,18 @@ static void test_served(void)
 			REASON_OTHER_CLASS},
 		{"no class served", {.is_load_balancer = true, .class_ = "lbd.io/lbd"}, 0, true,
 			REASON_OTHER_CLASS},
-		{"classless not wanted", {.is_load_balancer = true}, 2, false, REASON_OTHER_CLASS},
+		{"classless not wanted", {.is_load_balancer = true}, 2, false, REASON_CLASSLESS},
+		{"classless not wanted, but OpenELB's",
+			{.is_load_balancer = true, .request = {.openelb = true}}, 2, false,
+			REASON_ALLOCATED},
+		{"OpenELB's annotation is not stronger than a class",
+			{.is_load_balancer = true, .class_ = "x/y", .request = {.openelb = true}},
+			2, true, REASON_OTHER_CLASS},
+		{"ignored wins over OpenELB's",
+			{.is_load_balancer = true, .request = {.openelb = true, .ignore = true}}, 2,
+			false, REASON_IGNORED},
 		{"empty class is none", {.is_load_balancer = true, .class_ = ""}, 2, false,
-			REASON_OTHER_CLASS},
+			REASON_CLASSLESS},
 		{"empty class is none, wanted", {.is_load_balancer = true, .class_ = ""}, 2, true,
 			REASON_ALLOCATED},
 		{"a prefix is not the class", {.is_load_balancer = true, .class_ = "lbd.io/lb"}, 2,
@@ -115,8 +124,18 @@ static void test_request(void)
 		{"only a blank", " ", NULL, NULL, NULL, F4, REASON_BAD_REQUEST, "\"\""},
 		{"a range", "10.0.0.5-10.0.0.6", NULL, NULL, NULL, F4, REASON_BAD_REQUEST,
 			"10.0.0.5-10.0.0.6"},
-		{"unspecified (kube-vip's DHCP)", "0.0.0.0", NULL, NULL, NULL, F4,
-			REASON_BAD_REQUEST, "\"0.0.0.0\""},
+		{"unspecified", "0.0.0.0", NULL, NULL, NULL, F4, REASON_BAD_REQUEST,
+			"\"0.0.0.0\" means DHCP to kube-vip"},
+		{"unspecified, field", NULL, "0.0.0.0", NULL, NULL, F4, REASON_BAD_REQUEST,
+			"\"0.0.0.0\" means DHCP to kube-vip"},
+		{"unspecified, IPv6", "::", NULL, NULL, NULL, F6, REASON_BAD_REQUEST,
+			"\"::\" means DHCP to kube-vip"},
+		{"IPv4 in IPv6 is IPv4, as in Go", "::ffff:10.0.0.5", NULL, NULL, NULL, F4,
+			REASON_ALLOCATED, "10.0.0.5"},
+		{"IPv4 in IPv6 is not IPv6", "::ffff:10.0.0.5", NULL, NULL, NULL, F6,
+			REASON_FAMILY_MISMATCH, "10.0.0.5 is IPv4"},
+		{"a zone", "fe80::1%eth0", NULL, NULL, NULL, F6, REASON_BAD_REQUEST,
+			"\"fe80::1%eth0\" is not an address"},
 		{"loopback", "127.0.0.1", NULL, NULL, NULL, F4, REASON_BAD_REQUEST, "127.0.0.1"},
 		{"multicast", "ff02::1", NULL, NULL, NULL, F6, REASON_BAD_REQUEST, "ff02::1"},
 		{"control bytes are not repeated", "a\n\"b\x1b\xc3\xa9", NULL, NULL, NULL, F4,
@@ -160,6 +179,38 @@ static void test_request(void)
 	}
 }
 
+static void test_request_protocol(void)
+{
+	static const struct {
+		const char *text;
+		enum reason want;
+		enum config_protocol protocol;
+	} row[] = {
+		{NULL, REASON_ALLOCATED, CONFIG_ANY_PROTOCOL},
+		{"", REASON_ALLOCATED, CONFIG_ANY_PROTOCOL},
+		{"layer2", REASON_ALLOCATED, CONFIG_LAYER2},
+		{"bgp", REASON_ALLOCATED, CONFIG_BGP},
+		{"vip", REASON_ALLOCATED, CONFIG_VIP},
+		{"Layer2", REASON_BAD_REQUEST, CONFIG_ANY_PROTOCOL},
+		{"any", REASON_BAD_REQUEST, CONFIG_ANY_PROTOCOL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct cluster_service s = {.request = {.protocol = row[i].text}};
+		struct service_request q = {.n = 0};
+		struct buf detail;
+
+		check_row = row[i].text != NULL ? row[i].text : "none";
+		buf_init(&detail, 512);
+		CHECK_INT(service_request(&s, &q, &detail), row[i].want);
+		CHECK_INT(q.protocol, row[i].protocol);
+		CHECK((detail.len > 0) == (row[i].want != REASON_ALLOCATED));
+		if (detail.len > 0)
+			CHECK(strstr(detail.p, "must be layer2, bgp or vip") != NULL);
+		buf_free(&detail);
+	}
+}
+
 static void test_request_long_text(void)
 {
 	static char ips[5000];
@@ -179,8 +230,7 @@ static void test_sharing(void)
 	static const struct cluster_port tcp80[] = {{CLUSTER_TCP, 80}},
 					 udp80[] = {{CLUSTER_UDP, 80}},
 					 tcp443[] = {{CLUSTER_TCP, 443}},
-					 both[] = {{CLUSTER_TCP, 443},
-						 {CLUSTER_TCP, 80}};
+					 both[] = {{CLUSTER_TCP, 443}, {CLUSTER_TCP, 80}};
 #define WITH(k, l, b, p)                                                                           \
 	{                                                                                          \
 		.request = {.sharing_key = (k)}, .local = (l), .backend_key = (b), .ports = (p),   \
@@ -286,5 +336,5 @@ static void test_elder(void)
 }
 
 CHECK_MAIN("test_service", CHECK_TEST(test_served), CHECK_TEST(test_request),
-	CHECK_TEST(test_request_long_text), CHECK_TEST(test_sharing),
-	CHECK_TEST(test_sharing_many_ports), CHECK_TEST(test_elder))
+	CHECK_TEST(test_request_protocol), CHECK_TEST(test_request_long_text),
+	CHECK_TEST(test_sharing), CHECK_TEST(test_sharing_many_ports), CHECK_TEST(test_elder))

@@ -467,7 +467,7 @@ static void test_why(void)
 	CHECK_INT(vip_why(w.t, &w.conf, s, ip("192.0.2.1")), REASON_IP_NOT_ALLOWED);
 	CHECK_INT(vip_why(w.t, &w.conf, s, ip("10.0.0.2")), REASON_NO_IP);
 	w.conf.classless = false;
-	CHECK_INT(vip_why(w.t, &w.conf, s, ip("10.0.0.1")), REASON_OTHER_CLASS);
+	CHECK_INT(vip_why(w.t, &w.conf, s, ip("10.0.0.1")), REASON_CLASSLESS);
 	world_free(&w);
 }
 
