@@ -122,6 +122,8 @@ $(O)/%.o: %.c | $(O)/.dir
 UNIT_TESTS := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 TEST_USES_kept := alloc retired vip
 
+TEST_USES_dialects := alloc config doc
+
 define unit_test
 $(O)/tests/test_$(1): $(O)/tests/test_$(1).o $(if $(wildcard $(1).c),$(call objs,$(1))) $(foreach u,$(TEST_USES_$(1)),$(call objs,$(u)))
 	$$(call say,LINK,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$(sort $$^) $$(if $$(filter $(1),$$(PURE)),$$(LIBS_PURE),$$(LIBS))
