@@ -554,6 +554,33 @@ static bool decode_labels(
 	return true;
 }
 
+/* MetalLB refuses a selector, or an expression of one, that stands twice in a list; its ConfigMap
+ * and OpenELB did not. */
+static bool check_distinct(
+	struct config_decoder *d, const struct config_field *f, const cJSON *list)
+{
+	enum config_record_id id = f->record->id;
+	size_t i = 0;
+
+	if ((id != CONFIG_SELECTOR && id != CONFIG_EXPRESSION) ||
+		!(d->at.in->dialects & CONFIG_IN_NEW))
+		return true;
+	for (const cJSON *c = list->child; c != NULL; c = c->next, i++) {
+		const cJSON *b = list->child;
+		size_t k = 0, up;
+
+		for (; b != c && !cJSON_Compare(b, c, true); b = b->next)
+			k++;
+		if (b == c)
+			continue;
+		up = config_at_index_down(&d->at, i);
+		config_error(&d->at, c, "must be given once, [%zu] is the same", k);
+		config_at_up(&d->at, up);
+		return false;
+	}
+	return true;
+}
+
 static bool decode_list(
 	struct config_decoder *d, const struct config_field *f, const cJSON *node, void *rec)
 {
@@ -573,7 +600,7 @@ static bool decode_list(
 		ok &= config_decode_map(d, f->record, c, v + i * f->record->size);
 		config_at_up(&d->at, up);
 	}
-	if (!ok)
+	if (!ok || !check_distinct(d, f, node))
 		return false;
 	set_array(f, rec, v, n);
 	return true;

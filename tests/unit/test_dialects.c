@@ -506,6 +506,17 @@ static void test_errors(void)
 			EIP("a", "", "address: 10.0.0.1, interface: \"can_reach:host\""),
 			"f:5:38: Eip/a: spec.interface: must be an interface's name, or can_reach: "
 			"and an address, of at most 64 characters (got can_reach:host)\n"},
+		{"one selector twice",
+			NATIVE
+			"l2Advertisements: [{name: x, nodeSelectors: [{matchLabels: {a: b}}, "
+			"{}, {matchLabels: {a: b}}]}]\n",
+			"f:3:73: l2Advertisements[0].nodeSelectors[2]: must be given once, [0] is "
+			"the same\n"},
+		{"one expression twice",
+			NATIVE "l2Advertisements: [{name: x, nodeSelectors: [{matchExpressions: "
+			       "[{key: a, operator: Exists}, {operator: Exists, key: a}]}]}]\n",
+			"f:3:94: l2Advertisements[0].nodeSelectors[0].matchExpressions[1]: must be "
+			"given once, [0] is the same\n"},
 		{"an interface with a colon",
 			NATIVE "l2Advertisements: [{name: x, interfaces: [\"eth0:1\"]}]\n",
 			"f:3:43: l2Advertisements[0].interfaces[0]: must be an interface's name, "
