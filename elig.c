@@ -139,13 +139,28 @@ static bool subnet_served(const struct elig_input *in, const struct config_l2_ad
 	return false;
 }
 
+/* Does the advertisement name i, or an address whose route leaves by it? */
+static bool names_interface(const struct elig_input *in, const struct config_l2_advertisement *ad,
+	const struct iface *i)
+{
+	struct addr a;
+
+	if (config_name_matches(&ad->interfaces, i->name))
+		return true;
+	for (size_t k = 0; k < ad->interfaces.n; k++)
+		if (config_can_reach(ad->interfaces.v[k], &a) &&
+			iface_reach(in->ifaces, a) == i->ifindex)
+			return true;
+	return false;
+}
+
 static bool ad_uses(const struct elig_input *in, const struct config_l2_advertisement *ad,
 	const struct iface *i, struct addr a)
 {
 	if (!iface_is_usable(i))
 		return false;
 	if (ad->interfaces.n > 0)
-		return config_name_matches(&ad->interfaces, i->name);
+		return names_interface(in, ad, i);
 	return !excluded(ad, i) && iface_has_subnet_of(i, a) && !subnet_served(in, ad, i, a);
 }
 
@@ -492,7 +507,7 @@ static bool ad_listens(const struct elig_input *in, const struct config_l2_adver
 	const struct iface *i)
 {
 	if (ad->interfaces.n > 0)
-		return config_name_matches(&ad->interfaces, i->name);
+		return names_interface(in, ad, i);
 	if (excluded(ad, i))
 		return false;
 	for (size_t p = 0; p < in->conf->n_pools; p++) {

@@ -7,8 +7,8 @@
  * by iface_dump_begin() and iface_dump_end(), links and addresses may be two dumps in between. Out:
  * iface_get(), iface_named(), iface_next(); a generation number that moves with each change.
  * Sources: rtnetlink(7), linux/rtnetlink.h, RFC 2863 (operational state).
- * Not done: IFLA_ALT_IFNAME (configuration names the kernel's own name); address lifetimes (the
- *       kernel sends RTM_DELADDR when one ends).
+ * Not done: routes, but for those that were asked for; IFLA_ALT_IFNAME (configuration names the
+ * kernel's own name); address lifetimes (the kernel sends RTM_DELADDR when one ends).
  *
  * The messages come from our own kernel, yet they are decoded as if from outside: a length that
  * does not fit is -EBADMSG, never a read past the end.
@@ -40,7 +40,15 @@ struct link {
 	bool fresh;
 };
 
+/* An address and the link of the route to it; 0 = none. */
+struct reach {
+	struct addr to;
+	unsigned ifindex;
+};
+
 struct iface_table {
+	struct reach *reach; /* owned */
+	size_t n_reach;
 	struct link **v; /* owned, and what it points to; sorted by ifindex */
 	size_t n, cap;
 	uint64_t generation;
@@ -94,6 +102,7 @@ void iface_free(struct iface_table *t)
 	for (size_t i = 0; i < t->n; i++)
 		free_link(t->v[i]);
 	free(t->v);
+	free(t->reach);
 	free(t);
 }
 
@@ -560,6 +569,94 @@ static int del_addr(struct iface_table *t, struct rd body)
 	return 1;
 }
 
+/* -- routes that were asked for -- */
+
+static struct reach *find_reach(const struct iface_table *t, struct addr a)
+{
+	for (size_t i = 0; i < t->n_reach; i++)
+		if (addr_eq(t->reach[i].to, a))
+			return &t->reach[i];
+	return NULL;
+}
+
+int iface_set_reach(struct iface_table *t, const struct addr *v, size_t n)
+{
+	struct reach *old = t->reach, *reach;
+
+	if (n > IFACE_MAX_REACH)
+		return -E2BIG;
+	reach = calloc(n + 1, sizeof *reach);
+	if (reach == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		reach[i] = (struct reach){v[i], iface_reach(t, v[i])};
+	t->reach = reach;
+	t->n_reach = 0;
+	for (size_t i = 0; i < n; i++)
+		if (find_reach(t, v[i]) == NULL)
+			reach[t->n_reach++] = reach[i];
+	free(old);
+	return 0;
+}
+
+bool iface_reach_at(const struct iface_table *t, size_t i, struct addr *ret_a)
+{
+	if (i >= t->n_reach)
+		return false;
+	*ret_a = t->reach[i].to;
+	return true;
+}
+
+static int set_route(struct reach *r, unsigned ifindex)
+{
+	bool changed = r->ifindex != ifindex;
+
+	r->ifindex = ifindex;
+	return changed;
+}
+
+void iface_reach_lost(struct iface_table *t, size_t i)
+{
+	if (i < t->n_reach)
+		t->generation += (uint64_t)set_route(&t->reach[i], 0);
+}
+
+unsigned iface_reach(const struct iface_table *t, struct addr a)
+{
+	const struct reach *r = find_reach(t, a);
+
+	return r != NULL ? r->ifindex : 0;
+}
+
+/* The answer to a look-up names the address itself as destination, at full length. */
+static int new_route(struct iface_table *t, struct rd body)
+{
+	uint8_t family = rd_u8(&body), len = rd_u8(&body), type;
+	bool ok = true, has_to = false;
+	struct attribute at;
+	uint32_t oif = 0;
+	struct addr to;
+	struct reach *r;
+
+	rd_skip(&body, 1 + 1 + 1 + 1 + 1); /* source length, TOS, table, protocol, scope */
+	type = rd_u8(&body);
+	rd_skip(&body, 4); /* flags */
+	if (body.bad)
+		return -EBADMSG;
+	if ((family != AF_INET && family != AF_INET6) || len != (family == AF_INET ? 32 : 128))
+		return 0;
+	while (ok && next_attribute(&body, &at)) {
+		if (at.type == RTA_DST)
+			ok = has_to = read_address(at.body, family, &to);
+		else if (at.type == RTA_OIF)
+			ok = read_u32(at.body, &oif);
+	}
+	if (!ok || !rd_done(&body))
+		return -EBADMSG;
+	r = has_to ? find_reach(t, to) : NULL;
+	return r != NULL ? set_route(r, type == RTN_UNICAST ? oif : 0) : 0;
+}
+
 /* -- entry points -- */
 
 static int apply(struct iface_table *t, const struct message *m)
@@ -573,6 +670,8 @@ static int apply(struct iface_table *t, const struct message *m)
 		return new_addr(t, m->body);
 	case RTM_DELADDR:
 		return del_addr(t, m->body);
+	case RTM_NEWROUTE:
+		return new_route(t, m->body);
 	default: /* NLMSG_DONE, NLMSG_ERROR, and groups we did not ask for */
 		return 0;
 	}

@@ -13,7 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { IFACE_MAX = 4096, IFACE_MAX_ADDRS = 1024, IFACE_NAMELEN = 16, IFACE_KINDLEN = 16 };
+enum {
+	IFACE_MAX = 4096,
+	IFACE_MAX_ADDRS = 1024,
+	IFACE_MAX_REACH = 64,
+	IFACE_NAMELEN = 16,
+	IFACE_KINDLEN = 16
+};
 
 struct iface_addr {
 	struct addr addr;
@@ -41,16 +47,28 @@ struct iface_table; /* opaque */
 struct iface_table *iface_new(void) MUST_CHECK;
 void iface_free(struct iface_table *t);
 
-/* Takes a buffer of rtnetlink messages (RTM_NEWLINK, DELLINK, NEWADDR, DELADDR; others are
- * skipped).  Returns how many of them changed something, or -EBADMSG at the first malformed message
- * (those before it count), -ENOMEM, -E2BIG (IFACE_MAX, IFACE_MAX_ADDRS): that message alone is left
- * out, the ones after it are taken in; iface_generation() tells whether anything changed. */
+/* Takes a buffer of rtnetlink messages (RTM_NEWLINK, DELLINK, NEWADDR, DELADDR; RTM_NEWROUTE as the
+ * answer to a look-up, see iface_reach(); others are skipped).  Returns how many of them changed
+ * something, or -EBADMSG at the first malformed message (those before it count), -ENOMEM, -E2BIG
+ * (IFACE_MAX, IFACE_MAX_ADDRS): that message alone is left out, the ones after it are taken in;
+ * iface_generation() tells whether anything changed. */
 int iface_on_netlink(struct iface_table *t, const void *buf, size_t len) MUST_CHECK;
 /* A fresh dump: begin, all messages of the dump (links, then addresses; events may come in
  * between), end: what was not named since begin is removed.  Begin again starts over.  End returns
  * whether it removed anything; without a begin it does nothing. */
 void iface_dump_begin(struct iface_table *t);
 bool iface_dump_end(struct iface_table *t);
+
+/* The addresses whose routes are asked for, in the place of those before; what is known of them
+ * stays.  0, -ENOMEM or -E2BIG (IFACE_MAX_REACH): nothing changed. */
+int iface_set_reach(struct iface_table *t, const struct addr *v, size_t n) MUST_CHECK;
+/* The i-th of them, without doubles; false: there are no more. */
+bool iface_reach_at(const struct iface_table *t, size_t i, struct addr *ret_a);
+/* The kernel has no route to the i-th of them (there may be none by now). */
+void iface_reach_lost(struct iface_table *t, size_t i);
+/* ifindex of the link that packets for a leave by; 0: not asked for, not known yet, no route, or a
+ * is this host. */
+unsigned iface_reach(const struct iface_table *t, struct addr a);
 
 const struct iface *iface_get(const struct iface_table *t, unsigned ifindex);
 const struct iface *iface_named(const struct iface_table *t, const char *name);

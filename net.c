@@ -4,10 +4,10 @@
  *
  * Owns: one NETLINK_ROUTE socket, the interface table, one pcap handle an interface.  Every uv
  *       handle is counted; the last close callback frees the whole.
- * In:   the kernel's link and address events; ARP frames that passed the kernel's filter.
- * Out:  net_ops; net_ifaces(); net_send().
- * Sources: rtnetlink(7), netlink(7), packet(7), pcap(3PCAP).
- * Not done: IPv6 capture; a receive time stamp per frame.
+ * In:   the kernel's link and address events, its answers to look-ups of routes; ARP frames that
+ * passed the kernel's filter. Out:  net_ops; net_ifaces(); net_send(). Sources: rtnetlink(7),
+ * netlink(7), packet(7), pcap(3PCAP). Not done: routes are asked for, not watched (a router has a
+ * million); IPv6 capture; a receive time stamp per frame.
  *
  * A dump is asked for at start, after an overrun of the socket, and after a dump that the kernel
  * marked as interrupted: links first, addresses when those are done.  Events that come in between
@@ -45,6 +45,7 @@ enum {
 	FIRST_DUMP_MS = 5000,
 	DUMP_AGAIN_MS = 100,
 	OPEN_AGAIN_MS = 1000,
+	REACH_AGAIN_MS = 5000,
 	SNAPLEN = 256,
 	RING_BYTES = 64 * 1024,
 	BATCH = 256,     /* frames a turn and interface: a flood must not starve the loop */
@@ -53,6 +54,8 @@ enum {
 	MAX_RANGES = 32, /* in the filter */
 	RANGE_TEXT = 2 * 64,
 };
+
+#define REACH_SEQ 0x80000000U /* and the place of the address; dumps count from 1 */
 
 enum dump { DUMP_NONE, DUMP_LINKS, DUMP_ADDRS };
 
@@ -88,7 +91,7 @@ struct net {
 	uint64_t told;              /* generation of which the owner knows */
 	int fd;                     /* owned */
 	uv_poll_t poll;
-	uv_timer_t dump_timer, open_timer;
+	uv_timer_t dump_timer, open_timer, reach_timer;
 	enum dump dump; /* under way */
 	bool dump_again;
 	uint32_t seq;
@@ -121,6 +124,41 @@ static int ask(struct net *n, uint16_t type)
 	req.h.nlmsg_seq = ++n->seq;
 	sent = send(n->fd, &req, sizeof(req), 0);
 	return sent < 0 ? -errno : 0;
+}
+
+/* ip route get, answered by RTM_NEWROUTE or an error.  One that is lost is asked again. */
+static void ask_route(struct net *n, size_t i, struct addr a)
+{
+	enum addr_family f = addr_family(a);
+	struct {
+		struct nlmsghdr h;
+		struct rtmsg route;
+		struct rtattr attr;
+		uint8_t to[16];
+	} req;
+
+	memset(&req, 0, sizeof req);
+	req.attr.rta_type = RTA_DST;
+	req.attr.rta_len = (unsigned short)RTA_LENGTH(f == ADDR_V4 ? 4 : 16);
+	req.route.rtm_family = f == ADDR_V4 ? AF_INET : AF_INET6;
+	req.route.rtm_dst_len = f == ADDR_V4 ? 32 : 128;
+	if (f == ADDR_V4)
+		addr_to_v4(a, req.to);
+	else
+		addr_to_v6(a, req.to);
+	req.h.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof req.route) + req.attr.rta_len);
+	req.h.nlmsg_type = RTM_GETROUTE;
+	req.h.nlmsg_flags = NLM_F_REQUEST;
+	req.h.nlmsg_seq = REACH_SEQ | (uint32_t)i;
+	(void)send(n->fd, &req, req.h.nlmsg_len, 0);
+}
+
+static void ask_routes(struct net *n)
+{
+	struct addr a;
+
+	for (size_t i = 0; iface_reach_at(n->ifaces, i, &a); i++)
+		ask_route(n, i, a);
 }
 
 static void dump_later(struct net *n);
@@ -193,6 +231,8 @@ static void follow_dump(struct net *n, struct rd r)
 
 		if (len < sizeof(struct nlmsghdr))
 			return;
+		if ((seq & REACH_SEQ) != 0 && type == NLMSG_ERROR)
+			iface_reach_lost(n->ifaces, seq & ~REACH_SEQ);
 		if (n->dump == DUMP_NONE || seq != n->seq)
 			continue;
 		if ((flags & NLM_F_DUMP_INTR) != 0)
@@ -252,6 +292,7 @@ static void tell_owner(struct net *n)
 	if (n->dump != DUMP_NONE || n->told == iface_generation(n->ifaces))
 		return;
 	n->told = iface_generation(n->ifaces);
+	ask_routes(n);
 	update_rings(n);
 	n->ops->on_ifaces(n->ctx);
 }
@@ -913,9 +954,30 @@ static int start_handles(struct net *n)
 		return rc;
 	(void)uv_timer_init(n->loop, &n->dump_timer);
 	(void)uv_timer_init(n->loop, &n->open_timer);
-	n->poll.data = n->dump_timer.data = n->open_timer.data = n;
-	n->handles = 3;
+	(void)uv_timer_init(n->loop, &n->reach_timer);
+	n->poll.data = n->dump_timer.data = n->open_timer.data = n->reach_timer.data = n;
+	n->handles = 4;
 	(void)uv_poll_start(&n->poll, UV_READABLE, on_netlink);
+	return 0;
+}
+
+static void on_reach_timer(uv_timer_t *timer)
+{
+	ask_routes(timer->data);
+}
+
+int net_reach(struct net *n, const struct addr *v, size_t n_v)
+{
+	int rc = iface_set_reach(n->ifaces, v, n_v);
+
+	if (rc != 0)
+		return rc;
+	ask_routes(n);
+	if (n_v > 0)
+		(void)uv_timer_start(
+			&n->reach_timer, on_reach_timer, REACH_AGAIN_MS, REACH_AGAIN_MS);
+	else
+		(void)uv_timer_stop(&n->reach_timer);
 	return 0;
 }
 
@@ -986,4 +1048,5 @@ void net_close(struct net *n)
 	uv_close((uv_handle_t *)&n->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&n->dump_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&n->open_timer, on_handle_closed);
+	uv_close((uv_handle_t *)&n->reach_timer, on_handle_closed);
 }

@@ -33,6 +33,11 @@ void net_close(struct net *n);
 
 const struct iface_table *net_ifaces(const struct net *n);
 
+/* The addresses whose routes are of interest (iface_reach()), in the place of those before.  The
+ * kernel is asked at once, when links or addresses change, and every 5 s.  0, -ENOMEM, -E2BIG:
+ * nothing changed. */
+int net_reach(struct net *n, const struct addr *v, size_t n_v) MUST_CHECK;
+
 /* Capture on exactly these interfaces, ARP whose sender or target address lies in one of the ranges
  * (kernel filter; above 32 IPv4 ranges it also passes the smallest gaps between them; IPv6 ranges
  * are left out, and without an IPv4 one nothing is opened).  Opens and closes the difference; an

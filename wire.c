@@ -111,6 +111,21 @@ static int list_ranges(const struct daemon *d, struct addr_range **ret_v, size_t
 	return 0;
 }
 
+/* Whose routes the configuration asks for. */
+static int sync_reach(struct daemon *d)
+{
+	struct addr v[IFACE_MAX_REACH];
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->conf->n_l2_advertisements; i++) {
+		const struct config_strings *s = &d->conf->l2_advertisements[i].interfaces;
+
+		for (size_t k = 0; k < s->n && n < ARRAY_LEN(v); k++)
+			n += config_can_reach(s->v[k], &v[n]);
+	}
+	return net_reach(d->net, v, n);
+}
+
 /* Tells ARP which interfaces there are, with which MAC; and listens where a VIP could be. */
 void wire_sync(struct daemon *d, uint64_t now_ms)
 {
@@ -124,6 +139,8 @@ void wire_sync(struct daemon *d, uint64_t now_ms)
 		if (i->ethernet && arp_set_iface(d->arp, i->ifindex, i->mac, now_ms) != 0)
 			d->rebuild = true;
 	arp_retain_ifaces(d->arp, iface_exists, d, now_ms);
+	if (sync_reach(d) != 0)
+		d->rebuild = true;
 	n = elig_interfaces(&d->elig_input, listen, DAEMON_MAX_LISTEN);
 	if (list_ranges(d, &ranges, &n_ranges) != 0 ||
 		net_listen(d->net, listen, n, ranges, n_ranges) != 0)

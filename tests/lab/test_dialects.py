@@ -2,8 +2,10 @@
 """The documents' Services, applied by kubectl under each of the documents' configurations, unchanged: who gets which address or
 is refused why, and who answers for it."""
 
+import json
+
 import pytest
-from lab import ROOT, wait_for
+from lab import FAST, ROOT, wait_for
 
 CONFIGS = ROOT.parent / "shared" / "configs"
 SERVICES = ("nginx", "nginx2", "pool-by-annotation", "shared-tcp", "shared-udp", "openelb-style")
@@ -97,3 +99,58 @@ def test_documents(bare, name):
             check_announced(lab, answer, by)
         else:
             check_refused(lab, service, *answer)
+
+
+OPENELB = {"lb.kubesphere.io/v1alpha1": "openelb"}
+
+
+def eip(name, address, annotations=None, **spec):
+    return json.dumps({"apiVersion": "network.kubesphere.io/v1alpha2", "kind": "Eip",
+                       "metadata": {"name": name, "annotations": annotations or {}},
+                       "spec": {"address": address, "protocol": "layer2", **spec}})
+
+
+def test_eip_can_reach(bare):
+    """interface: can_reach:ADDRESS is the link of the route to it, though another link has the Eip's subnet; it follows the
+    route."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    node = lab.nodes[0]
+    node.run("ip", "link", "add", "alt0", "type", "veth", "peer", "name", "alt1")
+    node.run("ip", "addr", "add", "172.18.0.1/24", "dev", "alt0")
+    for link in ("alt0", "alt1"):
+        node.run("ip", "link", "set", link, "up")
+    default = {"eip.openelb.kubesphere.io/is-default-eip": "true"}
+    lab.start(config=eip("e", "172.18.0.10-172.18.0.30", default, interface="can_reach:10.89.0.50"))
+    lab.service("web")
+
+    def link(ip):
+        return [e["interface"] for v in node.dump()["vips"] if v["ip"] == ip for e in v["here"] if e["announced"]]
+    ip = lab.wait_ip("web")
+    wait_for("announced towards the address", lambda: link(ip) == ["eth0"])
+    assert lab.client.arping(ip) == [node.mac]
+    node.run("ip", "route", "add", "10.89.0.50/32", "dev", "alt0")
+    wait_for("announced where the route leads now", lambda: link(ip) == ["alt0"], timeout=15)
+    assert lab.client.arping(ip) == []
+
+
+def test_eip_disable(bare):
+    """A disabled Eip gives nothing new; what it gave stays and is answered for, across a change of leader too."""
+    lab = bare(nodes=2, pods=False, proxy=False)
+    on, off = (eip("e", "10.89.0.100-10.89.0.109", interface="eth0", disable=d) for d in (False, True))
+    ask = {**OPENELB, "eip.openelb.kubesphere.io/v1alpha2": "e"}
+    lab.start(config=f"{on}\n---\napiVersion: lbd.io/v1\nkind: Config\n{FAST}")
+    lab.service("old", annotations=ask)
+    ip = lab.wait_ip("old")
+    lab.wait_owner(ip)
+    before = lab.nodes[0].dump()["config"]["hash"]
+    for node in lab.nodes:
+        node.config_path.write_text(f"{off}\n---\napiVersion: lbd.io/v1\nkind: Config\n{FAST}")
+    wait_for("the other configuration", lambda: all(n.dump()["config"]["hash"] != before for n in lab.nodes))
+    lab.service("new", annotations=ask)
+    check_refused(lab, "new", "poolNotAdmitted", "the requested pool e is disabled")
+    next(n for n in lab.nodes if n.dump()["leader"]["self"]).stop()
+    owner = lab.wait_owner(ip, timeout=15)
+    lab.service("newer", annotations=ask)
+    wait_for("the other leader's refusal", lambda: any(
+        "is disabled" in e["message"] for e in lab.events("newer")), timeout=15)
+    assert lab.ips("old") == [ip] and lab.client.arping(ip) == [owner.mac]

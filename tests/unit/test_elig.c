@@ -208,6 +208,47 @@ static void test_interfaces(void)
 	world_close(&w);
 }
 
+/* The kernel's answer to a look-up of 10.9.9.9. */
+static void put_route(unsigned ifindex)
+{
+	struct rtmsg r = {.rtm_family = AF_INET, .rtm_dst_len = 32, .rtm_type = RTN_UNICAST};
+	const unsigned char to[4] = {10, 9, 9, 9};
+	struct world_msg m;
+
+	world_begin(&m, RTM_NEWROUTE, &r, sizeof r);
+	world_attr(&m, RTA_DST, to, sizeof to);
+	world_attr(&m, RTA_OIF, &ifindex, sizeof ifindex);
+	world_send(&w, &m);
+}
+
+/* OpenELB's "can_reach:", for which the address's own subnet does not matter. */
+static void test_reach(void)
+{
+	static const char *const names[] = {"can_reach:10.9.9.9"};
+	const struct addr to = world_ip("10.9.9.9");
+	unsigned listen[8];
+	struct elig e;
+
+	open_lan();
+	world_link(&w, 3, "eth1", 1, true);
+	world_link(&w, 4, "eth2", 1, false);
+	w.ads[0].interfaces = (struct config_strings){names, 1};
+	CHECK_INT(iface_set_reach(w.ifaces, &to, 1), 0);
+	e = self("10.0.0.100"); /* not known yet, or no route */
+	CHECK_INT(e.reason, REASON_NO_INTERFACE);
+	CHECK_INT(elig_interfaces(&w.in, listen, 8), 0);
+	put_route(3);
+	e = self("10.0.0.100");
+	CHECK_INT(e.reason, REASON_OWNER);
+	CHECK_INT(e.n_paths, 1);
+	CHECK_INT(e.paths[0].ifindex, 3);
+	CHECK_INT(elig_interfaces(&w.in, listen, 8), 1);
+	CHECK_INT(listen[0], 3);
+	put_route(4); /* it is down */
+	CHECK_INT(self("10.0.0.100").reason, REASON_NO_INTERFACE);
+	world_close(&w);
+}
+
 static void put_lease(const char *node, const char *holder, const char *subnets)
 {
 	world_apply(&w, CLUSTER_LEASE, CLUSTER_PUT,
@@ -335,5 +376,5 @@ static void test_texts(void)
 
 CHECK_MAIN("test_elig", CHECK_TEST(test_eligible), CHECK_TEST(test_node_reasons),
 	CHECK_TEST(test_endpoints), CHECK_TEST(test_advertisements), CHECK_TEST(test_weights),
-	CHECK_TEST(test_interfaces), CHECK_TEST(test_off_subnet), CHECK_TEST(test_groups),
-	CHECK_TEST(test_kept_verdicts), CHECK_TEST(test_texts))
+	CHECK_TEST(test_interfaces), CHECK_TEST(test_reach), CHECK_TEST(test_off_subnet),
+	CHECK_TEST(test_groups), CHECK_TEST(test_kept_verdicts), CHECK_TEST(test_texts))

@@ -901,6 +901,102 @@ static void test_malformed_addr(void)
 	}
 }
 
+/* -- routes that were asked for -- */
+
+/* The kernel's answer to a look-up of 10.0.0.9, or fd00::9. */
+static void make_route(struct msg *m, uint8_t family, uint8_t len, uint8_t type, uint32_t oif)
+{
+	struct rtmsg r = {.rtm_family = family, .rtm_dst_len = len, .rtm_type = type};
+	uint8_t to[16] = {0xfd, [15] = 9};
+	const uint8_t to4[4] = {10, 0, 0, 9};
+
+	begin(m, RTM_NEWROUTE);
+	put(m, &r, sizeof(r));
+	attr_u32(m, RTA_TABLE, 254);
+	attr(m, RTA_DST, family == AF_INET ? to4 : to, family == AF_INET ? 4 : 16);
+	if (oif != 0)
+		attr_u32(m, RTA_OIF, oif);
+	end(m);
+}
+
+static void test_routes(void)
+{
+	static const struct {
+		const char *name;
+		uint8_t family, len, type;
+		uint32_t oif;
+		unsigned want;
+		int changed;
+	} rows[] = {
+		{"by link 4", AF_INET, 32, RTN_UNICAST, 4, 4, 1},
+		{"the same again", AF_INET, 32, RTN_UNICAST, 4, 4, 0},
+		{"a route of the table is no answer", AF_INET, 24, RTN_UNICAST, 7, 4, 0},
+		{"this host", AF_INET, 32, RTN_LOCAL, 1, 0, 1},
+		{"by link 5", AF_INET, 32, RTN_UNICAST, 5, 5, 1},
+		{"no way", AF_INET, 32, RTN_UNREACHABLE, 5, 0, 1},
+		{"by link 6", AF_INET, 32, RTN_UNICAST, 6, 6, 1},
+		{"by no link", AF_INET, 32, RTN_UNICAST, 0, 0, 1},
+	};
+	const struct addr v[] = {ip("10.0.0.9"), ip("fd00::9"), ip("10.0.0.9")};
+	struct iface_table *t = iface_new();
+	uint64_t generation;
+	struct addr a;
+	struct msg m;
+
+	CHECK_INT(iface_reach(t, v[0]), 0);
+	make_route(&m, AF_INET, 32, RTN_UNICAST, 4);
+	CHECK_INT(feed(t, &m), 0); /* nobody asked */
+	CHECK_INT(iface_set_reach(t, v, 3), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		check_row = rows[i].name;
+		make_route(&m, rows[i].family, rows[i].len, rows[i].type, rows[i].oif);
+		CHECK_INT(feed(t, &m), rows[i].changed);
+		CHECK_INT(iface_reach(t, v[0]), rows[i].want);
+	}
+	make_route(&m, AF_INET6, 128, RTN_UNICAST, 3);
+	CHECK_INT(feed(t, &m), 1);
+	CHECK_INT(iface_reach(t, v[1]), 3);
+	CHECK(iface_reach_at(t, 1, &a) && addr_eq(a, v[1]));
+	CHECK(!iface_reach_at(t, 2, &a)); /* one of them twice */
+
+	CHECK_INT(iface_set_reach(t, v + 1, 1), 0); /* what is known stays */
+	CHECK_INT(iface_reach(t, v[1]), 3);
+	CHECK_INT(iface_reach(t, v[0]), 0);
+	generation = iface_generation(t);
+	iface_reach_lost(t, 7);
+	CHECK(iface_generation(t) == generation);
+	iface_reach_lost(t, 0);
+	CHECK(iface_generation(t) == generation + 1);
+	CHECK_INT(iface_reach(t, v[1]), 0);
+	iface_free(t);
+}
+
+static void test_route_limits(void)
+{
+	static struct addr v[IFACE_MAX_REACH + 1];
+	struct iface_table *t = iface_new();
+	struct msg m, whole;
+	const struct addr a = ip("10.0.0.9");
+
+	CHECK_INT(iface_set_reach(t, &a, 1), 0);
+	CHECK_INT(iface_set_reach(t, v, IFACE_MAX_REACH + 1), -E2BIG);
+	CHECK_INT(iface_set_reach(t, &a, 1), 0);
+	make_route(&whole, AF_INET, 32, RTN_UNICAST, 4);
+	for (size_t n = 1; n < whole.n; n++) {
+		unsigned char *p = check_guard(whole.b, n);
+
+		CHECK_INT(iface_on_netlink(t, p, n), -EBADMSG);
+		check_unguard(p, n);
+	}
+	begin(&m, RTM_NEWROUTE);
+	put(&m, &(struct rtmsg){.rtm_family = AF_INET, .rtm_dst_len = 32}, sizeof(struct rtmsg));
+	attr(&m, RTA_DST, "0123456789abcdef", 16);
+	end(&m);
+	CHECK_INT(feed(t, &m), -EBADMSG);
+	CHECK_INT(iface_reach(t, a), 0);
+	iface_free(t);
+}
+
 /* What came before the malformed message counts. */
 static void test_malformed_behind_good(void)
 {
@@ -926,4 +1022,5 @@ CHECK_MAIN("test_iface", CHECK_TEST(test_recorded_story), CHECK_TEST(test_record
 	CHECK_TEST(test_dump_sweeps), CHECK_TEST(test_malformed_every_length),
 	CHECK_TEST(test_malformed_inner), CHECK_TEST(test_malformed_values),
 	CHECK_TEST(test_malformed_no_name), CHECK_TEST(test_malformed_addr),
-	CHECK_TEST(test_malformed_behind_good))
+	CHECK_TEST(test_malformed_behind_good), CHECK_TEST(test_routes),
+	CHECK_TEST(test_route_limits))

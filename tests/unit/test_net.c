@@ -296,6 +296,36 @@ static void test_address_events(void)
 	tear_down(&r);
 }
 
+static unsigned way_to(const struct rig *r, const char *ip)
+{
+	return iface_reach(net_ifaces(r->net), range(ip).first);
+}
+
+/* The kernel's own choice, again after links, addresses or (within 10 s) routes changed. */
+static void test_routes(void)
+{
+	const struct addr v[] = {range("192.168.1.9").first, range("fd00:9::9").first};
+	struct rig r;
+
+	set_up(&r);
+	CHECK_INT(net_reach(r.net, v, 2), 0);
+	CHECK(command("ip addr add 192.168.1.2/24 dev v0"));
+	UNTIL(&r, way_to(&r, "192.168.1.9") == r.v0);
+	CHECK(command("ip addr add fd00:9::1/64 dev v0 nodad"));
+	UNTIL(&r, way_to(&r, "fd00:9::9") == r.v0);
+	CHECK_INT(way_to(&r, "192.168.1.8"), 0);
+	r.ifaces = 0;
+	CHECK(command("ip route add 192.168.1.9/32 dev v1"));
+	UNTIL(&r, way_to(&r, "192.168.1.9") != r.v0);
+	CHECK(way_to(&r, "192.168.1.9") != 0 && r.ifaces > 0);
+	CHECK(command("ip route del 192.168.1.9/32 dev v1"));
+	CHECK(command("ip addr del 192.168.1.2/24 dev v0"));
+	UNTIL(&r, way_to(&r, "192.168.1.9") == 0);
+	CHECK_INT(net_reach(r.net, NULL, 0), 0);
+	CHECK_INT(way_to(&r, "fd00:9::9"), 0);
+	tear_down(&r);
+}
+
 static void test_enslaved(void)
 {
 	struct rig r;
@@ -751,16 +781,17 @@ int main(void)
 {
 	static const struct check_test tests[] = {CHECK_TEST(test_open_close),
 		CHECK_TEST(test_link_events), CHECK_TEST(test_address_events),
-		CHECK_TEST(test_enslaved), CHECK_TEST(test_overrun), CHECK_TEST(test_filter),
-		CHECK_TEST(test_filter_swapped), CHECK_TEST(test_filter_many_ranges),
-		CHECK_TEST(test_other_segments), CHECK_TEST(test_send),
-		CHECK_TEST(test_listen_to_less), CHECK_TEST(test_drop_queued),
-		CHECK_TEST(test_full_ring_is_counted), CHECK_TEST(test_link_flap),
-		CHECK_TEST(test_link_flap_unseen), CHECK_TEST(test_rename_keeps_capture),
-		CHECK_TEST(test_recreated), CHECK_TEST(test_listen_before_up),
-		CHECK_TEST(test_no_permission), CHECK_TEST(test_no_descriptors),
-		CHECK_TEST(test_open_fails_clean), CHECK_TEST(test_close_in_frame),
-		CHECK_TEST(test_listen_in_frame), CHECK_TEST(test_drop_in_frame)};
+		CHECK_TEST(test_routes), CHECK_TEST(test_enslaved), CHECK_TEST(test_overrun),
+		CHECK_TEST(test_filter), CHECK_TEST(test_filter_swapped),
+		CHECK_TEST(test_filter_many_ranges), CHECK_TEST(test_other_segments),
+		CHECK_TEST(test_send), CHECK_TEST(test_listen_to_less),
+		CHECK_TEST(test_drop_queued), CHECK_TEST(test_full_ring_is_counted),
+		CHECK_TEST(test_link_flap), CHECK_TEST(test_link_flap_unseen),
+		CHECK_TEST(test_rename_keeps_capture), CHECK_TEST(test_recreated),
+		CHECK_TEST(test_listen_before_up), CHECK_TEST(test_no_permission),
+		CHECK_TEST(test_no_descriptors), CHECK_TEST(test_open_fails_clean),
+		CHECK_TEST(test_close_in_frame), CHECK_TEST(test_listen_in_frame),
+		CHECK_TEST(test_drop_in_frame)};
 
 	if (!enter_namespace()) {
 		printf("test_net: 0 passed, 0 failed, %zu skipped (needs root: no network "
