@@ -195,7 +195,8 @@ static const struct config_field pool_fields[] = {
 		.in = CONFIG_IN_ALL,
 		AT(config_pool, avoid_buggy_ips),
 		.fallback = "false",
-		.doc = "leave out IPv4 addresses that end in .0 or .255"},
+		.doc = "give nobody IPv4 addresses that end in .0 or .255, not even who asks for "
+		       "one"},
 	{.name = "serviceAllocation",
 		.type = CONFIG_MAP,
 		.in = CONFIG_IN_NEW,
@@ -920,7 +921,8 @@ static const struct config_field root_fields[] = {
 		.in = CONFIG_IN_NATIVE,
 		AT(config, classless),
 		.fallback = "true",
-		.doc = "and Services without a class"},
+		.doc = "and Services without a class; false when all pools are Eips and none of "
+		       "them is the default one"},
 	{.name = "nodeName",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_OBJECT_NAME,
