@@ -32,9 +32,9 @@ static const double max_share_not_given = -1;
 
 /* -- defaults that depend on the whole -- */
 
-static const struct config_pool *pool_item(const struct config_decoder *d, size_t i)
+static struct config_pool *pool_item(const struct config_decoder *d, size_t i)
 {
-	return (const struct config_pool *)(const void *)d->items[CONFIG_POOL].v + i;
+	return (struct config_pool *)(void *)d->items[CONFIG_POOL].v + i;
 }
 
 static bool is_field_given(const struct config_decoder *d, enum config_record_id id)
@@ -81,17 +81,16 @@ static void add_default_advertisement(struct config_decoder *d)
 	ad->ip_address_pools = native_pools(d);
 }
 
-/* OpenELB serves the Services that are annotated for it; once there is a default Eip, all (its
- * webhook annotates them). */
-static void set_classless(struct config_decoder *d)
+/* Who names no Eip gets one of the default Eip, as OpenELB has it; where none is the default, of any
+ * that is not bound to namespaces: without that nobody would get anything. */
+static void set_automatic(struct config_decoder *d)
 {
-	size_t i = 0;
+	for (size_t i = 0; i < d->items[CONFIG_POOL].n; i++) {
+		struct config_pool *p = pool_item(d, i);
 
-	while (i < d->items[CONFIG_POOL].n && pool_item(d, i)->dialect == CONFIG_OPENELB)
-		i++;
-	if (i > 0 && i == d->items[CONFIG_POOL].n && !d->has_default_eip &&
-		!config_decode_is_given(d, "classless"))
-		d->conf->classless = false;
+		if (p->dialect == CONFIG_OPENELB && !p->service_allocation.present)
+			p->auto_assign = !d->has_default_eip;
+	}
 }
 
 /* MetalLB's users rely on its order of nodes. */
@@ -154,7 +153,7 @@ static int finish(struct config_decoder *d)
 
 	config_openelb_end(d);
 	add_default_advertisement(d);
-	set_classless(d);
+	set_automatic(d);
 	set_max_share(d);
 	note_ipv6(d);
 	config_links_check(d, d->documents_missing);

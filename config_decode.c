@@ -1051,13 +1051,3 @@ void config_decode_root(struct config_decoder *d, const cJSON *doc)
 			decode_root_member(d, c);
 	}
 }
-
-bool config_decode_is_given(const struct config_decoder *d, const char *name)
-{
-	const struct config_record *root = config_root_record();
-
-	for (size_t i = 0; i < root->n_fields; i++)
-		if (strcmp(root->fields[i].name, name) == 0)
-			return d->given[i].line != 0;
-	return false;
-}

@@ -79,8 +79,6 @@ const char *config_decode_text(struct config_decoder *d, const cJSON *obj, const
 const char *config_decode_dup(struct config_decoder *d, const char *s);
 /* Keeps doc until the end; false when out of memory (doc is freed). */
 bool config_decode_keep(struct config_decoder *d, struct doc *doc);
-/* Does a document of dialect 1 have this field of the root? */
-bool config_decode_is_given(const struct config_decoder *d, const char *name);
 /* "name is validated, not served": for the one warning. */
 void config_decode_not_yet(struct config_decoder *d, const char *name, const cJSON *node);
 /* "unknown key", with the nearest of the names (up to NULL). */

@@ -568,8 +568,8 @@ static bool is_default_eip(struct config_decoder *d, const struct object *o)
 }
 
 /* Who names neither Eip nor address gets one of those that are for the namespace, the lower
- * priority first, from 0; else of the default one; of no other.  Here 0 is last.  Who names one
- * gets it whatever the namespace. */
+ * priority first, from 0; else of the default one; of any other only where there is none (config.c,
+ * at the end).  Here 0 is last.  Who names one gets it whatever the namespace. */
 static void eip_allocation(
 	struct config_decoder *d, const struct config_eip *e, struct config_pool *pool)
 {
@@ -577,7 +577,7 @@ static void eip_allocation(
 	struct config_service_allocation *a = &pool->service_allocation;
 	struct selector *sel;
 
-	pool->auto_assign = a->present = bound || e->is_default;
+	a->present = bound || e->is_default;
 	if (e->is_default) {
 		a->priority = INT32_MAX;
 		return;

@@ -5,9 +5,11 @@
  * Owns: one NETLINK_ROUTE socket, the interface table, one pcap handle an interface.  Every uv
  *       handle is counted; the last close callback frees the whole.
  * In:   the kernel's link and address events, its answers to look-ups of routes; ARP frames that
- * passed the kernel's filter. Out:  net_ops; net_ifaces(); net_send(). Sources: rtnetlink(7),
- * netlink(7), packet(7), pcap(3PCAP). Not done: routes are asked for, not watched (a router has a
- * million); IPv6 capture; a receive time stamp per frame.
+ *       passed the kernel's filter.
+ * Out:  net_ops; net_ifaces(); net_send().
+ * Sources: rtnetlink(7), netlink(7), packet(7), pcap(3PCAP).
+ * Not done: routes are asked for, not watched (a router has a million); IPv6 capture; a receive
+ *       time stamp per frame.
  *
  * A dump is asked for at start, after an overrun of the socket, and after a dump that the kernel
  * marked as interrupted: links first, addresses when those are done.  Events that come in between

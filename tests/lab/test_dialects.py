@@ -14,8 +14,6 @@ SERVICES = ("nginx", "nginx2", "pool-by-annotation", "shared-tcp", "shared-udp",
 OUTSIDE = ("requestNotInPool", "is in no pool")  # spec.loadBalancerIP 172.18.0.x: "not allowed in config"
 NO_IP_POOL = ("poolUnknown", "the requested pool ip-pool does not exist")  # "unknown pool"
 NO_EIP_POOL = ("poolUnknown", "the requested pool eip-pool does not exist")
-# OpenELB looks at nothing that is not annotated lb.kubesphere.io/v1alpha1: openelb while there is no default Eip.
-NOT_OPENELB = ("classless", None)
 
 
 def only_nginx(ip):
@@ -38,7 +36,9 @@ TABLE = {
     # What the Services were written for; sharing: one key, TCP and UDP.
     "metallb-cr-l2": (("172.18.0.10", "172.18.0.20", "172.18.0.11", "172.18.0.21", "172.18.0.21", NO_EIP_POOL),
                       {"n1", "n2", "n3"}),
-    "openelb-eip": ((NOT_OPENELB,) * 5 + ("172.18.0.10",), {"n1", "n2", "n3"}),
+    # OpenELB serves only openelb-style, the annotated one; lbd, as long as classless is true, the others as well.
+    "openelb-eip": (("172.18.0.10", "172.18.0.20", NO_IP_POOL, "172.18.0.21", "172.18.0.21", "172.18.0.11"),
+                    {"n1", "n2", "n3"}),
 }
 
 

@@ -205,7 +205,6 @@ static void expect(struct world *w, const char *key, const char *want)
 
 #define NOT_IN  "requestNotInPool: "
 #define UNKNOWN "poolUnknown: "
-#define NOT_FOR "classless: "
 
 static void test_documents(void)
 {
@@ -236,7 +235,8 @@ static void test_documents(void)
 		{"metallb-cr-l2", {"172.18.0.10", "172.18.0.20", "172.18.0.11", "172.18.0.21",
 					  "172.18.0.21", UNKNOWN}},
 		/* OpenELB looks at nothing that is not annotated for it. */
-		{"openelb-eip", {NOT_FOR, NOT_FOR, NOT_FOR, NOT_FOR, NOT_FOR, "172.18.0.10"}},
+		{"openelb-eip", {"172.18.0.10", "172.18.0.20", UNKNOWN, "172.18.0.21",
+					"172.18.0.21", "172.18.0.11"}},
 	};
 	struct buf text = read_file("../shared/configs/services.yaml");
 
@@ -300,9 +300,10 @@ static void test_openelb_choice(void)
 				{"two/a", "{" OPENELB "}", "", "10.0.2.1"},
 				{"two/b", "{" OPENELB "}", "", "10.0.9.1"},
 				{"three/a", "{" OPENELB "}", "", "10.0.9.2"}}},
-		{"no default: only what is bound", EIPS,
+		{"no default: what is bound to nothing is for all, after what is bound", EIPS,
 			{{"one/a", "{" OPENELB "}", "", "10.0.1.1"},
-				{"three/a", "{" OPENELB "}", "", "noFittingPool: "}}},
+				{"three/a", "{" OPENELB "}", "", "10.0.0.1"},
+				{"three/b", "{}", "", "10.0.0.2"}}},
 		{"an Eip without anything is for who names it", EIPS DEFAULT,
 			{{"three/a", BY_EIP("eip"), "", "10.0.0.1"},
 				{"three/b", BY_IP("10.0.0.7"), "", "10.0.0.7"},
@@ -311,19 +312,19 @@ static void test_openelb_choice(void)
 		{"who names an Eip or an address gets it whatever the namespace", EIPS,
 			{{"three/a", BY_EIP("eip-ns"), "", "10.0.1.1"},
 				{"three/b", BY_IP("10.0.2.1"), "", "10.0.2.1"}}},
-		{"the annotation is wanted", EIPS,
+		{"the annotation is wanted where classless says so",
+			EIPS "---\n" NATIVE "classless: false\n",
 			{{"one/a", "{}", "", "classless: "},
 				{"one/b", "{lb.kubesphere.io/v1alpha1: porter}", "", "classless: "},
 				{"one/c", "{eip.openelb.kubesphere.io/v1alpha2: eip}", "",
-					"classless: "}}},
-		{"with a default Eip it is not: the webhook would put it there", EIPS DEFAULT,
+					"classless: "},
+				{"one/d", "{" OPENELB "}", "", "10.0.1.1"}}},
+		{"else it is not", EIPS DEFAULT,
 			{{"three/a", "{}", "", "10.0.9.1"}, {"one/a", "{}", "", "10.0.1.1"}}},
-		{"nor where the configuration says so", EIPS "---\n" NATIVE "classless: true\n",
-			{{"one/a", "{}", "", "10.0.1.1"}}},
 		{"nor beside pools that are not OpenELB's",
-			EIPS "---\n" NATIVE "pools: [{name: p, addresses: [10.0.5.0/24]}]\n",
-			{{"three/a", "{}", "", "10.0.5.0"},
-				{"three/b", "{" OPENELB "}", "", "10.0.5.1"}}},
+			EIPS DEFAULT "---\n" NATIVE "pools: [{name: p, addresses: [10.0.5.0/24]}]\n",
+			{{"three/a", "{}", "", "10.0.9.1"},
+				{"three/b", BY_IP("10.0.5.1"), "", "10.0.5.1"}}},
 		{"another class is another's", EIPS,
 			{{"one/a", "{" OPENELB "}", "loadBalancerClass: example.com/x",
 				"otherClass: "}}},
@@ -449,13 +450,13 @@ static void test_eip_canonical(void)
 		{"default, as Go's ToLower has it",
 			E(", annotations: {eip.openelb.kubesphere.io/is-default-eip: \"True\"}",
 				""),
-			"classless: true\n"},
+			"serviceAllocation: {priority: 2147483647, "},
 		{"not default",
 			E(", annotations: {eip.openelb.kubesphere.io/is-default-eip: x}", ""),
-			"classless: false\n"},
-		{"priority of one that is for nobody", E("", ", priority: 7"),
-			"  autoAssign: false\n  avoidBuggyIPs: false\n  reuseDelay: 1m\n"},
-		{"disabled", E("", ", disable: true"), "  autoAssign: false\n  disabled: true\n"},
+			"  autoAssign: true\n  avoidBuggyIPs: false\n  reuseDelay: 1m\n"},
+		{"priority of one that is bound to nothing", E("", ", priority: 7"),
+			"  autoAssign: true\n  avoidBuggyIPs: false\n  reuseDelay: 1m\n"},
+		{"disabled", E("", ", disable: true"), "  autoAssign: true\n  disabled: true\n"},
 		{"the highest priority", E("", ", priority: 2147483645, namespaces: [a]"),
 			"serviceAllocation: {priority: 2147483646, namespaces: [a], "},
 		{"protocol by default", E("", ""), "bgpAdvertisements:\n- name: e\n"},
@@ -474,7 +475,10 @@ static void test_eip_canonical(void)
 			"apiVersion: v1\nkind: List\nitems:\n- apiVersion: "
 			"network.kubesphere.io/v1alpha2\n  kind: Eip\n  metadata: {name: "
 			"e" DEFAULT_EIP "}\n  spec: {address: 10.0.0.9}\n",
-			"classless: true\n"},
+			"serviceAllocation: {priority: 2147483647, "},
+		{"beside a default one",
+			E("", "") EIP("d", DEFAULT_EIP, "address: 10.0.0.8"),
+			"  - 10.0.0.9\n  autoAssign: false\n"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
