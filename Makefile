@@ -119,6 +119,8 @@ $(O)/%.o: %.c | $(O)/.dir
 	$(Q)mkdir -p $(@D) && touch $@
 
 # -- unit tests: tests/unit/test_X.c links with X and what X may use; TEST_USES_X adds more --------------------------------------
+TEST_ALLOC := alloc cluster config
+$(foreach t,table asking sharing change,$(eval TEST_USES_alloc_$(t) := $(TEST_ALLOC)))
 UNIT_TESTS := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 TEST_USES_kept := alloc retired vip
 
