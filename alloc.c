@@ -218,6 +218,21 @@ static void note_kept(struct alloc *a, struct addr x)
 		a->kept_generation++;
 }
 
+/* What svc has could be shared by those of its key that wait: it is new to svc, or svc has changed. */
+static void wake_mates(struct alloc *a, struct svc *svc)
+{
+	struct judge_party *m = NULL;
+
+	if (list_is_empty(&a->waiting))
+		return;
+	while ((m = judge_next_mate(&svc->party, m)) != NULL) {
+		struct svc *mate = LINK_OF(m, struct svc, party);
+
+		if (mate->turn == TURN_WAITING)
+			make_todo(a, mate);
+	}
+}
+
 /* Takes away what d does not leave. */
 static void apply_losses(struct alloc *a, struct svc *svc, const struct judgement *d)
 {
@@ -250,6 +265,8 @@ static int occupy(struct alloc *a, struct svc *svc, struct addr x, struct pool *
 /* What is held becomes what d says. */
 static void apply(struct alloc *a, struct svc *svc, struct judgement *d)
 {
+	bool gained = false;
+
 	apply_losses(a, svc, d);
 	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
 		if (!d->pick[f].has || holds(svc, f))
@@ -259,9 +276,11 @@ static void apply(struct alloc *a, struct svc *svc, struct judgement *d)
 			d->waits = a->starved = true;
 			continue;
 		}
-		svc->fresh = true;
+		svc->fresh = gained = true;
 		counter_inc(a->counters, COUNTER_ALLOCATIONS);
 	}
+	if (gained)
+		wake_mates(a, svc);
 	svc->first = d->first & 1U;
 	svc->reason = d->reason & 0xffU;
 	if (d->waits)
@@ -773,7 +792,10 @@ int alloc_put(struct alloc *a, const struct cluster_service *s, uint64_t now_ms)
 	if (svc->item.state == OUTBOX_QUEUED && svc->item.delay == OUTBOX_CONFLICT &&
 		svc->fails < CONFLICT_PUTS)
 		queue(a, svc, OUTBOX_NOW);
-	return judge_join(a->judge, &svc->party, s->request.sharing_key);
+	if (judge_join(a->judge, &svc->party, s->request.sharing_key) != 0)
+		return -ENOMEM;
+	wake_mates(a, svc);
+	return 0;
 }
 
 void alloc_delete(struct alloc *a, const char *key, uint64_t now_ms)

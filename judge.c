@@ -149,6 +149,17 @@ int judge_join(struct judge *j, struct judge_party *p, const char *key)
 	return 0;
 }
 
+struct judge_party *judge_next_mate(struct judge_party *p, struct judge_party *after)
+{
+	struct link *head, *l;
+
+	if (p->seat == NULL)
+		return NULL;
+	head = &p->seat->sharing->members;
+	l = after != NULL ? after->seat->link.next : head->next;
+	return l != head ? LINK_OF(l, struct judge_seat, link)->party : NULL;
+}
+
 /* -- may a Service be on an address -- */
 
 /* Where the next sentence goes. */
@@ -215,7 +226,15 @@ static void say_sharing(struct buf *words, struct addr x, const struct cluster_s
 	}
 }
 
-/* words (NULL: none) name who is in the way. */
+static bool has(const struct judge_party *p, struct addr x)
+{
+	const struct pool_use *u = pool_held(&p->holder, addr_family(x));
+
+	return u != NULL && addr_eq(u->addr, x);
+}
+
+/* words (NULL: none) name who is in the way.  Who has x already is not moved by the guard of one that
+ * shared it. */
 static enum reason may_share(struct judge *j, const struct judge_party *p,
 	const struct cluster_service *s, struct addr x, struct buf *words)
 {
@@ -227,7 +246,7 @@ static enum reason may_share(struct judge *j, const struct judge_party *p,
 		enum service_sharing why;
 		char text[ADDR_STRLEN];
 
-		if (u->holder == &p->holder)
+		if (u->holder == &p->holder || (pool_is_guard(u) && has(p, x)))
 			continue;
 		if (pool_is_guard(u)) {
 			if (words != NULL)
@@ -732,13 +751,16 @@ static bool is_waiting_reason(enum reason r)
 	       r == REASON_OUT_OF_MEMORY;
 }
 
-/* What is held stays as far as it may.  False when nothing is. */
-static bool keep_held(struct judge *j, const struct ask *q, struct judgement *d)
+/* What is held of the first n families stays as far as it may.  False when nothing is. */
+static bool keep_held(struct judge *j, const struct ask *q, size_t n, struct judgement *d)
 {
 	bool any = false;
 
-	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++)
+	for (size_t i = 0; i < n; i++) {
+		enum addr_family f = q->s->families[i];
+
 		any = pick_held(j, q, f, &d->pick[f]) || any;
+	}
 	return any;
 }
 
@@ -769,7 +791,7 @@ static void judge_families(struct judge *j, const struct ask *q, size_t n, struc
 
 /* The pool asked for.  One that a configuration took away from a Service which has its address is
  * no reason to take the address, too. */
-static enum reason find_pool(struct judge *j, struct ask *q, struct judgement *d)
+static enum reason find_pool(struct judge *j, struct ask *q, size_t n, struct judgement *d)
 {
 	const char *name = q->req->pool, *why;
 	struct pool *p;
@@ -781,7 +803,7 @@ static enum reason find_pool(struct judge *j, struct ask *q, struct judgement *d
 	why = exists ? asked_in_vain(q, p) : "does not exist";
 	if (why == NULL)
 		return REASON_ALLOCATED;
-	if (p != NULL && keep_held(j, q, d)) {
+	if (p != NULL && keep_held(j, q, n, d)) {
 		for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
 			if (d->pick[f].kept)
 				say_kept(j, q, &d->pick[f]);
@@ -792,14 +814,14 @@ static enum reason find_pool(struct judge *j, struct ask *q, struct judgement *d
 	return exists ? REASON_POOL_NOT_ADMITTED : REASON_POOL_UNKNOWN;
 }
 
-static enum reason judge_pool(struct judge *j, struct ask *q, struct judgement *d)
+static enum reason judge_pool(struct judge *j, struct ask *q, size_t n, struct judgement *d)
 {
 	size_t said = j->words.len;
 	enum reason r;
 
 	if (q->req->pool == NULL)
 		return REASON_ALLOCATED;
-	r = find_pool(j, q, d);
+	r = find_pool(j, q, n, d);
 	tell_said(j, (struct judge_step){.rule = JUDGE_POOL, .reason = r, .pool = q->req->pool},
 		said, "it is asked for, and admits the Service");
 	return r;
@@ -833,12 +855,12 @@ static void judge_request(
 	if (d->reason == REASON_BAD_REQUEST || d->reason == REASON_REQUEST_CONFLICT) {
 		/* Nobody knows that it means another address: bad input does not cost what works.
 		 */
-		(void)keep_held(j, q, d);
+		(void)keep_held(j, q, n, d);
 		return;
 	}
 	q->pool.protocol = req->protocol;
 	if (d->reason == REASON_ALLOCATED)
-		d->reason = judge_pool(j, q, d);
+		d->reason = judge_pool(j, q, n, d);
 	if (d->reason != REASON_ALLOCATED || d->pick[ADDR_V4].has || d->pick[ADDR_V6].has)
 		return;
 	judge_families(j, q, n, d);
