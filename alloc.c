@@ -157,6 +157,13 @@ static bool holds(const struct svc *svc, enum addr_family f)
 	return pool_held(&svc->party.holder, f) != NULL;
 }
 
+static bool has(const struct svc *svc, struct addr x)
+{
+	const struct pool_use *u = pool_held(&svc->party.holder, addr_family(x));
+
+	return u != NULL && addr_eq(u->addr, x);
+}
+
 static bool holds_any(const struct svc *svc)
 {
 	return holds(svc, ADDR_V4) || holds(svc, ADDR_V6);
@@ -607,7 +614,7 @@ static bool is_corrected(const struct alloc *a, const struct svc *svc)
 	return r == REASON_ALLOCATED || r == REASON_NOT_LOAD_BALANCER || s.pool_written != NULL;
 }
 
-/* What a status shows and nobody has is not given away before it is gone. */
+/* What a status shows is given to nobody else before it is gone. */
 static void guard_rest(struct alloc *a, struct svc *svc)
 {
 	struct copy_status st = copy_status(svc->party.copy);
@@ -615,7 +622,7 @@ static void guard_rest(struct alloc *a, struct svc *svc)
 	for (size_t i = 0; i < st.n && i < POOL_MAX_GUARDS; i++) {
 		struct pool *p = pool_of(a->pools, st.v[i]);
 
-		if (p == NULL || pool_next_use(a->pools, st.v[i], NULL) != NULL)
+		if (p == NULL || has(svc, st.v[i]) || pool_guards(&svc->party.holder, st.v[i]))
 			continue;
 		if (!is_corrected(a, svc))
 			return;

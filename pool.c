@@ -263,6 +263,14 @@ static void row_swap(struct pool_set *s, struct pool_use *u, struct pool_use *by
 	at->next = by;
 }
 
+/* Puts u at the end of the row that begins with first. */
+static void row_add(struct pool_use *first, struct pool_use *u)
+{
+	while (first->next != NULL)
+		first = first->next;
+	first->next = u;
+}
+
 static void row_remove(struct pool_set *s, struct pool_use *u)
 {
 	struct pool_use *at = addr_map_get(&s->map, u->addr);
@@ -475,24 +483,28 @@ void pool_guard(struct pool_set *s, struct pool_holder *h, struct addr x, struct
 {
 	struct pool_use u = {.addr = x, .holder = h, .pool = p};
 	struct pool_use *at = addr_map_get(&s->map, x);
+	bool used = at != NULL && at->holder != NULL;
 	struct pool_former *o;
 
 	if (rest_get(h) == NULL)
 		return;
-	if (at != NULL) {
+	if (at != NULL && !used) {
 		o = former_of(at);
 		former_unlist(s, o);
 		o->use = u;
 	} else {
 		o = former_new(&u, h->key);
-		if (o == NULL || addr_map_put(&s->map, x, &o->use) != 0) {
+		if (o == NULL || (!used && addr_map_put(&s->map, x, &o->use) != 0)) {
 			free(o);
 			rest_put(h);
 			return;
 		}
 	}
 	(void)guard_link(s, h, o);
-	p->used[addr_family(x)]++;
+	if (used)
+		row_add(at, &o->use);
+	else
+		p->used[addr_family(x)]++;
 }
 
 void pool_end_guards(struct pool_set *s, struct pool_holder *h, const struct addr *keep, size_t n,
@@ -542,9 +554,7 @@ int pool_give(struct pool_set *s, struct pool_holder *h, struct addr x, struct p
 		free(former_of(at));
 		return 0;
 	}
-	while (at->next != NULL)
-		at = at->next;
-	at->next = u;
+	row_add(at, u);
 	return 0;
 }
 

@@ -160,7 +160,8 @@ int pool_give(struct pool_set *s, struct pool_holder *h, struct addr x, struct p
  * the first ends.  Without memory it is neither guarded nor remembered: it is free. */
 void pool_release(
 	struct pool_set *s, struct pool_holder *h, enum addr_family f, bool guard, uint64_t now_ms);
-/* Guards x of pool p, which nobody has, for h.  Nothing happens when out of memory. */
+/* Guards x of pool p for h, which neither has nor guards it; who has it keeps it.  Nothing happens when
+ * out of memory. */
 void pool_guard(struct pool_set *s, struct pool_holder *h, struct addr x, struct pool *p);
 /* Ends h's guards but those on the n addresses of keep. */
 void pool_end_guards(struct pool_set *s, struct pool_holder *h, const struct addr *keep, size_t n,

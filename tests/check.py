@@ -34,6 +34,8 @@ def steps(asan_lab):
     yield "unit tests that let allocations fail", [*make, "unit-plain"], {}
     yield "unit tests, asan + ubsan", [*san, "unit"], {}
     yield "simulator, asan + ubsan", [*san, "sim"], {}
+    yield "allocator, a million random operations", [*make, "alloc-random"], {}
+    yield "allocator, random operations, asan + ubsan", [*san, "alloc-random"], {}
     yield "fuzz smoke", [*make, "fuzz"], {}
     yield "static build", [*make, "static"], {}
     yield "TLS against other servers, mbedTLS 2.28 and 3.6", [*make, "tls-test"], {}

@@ -438,7 +438,8 @@ static void check_change(struct run *r, unsigned name, const struct held *was,
 			fail(r, "s%u lost address %d for no fault of its own", name, was->at[f]);
 		if (is->at[f] != NONE)
 			check_gain(r, name, f, is->at[f], adopting);
-		r->since[name][f] = r->tick;
+		/* Who shows it to a new leader had it before. */
+		r->since[name][f] = adopting && shows(&r->known[name], f, is->at[f]) ? 0 : r->tick;
 	}
 }
 
