@@ -789,6 +789,19 @@ static void judge_families(struct judge *j, const struct ask *q, size_t n, struc
 	memset(d->pick, 0, sizeof d->pick);
 }
 
+/* Is that all that the user said it must have: both families, the addresses asked for? */
+static bool is_enough(const struct ask *q, size_t n, const struct judgement *d)
+{
+	for (size_t i = 0; i < n; i++) {
+		enum addr_family f = q->s->families[i];
+
+		if (!d->pick[f].has && (q->s->family_policy == CLUSTER_REQUIRE_DUAL ||
+					       asked_address(q->req, f) != NULL))
+			return false;
+	}
+	return true;
+}
+
 /* The pool asked for.  One that a configuration took away from a Service which has its address is
  * no reason to take the address, too. */
 static enum reason find_pool(struct judge *j, struct ask *q, size_t n, struct judgement *d)
@@ -803,13 +816,14 @@ static enum reason find_pool(struct judge *j, struct ask *q, size_t n, struct ju
 	why = exists ? asked_in_vain(q, p) : "does not exist";
 	if (why == NULL)
 		return REASON_ALLOCATED;
-	if (p != NULL && keep_held(j, q, n, d)) {
+	if (p != NULL && keep_held(j, q, n, d) && is_enough(q, n, d)) {
 		for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
 			if (d->pick[f].kept)
 				say_kept(j, q, &d->pick[f]);
 		}
 		return REASON_ALLOCATED;
 	}
+	memset(d->pick, 0, sizeof d->pick);
 	buf_addf(sentence(j), "the requested pool %.100s %s", name, why);
 	return exists ? REASON_POOL_NOT_ADMITTED : REASON_POOL_UNKNOWN;
 }

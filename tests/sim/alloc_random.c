@@ -1217,6 +1217,10 @@ static void check_served(struct run *r, unsigned name, enum reason said)
 
 	if (said != REASON_NO_POOL && !shows_exactly(&r->api[name], h))
 		fail(r, "the status of s%u is not what it holds", name);
+	if (has && r->known[name].spec.policy == CLUSTER_REQUIRE_DUAL &&
+		wrong != REASON_BAD_REQUEST && wrong != REASON_REQUEST_CONFLICT &&
+		(h->at[ADDR_V4] == NONE || h->at[ADDR_V6] == NONE))
+		fail(r, "s%u has half of what it requires", name);
 	if (has && (wrong == REASON_POOL_UNKNOWN || wrong == REASON_POOL_NOT_ADMITTED))
 		return; /* an edit took the pool that it asked for, not the address */
 	if (wrong != REASON_ALLOCATED) {

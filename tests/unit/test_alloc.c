@@ -1648,6 +1648,36 @@ static void test_guard(void)
 	world_free(&w);
 }
 
+/* One of two that share goes elsewhere: the other one is not moved by what the status of the first still
+ * shows, however often it is looked at. */
+static void test_guard_sharer(void)
+{
+	struct world w;
+	struct alloc_result r;
+	struct addr ips[2];
+
+	world_init(&w);
+	step(&w, "pools p=10.0.0.1-10.0.0.9");
+	step(&w, "+ d/a key=k");
+	step(&w, "+ d/b key=k ports=udp53");
+	step(&w, "+ d/c key=k ports=tcp81");
+	put_text(&w, "d/c ports=tcp81");
+	while (alloc_next_result(w.a, &r))
+		;
+	put_text(&w, "d/b key=k ports=udp53");
+	put_text(&w, "d/a key=k");
+	put_text(&w, "d/e key=k ports=udp99");
+	while (alloc_next_result(w.a, &r))
+		;
+	CHECK_INT(alloc_holding(w.a, "d/a", ips), 1);
+	CHECK(addr_eq(ips[0], A("10.0.0.1")));
+	CHECK_INT(alloc_holding(w.a, "d/b", ips), 1);
+	CHECK(addr_eq(ips[0], A("10.0.0.1")));
+	CHECK_INT(alloc_holding(w.a, "d/e", ips), 1);
+	CHECK(!addr_eq(ips[0], A("10.0.0.1"))); /* nobody joins before it is gone */
+	world_free(&w);
+}
+
 /* Never written: free at once. */
 static void test_guard_not_needed(void)
 {
@@ -2197,7 +2227,7 @@ CHECK_MAIN("test_alloc", CHECK_TEST(test_choice), CHECK_TEST(test_reuse_delay),
 	CHECK_TEST(test_write_conflict), CHECK_TEST(test_write_not_sent),
 	CHECK_TEST(test_write_gone), CHECK_TEST(test_write_deleted_in_flight),
 	CHECK_TEST(test_write_of_before), CHECK_TEST(test_write_fair_order),
-	CHECK_TEST(test_write_fight), CHECK_TEST(test_guard), CHECK_TEST(test_guard_not_needed),
+	CHECK_TEST(test_write_fight), CHECK_TEST(test_guard), CHECK_TEST(test_guard_sharer), CHECK_TEST(test_guard_not_needed),
 	CHECK_TEST(test_large_pools), CHECK_TEST(test_many_released), CHECK_TEST(test_long_texts),
 	CHECK_TEST(test_explain), CHECK_TEST(test_explain_first), CHECK_TEST(test_explain_rested),
 	CHECK_TEST(test_look), CHECK_TEST(test_model))

@@ -166,6 +166,8 @@ static void test_foreign(void)
 		{"loopback", FOREIGN, LAN, "", "d/a status=127.0.0.1", "10.0.0.1"},
 		{"a cluster IP", FOREIGN, LAN, "", "d/a status=10.43.0.9", "10.0.0.1"},
 		{"of the other family", FOREIGN, DUAL, "", "d/a status=fd00::5", "10.0.0.1"},
+		{"of the other family, beside a wish that is nonsense", FOREIGN, DUAL,
+			"mute; d/a ip=auto status=fd00::5", "leader", "d/a = badRequest auto"},
 		{"an IPv4 address in IPv6's clothes", FOREIGN, LAN, "", "d/a status=::ffff:8.8.8.8",
 			"10.0.0.1"},
 		{"a host name", FOREIGN, LAN, "", "d/a hostname=evil.example.com", "10.0.0.1"},
