@@ -18,9 +18,9 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event group health history http1 iface json judge kubeconf label leader member object outbox plan \
+PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event explain_text group health history http1 iface json judge kubeconf label leader member object outbox plan \
         pool publish retired rights service vip watch
-SHELL_UNITS := control creds daemon feed file http keep kube lbd log net pass reload status tls wire writer
+SHELL_UNITS := control creds daemon feed file http keep kube lbd log net pass reload status tls wire writer explain why
 
 USES_addr     :=
 USES_arena    :=
@@ -54,6 +54,7 @@ USES_elect    := addr buf claims cluster config elig group health leader member 
 USES_plan     := addr elect vip
 USES_arp      := addr
 USES_event    := buf
+USES_explain_text := buf json
 USES_http1    := buf
 USES_watch    := buf json
 USES_kubeconf := doc json
@@ -73,8 +74,10 @@ USES_reload   := $(PURE) feed file keep log wire
 USES_pass     := $(PURE) feed keep kube log net reload wire writer
 USES_writer   := $(PURE) feed keep kube log
 USES_keep     := $(PURE) log
-USES_status   := $(PURE) kube net
-USES_lbd      := control daemon file log status writer
+USES_status   := $(PURE) kube net why
+USES_why      := $(PURE)
+USES_explain  := $(PURE) kube net status why
+USES_lbd      := control daemon explain explain_text file log status writer
 
 # closure: a set of units and all that they may use, sorted.
 expand   = $(sort $(1) $(foreach u,$(1),$(USES_$(u))))

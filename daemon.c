@@ -248,6 +248,8 @@ static cJSON *on_request(void *ctx, const cJSON *request)
 	net_count_drops(d->net);
 	if (command != NULL && strcmp(command, "dump") == 0)
 		return status_dump(d, daemon_now_ms());
+	if (command != NULL && strcmp(command, "explain") == 0)
+		return explain_answer(d, request, daemon_now_ms());
 	answer = cJSON_CreateObject();
 	(void)cJSON_AddStringToObject(answer, "error", "unknown command");
 	return answer;

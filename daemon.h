@@ -109,7 +109,8 @@ struct daemon {
 	struct file_watch *conf_watch;
 	char *conf_text; /* owned: what conf was parsed from, to tell a real change */
 	size_t conf_len;
-	int conf_err; /* it could not be read at the last try: said once */
+	int conf_err;       /* it could not be read at the last try: said once */
+	bool conf_rejected; /* conf_text was: the configuration before it is in force */
 	uint64_t conf_loaded_ms;
 
 	struct cluster *cluster;
@@ -144,6 +145,8 @@ struct daemon {
 			      do */
 
 	unsigned leases_in_flight, status_in_flight, events_in_flight;
+	char not_written[160]; /* why the API did not take a Service's status lately; "" = it did */
+	uint64_t shadow_again_ms; /* lbd explain may cost time again from then on */
 	struct daemon_recent recent[DAEMON_RECENT_EVENTS];
 	size_t n_recent; /* ever */
 };
@@ -229,5 +232,12 @@ uint64_t writer_next_deadline(const struct daemon *d);
 /* The whole state as JSON (shared/INTERFACES.md: top keys version config leader nodes services vips
  * pools peers events).  NULL when out of memory. */
 cJSON *status_dump(const struct daemon *d, uint64_t now_ms);
+/* One address of it. */
+cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms);
+
+/* -- explain.c -- */
+/* Answers {"command":"explain","what":"NS/NAME|NAME|IP","without":NODE}: docs/lbd.8.  NULL when out
+ * of memory. */
+cJSON *explain_answer(struct daemon *d, const cJSON *request, uint64_t now_ms);
 
 #endif

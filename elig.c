@@ -352,6 +352,21 @@ void elig_judge_other(const struct elig_input *in, const struct vip_group *g, co
 	judge(&j, g, node);
 }
 
+const struct config_l2_advertisement *elig_next_advertisement(
+	const struct elig_input *in, const struct vip *v, const struct config_l2_advertisement *ad)
+{
+	const struct config_l2_advertisement *end =
+		in->conf->l2_advertisements + in->conf->n_l2_advertisements;
+	struct judging j = {.in = in, .node = cluster_node(in->cluster, in->node)};
+
+	if (j.node == NULL)
+		return NULL;
+	for (ad = ad == NULL ? in->conf->l2_advertisements : ad + 1; ad < end; ad++)
+		if (ad_applies(&j, ad, v))
+			return ad;
+	return NULL;
+}
+
 bool elig_equal(const struct elig *a, const struct elig *b)
 {
 	if (a->reason != b->reason || a->off_subnet != b->off_subnet || a->weight != b->weight ||

@@ -53,6 +53,10 @@ void elig_judge_self(const struct elig_input *in, const struct vip_group *g, str
  * Lease annotation lbd.io/subnets, NULL = unknown). No paths. */
 void elig_judge_other(const struct elig_input *in, const struct vip_group *g, const char *node,
 	const char *subnets, struct elig *ret_e);
+/* The layer 2 advertisements that apply to v on this node, in the file's order; NULL starts, NULL
+ * ends. */
+const struct config_l2_advertisement *elig_next_advertisement(
+	const struct elig_input *in, const struct vip *v, const struct config_l2_advertisement *ad);
 bool elig_equal(const struct elig *a, const struct elig *b);
 
 /* Verdicts that are kept, each once: ten thousand groups have a handful of different ones. */

@@ -10,6 +10,7 @@
 #include "config_field.h"
 #include "control.h"
 #include "daemon.h"
+#include "explain_text.h"
 #include "file.h"
 #include "json.h"
 #include "log.h"
@@ -44,6 +45,7 @@ enum {
 	OPT_CONTROL,
 	OPT_LOG_LEVEL,
 	OPT_DRY_RUN,
+	OPT_WITHOUT,
 };
 
 static int usage_error(const struct command *c)
@@ -314,40 +316,55 @@ static int cmd_check_config(const struct command *c, int argc, char **argv)
 	return usage_error(c);
 }
 
-/* -- dump -- */
+/* -- what the daemon answers -- */
 
-static int print_answer(const cJSON *answer)
+static int print_json(const cJSON *answer)
 {
-	const char *error = json_string(answer, "error");
-	char *text;
+	char *text = cJSON_Print(answer);
+	bool ok = text != NULL && puts(text) >= 0 && fflush(stdout) == 0;
 
-	if (error != NULL) {
-		(void)fprintf(stderr, "lbd: %s\n", error);
-		return EXIT_FINDING;
-	}
-	text = cJSON_Print(answer);
-	if (text == NULL || puts(text) < 0 || fflush(stdout) != 0) {
+	if (!ok)
 		(void)fprintf(stderr, "lbd: cannot print: %s\n", strerror(errno));
-		free(text);
-		return EXIT_FINDING;
-	}
 	free(text);
-	return EXIT_FINE;
+	return ok ? EXIT_FINE : EXIT_FINDING;
 }
 
-static int ask(const char *path, const char *command)
+/* The answer, or NULL and *ret_code: it was said what is wrong.  Takes request over. */
+static cJSON *ask(const char *path, cJSON *request, int *ret_code)
 {
-	cJSON *request = cJSON_CreateObject(), *answer = NULL;
-	int err, code;
+	cJSON *answer = NULL;
+	int err = control_query(path, request, QUERY_TIMEOUT_MS, &answer);
+	const char *error = json_string(answer, "error");
+
+	cJSON_Delete(request);
+	if (err == 0 && error == NULL)
+		return answer;
+	*ret_code = err != 0 ? EXIT_UNREACHABLE : EXIT_FINDING;
+	if (err != 0)
+		(void)fprintf(stderr, "lbd: no daemon answers on %s: %s\n", path, strerror(-err));
+	else
+		(void)fprintf(stderr, "lbd: %s\n", error);
+	cJSON_Delete(answer);
+	return NULL;
+}
+
+static cJSON *request_new(const char *command)
+{
+	cJSON *request = cJSON_CreateObject();
 
 	(void)cJSON_AddStringToObject(request, "command", command);
-	err = control_query(path, request, QUERY_TIMEOUT_MS, &answer);
-	cJSON_Delete(request);
-	if (err != 0) {
-		(void)fprintf(stderr, "lbd: no daemon answers on %s: %s\n", path, strerror(-err));
-		return EXIT_UNREACHABLE;
-	}
-	code = print_answer(answer);
+	return request;
+}
+
+/* -- dump -- */
+
+static int dump(const char *path)
+{
+	int code = EXIT_FINE;
+	cJSON *answer = ask(path, request_new("dump"), &code);
+
+	if (answer != NULL)
+		code = print_json(answer);
 	cJSON_Delete(answer);
 	return code;
 }
@@ -371,7 +388,99 @@ static int cmd_dump(const struct command *c, int argc, char **argv)
 	}
 	if (has_more(c, argc, argv))
 		return usage_error(c);
-	return is_control_path(c, path) ? ask(path, "dump") : EXIT_USAGE;
+	return is_control_path(c, path) ? dump(path) : EXIT_USAGE;
+}
+
+/* -- explain -- */
+
+struct explain_options {
+	const char *what, *without, *control;
+	bool json;
+};
+
+static int print_explained(const cJSON *answer, bool json)
+{
+	struct buf out;
+	int code = EXIT_FINDING;
+
+	if (json)
+		return print_json(answer);
+	buf_init(&out, CONTROL_MAX_ANSWER);
+	explain_text(answer, &out);
+	if (!out.bad && fwrite(out.p, 1, out.len, stdout) == out.len && fflush(stdout) == 0)
+		code = EXIT_FINE;
+	else
+		(void)fprintf(stderr, "lbd: cannot print: %s\n", strerror(errno));
+	buf_free(&out);
+	return code;
+}
+
+static int explain(const struct explain_options *o)
+{
+	cJSON *request = request_new("explain"), *answer;
+	int code = EXIT_FINE;
+
+	(void)cJSON_AddStringToObject(request, "what", o->what);
+	if (o->without != NULL)
+		(void)cJSON_AddStringToObject(request, "without", o->without);
+	answer = ask(o->control, request, &code);
+	if (answer != NULL)
+		code = print_explained(answer, o->json);
+	if (code == EXIT_FINE && json_bool(answer, "finding", true))
+		code = EXIT_FINDING;
+	cJSON_Delete(answer);
+	return code;
+}
+
+/* False: it was said what is wrong. */
+static bool explain_option(const struct command *c, int option, struct explain_options *o)
+{
+	if (option == OPT_CONTROL)
+		o->control = option_value();
+	else if (option == OPT_WITHOUT)
+		o->without = option_value();
+	else
+		o->json = true;
+	if (option == 'o' && strcmp(option_value(), "json") != 0)
+		return refuse(c, "-o", "json", option_value());
+	if (option == OPT_WITHOUT && !config_field_text_ok(CONFIG_TEXT_OBJECT_NAME, o->without))
+		return refuse(c, "--without", "a Node's name: small letters, digits, - and .",
+			o->without);
+	return true;
+}
+
+static int cmd_explain(const struct command *c, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"without", required_argument, NULL, OPT_WITHOUT},
+		{"output", required_argument, NULL, 'o'},
+		{"control", required_argument, NULL, OPT_CONTROL},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	struct explain_options o = {.control = DEFAULT_CONTROL};
+	int option;
+
+	while ((option = next_option(c, argc, argv, ":o:h", longs)) != -1) {
+		if (option == 'h')
+			return help(c);
+		if (option == '?')
+			return usage_error(c);
+		if (!explain_option(c, option, &o))
+			return EXIT_USAGE;
+	}
+	if (optind == argc) {
+		(void)fprintf(stderr, "lbd %s: which Service or address?\n", c->name);
+		return usage_error(c);
+	}
+	o.what = argv[optind++];
+	if (has_more(c, argc, argv))
+		return usage_error(c);
+	if (o.what[0] == '\0') {
+		(void)refuse(c, "SERVICE", "NAMESPACE/NAME, NAME or an address", o.what);
+		return EXIT_USAGE;
+	}
+	return is_control_path(c, o.control) ? explain(&o) : EXIT_USAGE;
 }
 
 /* -- version -- */
@@ -417,10 +526,16 @@ static const struct command commands[] = {
 		cmd_check_config},
 	{"dump", "  lbd dump          [--control PATH]       the running daemon's state as JSON\n",
 		cmd_dump},
+	{"explain",
+		"  lbd explain       NAMESPACE/NAME|NAME|ADDRESS [--without NODE] [-o json] "
+		"[--control "
+		"PATH]\n"
+		"                                           why that address or none, who answers "
+		"for it\n",
+		cmd_explain},
 	{"version", "  lbd version       [-o json]\n", cmd_version},
 	/* INTERFACES has these; scripts written for them must hear that they are not here yet. */
 	{"status", NULL, NULL},
-	{"explain", NULL, NULL},
 	{"drain", NULL, NULL},
 	{"undrain", NULL, NULL},
 	{"move", NULL, NULL},

@@ -19,6 +19,7 @@
 	X(PROBING,              "probing",                "this node asks the wire whether the address is free")    \
 	/* not announced here */                                                                                     \
 	X(NOT_OWNER,            "notOwner",               "another node owns the address")                          \
+	X(NO_OWNER,             "noOwner",                "no node is known to answer for the address")             \
 	X(NO_ADVERTISEMENT,     "noMatchingAdvertisement","no layer 2 advertisement selects the pool and this Service on this node") \
 	X(NETWORK_UNAVAILABLE,  "nodeNetworkUnavailable", "the node's condition NetworkUnavailable is True")        \
 	X(NODE_EXCLUDED,        "nodeLabeledExcludeBalancers", "the node has the label node.kubernetes.io/exclude-from-external-load-balancers") \
@@ -53,7 +54,11 @@
 	X(SHARING_REFUSED,      "sharingRefused",         "the requested address cannot be shared")                 \
 	X(FAMILY_MISMATCH,      "familyMismatch",         "the requested addresses do not fit the Service's IP families") \
 	X(NO_CLUSTER_IP,        "noClusterIP",            "the Service has no cluster IP to load-balance to")       \
-	X(OUT_OF_MEMORY,        "outOfMemory",            "out of memory; tried again later")
+	X(OUT_OF_MEMORY,        "outOfMemory",            "out of memory; tried again later")                      \
+	/* decided, or waiting for somebody to decide */                                                             \
+	X(NO_LEADER,            "noLeader",               "no node allocates addresses: nobody holds the Lease lbd-leader") \
+	X(WRITING,              "beingWritten",           "an address is decided and being written to the Service's status") \
+	X(NOT_WRITTEN,          "notWritten",             "an address is decided, but the API server does not take it into the Service's status")
 /* clang-format on */
 
 enum reason {

@@ -113,6 +113,7 @@ int reload_read(struct daemon *d, struct config **ret_conf)
 		return err;
 	}
 	err = parse(d, &text, ret_conf);
+	d->conf_rejected = err != 0;
 	/* A bad text is remembered too, so that it is reported once and not at each look. */
 	free(d->conf_text);
 	d->conf_len = text.len;
@@ -191,6 +192,7 @@ void reload_again(struct daemon *d)
 	if (err == 0)
 		err = use_conf(d, conf);
 	if (err != 0) {
+		d->conf_rejected = true;
 		config_free(conf);
 		counter_inc(&d->counters, COUNTER_CONFIG_REJECTED);
 		log_error("config", "new configuration rejected: the old one stays in force",

@@ -5,7 +5,7 @@
  * Reads all, changes nothing.  Shape: shared/INTERFACES.md, "Command line".
  */
 #include "daemon.h"
-#include "service.h"
+#include "why.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -135,17 +135,16 @@ static void dump_config(cJSON *o, const struct daemon *d, uint64_t now_ms)
 	add_time(o, "loaded", d->conf_loaded_ms, now_ms);
 	add_number(o, "reloads", d->counters.v[COUNTER_CONFIG_RELOADS]);
 	add_number(o, "rejected", d->counters.v[COUNTER_CONFIG_REJECTED]);
+	(void)cJSON_AddBoolToObject(o, "stale", d->conf_err != 0 || d->conf_rejected);
 }
 
 static void dump_leader(cJSON *o, const struct daemon *d, uint64_t now_ms)
 {
-	const char *holder = leader_holder(d->leader);
-	const char *sep = strrchr(holder, '_');
 	char node[CONFIG_MAX_NAME + 1];
 
-	(void)snprintf(node, sizeof node, "%.*s", sep != NULL ? (int)(sep - holder) : 0, holder);
+	why_leader(d, node);
 	add_string(o, "node", node);
-	add_string(o, "holder", holder);
+	add_string(o, "holder", leader_holder(d->leader));
 	(void)cJSON_AddBoolToObject(o, "self", leader_is_leader(d->leader, now_ms));
 	(void)cJSON_AddBoolToObject(o, "ready", alloc_is_ready(d->alloc));
 	add_number(o, "term", leader_term(d->leader));
@@ -174,17 +173,14 @@ static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 	}
 }
 
-/* Why the Service has what it has: where this node allocates, the allocator's word for one without an
- * address. */
+/* Why the Service has what it has. */
 static void add_reason(cJSON *o, const struct daemon *d, const struct cluster_service *s)
 {
-	struct alloc_result r = {.reason = service_served(d->conf, s)};
+	struct why why;
 
-	if (r.reason == REASON_ALLOCATED && s->n_ingress == 0 &&
-		!(alloc_is_ready(d->alloc) && alloc_why(d->alloc, s->key, &r)))
-		r.reason = REASON_NO_IP;
-	add_string(o, "reason", reason_code(r.reason));
-	add_string(o, "text", r.detail[0] != '\0' ? r.detail : reason_text(r.reason));
+	why_service(d, s, alloc_is_ready(d->alloc) ? d->alloc : NULL, &why);
+	add_string(o, "reason", reason_code(why.reason));
+	add_string(o, "text", why.text);
 }
 
 static void dump_services(cJSON *array, const struct daemon *d)
@@ -238,7 +234,7 @@ static void dump_entry(
 	cJSON_AddItemToArray(array, o);
 }
 
-static void dump_vip(cJSON *array, const struct daemon *d, const struct vip *v, uint64_t now_ms)
+cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms)
 {
 	const struct plan_entry *entry[ELIG_MAX_PATHS];
 	size_t n = plan_of(d->plan, v->addr, entry, ELIG_MAX_PATHS);
@@ -262,7 +258,7 @@ static void dump_vip(cJSON *array, const struct daemon *d, const struct vip *v, 
 	list = cJSON_AddArrayToObject(o, "here");
 	for (size_t i = 0; i < n && i < ELIG_MAX_PATHS; i++)
 		dump_entry(list, d, entry[i], now_ms);
-	cJSON_AddItemToArray(array, o);
+	return o;
 }
 
 static void dump_vips(cJSON *array, const struct daemon *d, uint64_t now_ms)
@@ -271,7 +267,7 @@ static void dump_vips(cJSON *array, const struct daemon *d, uint64_t now_ms)
 
 	while ((g = vip_next_group(d->vips, g)) != NULL)
 		for (size_t i = 0; i < g->n_vips; i++)
-			dump_vip(array, d, vip_member(g, i), now_ms);
+			cJSON_AddItemToArray(array, status_vip(d, vip_member(g, i), now_ms));
 }
 
 static uint64_t vips_of_pool(

@@ -146,17 +146,53 @@ static enum alloc_outcome status_outcome(const struct kube_answer *a)
 	return ALLOC_WRITE_FAILED;
 }
 
+/* The Service has no address because the API does not take it: the first time in a row it is said
+ * where its other reasons are said, too. */
+static void tell_refused(struct daemon *d, const struct writer_call *c, uint64_t now_ms)
+{
+	struct alloc_result r;
+	char msg[sizeof c->key + sizeof d->not_written + 256];
+
+	if (!alloc_why(d->alloc, c->key, &r) || r.fails != 1 ||
+		event_queued(d->events) >= DAEMON_EVENTS_WAITING)
+		return;
+	(void)snprintf(msg, sizeof msg, "Failed to write the address of \"%s\": %s: %s", c->key,
+		reason_text(REASON_NOT_WRITTEN), d->not_written);
+	daemon_event(d,
+		&(struct event_object){.api_version = "v1",
+			.kind = "Service",
+			.namespace_ = r.namespace_,
+			.name = r.name,
+			.uid = r.uid},
+		EVENT_WARNING, "AllocationFailed", msg, now_ms);
+}
+
+static void note_outcome(
+	const struct writer_call *c, enum alloc_outcome outcome, const struct kube_answer *a)
+{
+	struct daemon *d = c->d;
+
+	if (outcome == ALLOC_WRITE_OK) {
+		counter_inc(&d->counters, COUNTER_STATUS_WRITES);
+		d->not_written[0] = '\0';
+	} else if (outcome == ALLOC_WRITE_FAILED) {
+		log_failure(c, "service status not written", a);
+		(void)snprintf(d->not_written, sizeof d->not_written, "%.120s (status %u)",
+			a->err[0] != '\0' ? a->err : "no answer that can be understood", a->status);
+	}
+}
+
 static void on_status(void *ctx, const struct kube_answer *a)
 {
 	struct writer_call *c = ctx;
 	enum alloc_outcome outcome = status_outcome(a);
+	uint64_t now_ms = daemon_now_ms();
 
 	c->d->status_in_flight--;
-	if (outcome == ALLOC_WRITE_OK)
-		counter_inc(&c->d->counters, COUNTER_STATUS_WRITES);
-	else if (outcome == ALLOC_WRITE_FAILED)
-		log_failure(c, "service status not written", a);
-	alloc_write_done(c->d->alloc, c->id, outcome, daemon_now_ms());
+	note_outcome(c, outcome, a);
+	alloc_write_done(c->d->alloc, c->id, outcome, now_ms);
+	if (outcome == ALLOC_WRITE_FAILED && a->status >= 400 && a->status < 500)
+		tell_refused(c->d, c, now_ms);
 	daemon_mark(c->d);
 	free(c);
 }

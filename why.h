@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * why.h - the one reason why a Service has, or has not, its address, as this node knows it: lbd
+ * dump and lbd explain say the same.
+ */
+#ifndef LBD_WHY_H
+#define LBD_WHY_H
+
+#include "daemon.h"
+
+struct why {
+	enum reason reason; /* REASON_ALLOCATED: it has what it should have */
+	char text[512];     /* a sentence, no final stop */
+};
+
+/* a: the allocator that knows it, of this node or a shadow; NULL: none does. */
+void why_service(const struct daemon *d, const struct cluster_service *s, const struct alloc *a,
+	struct why *ret_why);
+/* The node that holds the Lease lbd-leader, as far as known; "" = nobody. */
+void why_leader(const struct daemon *d, char ret_node[CONFIG_MAX_NAME + 1]);
+
+#endif
