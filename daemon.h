@@ -194,6 +194,8 @@ void feed_move_leases(struct daemon *d);
 /* -- keep.c -- */
 /* The units that it speaks for are there. */
 void keep_start(struct daemon *d);
+/* Lets an allocator know what is kept and what is claimed. */
+void keep_tell(struct daemon *d, struct alloc *a);
 /* The configuration is to be now: what it drops and Services keep is noted, before anything works
  * from it. */
 void keep_dropped(struct daemon *d, const struct config *now);

@@ -25,6 +25,7 @@
 enum {
 	MAX_RULES = 256,    /* told of one Service; the rest is counted */
 	MAX_CANDIDATES = 8, /* Services of one name that are listed */
+	MAX_SHADOW = 20000, /* Services: more would stop the loop for too long */
 	SHADOW_PAUSE = 20,  /* a shadow is made at most in one twentieth of the time */
 };
 
@@ -157,6 +158,7 @@ static bool fill_shadow(struct alloc *a, const struct question *q)
 {
 	struct cluster_service s = {0};
 
+	keep_tell(q->d, a);
 	if (alloc_configure(a, q->d->conf, q->now_ms) != 0)
 		return false;
 	alloc_begin(a);
@@ -167,12 +169,13 @@ static bool fill_shadow(struct alloc *a, const struct question *q)
 	return true;
 }
 
-/* alloc_free(); NULL: out of memory, or not again so soon. */
+/* alloc_free(); NULL: out of memory, too many Services, or not again so soon. */
 static struct alloc *shadow_new(struct question *q)
 {
 	struct alloc *a = NULL;
 
-	if (q->now_ms >= q->d->shadow_again_ms)
+	if (q->now_ms >= q->d->shadow_again_ms &&
+		cluster_count(q->d->cluster, CLUSTER_SERVICE) <= MAX_SHADOW)
 		a = alloc_new(&q->d->hkey, NULL);
 	if (a != NULL && !fill_shadow(a, q)) {
 		alloc_free(a);
@@ -487,7 +490,8 @@ static void explain_by(struct question *q, const struct cluster_service *s, stru
 	put_decider(q);
 	if (a == NULL && served)
 		item_string(cJSON_GetObjectItemCaseSensitive(q->answer, "notes"),
-			"the rules that were tried are left out: asked again too soon");
+			"the rules that were tried are left out: asked again too soon, or too many "
+			"Services; the leader can tell");
 }
 
 static void explain_service(struct question *q, const char *key)

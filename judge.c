@@ -385,7 +385,8 @@ static enum reason may_find(struct judge *j, const struct ask *q, enum addr_fami
 	if (found == NULL || p != found->pool) {
 		buf_addf(words, "%" PRIu64 " of %" PRIu64 " in use", used, total);
 		if (used < total)
-			buf_adds(words, ", the rest was lately or is kept back");
+			buf_adds(words, ", the rest was lately, is still announced or is "
+					"left out");
 		return REASON_POOL_EXHAUSTED;
 	}
 	if (!pool_was_used(j->pools, found->addr, &freed_ms))

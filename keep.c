@@ -36,10 +36,15 @@ static enum pool_claim claim(void *ctx, struct addr x)
 
 static const struct alloc_ops alloc_ops = {.kept = kept, .claim = claim};
 
+void keep_tell(struct daemon *d, struct alloc *a)
+{
+	alloc_set_ops(a, &alloc_ops, d);
+}
+
 void keep_start(struct daemon *d)
 {
 	vip_set_retired(d->vips, d->retired);
-	alloc_set_ops(d->alloc, &alloc_ops, d);
+	keep_tell(d, d->alloc);
 }
 
 /* -- what a new configuration drops -- */
