@@ -20,7 +20,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event explain_text group health history http1 iface json judge kubeconf label leader member object outbox plan \
         pool publish retired rights service vip watch
-SHELL_UNITS := control creds daemon feed file http keep kube lbd log net pass reload status tls wire writer explain why
+SHELL_UNITS := control creds daemon dry explain feed file http keep kube lbd log net pass reload status tls why wire writer
 
 USES_addr     :=
 USES_arena    :=
@@ -67,16 +67,17 @@ USES_kube     := buf cluster creds event http json leader log object rights watc
 USES_net      := addr iface log
 USES_control  := buf json log
 USES_file     := buf
-USES_daemon   := $(PURE) control feed file keep kube log net pass reload wire
+USES_daemon   := $(PURE) control dry explain feed file keep kube log net pass reload wire
 USES_feed     := cluster json keep kube log
 USES_wire     := arp elect elig log net
 USES_reload   := $(PURE) feed file keep log wire
-USES_pass     := $(PURE) feed keep kube log net reload wire writer
-USES_writer   := $(PURE) feed keep kube log
+USES_pass     := $(PURE) dry feed keep kube log net reload wire writer
+USES_writer   := $(PURE) dry feed keep kube log
 USES_keep     := $(PURE) log
-USES_status   := $(PURE) kube net why
+USES_status   := $(PURE) dry kube net why
 USES_why      := $(PURE)
-USES_explain  := $(PURE) kube net status why
+USES_dry      := $(PURE) explain log net why
+USES_explain  := $(PURE) dry keep kube net status why
 USES_lbd      := control daemon explain explain_text file log status writer
 
 # closure: a set of units and all that they may use, sorted.

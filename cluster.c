@@ -270,6 +270,30 @@ static int apply_service(
 	return put_service(c, s, key, obj);
 }
 
+int cluster_suppose(struct cluster *c, const char *key, const struct cluster_supposed *st)
+{
+	struct service *s = service_find(c, key);
+	struct cluster_service view;
+	struct copy *copy;
+
+	if (s == NULL || !s->exists)
+		return -ENOENT;
+	view = copy_view(s->copy);
+	view.copy = NULL;
+	view.ingress = st->ips;
+	view.n_ingress = st->n_ips;
+	view.ingress_foreign = view.ingress_not_vip_mode = false;
+	view.pool_written = st->pool;
+	view.resource_version = st->version;
+	copy = copy_hold(&view);
+	if (copy == NULL)
+		return -ENOMEM;
+	copy_drop(s->copy);
+	s->copy = copy;
+	mark_dirty(c, s);
+	return 0;
+}
+
 /* -- Nodes, Leases ------------------------------------------------------------------------------
  */
 

@@ -164,6 +164,19 @@ void cluster_list_abort(struct cluster *c, enum cluster_kind kind);
 /* Forgets all objects of a kind (an EndpointSlice API that went away). */
 void cluster_forget(struct cluster *c, enum cluster_kind kind);
 
+/* -- a dry run -- */
+/* What a write of a Service's status would make of it. */
+struct cluster_supposed {
+	const struct addr *ips;
+	uint16_t n_ips;
+	const char *pool;    /* lbd.io/ip-allocated-from-pool; NULL = none */
+	const char *version; /* resourceVersion: another than before */
+};
+/* Until the API shows the Service anew it is in the picture as if that had been written.  0,
+ * -ENOENT or -ENOMEM. */
+int cluster_suppose(
+	struct cluster *c, const char *key, const struct cluster_supposed *st) MUST_CHECK;
+
 /* -- reading -- */
 /* false when there is none; ret_s may be NULL. */
 bool cluster_service(const struct cluster *c, const char *key, struct cluster_service *ret_s);

@@ -8,7 +8,7 @@
  * Flow: kube -> cluster -> vip -> elect -> plan -> arp, and on the leader cluster -> alloc ->
  * writer.
  */
-#include "daemon.h"
+#include "dry.h"
 #include "json.h"
 #include "log.h"
 
@@ -176,6 +176,12 @@ static void begin_drain(struct daemon *d)
 		daemon_mark(d);
 		return;
 	}
+	if (d->dry != NULL) { /* there is nothing to give back */
+		d->phase = DAEMON_RELEASING;
+		d->phase_until_ms = now_ms;
+		daemon_mark(d);
+		return;
+	}
 	log_info("lbd", "stopping: offering the addresses to the other nodes", NULL);
 	d->phase = DAEMON_DRAINING;
 	d->phase_until_ms = now_ms + DAEMON_DRAIN_MS;
@@ -317,8 +323,12 @@ static int make_units(struct daemon *d)
 	d->alloc = alloc_new(&d->hkey, &d->counters);
 	d->events = event_new(&d->hkey, &d->counters);
 	d->arp = arp_new(&wire_arp_ops, d, &d->hkey, &d->counters);
-	if (d->cluster == NULL || d->retired == NULL || d->vips == NULL || d->elect == NULL || d->leader == NULL ||
-		d->plan == NULL || d->alloc == NULL || d->events == NULL || d->arp == NULL)
+	d->dry = d->opt->dry_run ? dry_new(&d->hkey) : NULL;
+	if (d->opt->dry_run && d->dry == NULL)
+		return -ENOMEM;
+	if (d->cluster == NULL || d->retired == NULL || d->vips == NULL || d->elect == NULL ||
+		d->leader == NULL || d->plan == NULL || d->alloc == NULL || d->events == NULL ||
+		d->arp == NULL)
 		return -ENOMEM;
 	keep_start(d);
 	arp_set_reannounce(d->arp, d->conf->elections.reannounce_ms, daemon_now_ms());
@@ -328,6 +338,7 @@ static int make_units(struct daemon *d)
 
 static void free_units(struct daemon *d)
 {
+	dry_free(d->dry);
 	arp_free(d->arp);
 	event_free(d->events);
 	alloc_free(d->alloc);
@@ -373,6 +384,8 @@ static int open_kube(struct daemon *d)
 		log_error("kube", "no way to the API", "err", why, NULL);
 		return err;
 	}
+	if (d->dry != NULL)
+		kube_set_read_only(d->kube);
 	kube_set_node(d->kube, d->node);
 	log_info("kube", "connecting", "to", kube_where_text(d->kube), "node", d->node, NULL);
 	feed_start(d);
@@ -400,8 +413,11 @@ static int open_parts(struct daemon *d)
 	err = control_open(
 		&d->loop, d->opt->control_path, on_request, d, &d->counters, &d->control);
 	if (err != 0) {
-		log_error("lbd", "control socket not opened (is another lbd running?)", "path",
-			d->opt->control_path, "err", strerror(-err), NULL);
+		log_error("lbd",
+			d->dry != NULL ? "control socket not opened: beside another lbd a dry run "
+					 "wants a --control of its own"
+				       : "control socket not opened (is another lbd running?)",
+			"path", d->opt->control_path, "err", strerror(-err), NULL);
 		return err;
 	}
 	err = open_net(d);
@@ -435,6 +451,8 @@ static int start(struct daemon *d)
 	open_loop(d);
 	if (open_parts(d) != 0)
 		return 1;
+	if (d->dry != NULL)
+		log_info("lbd", "a dry run: nothing is written, nothing is announced", NULL);
 	daemon_mark(d);
 	return 0;
 }

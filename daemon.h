@@ -126,6 +126,7 @@ struct daemon {
 	struct net *net;
 	struct kube *kube;
 	struct control *control;
+	struct dry *dry; /* NULL = what is decided is done */
 	struct daemon_watch watch[DAEMON_WATCHES];
 
 	bool synced;      /* every list is complete and live */
@@ -241,5 +242,8 @@ cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms);
 /* Answers {"command":"explain","what":"NS/NAME|NAME|IP","without":NODE}: docs/lbd.8.  NULL when out
  * of memory. */
 cJSON *explain_answer(struct daemon *d, const cJSON *request, uint64_t now_ms);
+/* The first in the group's order among those that could take it: of the members, in a dry run of
+ * all Nodes.  NULL: nobody could. */
+const char *explain_first(const struct daemon *d, const struct vip_group *g, uint64_t now_ms);
 
 #endif

@@ -11,7 +11,7 @@
  * allocator decide everything anew from the picture (a shadow), and says so: what only the leader
  * remembers (which addresses were in use lately, by whom) is not in the picture.
  */
-#include "daemon.h"
+#include "dry.h"
 #include "json.h"
 #include "member.h"
 #include "service.h"
@@ -199,7 +199,7 @@ static void shadow_free(struct question *q, struct alloc *a)
 
 /* The best so far, in the order of OWNERSHIP R13: weight, then the hash. */
 struct contest {
-	const struct question *q;
+	const struct daemon *d;
 	const struct vip_group *g;
 	const char *best; /* borrowed; NULL = nobody can */
 	unsigned weight;
@@ -207,7 +207,7 @@ struct contest {
 
 static void enter(struct contest *c, const char *node, const char *subnets)
 {
-	const struct daemon *d = c->q->d;
+	const struct daemon *d = c->d;
 	struct elig e;
 
 	if (strcmp(node, d->node) == 0)
@@ -226,24 +226,30 @@ static void enter(struct contest *c, const char *node, const char *subnets)
 
 /* The first in the group's order among those that could take it: of the members, in a dry run of
  * all Nodes.  The n of but are left out. */
-static const char *first_node(
-	const struct question *q, const struct vip_group *g, const char *const but[2])
+static const char *first_node(const struct daemon *d, const struct vip_group *g,
+	const char *const but[2], uint64_t now_ms)
 {
-	const struct daemon *d = q->d;
-	struct contest c = {.q = q, .g = g};
+	struct contest c = {.d = d, .g = g};
 	const struct cluster_node *n = NULL;
 	struct elect_member m;
 
-	for (size_t i = 0; !d->opt->dry_run && i < elect_member_count(d->elect); i++) {
-		elect_member_at(d->elect, i, q->now_ms, &m);
+	for (size_t i = 0; d->dry == NULL && i < elect_member_count(d->elect); i++) {
+		elect_member_at(d->elect, i, now_ms, &m);
 		if (m.liveness == ELECT_ALIVE && m.draining == NULL && !text_eq(m.node, but[0]) &&
 			!text_eq(m.node, but[1]))
 			enter(&c, m.node, m.subnets);
 	}
-	while (d->opt->dry_run && (n = cluster_next_node(d->cluster, n)) != NULL)
+	while (d->dry != NULL && (n = cluster_next_node(d->cluster, n)) != NULL)
 		if (!text_eq(n->name, but[0]) && !text_eq(n->name, but[1]))
 			enter(&c, n->name, NULL);
 	return c.best;
+}
+
+const char *explain_first(const struct daemon *d, const struct vip_group *g, uint64_t now_ms)
+{
+	const char *const nobody[2] = {NULL, NULL};
+
+	return g != NULL ? first_node(d, g, nobody, now_ms) : NULL;
 }
 
 /* -- one address in service -- */
@@ -283,10 +289,24 @@ static void put_vip(struct question *q, const struct vip *v)
 	if (!elect_view(d->elect, v->group->id, &view))
 		return;
 	put_here(q, o, v, &view);
-	put_string(
-		o, "next", first_node(q, v->group, (const char *const[2]){view.owner, q->without}));
+	put_string(o, "next",
+		first_node(d, v->group, (const char *const[2]){view.owner, q->without}, q->now_ms));
 	if (q->without != NULL)
 		put_without(q, o, view.owner, json_string(o, "next"));
+}
+
+/* In a dry run: could anybody? */
+static bool would_be_answered(
+	const struct question *q, const struct vip *v, const char *ip, struct why *w)
+{
+	const char *first = v != NULL ? explain_first(q->d, v->group, q->now_ms) : NULL;
+
+	if (first == NULL)
+		return false;
+	w->reason = REASON_DRY_RUN;
+	(void)snprintf(
+		w->text, sizeof w->text, "node %s would be the first to answer for %s", first, ip);
+	return true;
 }
 
 /* Does anybody answer for it?  Else text says why this node does not. */
@@ -303,12 +323,12 @@ static bool is_answered(const struct question *q, struct addr x, struct why *w)
 		(void)snprintf(w->text, sizeof w->text, "node %s answers for %s", view.owner, ip);
 		return true;
 	}
+	if (q->d->dry != NULL && would_be_answered(q, v, ip, w))
+		return true;
 	if (view.state == ELECT_CONFLICT)
 		w->reason = REASON_CONFLICT;
 	else if (view.elig != NULL && view.elig->reason != REASON_OWNER)
 		w->reason = view.elig->reason;
-	else if (view.elig != NULL && q->d->opt->dry_run)
-		w->reason = REASON_DRY_RUN;
 	(void)snprintf(w->text, sizeof w->text, "no node is known to answer for %s%s%s", ip,
 		w->reason != REASON_NO_OWNER ? "; on this node: " : "",
 		w->reason != REASON_NO_OWNER ? reason_text(w->reason) : "");
@@ -360,27 +380,36 @@ static void put_asks(struct question *q, const struct cluster_service *s)
 	item_asked(list, "annotation allow-shared-ip", s->request.sharing_key);
 }
 
-static void put_status(struct question *q, const struct cluster_service *s)
+static void put_addrs(cJSON *o, const char *key, const struct addr *v, size_t n)
 {
-	cJSON *list = cJSON_AddArrayToObject(q->answer, "status");
+	cJSON *list = cJSON_AddArrayToObject(o, key);
 	char ip[ADDR_STRLEN];
 
-	for (size_t i = 0; i < s->n_ingress; i++)
-		item_string(list, addr_format(s->ingress[i], ip));
+	for (size_t i = 0; i < n; i++)
+		item_string(list, addr_format(v[i], ip));
+}
+
+static void put_status(struct question *q, const struct cluster_service *s)
+{
+	struct dry_change c;
+
+	if (!dry_change(q->d, s, &c)) {
+		put_addrs(q->answer, "status", s->ingress, s->n_ingress);
+		return;
+	}
+	put_addrs(q->answer, "status", c.was, c.n_was);
+	put_addrs(q->answer, "wouldWrite", c.is, c.n_is);
 }
 
 /* What the allocator has for it. */
 static void put_holds(struct question *q, const struct alloc *a, const char *key)
 {
-	cJSON *list = cJSON_AddArrayToObject(q->answer, "decided");
-	struct alloc_result r;
-	char ip[ADDR_STRLEN];
+	struct alloc_result r = {.n_ips = 0};
+	bool known = a != NULL && alloc_why(a, key, &r);
 
-	if (a == NULL || !alloc_why(a, key, &r))
-		return;
-	for (size_t i = 0; i < r.n_ips; i++)
-		item_string(list, addr_format(r.ips[i], ip));
-	put_string(q->answer, "pool", r.pool);
+	put_addrs(q->answer, "decided", r.ips, r.n_ips);
+	if (known)
+		put_string(q->answer, "pool", r.pool);
 }
 
 /* What this node does not know for sure. */
@@ -397,7 +426,7 @@ static void put_notes(struct question *q)
 	if (d->conf_err != 0 || d->conf_rejected)
 		item_string(
 			list, "the configuration file was rejected: the one before it is in force");
-	if (d->opt->dry_run)
+	if (d->dry != NULL)
 		item_string(list, "a dry run: nothing is written, nothing is announced");
 	if (!alloc_is_ready(d->alloc) && leader[0] != '\0') {
 		(void)snprintf(text, sizeof text,
@@ -425,7 +454,7 @@ static void put_decider(struct question *q)
 	put_string(o, "node", leader);
 	(void)cJSON_AddBoolToObject(o, "self", leader_is_leader(q->d->leader, q->now_ms));
 	put_string(q->answer, "node", q->d->node);
-	(void)cJSON_AddBoolToObject(q->answer, "dryRun", q->d->opt->dry_run);
+	(void)cJSON_AddBoolToObject(q->answer, "dryRun", q->d->dry != NULL);
 	put_notes(q);
 }
 

@@ -300,6 +300,8 @@ void explain_text(const cJSON *answer, struct buf *out)
 	put_first(out, answer);
 	if (json_array(answer, "status") != NULL)
 		line_of_list(out, "status", json_array(answer, "status"), "shows no address");
+	if (json_array(answer, "wouldWrite") != NULL)
+		line_of_list(out, "would be", json_array(answer, "wouldWrite"), "cleared");
 	put_decided(out, answer);
 	put_asks(out, json_object(answer, "asks"));
 	put_rules(out, answer);

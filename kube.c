@@ -44,7 +44,7 @@ struct kube {
 	struct link watches; /* of kube_watch.link */
 	uv_timer_t timer;
 	unsigned busy; /* callbacks under way: no kube_watch is freed meanwhile */
-	bool closing;
+	bool closing, read_only;
 	unsigned open; /* closing: http and timer, as far as not yet closed */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
@@ -177,6 +177,11 @@ void kube_set_node(struct kube *k, const char *node)
 		return;
 	free(k->node);
 	k->node = copy;
+}
+
+void kube_set_read_only(struct kube *k)
+{
+	k->read_only = true;
 }
 
 const char *kube_where_text(const struct kube *k)
@@ -499,6 +504,8 @@ int kube_request(struct kube *k, const struct kube_request *r, kube_answer_fn fn
 
 	if (k->closing)
 		return -ECANCELED;
+	if (k->read_only && r->verb != KUBE_GET)
+		return -EROFS;
 	if (k->n_held >= KUBE_MAX_HELD)
 		return -EAGAIN;
 	c = new_call(k, r, fn, ctx);

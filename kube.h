@@ -45,6 +45,8 @@ int kube_new(uv_loop_t *loop, const struct kube_where *where, uint64_t (*now_ms)
 void kube_close(struct kube *k, void (*closed)(void *ctx), void *ctx);
 /* The node's name for Events' source; copied.  "" until set. */
 void kube_set_node(struct kube *k, const char *node);
+/* From now on only GET is sent: kube_request() refuses all else. */
+void kube_set_read_only(struct kube *k);
 /* For a log line: "https://127.0.0.1:6443 (context default of /etc/lbd/kubeconfig)". */
 const char *kube_where_text(const struct kube *k);
 
@@ -91,7 +93,7 @@ struct kube_answer {
 };
 /* fn is called exactly once, from the loop.  429 with Retry-After holds back every request of this
  * client until then; a 401 re-reads the token and repeats once.  0, -ENOMEM, -EAGAIN (too many),
- * -ECANCELED (closing). */
+ * -ECANCELED (closing), -EROFS (kube_set_read_only()). */
 typedef void (*kube_answer_fn)(void *ctx, const struct kube_answer *a);
 int kube_request(
 	struct kube *k, const struct kube_request *r, kube_answer_fn fn, void *ctx) MUST_CHECK;

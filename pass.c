@@ -6,7 +6,7 @@
  * In:   dirty Services, Nodes, groups.  Out: arp_add(), arp_del(), Events, what writer.c may send.
  * Nothing else announces or withdraws (DESIGN section 1.2).
  */
-#include "daemon.h"
+#include "dry.h"
 #include "log.h"
 
 #include <errno.h>
@@ -164,15 +164,24 @@ static void adopt(struct daemon *d, uint64_t now_ms)
 	d->adopting = false;
 }
 
+/* Does this node decide who gets which address?  In a dry run each does, for itself. */
+static bool is_deciding(const struct daemon *d, uint64_t now_ms)
+{
+	return d->dry != NULL ? d->synced_once : leader_is_leader(d->leader, now_ms);
+}
+
 static void watch_leadership(struct daemon *d, uint64_t now_ms)
 {
-	bool is = leader_is_leader(d->leader, now_ms);
+	bool is = is_deciding(d, now_ms);
 
 	if (is == d->was_leader)
 		return;
 	d->was_leader = is;
 	if (is) {
-		log_info("leader", "this node allocates addresses now", "node", d->node, NULL);
+		log_info("leader",
+			d->dry != NULL ? "deciding as if this node were the leader"
+				       : "this node allocates addresses now",
+			"node", d->node, NULL);
 		d->adopting = true;
 		d->services_listed = false;
 		alloc_begin(d->alloc);
@@ -203,6 +212,8 @@ static void take_services(struct daemon *d, uint64_t now_ms)
 		keep_service(d, dirty.key, there ? &s : NULL);
 		if (!allocate)
 			continue;
+		if (!there)
+			dry_forget(d, dirty.key);
 		if (!there)
 			alloc_delete(d->alloc, dirty.key, now_ms);
 		else if (alloc_put(d->alloc, &s, now_ms) != 0)
@@ -276,6 +287,8 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 		elect_pass(d->elect, now_ms);
 		update_plan(d, all);
 		apply_plan(d, now_ms);
+		if (d->dry != NULL)
+			dry_announce(d, now_ms);
 		announce_events(d, now_ms);
 		conflict_events(d, now_ms);
 		vip_clean(d->vips);

@@ -141,11 +141,12 @@ static int add_vip(struct plan *p, const struct plan_input *in, const struct vip
 	const struct elect_view *view, const struct elig *elig)
 {
 	bool on = answers(view->state), any = false;
+	bool dry = in->dry_run && elig->reason == REASON_OWNER && (on || view->owner == NULL);
 	enum reason why =
 		elig->reason == REASON_OWNER || on ? reason_of(view->state) : elig->reason;
 	struct plan_entry e = {.vip = v->addr, .group = v->group->id};
 
-	if (on && in->dry_run)
+	if (dry) /* it could be announced, and nobody else is known to do so */
 		why = REASON_DRY_RUN;
 	e.announced = on && !in->dry_run;
 	e.reason = why & 0xffU;

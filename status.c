@@ -4,7 +4,7 @@
  *
  * Reads all, changes nothing.  Shape: shared/INTERFACES.md, "Command line".
  */
-#include "daemon.h"
+#include "dry.h"
 #include "why.h"
 
 #include <inttypes.h>
@@ -183,22 +183,43 @@ static void add_reason(cJSON *o, const struct daemon *d, const struct cluster_se
 	add_string(o, "text", why.text);
 }
 
+static void add_addrs(cJSON *o, const char *key, const struct addr *v, size_t n)
+{
+	cJSON *array = cJSON_AddArrayToObject(o, key);
+
+	for (size_t i = 0; i < n; i++)
+		item_addr(array, v[i]);
+}
+
+/* What the API shows, and in a dry run what it would come to. */
+static void add_ips(cJSON *o, const struct daemon *d, const struct cluster_service *s)
+{
+	struct dry_change c;
+
+	if (!dry_change(d, s, &c)) {
+		add_addrs(o, "ips", s->ingress, s->n_ingress);
+		return;
+	}
+	add_addrs(o, "ips", c.was, c.n_was);
+	o = cJSON_AddObjectToObject(o, "wouldWrite");
+	add_addrs(o, "ips", c.is, c.n_is);
+	add_string(o, "pool", c.pool);
+}
+
 static void dump_services(cJSON *array, const struct daemon *d)
 {
 	struct cluster_service s = {0};
 
 	while (cluster_next_service(d->cluster, &s)) {
 		struct cluster_endpoints ready = cluster_endpoints(d->cluster, s.key, d->node);
-		cJSON *o, *ips;
+		cJSON *o;
 
 		if (!s.is_load_balancer && s.n_ingress == 0)
 			continue;
 		o = cJSON_CreateObject();
 		add_string(o, "name", s.key);
 		add_string(o, "uid", s.uid);
-		ips = cJSON_AddArrayToObject(o, "ips");
-		for (size_t i = 0; i < s.n_ingress; i++)
-			item_addr(ips, s.ingress[i]);
+		add_ips(o, d, &s);
 		add_reason(o, d, &s);
 		add_string(o, "pool", s.pool_written);
 		(void)cJSON_AddBoolToObject(o, "local", s.local);
@@ -363,6 +384,18 @@ static void dump_counters(cJSON *o, const struct daemon *d)
 	}
 }
 
+/* What lbd would change. */
+static void dump_dry(cJSON *o, const struct daemon *d)
+{
+	struct dry_sum sum = dry_sum(d, NULL);
+
+	add_number(o, "keep", sum.keep);
+	add_number(o, "get", sum.get);
+	add_number(o, "change", sum.change);
+	add_number(o, "lose", sum.lose);
+	add_number(o, "refused", sum.refused);
+}
+
 cJSON *status_dump(const struct daemon *d, uint64_t now_ms)
 {
 	cJSON *root = cJSON_CreateObject(), *o;
@@ -378,6 +411,8 @@ cJSON *status_dump(const struct daemon *d, uint64_t now_ms)
 	dump_services(cJSON_AddArrayToObject(root, "services"), d);
 	dump_vips(cJSON_AddArrayToObject(root, "vips"), d, now_ms);
 	dump_pools(cJSON_AddArrayToObject(root, "pools"), d);
+	if (d->dry != NULL)
+		dump_dry(cJSON_AddObjectToObject(root, "dryRun"), d);
 	(void)cJSON_AddArrayToObject(root, "peers");
 	dump_events(cJSON_AddArrayToObject(root, "events"), d, now_ms);
 	dump_api(cJSON_AddObjectToObject(root, "api"), d);

@@ -16,6 +16,8 @@ static int send_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t 
 {
 	struct daemon *d = ctx;
 
+	if (d->dry != NULL)
+		return 0;
 	return net_send(d->net, ifindex, frame, len);
 }
 

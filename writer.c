@@ -8,7 +8,7 @@
  * Out:  requests through kube.c; each outcome goes back to the unit that asked.
  */
 #include "cluster_decode.h"
-#include "daemon.h"
+#include "dry.h"
 #include "json.h"
 #include "log.h"
 
@@ -354,11 +354,13 @@ static void result_event(struct daemon *d, const struct alloc_result *r, uint64_
 			buf_addf(&msg, " from pool \"%s\"", r->pool);
 		if (r->detail[0] != '\0')
 			buf_addf(&msg, ": %s", r->detail);
-		log_info("alloc", msg.p, "svc", r->key, NULL);
+		if (d->dry == NULL) /* else nothing is assigned: dry.c says what would be */
+			log_info("alloc", msg.p, "svc", r->key, NULL);
 		daemon_event(d, &o, EVENT_NORMAL, "IPAllocated", msg.p, now_ms);
 	} else if (r->reason != REASON_ALLOCATED && is_served(r->reason)) {
 		buf_addf(&msg, "Failed to allocate IP for \"%s\": %s", r->key, why);
-		log_warn("alloc", "refused", "svc", r->key, "err", why, NULL);
+		log_write(d->dry != NULL ? dry_level(d, LOG_WARN) : LOG_WARN, "alloc", "refused",
+			"svc", r->key, "err", why, NULL);
 		daemon_event(d, &o, EVENT_WARNING, "AllocationFailed", msg.p, now_ms);
 	}
 	buf_free(&msg);
@@ -375,8 +377,12 @@ void writer_results(struct daemon *d, uint64_t now_ms)
 
 void writer_run(struct daemon *d, uint64_t now_ms)
 {
-	if (d->kube == NULL || d->opt->dry_run)
+	if (d->kube == NULL)
 		return;
+	if (d->dry != NULL) {
+		dry_write(d, now_ms);
+		return;
+	}
 	feed_run(d, now_ms);
 	run_leases(d, now_ms);
 	if (d->phase == DAEMON_RUNNING && alloc_is_ready(d->alloc))
@@ -388,8 +394,10 @@ uint64_t writer_next_deadline(const struct daemon *d)
 {
 	uint64_t next_ms = TIME_NEVER;
 
-	if (d->kube == NULL || d->opt->dry_run)
+	if (d->kube == NULL)
 		return next_ms;
+	if (d->dry != NULL)
+		return alloc_next_deadline(d->alloc);
 	next_ms = time_min(leader_next_deadline(d->leader), elect_next_deadline(d->elect));
 	next_ms = time_min(next_ms, feed_next_deadline(d));
 	if (d->phase == DAEMON_RUNNING && d->was_leader && alloc_is_ready(d->alloc) &&

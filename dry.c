@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dry.c - `lbd run --dry-run`: what lbd would write and announce, told and not done.
+ *
+ * Owns: for each Service whose status would be another, what it was.
+ * In:   the allocator's writes, the plan.  Out: log lines; a picture that goes on as if each write
+ *       had been taken, so that the next decision is the one that would follow.
+ * The daemon itself goes its usual way: it decides as the leader would, and every node is judged as
+ * if it could be the owner.  What must not happen is stopped where it would leave the process:
+ * kube_set_read_only(), and send_frame() in wire.c.
+ */
+#include "dry.h"
+
+#include "log.h"
+#include "service.h"
+#include "table.h"
+#include "why.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_LINES = 16 /* about single Services, a pass */, MAX_EXAMPLES = 6, MAX_WORDS = 2048 };
+
+struct supposed {
+	uint32_t hash; /* of key */
+	struct addr was[2], is[2];
+	uint8_t n_was, n_is;
+	uint64_t number; /* of its version in the picture */
+	const char *pool;
+	char key[]; /* and the pool's name */
+};
+
+struct dry {
+	struct hash_key hkey;
+	struct table changes; /* of struct supposed, owned */
+	uint64_t number;      /* of the last version that was made up */
+	unsigned lines;       /* told in this pass */
+	bool summed;
+	uint64_t conf_loaded_ms; /* of the configuration that was summed up */
+};
+
+struct dry *dry_new(const struct hash_key *hkey)
+{
+	struct dry *y = calloc(1, sizeof *y);
+
+	if (y != NULL)
+		y->hkey = *hkey;
+	return y;
+}
+
+void dry_free(struct dry *y)
+{
+	if (y == NULL)
+		return;
+	table_free_all(&y->changes);
+	free(y);
+}
+
+/* -- what was changed -- */
+
+static bool is_key(const void *elt, const void *key, size_t len)
+{
+	const struct supposed *s = elt;
+
+	return strncmp(s->key, key, len) == 0 && s->key[len] == '\0';
+}
+
+static struct supposed *find(const struct dry *y, const char *key)
+{
+	size_t n = strlen(key);
+
+	return table_find(&y->changes, hash_bytes(&y->hkey, key, n), is_key, key, n);
+}
+
+static void forget(struct dry *y, const char *key)
+{
+	struct supposed *s = find(y, key);
+
+	if (s == NULL)
+		return;
+	table_remove(&y->changes, s);
+	free(s);
+}
+
+void dry_forget(struct daemon *d, const char *key)
+{
+	if (d->dry != NULL)
+		forget(d->dry, key);
+}
+
+/* resourceVersions of the API are never like it. */
+static void version_text(uint64_t number, char ret[32])
+{
+	(void)snprintf(ret, 32, "dry-run-%" PRIu64, number);
+}
+
+bool dry_change(const struct daemon *d, const struct cluster_service *s, struct dry_change *ret_c)
+{
+	const struct supposed *x = d->dry != NULL ? find(d->dry, s->key) : NULL;
+	char version[32];
+
+	if (x == NULL)
+		return false;
+	version_text(x->number, version);
+	if (strcmp(version, s->resource_version) != 0)
+		return false; /* the API has shown it since */
+	*ret_c = (struct dry_change){x->was, x->is, x->n_was, x->n_is, x->pool};
+	return true;
+}
+
+static uint8_t copy_addrs(struct addr to[2], const struct addr *from, size_t n)
+{
+	n = n > 2 ? 2 : n;
+	memcpy(to, from, n * sizeof *to);
+	return (uint8_t)n;
+}
+
+/* Remembers what the status was, as the API shows it, and what it is to be.  NULL when out of
+ * memory. */
+static struct supposed *note(struct dry *y, const struct cluster_service *s,
+	const struct dry_change *before, const struct alloc_write *w)
+{
+	size_t n = strlen(w->key) + 1;
+	const char *pool = w->pool != NULL ? w->pool : "";
+	struct supposed *x = malloc(sizeof *x + n + strlen(pool) + 1);
+
+	if (x == NULL)
+		return NULL;
+	x->hash = hash_bytes(&y->hkey, w->key, n - 1);
+	x->n_was = before != NULL ? copy_addrs(x->was, before->was, before->n_was)
+				  : copy_addrs(x->was, s->ingress, s->n_ingress);
+	x->n_is = copy_addrs(x->is, w->ips, w->n_ips);
+	x->number = ++y->number;
+	memcpy(x->key, w->key, n);
+	memcpy(x->key + n, pool, strlen(pool) + 1);
+	x->pool = x->key + n;
+	forget(y, w->key);
+	if (table_add(&y->changes, x) < 0) {
+		free(x);
+		return NULL;
+	}
+	return x;
+}
+
+/* -- telling -- */
+
+enum log_level dry_level(struct daemon *d, enum log_level level)
+{
+	return d->dry->lines++ < MAX_LINES ? level : LOG_DEBUG;
+}
+
+static const char *addrs_text(const struct addr *v, size_t n, char s[2 * ADDR_STRLEN])
+{
+	char text[ADDR_STRLEN];
+
+	s[0] = '\0';
+	for (size_t i = 0; i < n && i < 2; i++)
+		(void)snprintf(s + strlen(s), 2 * ADDR_STRLEN - strlen(s), "%s%s", i > 0 ? "," : "",
+			addr_format(v[i], text));
+	return s;
+}
+
+static void tell_write(struct daemon *d, const struct supposed *x)
+{
+	char was[2 * ADDR_STRLEN], is[2 * ADDR_STRLEN];
+
+	log_write(dry_level(d, LOG_INFO), "dry",
+		x->n_is > 0 ? "would write status" : "would clear status", "svc", x->key, "ip",
+		addrs_text(x->is, x->n_is, is), "pool", x->pool, "was",
+		addrs_text(x->was, x->n_was, was), NULL);
+}
+
+/* The same as was told already?  It comes up again whenever the API shows the Service anew. */
+static bool is_told(const struct supposed *before, const struct alloc_write *w)
+{
+	if (before == NULL || before->n_is != w->n_ips)
+		return false;
+	for (size_t i = 0; i < w->n_ips; i++)
+		if (!addr_eq(before->is[i], w->ips[i]))
+			return false;
+	return true;
+}
+
+/* -- in place of writing -- */
+
+static int suppose(struct daemon *d, const struct alloc_write *w)
+{
+	struct cluster_service s;
+	struct dry_change before;
+	bool told = is_told(find(d->dry, w->key), w), was;
+	struct supposed *x;
+	char version[32];
+
+	if (!cluster_service(d->cluster, w->key, &s))
+		return -ENOENT;
+	was = dry_change(d, &s, &before);
+	x = note(d->dry, &s, was ? &before : NULL, w);
+	if (x == NULL)
+		return -ENOMEM;
+	if (!told)
+		tell_write(d, x);
+	version_text(x->number, version);
+	return cluster_suppose(d->cluster, x->key,
+		&(struct cluster_supposed){.ips = x->is,
+			.n_ips = x->n_is,
+			.pool = x->n_is > 0 ? x->pool : NULL,
+			.version = version});
+}
+
+static enum alloc_outcome outcome_of(int err)
+{
+	switch (err) {
+	case 0:
+		return ALLOC_WRITE_OK;
+	case -ENOENT:
+		return ALLOC_WRITE_GONE;
+	default:
+		return ALLOC_WRITE_FAILED;
+	}
+}
+
+/* -- the sum -- */
+
+struct examples {
+	struct buf *out; /* NULL = nobody reads them */
+	size_t n;
+};
+
+static bool same_set(const struct dry_change *c)
+{
+	if (c->n_was != c->n_is)
+		return false;
+	for (size_t i = 0; i < c->n_is; i++)
+		if (!addr_eq(c->is[i], c->was[0]) && !addr_eq(c->is[i], c->was[c->n_was - 1]))
+			return false;
+	return true;
+}
+
+static void example(struct examples *e, const struct cluster_service *s, const char *what)
+{
+	if (e->out != NULL && ++e->n <= MAX_EXAMPLES)
+		buf_addf(e->out, "; %s %s", s->key, what);
+}
+
+static void sum_change(const struct daemon *d, struct dry_sum *sum, struct examples *e,
+	const struct cluster_service *s, const struct dry_change *c)
+{
+	char was[2 * ADDR_STRLEN], is[2 * ADDR_STRLEN], text[1024];
+	struct why why;
+
+	addrs_text(c->was, c->n_was, was);
+	addrs_text(c->is, c->n_is, is);
+	if (same_set(c)) {
+		sum->keep++;
+		return;
+	}
+	if (c->n_was == 0) {
+		sum->get++;
+		(void)snprintf(text, sizeof text, "would get %s", is);
+	} else if (c->n_is == 0) {
+		sum->lose++;
+		why_service(d, s, d->alloc, &why);
+		(void)snprintf(text, sizeof text, "would lose %s: %s", was, why.text);
+	} else {
+		sum->change++;
+		(void)snprintf(text, sizeof text, "would go from %s to %s", was, is);
+	}
+	example(e, s, text);
+}
+
+static void sum_refused(const struct daemon *d, struct dry_sum *sum, struct examples *e,
+	const struct cluster_service *s)
+{
+	struct why why;
+	char text[sizeof why.text + 16];
+
+	why_service(d, s, d->alloc, &why);
+	if (why.reason == REASON_ALLOCATED)
+		return;
+	sum->refused++;
+	(void)snprintf(text, sizeof text, "refused: %s", why.text);
+	example(e, s, text);
+}
+
+struct dry_sum dry_sum(const struct daemon *d, struct buf *examples)
+{
+	struct dry_sum sum = {0};
+	struct examples e = {examples, 0};
+	struct cluster_service s = {0};
+	struct dry_change c;
+
+	while (cluster_next_service(d->cluster, &s)) {
+		bool changed = dry_change(d, &s, &c);
+		bool served = service_served(d->conf, &s) == REASON_ALLOCATED;
+
+		if (changed)
+			sum_change(d, &sum, &e, &s, &c);
+		else if (served && s.n_ingress > 0)
+			sum.keep++;
+		else if (served)
+			sum_refused(d, &sum, &e, &s);
+	}
+	if (e.n > MAX_EXAMPLES)
+		buf_addf(examples, "; and %zu more", e.n - MAX_EXAMPLES);
+	return sum;
+}
+
+/* Everything that was there is decided, and what follows from that. */
+static bool is_settled(const struct daemon *d, uint64_t now_ms)
+{
+	return d->synced_once && alloc_is_ready(d->alloc) && cluster_dirty_count(d->cluster) == 0 &&
+	       alloc_next_deadline(d->alloc) > now_ms;
+}
+
+/* Once for each configuration. */
+static void sum_up(struct daemon *d, uint64_t now_ms)
+{
+	struct buf words, examples;
+	struct dry_sum sum;
+
+	if (d->dry->conf_loaded_ms != d->conf_loaded_ms)
+		d->dry->summed = false;
+	if (d->dry->summed || !is_settled(d, now_ms))
+		return;
+	d->dry->summed = true;
+	d->dry->conf_loaded_ms = d->conf_loaded_ms;
+	buf_init(&words, MAX_WORDS);
+	buf_init(&examples, MAX_WORDS);
+	sum = dry_sum(d, &examples);
+	buf_addf(&words,
+		"dry run: %zu Services keep their address, %zu would get one, %zu would get "
+		"another, %zu would lose theirs, %zu refused%s",
+		sum.keep, sum.get, sum.change, sum.lose, sum.refused,
+		examples.p != NULL ? examples.p : "");
+	log_info("dry", words.p, NULL);
+	buf_free(&examples);
+	buf_free(&words);
+}
+
+void dry_write(struct daemon *d, uint64_t now_ms)
+{
+	struct alloc_write w;
+
+	while (alloc_next_write(d->alloc, now_ms, &w)) {
+		int err = suppose(d, &w);
+
+		alloc_write_done(d->alloc, w.id, outcome_of(err), now_ms);
+		daemon_mark(d);
+	}
+	sum_up(d, now_ms);
+	if (d->dry->lines > MAX_LINES)
+		log_info("dry", "more Services and addresses (each one: level debug)", NULL);
+	d->dry->lines = 0;
+}
+
+/* -- in place of announcing -- */
+
+static bool would(const struct plan_entry *e)
+{
+	return e != NULL && e->reason == REASON_DRY_RUN;
+}
+
+void dry_announce(struct daemon *d, uint64_t now_ms)
+{
+	char ip[ADDR_STRLEN];
+
+	for (size_t i = 0; i < plan_change_count(d->plan); i++) {
+		struct plan_change c = plan_change_at(d->plan, i);
+		enum log_level level;
+
+		if (!would(c.is) || would(c.was))
+			continue;
+		level = dry_level(d, LOG_INFO);
+		if (level <= log_level()) {
+			const struct iface *f = iface_get(net_ifaces(d->net), c.is->ifindex);
+			const char *first =
+				explain_first(d, vip_group(d->vips, c.is->group), now_ms);
+
+			log_write(level, "dry",
+				first != NULL && strcmp(first, d->node) == 0
+					? "would announce"
+					: "would leave it to the first node",
+				"ip", addr_format(c.is->vip, ip), "iface", f != NULL ? f->name : "",
+				"node", first, NULL);
+		}
+	}
+}
