@@ -21,7 +21,7 @@ static void add(struct buf *out, const char *s)
 
 static void pad(struct buf *out, size_t from, size_t width)
 {
-	while (out->len < from + width)
+	while (!out->bad && out->len < from + width)
 		buf_addc(out, ' ');
 	buf_addc(out, ' ');
 }
@@ -34,8 +34,7 @@ static void begin(struct buf *out, const char **io_label)
 	if (*io_label != NULL)
 		buf_adds(out, *io_label);
 	*io_label = NULL;
-	if (!out->bad)
-		pad(out, from, LABEL);
+	pad(out, from, LABEL);
 }
 
 static void end(struct buf *out)
@@ -164,8 +163,7 @@ static void put_rule(struct buf *out, const cJSON *rule, const char **io_label)
 		buf_addc(out, ' ');
 		add(out, pool);
 	}
-	if (!out->bad)
-		pad(out, from, RULE);
+	pad(out, from, RULE);
 	if (ip != NULL) {
 		add(out, ip);
 		buf_adds(out, pool != NULL ? " of " : "");

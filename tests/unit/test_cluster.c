@@ -911,6 +911,42 @@ static void test_dirty_not_for_other_types(void)
 	cluster_free(c);
 }
 
+/* As if a write had been taken; until the API shows the Service again. */
+static void test_suppose(void)
+{
+	struct cluster *c = fresh(NULL);
+	struct addr ips[2];
+	struct cluster_supposed st = {.ips = ips, .n_ips = 2, .pool = "lan", .version = "dry-1"};
+	struct cluster_service s;
+
+	CHECK_INT(addr_parse("10.0.0.1", 8, &ips[0]), 0);
+	CHECK_INT(addr_parse("fd00::1", 7, &ips[1]), 0);
+	CHECK_INT(cluster_suppose(c, "default/web", &st), -ENOENT);
+	CHECK_INT(put(c, CLUSTER_SERVICE,
+			  service_text("7", "'uid':'u'", "'loadBalancerIP':'10.0.0.1'")),
+		0);
+	cluster_clean(c);
+	CHECK_INT(cluster_suppose(c, "default/web", &st), 0);
+	CHECK_INT(cluster_dirty_count(c), 1);
+	CHECK(cluster_service(c, "default/web", &s));
+	CHECK_INT(s.n_ingress, 2);
+	CHECK(addr_eq(s.ingress[0], ips[0]) && addr_eq(s.ingress[1], ips[1]));
+	CHECK_STR(s.pool_written, "lan");
+	CHECK_STR(s.resource_version, "dry-1");
+	CHECK_STR(s.uid, "u");
+	CHECK_STR(s.load_balancer_ip, "10.0.0.1");
+	st = (struct cluster_supposed){.ips = ips, .n_ips = 0, .version = "dry-2"};
+	CHECK_INT(cluster_suppose(c, "default/web", &st), 0);
+	CHECK(cluster_service(c, "default/web", &s));
+	CHECK(s.n_ingress == 0 && s.pool_written == NULL);
+	cluster_clean(c);
+	CHECK_INT(put(c, CLUSTER_SERVICE, service_text("7", "'uid':'u'", "")), 0);
+	CHECK_INT(cluster_dirty_count(c), 1);
+	CHECK(cluster_service(c, "default/web", &s) && s.n_ingress == 0);
+	CHECK_STR(s.resource_version, "7");
+	cluster_free(c);
+}
+
 /* -- lists -- */
 
 static void node_put(struct cluster *c, const char *name)
@@ -1094,6 +1130,7 @@ CHECK_MAIN("test_cluster", CHECK_TEST(test_service_all_fields),
 	CHECK_TEST(test_endpoints_conditions), CHECK_TEST(test_endpoints_bad),
 	CHECK_TEST(test_endpoints_slices_add_up_and_move), CHECK_TEST(test_endpoints_old_kind),
 	CHECK_TEST(test_dirty), CHECK_TEST(test_dirty_not_for_other_types),
+	CHECK_TEST(test_suppose),
 	CHECK_TEST(test_list_sweeps), CHECK_TEST(test_list_of_services_and_slices),
 	CHECK_TEST(test_list_spares_what_it_cannot_read), CHECK_TEST(test_iteration),
 	CHECK_TEST(test_model))

@@ -374,7 +374,27 @@ static void test_texts(void)
 	world_close(&w);
 }
 
+static void test_next_advertisement(void)
+{
+	const struct config_l2_advertisement *ad = NULL;
+	const struct vip *v;
+
+	open_lan();
+	v = vip_find(w.vips, world_ip("10.0.0.100"));
+	w.ads[1] = (struct config_l2_advertisement){.name = "other"};
+	w.conf.n_l2_advertisements = 2;
+	for (size_t i = 0; i < 2; i++) {
+		ad = elig_next_advertisement(&w.in, v, ad);
+		CHECK(ad == &w.ads[i]);
+	}
+	CHECK(elig_next_advertisement(&w.in, v, ad) == NULL);
+	w.in.node = "nobody";
+	CHECK(elig_next_advertisement(&w.in, v, NULL) == NULL);
+	world_close(&w);
+}
+
 CHECK_MAIN("test_elig", CHECK_TEST(test_eligible), CHECK_TEST(test_node_reasons),
 	CHECK_TEST(test_endpoints), CHECK_TEST(test_advertisements), CHECK_TEST(test_weights),
 	CHECK_TEST(test_interfaces), CHECK_TEST(test_reach), CHECK_TEST(test_off_subnet),
-	CHECK_TEST(test_groups), CHECK_TEST(test_kept_verdicts), CHECK_TEST(test_texts))
+	CHECK_TEST(test_groups), CHECK_TEST(test_kept_verdicts), CHECK_TEST(test_texts),
+	CHECK_TEST(test_next_advertisement))

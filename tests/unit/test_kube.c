@@ -619,6 +619,26 @@ static void test_abort(void)
 	CHECK_INT(r.answers, 3);
 }
 
+/* Nothing but GET leaves. */
+static void test_read_only(void)
+{
+	static const enum kube_verb write[] = {KUBE_POST, KUBE_PUT, KUBE_MERGE_PATCH, KUBE_DELETE};
+	struct rig r;
+
+	rig_open(&r, handle_echo);
+	kube_set_read_only(r.k);
+	for (size_t i = 0; i < ARRAY_LEN(write); i++) {
+		struct kube_request q = {
+			.verb = write[i], .path = "/x", .not_after_ms = TIME_NEVER};
+
+		CHECK_INT(kube_request(r.k, &q, on_answer, &r), -EROFS);
+	}
+	ask(&r, KUBE_GET, "/x", TIME_NEVER);
+	UNTIL(&r, r.answers == 1);
+	CHECK_STR(r.seen.p, "GET /pre/x; ;");
+	rig_close(&r);
+}
+
 static void on_answer_close(void *ctx, const struct kube_answer *a)
 {
 	struct rig *r = ctx;
@@ -1085,7 +1105,7 @@ static void test_outcomes(void)
 
 CHECK_MAIN("test_kube", CHECK_TEST(test_requests), CHECK_TEST(test_statuses),
 	CHECK_TEST(test_long_answers), CHECK_TEST(test_unauthorized), CHECK_TEST(test_retry_after),
-	CHECK_TEST(test_abort), CHECK_TEST(test_close_from_callback),
+	CHECK_TEST(test_abort), CHECK_TEST(test_read_only), CHECK_TEST(test_close_from_callback),
 	CHECK_TEST(test_close_while_held), CHECK_TEST(test_refused_connection),
 	CHECK_TEST(test_watch), CHECK_TEST(test_watch_garbage), CHECK_TEST(test_watch_missing),
 	CHECK_TEST(test_watch_unauthorized), CHECK_TEST(test_rights),

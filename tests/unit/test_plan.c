@@ -170,6 +170,15 @@ static void test_dry_run(void)
 		pass(true);
 	CHECK(!entry("10.0.0.100")->announced);
 	CHECK_INT(entry("10.0.0.100")->reason, REASON_DRY_RUN);
+	/* Without a Lease of its own it never owns anything: what it could announce is told all the
+	 * same, what not, too. */
+	serve("more", "'10.0.0.101'");
+	world_service(&w, "none", "'10.0.0.102'", "", "");
+	elect_on_synced(e, false, now);
+	pass(true);
+	CHECK_INT(entry("10.0.0.101")->reason, REASON_DRY_RUN);
+	CHECK(!entry("10.0.0.101")->announced);
+	CHECK_INT(entry("10.0.0.102")->reason, REASON_NO_ENDPOINTS);
 	close_plan();
 }
 
