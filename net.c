@@ -1039,7 +1039,7 @@ static void on_handle_closed(uv_handle_t *handle)
 
 void net_close(struct net *n)
 {
-	if (n->closing)
+	if (n == NULL || n->closing)
 		return;
 	n->closing = true;
 	for (size_t i = 0; i < n->n_rings; i++) {

@@ -28,7 +28,7 @@ struct net_ops {
 int net_open(uv_loop_t *loop, const struct net_ops *ops, void *ctx, struct counters *counters,
 	struct net **ret_net) MUST_CHECK;
 /* Closes everything, from a callback too; on_closed() comes from the loop, and no other call after
- * this. */
+ * this.  NULL: nothing. */
 void net_close(struct net *n);
 
 const struct iface_table *net_ifaces(const struct net *n);

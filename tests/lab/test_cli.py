@@ -8,8 +8,8 @@ import pytest
 from lab import binary
 
 LONG = "/tmp/" + "x" * 200
-BUILT = ("run", "check-config", "dump", "version")
-PLANNED = ("status", "explain", "drain", "undrain", "move", "freeze", "thaw", "doctor", "kubeconfig")
+BUILT = ("run", "check-config", "dump", "explain", "version")
+PLANNED = ("status", "drain", "undrain", "move", "freeze", "thaw", "doctor", "kubeconfig")
 
 
 def lbd(*argv, text=""):
@@ -37,6 +37,8 @@ def lbd(*argv, text=""):
     (("run", "--control", LONG), 2, "--control: expected a path of at most 107 characters"),
     (("run", "-c", "/nonexistent/lbd.yaml"), 1, "/nonexistent/lbd.yaml"),
     (("run", "--config=/nonexistent/lbd.yaml", "--dry-run"), 1, "/nonexistent/lbd.yaml"),
+    (("run", "-c", "/dev/null", "--control", "/dev/null"), 1, "control socket not opened (is another lbd running?)"),
+    (("run", "-c", "/dev/null", "--control", "/dev/null", "--dry-run"), 1, "a dry run wants a --control of its own"),
     (("check-config",), 2, "no file given"),
     (("check-config", "-pqx", "-"), 2, "unknown option -x"),
     (("check-config", "--quiet=1", "-"), 2, "takes no value"),
@@ -47,6 +49,15 @@ def lbd(*argv, text=""):
     (("dump", "--control=/nonexistent/s"), 3, "no daemon answers on /nonexistent/s: No such file"),
     (("dump", "--control", LONG), 2, "expected a path of at most 107 characters"),
     (("dump", "all"), 2, "unexpected argument all"),
+    (("explain",), 2, "which Service or address?"),
+    (("explain", ""), 2, "(got nothing)"),
+    (("explain", "web", "extra"), 2, "unexpected argument extra"),
+    (("explain", "web", "--without"), 2, "--without: needs a value"),
+    (("explain", "web", "--without", "A b"), 2, "--without: expected a Node's name"),
+    (("explain", "web", "-o", "yaml"), 2, "-o: expected json (got yaml)"),
+    (("explain", "web", "--wihtout", "n1"), 2, "unknown option --wihtout, did you mean --without?"),
+    (("explain", "web", "--control", LONG), 2, "expected a path of at most 107 characters"),
+    (("explain", "web", "--control", "/nonexistent/s"), 3, "no daemon answers on /nonexistent/s: No such file"),
     (("version", "-o"), 2, "-o: needs a value"),
     (("version", "-o", "yaml"), 2, "-o: expected json (got yaml)"),
     (("version", "1"), 2, "unexpected argument 1"),

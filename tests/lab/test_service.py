@@ -189,14 +189,3 @@ def test_first_answer_is_quick(lab):
     lab.service("quick", ip="10.89.0.118")
     lab.wait_http("10.89.0.118")
     assert time.monotonic() - begin < 1.5
-
-
-def test_dry_run(bare):
-    """--dry-run writes nothing to the API and announces nothing."""
-    lab = bare(nodes=1, pods=False, proxy=False)
-    lab.nodes[0].start(extra=["--dry-run"])
-    since = lab.kubesim.log()[-1]["seq"]
-    lab.service("web")
-    wait_for("the Service seen", lambda: any(s["name"] == "default/web" for s in lab.nodes[0].dump()["services"]))
-    writes = [w for w in lab.kubesim.log(since) if w["user"] != "admin"]
-    assert writes == []
