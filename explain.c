@@ -375,9 +375,9 @@ static void put_asks(struct question *q, const struct cluster_service *s)
 	item_asked(list, "spec.loadBalancerClass", s->class_);
 	item_asked(list, "spec.externalTrafficPolicy", s->local ? "Local" : NULL);
 	item_asked(list, "spec.loadBalancerIP", s->load_balancer_ip);
-	item_asked(list, "annotation loadBalancerIPs", s->request.ips);
-	item_asked(list, "annotation address-pool", s->request.pool);
-	item_asked(list, "annotation allow-shared-ip", s->request.sharing_key);
+	item_asked(list, "annotation lbd.io/loadBalancerIPs or a synonym", s->request.ips);
+	item_asked(list, "annotation lbd.io/address-pool or a synonym", s->request.pool);
+	item_asked(list, "annotation lbd.io/allow-shared-ip or a synonym", s->request.sharing_key);
 }
 
 static void put_addrs(cJSON *o, const char *key, const struct addr *v, size_t n)
