@@ -921,8 +921,7 @@ static const struct config_field root_fields[] = {
 		.in = CONFIG_IN_NATIVE,
 		AT(config, classless),
 		.fallback = "true",
-		.doc = "and Services without a class; false when all pools are Eips and none of "
-		       "them is the default one"},
+		.doc = "and Services without a class"},
 	{.name = "nodeName",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_OBJECT_NAME,
