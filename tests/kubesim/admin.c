@@ -141,6 +141,7 @@ static int inside(
 	r.accept = xstrdup("");
 	r.content_type = xstrdup("application/json");
 	r.authorization = xstrdup("");
+	r.user_agent = xstrdup("");
 	(void)request_set_query(&r, "", 0);
 	r.body = t.p;
 	r.body_len = t.n;

@@ -21,6 +21,7 @@ void request_free(struct request *r)
 	free(r->accept);
 	free(r->content_type);
 	free(r->authorization);
+	free(r->user_agent);
 }
 
 bool request_set_query(struct request *r, const char *query, size_t n)

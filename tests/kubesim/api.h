@@ -18,12 +18,13 @@ struct param {
 };
 
 struct request {
-	char *method; /* owned, like the next five; "" when absent, never NULL */
+	char *method; /* owned, like the next six; "" when absent, never NULL */
 	char *path;   /* decoded */
 	char *query;  /* decoded in place, cut into params */
 	char *accept;
 	char *content_type;
 	char *authorization;
+	char *user_agent;
 	struct param params[PARAMS_MAX];
 	size_t nparams;
 	const char *body; /* borrowed from the connection */

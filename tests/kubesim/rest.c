@@ -5,7 +5,8 @@
  * In:   a request and its route.  Out: the answer; writes through sim.c.
  * Sources: apiserver pkg/endpoints/handlers, pkg/registry/generic/registry/store.go,
  *       registry/rest/(create,update,delete).go; API concepts (resourceVersion, continue).
- * Not done: managedFields, so that server-side apply never removes what it no longer lists.
+ * Not done: managedFields but of Services' status, so that server-side apply never removes what it
+ * no longer lists.
  */
 #include "admit.h"
 #include "patch.h"
@@ -403,7 +404,7 @@ static void keep_server_meta(cJSON *obj, const cJSON *old)
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
 		j_copy(meta, j_get(old, "metadata"), kept[i]);
 	j_del(meta, "selfLink");
-	j_del(meta, "managedFields");
+	j_copy(meta, j_get(old, "metadata"), "managedFields");
 }
 
 /* /status changes the status (and metadata, not of custom resources); the rest changes all else. */
@@ -504,6 +505,39 @@ static void store_update(struct op *o, cJSON *obj, const cJSON *old, struct vers
 	}
 }
 
+/* Services alone, of which lbd asks it: status.loadBalancer is owned by who changed it last.  The
+ * manager is what the user agent says before the first '/'. */
+static void note_manager(struct op *o, cJSON *obj, const cJSON *old)
+{
+	const char *manager = request_param(o->req, "fieldManager"), *agent = o->req->user_agent;
+	cJSON *list, *entry, *fields;
+	char now[32];
+
+	if (strcmp(o->coll->kind->plural, "services") != 0 ||
+		j_eq(j_at(obj, "status.loadBalancer"), j_at(old, "status.loadBalancer")))
+		return;
+	entry = cJSON_CreateObject();
+	j_set_str(entry, "manager", manager);
+	if (!*manager) {
+		char *name = xstrndup(agent, strcspn(agent, "/"));
+
+		j_set_str(entry, "manager", name);
+		free(name);
+	}
+	j_set_str(entry, "operation", "Update");
+	j_set_str(entry, "apiVersion", "v1");
+	time_now(now);
+	j_set_str(entry, "time", now);
+	j_set_str(entry, "fieldsType", "FieldsV1");
+	fields = j_obj(j_obj(j_obj(entry, "fieldsV1"), "f:status"), "f:loadBalancer");
+	(void)j_obj(fields, "f:ingress");
+	if (!o->sim->kinds.old && o->status_sub)
+		j_set_str(entry, "subresource", "status");
+	list = cJSON_CreateArray();
+	cJSON_AddItemToArray(list, entry);
+	j_set(j_obj(obj, "metadata"), "managedFields", list);
+}
+
 /* obj: the whole new object, in the stored form. */
 static void update_object(struct op *o, cJSON *obj, struct version *was)
 {
@@ -520,6 +554,7 @@ static void update_object(struct op *o, cJSON *obj, struct version *was)
 	keep_other_half(o, obj, old);
 	if (admit(o, obj, old)) {
 		count_generation(o, obj, old);
+		note_manager(o, obj, old);
 		store_update(o, obj, old, was);
 	}
 	version_unref(was);

@@ -77,6 +77,8 @@ static int take_header(struct request *r, struct head *h, const char *line, size
 		set(&r->content_type, v, vn);
 	else if (name_is(line, name, "authorization"))
 		set(&r->authorization, v, vn);
+	else if (name_is(line, name, "user-agent"))
+		set(&r->user_agent, v, vn);
 	else if (name_is(line, name, "transfer-encoding"))
 		h->chunked = has_word(v, vn, "chunked");
 	else if (name_is(line, name, "expect"))
@@ -215,8 +217,8 @@ static int take_body(char *p, size_t n, const struct head *h, struct request *r,
 
 static void empty_strings(struct request *r)
 {
-	char **all[] = {
-		&r->method, &r->path, &r->query, &r->accept, &r->content_type, &r->authorization};
+	char **all[] = {&r->method, &r->path, &r->query, &r->accept, &r->content_type,
+		&r->authorization, &r->user_agent};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		if (!*all[i])
