@@ -56,7 +56,7 @@ struct service {
 	struct slice *slices; /* borrowed from the slices' table */
 };
 
-/* A Node or a Lease. */
+/* A Node, a Lease or a Namespace. */
 struct slot {
 	uint32_t hash;
 	uint16_t seen;
@@ -64,6 +64,7 @@ struct slot {
 		void *any;
 		struct cluster_node *node;
 		struct cluster_lease *lease;
+		struct cluster_namespace *namespace_;
 	} o; /* owned */
 	char key[];
 };
@@ -75,16 +76,16 @@ struct list {
 
 struct cluster {
 	struct hash_key hkey;
-	struct counters *counters;  /* borrowed */
-	struct table services;      /* of struct service */
-	struct table nodes, leases; /* of struct slot */
-	struct table slices[2];     /* of struct slice: EndpointSlices, Endpoints */
+	struct counters *counters;              /* borrowed */
+	struct table services;                  /* of struct service */
+	struct table nodes, leases, namespaces; /* of struct slot */
+	struct table slices[2];                 /* of struct slice: EndpointSlices, Endpoints */
 	struct table node_names;
 	struct list list[CLUSTER_KINDS];
 	size_t n_services;      /* that exist */
 	struct service **dirty; /* owned; room for all of the table */
 	size_t n_dirty, cap_dirty;
-	uint64_t nodes_generation;
+	uint64_t nodes_generation, namespaces_generation;
 	cluster_lease_fn on_lease;
 	void *on_lease_ctx;
 	struct cluster_scratch *scratch; /* owned */
@@ -294,8 +295,7 @@ int cluster_suppose(struct cluster *c, const char *key, const struct cluster_sup
 	return 0;
 }
 
-/* -- Nodes, Leases ------------------------------------------------------------------------------
- */
+/* -- Nodes, Leases, Namespaces ----------------------------------------------------------------- */
 
 static struct table *table_of(struct cluster *c, enum cluster_kind kind)
 {
@@ -306,6 +306,8 @@ static struct table *table_of(struct cluster *c, enum cluster_kind kind)
 		return &c->nodes;
 	case CLUSTER_LEASE:
 		return &c->leases;
+	case CLUSTER_NAMESPACE:
+		return &c->namespaces;
 	case CLUSTER_ENDPOINT_SLICE:
 		return &c->slices[0];
 	case CLUSTER_ENDPOINTS:
@@ -318,7 +320,9 @@ static struct table *table_of(struct cluster *c, enum cluster_kind kind)
 
 static const char *version_of(enum cluster_kind kind, const struct slot *s)
 {
-	return kind == CLUSTER_NODE ? s->o.node->resource_version : s->o.lease->resource_version;
+	return kind == CLUSTER_NODE    ? s->o.node->resource_version
+	       : kind == CLUSTER_LEASE ? s->o.lease->resource_version
+				       : s->o.namespace_->resource_version;
 }
 
 static size_t max_of(enum cluster_kind kind)
@@ -329,15 +333,30 @@ static size_t max_of(enum cluster_kind kind)
 		[CLUSTER_ENDPOINT_SLICE] = CLUSTER_MAX_SLICES,
 		[CLUSTER_ENDPOINTS] = CLUSTER_MAX_SLICES,
 		[CLUSTER_LEASE] = CLUSTER_MAX_LEASES,
+		[CLUSTER_NAMESPACE] = CLUSTER_MAX_NAMESPACES,
 	};
 
 	return max[kind];
 }
 
-static void object_changed(struct cluster *c, enum cluster_kind kind, struct slot *s)
+/* old is NULL when it is new. */
+static void namespace_changed(
+	struct cluster *c, const struct cluster_namespace *old, struct cluster_namespace *new)
+{
+	if (old != NULL && label_equal(&old->labels, &new->labels))
+		new->generation = old->generation;
+	else
+		new->generation = ++c->namespaces_generation;
+}
+
+/* A new object is in the place of old (NULL: none). */
+static void object_changed(
+	struct cluster *c, enum cluster_kind kind, struct slot *s, const void *old)
 {
 	if (kind == CLUSTER_NODE)
 		c->nodes_generation++;
+	else if (kind == CLUSTER_NAMESPACE)
+		namespace_changed(c, old, s->o.namespace_);
 	else if (c->on_lease != NULL)
 		c->on_lease(c->on_lease_ctx, s->o.lease, false);
 }
@@ -351,6 +370,8 @@ static size_t objects_of(const struct cluster *c, enum cluster_kind kind)
 		return c->nodes.live;
 	case CLUSTER_LEASE:
 		return c->leases.live;
+	case CLUSTER_NAMESPACE:
+		return c->namespaces.live;
 	case CLUSTER_ENDPOINT_SLICE:
 		return c->slices[0].live;
 	case CLUSTER_ENDPOINTS:
@@ -366,7 +387,7 @@ static int put_object(struct cluster *c, enum cluster_kind kind, struct slot *kn
 	const char *key, const cJSON *obj)
 {
 	size_t bytes;
-	void *block;
+	void *block, *old;
 	int err = cluster_decode_measure(c->scratch, kind, key, obj, &bytes);
 
 	if (err < 0)
@@ -383,10 +404,11 @@ static int put_object(struct cluster *c, enum cluster_kind kind, struct slot *kn
 		return -ENOMEM;
 	}
 	cluster_decode(kind, known->key, obj, block, bytes);
-	free(known->o.any);
+	old = known->o.any;
 	known->o.any = block;
 	known->seen = c->list[kind].mark;
-	object_changed(c, kind, known);
+	object_changed(c, kind, known, old);
+	free(old);
 	return 0;
 }
 
@@ -674,6 +696,7 @@ void cluster_free(struct cluster *c)
 	table_free_all(&c->services);
 	free_slots(&c->nodes);
 	free_slots(&c->leases);
+	free_slots(&c->namespaces);
 	table_free_all(&c->slices[0]);
 	table_free_all(&c->slices[1]);
 	table_free_all(&c->node_names);
@@ -808,6 +831,13 @@ const struct cluster_lease *cluster_lease(const struct cluster *c, const char *n
 	return s != NULL ? s->o.lease : NULL;
 }
 
+const struct cluster_namespace *cluster_namespace(const struct cluster *c, const char *name)
+{
+	const struct slot *s = slot_find(c, &c->namespaces, name);
+
+	return s != NULL ? s->o.namespace_ : NULL;
+}
+
 size_t cluster_count(const struct cluster *c, enum cluster_kind kind)
 {
 	return objects_of(c, kind);
@@ -849,6 +879,11 @@ const struct cluster_lease *cluster_next_lease(
 uint64_t cluster_nodes_generation(const struct cluster *c)
 {
 	return c->nodes_generation;
+}
+
+uint64_t cluster_namespaces_generation(const struct cluster *c)
+{
+	return c->namespaces_generation;
 }
 
 struct cluster_endpoints cluster_endpoints(

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cluster.h - the typed picture of the cluster: Services, Nodes, endpoints, Leases.  Pure.
+ * cluster.h - the typed picture of the cluster: Services, Nodes, endpoints, Leases, Namespaces.
+ * Pure.
  *
  * Objects arrive as cJSON trees of the Kubernetes API, hostile until decoded; only the fields that
  * lbd uses are kept, each object in one block of memory of exactly its size, bounded.  Pointers
@@ -27,6 +28,7 @@ enum {
 	CLUSTER_MAX_NODES = 5000,
 	CLUSTER_MAX_SLICES = 131072,
 	CLUSTER_MAX_LEASES = 3 * CLUSTER_MAX_NODES,
+	CLUSTER_MAX_NAMESPACES = 16384,
 	CLUSTER_MAX_PORTS = 1024,         /* a Service */
 	CLUSTER_MAX_INGRESS = 64,         /* a Service */
 	CLUSTER_MAX_LABELS = 512,         /* an object */
@@ -43,6 +45,7 @@ enum cluster_kind {
 	CLUSTER_ENDPOINT_SLICE, /* discovery.k8s.io v1 or v1beta1 */
 	CLUSTER_ENDPOINTS,      /* core v1, on servers without EndpointSlices */
 	CLUSTER_LEASE,
+	CLUSTER_NAMESPACE, /* watched only while a configuration selects by their labels */
 	CLUSTER_KINDS
 };
 
@@ -136,6 +139,14 @@ struct cluster_lease {
 	uint64_t claims_generation;
 };
 
+struct cluster_namespace {
+	const char *name, *resource_version;
+	/* With kubernetes.io/metadata.name, which servers before Kubernetes 1.21 do not set. */
+	struct labels labels;
+	/* cluster_namespaces_generation() at the last change of its labels. */
+	uint64_t generation;
+};
+
 struct cluster; /* opaque */
 
 /* hkey is copied.  NULL when out of memory. */
@@ -182,6 +193,7 @@ int cluster_suppose(
 bool cluster_service(const struct cluster *c, const char *key, struct cluster_service *ret_s);
 const struct cluster_node *cluster_node(const struct cluster *c, const char *name);
 const struct cluster_lease *cluster_lease(const struct cluster *c, const char *name);
+const struct cluster_namespace *cluster_namespace(const struct cluster *c, const char *name);
 size_t cluster_count(const struct cluster *c, enum cluster_kind kind);
 /* Iteration in order of insertion; NULL (of Services: a view that is all zero) starts, NULL (false)
  * ends.  The picture must not change meanwhile. */
@@ -191,6 +203,8 @@ const struct cluster_lease *cluster_next_lease(
 	const struct cluster *c, const struct cluster_lease *l);
 /* One more each time any Node (Lease) is put with a difference or deleted. */
 uint64_t cluster_nodes_generation(const struct cluster *c);
+/* One more each time a Namespace is new, or has other labels. */
+uint64_t cluster_namespaces_generation(const struct cluster *c);
 
 /* Ready endpoints of a Service: total, and on one node (node NULL: 0). An endpoint counts when
  * ready is true or absent (discovery/v1), and when serving while terminating if none is ready: in

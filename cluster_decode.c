@@ -737,6 +737,34 @@ static void decode_lease(struct room *r, const char *key, const cJSON *obj)
 	decode_notes(r, notes, l);
 }
 
+/* -- Namespace --------------------------------------------------------------------------------- */
+
+static const char name_label[] = "kubernetes.io/metadata.name";
+
+/* The labels, and the one that names it. */
+static void decode_namespace(struct room *r, const char *key, const cJSON *obj)
+{
+	const cJSON *meta = object_of(r, obj, "metadata");
+	struct cluster_namespace *n = room_array(r, 1, sizeof *n);
+	const char *uid;
+	struct label *v;
+
+	if (n == NULL)
+		return;
+	n->name = key;
+	decode_meta(r, meta, &uid, &n->resource_version);
+	decode_labels(r, meta, &n->labels);
+	if (r->err != 0 || label_get(&n->labels, name_label) != NULL)
+		return;
+	v = room_array(r, n->labels.n + 1, sizeof *v);
+	if (v == NULL)
+		return;
+	for (size_t i = 0; i < n->labels.n; i++)
+		v[i] = n->labels.v[i];
+	v[n->labels.n] = (struct label){.key = name_label, .value = key};
+	n->labels = (struct labels){.v = v, .n = label_sort(v, n->labels.n + 1)};
+}
+
 /* -- which object it is ------------------------------------------------------------------------ */
 
 /* RFC 1123 subdomains, read generously: what must not be in a key or a path is not let in. */
@@ -760,7 +788,7 @@ int cluster_decode_key(enum cluster_kind kind, const cJSON *obj, char ret_key[CL
 
 	if (!is_name(name))
 		return -EBADMSG;
-	if (kind == CLUSTER_NODE || kind == CLUSTER_LEASE) {
+	if (kind == CLUSTER_NODE || kind == CLUSTER_LEASE || kind == CLUSTER_NAMESPACE) {
 		(void)snprintf(ret_key, CLUSTER_MAX_KEY + 1, "%s", name);
 		return 0;
 	}
@@ -797,8 +825,10 @@ typedef void decode_fn(struct room *r, const char *key, const cJSON *obj);
 
 static decode_fn *decoder_of(enum cluster_kind kind)
 {
-	REQUIRE(kind == CLUSTER_NODE || kind == CLUSTER_LEASE);
-	return kind == CLUSTER_NODE ? decode_node : decode_lease;
+	REQUIRE(kind == CLUSTER_NODE || kind == CLUSTER_LEASE || kind == CLUSTER_NAMESPACE);
+	return kind == CLUSTER_NODE    ? decode_node
+	       : kind == CLUSTER_LEASE ? decode_lease
+				       : decode_namespace;
 }
 
 /* A room big enough for one object: the scratch, or borrowed memory (free() it unless it is the

@@ -26,8 +26,8 @@ struct cluster_scratch *cluster_scratch_new(void) MUST_CHECK;
 void cluster_scratch_free(struct cluster_scratch *s);
 
 /* -- which object it is -- */
-/* "namespace/name" of what is namespaced; Nodes and Leases (one namespace is watched) go by name.
- * 0 or -EBADMSG. */
+/* "namespace/name" of what is namespaced; Nodes, Namespaces and Leases (one namespace is watched)
+ * go by name. 0 or -EBADMSG. */
 int cluster_decode_key(
 	enum cluster_kind kind, const cJSON *obj, char ret_key[CLUSTER_MAX_KEY + 1]) MUST_CHECK;
 /* metadata.resourceVersion, borrowed from obj; "" when there is none. */
@@ -42,7 +42,7 @@ bool cluster_decode_service_key(enum cluster_kind kind, const char *key, const c
 int cluster_decode_service(struct cluster_scratch *s, const char *key, const cJSON *obj,
 	struct copy **ret_copy) MUST_CHECK;
 
-/* -- Nodes, Leases -- */
+/* -- Nodes, Leases, Namespaces -- */
 /* How many bytes the object takes.  0, -EBADMSG, -E2BIG or -ENOMEM. */
 int cluster_decode_measure(struct cluster_scratch *s, enum cluster_kind kind, const char *key,
 	const cJSON *obj, size_t *ret_bytes) MUST_CHECK;

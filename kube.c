@@ -793,8 +793,16 @@ static void on_missing(void *ctx)
 		w->ops->missing(w->ctx);
 }
 
-static const struct watch_ops watch_ops = {
-	on_get, on_cancel, on_list_begin, on_object, on_list_end, on_synced, on_missing};
+static void on_forbidden(void *ctx)
+{
+	struct kube_watch *w = ctx;
+
+	if (!w->dead)
+		w->ops->forbidden(w->ctx);
+}
+
+static const struct watch_ops watch_ops = {on_get, on_cancel, on_list_begin, on_object, on_list_end,
+	on_synced, on_missing, on_forbidden};
 
 struct kube_watch *kube_watch(struct kube *k, const struct kube_watch_conf *conf,
 	const struct kube_watch_ops *ops, void *ctx)

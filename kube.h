@@ -59,6 +59,7 @@ struct kube_watch_ops {
 	void (*list_end)(void *ctx, bool complete);
 	void (*synced)(void *ctx, bool synced);
 	void (*missing)(void *ctx);
+	void (*forbidden)(void *ctx);
 };
 struct kube_watch; /* opaque */
 struct kube_watch_conf {

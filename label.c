@@ -31,6 +31,15 @@ size_t label_sort(struct label *v, size_t n)
 	return out + 1;
 }
 
+bool label_equal(const struct labels *a, const struct labels *b)
+{
+	for (size_t i = 0; i < a->n && i < b->n; i++)
+		if (strcmp(a->v[i].key, b->v[i].key) != 0 ||
+			strcmp(a->v[i].value, b->v[i].value) != 0)
+			return false;
+	return a->n == b->n;
+}
+
 const char *label_get(const struct labels *l, const char *key)
 {
 	const struct label want = {.key = key};

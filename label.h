@@ -42,6 +42,7 @@ struct selectors {
 
 /* Sorts in place by key; of equal keys one is kept.  Returns the new count. */
 size_t label_sort(struct label *v, size_t n);
+bool label_equal(const struct labels *a, const struct labels *b);
 /* NULL when absent. */
 const char *label_get(const struct labels *l, const char *key);
 bool label_matches(const struct selector *s, const struct labels *l);

@@ -345,6 +345,8 @@ static void end_list_request(struct watch *w, enum end end, uint64_t now_ms)
 		end = END_FAILED;
 	again = end == END_FAILED || end == END_GARBAGE;
 	set_synced(w, false);
+	if (w->status == 403)
+		w->ops->forbidden(w->ctx);
 	/* A token names a version: the rest of the same list can still be had. The first page
 	 * cannot: its second answer would be of a later version. */
 	if (again && w->token != NULL && ++w->page_failures < WATCH_PAGE_TRIES) {

@@ -89,6 +89,8 @@ struct watch_ops {
 	 * WATCH_NOT_FOUND_MS).  Of one that was listed before, a 404 is at first taken for a server
 	 * that starts up: tried again with back-off, and missing only after WATCH_LOST_MS. */
 	void (*missing)(void *ctx);
+	/* 403: the server does not let us list it (tried again with back-off). */
+	void (*forbidden)(void *ctx);
 };
 /* From inside any of these watch_relist() may be called; nothing else that changes the watch. */
 

@@ -78,8 +78,13 @@ static void on_missing(void *ctx)
 	(void)ctx;
 }
 
-static const struct watch_ops ops = {
-	on_get, on_cancel, on_list_begin, on_object, on_list_end, on_synced, on_missing};
+static void on_forbidden(void *ctx)
+{
+	(void)ctx;
+}
+
+static const struct watch_ops ops = {on_get, on_cancel, on_list_begin, on_object, on_list_end,
+	on_synced, on_missing, on_forbidden};
 
 static void feed(struct driver *d, const char *p, size_t n, size_t piece)
 {

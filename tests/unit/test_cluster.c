@@ -325,6 +325,11 @@ static void test_service_limit_of_count(void)
 		CHECK_INT(put(c, CLUSTER_NODE, text), i < CLUSTER_MAX_NODES ? 0 : -E2BIG);
 	}
 	CHECK_INT(cluster_count(c, CLUSTER_NODE), CLUSTER_MAX_NODES);
+	for (int i = 0; i <= CLUSTER_MAX_NAMESPACES; i++) {
+		(void)snprintf(text, sizeof text, "{'metadata':{'name':'n%d'}}", i);
+		CHECK_INT(put(c, CLUSTER_NAMESPACE, text),
+			i < CLUSTER_MAX_NAMESPACES ? 0 : -E2BIG);
+	}
 	cluster_free(c);
 }
 
@@ -560,6 +565,62 @@ static void test_node(void)
 	CHECK(cluster_node(c, "n1") == NULL);
 	CHECK_INT(cluster_nodes_generation(c), generation + 2);
 	CHECK_INT(event(c, CLUSTER_NODE, CLUSTER_DELETE, "{'metadata':{'name':'n1'}}"), 0);
+	cluster_free(c);
+}
+
+static void test_namespace(void)
+{
+	struct cluster *c = fresh(NULL);
+	const struct cluster_namespace *n;
+	uint64_t generation = cluster_namespaces_generation(c);
+
+	CHECK_INT(put(c, CLUSTER_NAMESPACE,
+			  "{'metadata':{'name':'blue','resourceVersion':'1','labels':{'team':'a',"
+			  "'a':'b','zone':'x'}}}"),
+		0);
+	CHECK_INT(cluster_namespaces_generation(c), generation + 1);
+	n = cluster_namespace(c, "blue");
+	CHECK(n != NULL && n->labels.n == 4 && n->generation == generation + 1);
+	if (n != NULL) {
+		CHECK_STR(n->name, "blue");
+		CHECK_STR(label_get(&n->labels, "team"), "a");
+		CHECK_STR(label_get(&n->labels, "a"), "b");
+		CHECK_STR(label_get(&n->labels, "zone"), "x");
+		CHECK_STR(label_get(&n->labels, "kubernetes.io/metadata.name"), "blue");
+	}
+	/* The label that a newer server sets, and what else may change: it is the same to us. */
+	CHECK_INT(put(c, CLUSTER_NAMESPACE,
+			  "{'metadata':{'name':'blue','resourceVersion':'2','labels':{'zone':'x',"
+			  "'kubernetes.io/metadata.name':'blue','team':'a','a':'b'},"
+			  "'annotations':{'x':'y'}},'status':{'phase':'Terminating'}}"),
+		0);
+	CHECK_INT(cluster_namespaces_generation(c), generation + 1);
+	n = cluster_namespace(c, "blue");
+	CHECK(n != NULL && n->labels.n == 4 && n->generation == generation + 1);
+	CHECK_INT(put(c, CLUSTER_NAMESPACE, "{'metadata':{'name':'red','labels':null}}"), 0);
+	n = cluster_namespace(c, "red");
+	CHECK(n != NULL && n->labels.n == 1 && n->generation == generation + 2);
+	CHECK_INT(put(c, CLUSTER_NAMESPACE,
+			  "{'metadata':{'name':'blue','resourceVersion':'3','labels':{'zone':'y',"
+			  "'team':'a','a':'b'}}}"),
+		0);
+	n = cluster_namespace(c, "blue");
+	CHECK(n != NULL && n->generation == generation + 3);
+	CHECK_INT(put(c, CLUSTER_NAMESPACE, "{'metadata':{'name':'blue','labels':['x']}}"),
+		-EBADMSG);
+	CHECK_INT(put(c, CLUSTER_NAMESPACE, "{'metadata':{'name':'blue','labels':{'x':1}}}"),
+		-EBADMSG);
+	CHECK(cluster_namespace(c, "blue") == n);
+	CHECK_INT(cluster_namespaces_generation(c), generation + 3);
+	CHECK_INT(event(c, CLUSTER_NAMESPACE, CLUSTER_DELETE, "{'metadata':{'name':'red'}}"), 0);
+	CHECK(cluster_namespace(c, "red") == NULL);
+	CHECK_INT(cluster_count(c, CLUSTER_NAMESPACE), 1);
+	cluster_list_begin(c, CLUSTER_NAMESPACE);
+	cluster_list_end(c, CLUSTER_NAMESPACE);
+	CHECK_INT(cluster_count(c, CLUSTER_NAMESPACE), 0);
+	CHECK_INT(put(c, CLUSTER_NAMESPACE, "{'metadata':{'name':'red'}}"), 0);
+	cluster_forget(c, CLUSTER_NAMESPACE);
+	CHECK(cluster_namespace(c, "red") == NULL);
 	cluster_free(c);
 }
 
@@ -1125,6 +1186,7 @@ CHECK_MAIN("test_cluster", CHECK_TEST(test_service_all_fields),
 	CHECK_TEST(test_service_limit_of_count), CHECK_TEST(test_request_synonyms),
 	CHECK_TEST(test_service_families), CHECK_TEST(test_service_ingress),
 	CHECK_TEST(test_service_long_labels_left_out), CHECK_TEST(test_node),
+	CHECK_TEST(test_namespace),
 	CHECK_TEST(test_lease_fields), CHECK_TEST(test_lease_roles),
 	CHECK_TEST(test_lease_claims_limit), CHECK_TEST(test_lease_callback),
 	CHECK_TEST(test_endpoints_conditions), CHECK_TEST(test_endpoints_bad),

@@ -731,8 +731,13 @@ static void w_missing(void *ctx)
 	buf_adds(&((struct rig *)ctx)->got, "missing;");
 }
 
+static void w_forbidden(void *ctx)
+{
+	buf_adds(&((struct rig *)ctx)->got, "forbidden;");
+}
+
 static const struct kube_watch_ops w_ops = {
-	w_list_begin, w_object, w_list_end, w_synced, w_missing};
+	w_list_begin, w_object, w_list_end, w_synced, w_missing, w_forbidden};
 
 static void start_watch(struct rig *r)
 {

@@ -23,6 +23,19 @@ static void test_sort(void)
 	CHECK(label_get(&l, "a") == NULL);
 }
 
+static void test_equal(void)
+{
+	static const struct label a[] = {{"a", "1"}, {"b", "2"}}, b[] = {{"a", "1"}, {"b", "3"}},
+				  c[] = {{"a", "1"}, {"c", "2"}};
+	const struct labels none = {NULL, 0}, one = {a, 1}, two = {a, 2}, other = {b, 2},
+			    third = {c, 2};
+
+	CHECK(label_equal(&none, &none) && label_equal(&two, &two));
+	CHECK(!label_equal(&none, &one) && !label_equal(&one, &none) && !label_equal(&one, &two));
+	CHECK(!label_equal(&two, &other) && !label_equal(&two, &third));
+	CHECK(label_equal(&one, &(struct labels){b, 1}));
+}
+
 static void test_matches(void)
 {
 	static const struct label labels[] = {{"disk", "ssd"}, {"empty", ""}, {"zone", "a"}};
@@ -80,4 +93,5 @@ static void test_matches_any(void)
 }
 
 CHECK_MAIN(
-	"test_label", CHECK_TEST(test_sort), CHECK_TEST(test_matches), CHECK_TEST(test_matches_any))
+	"test_label", CHECK_TEST(test_sort), CHECK_TEST(test_equal),
+	CHECK_TEST(test_matches), CHECK_TEST(test_matches_any))

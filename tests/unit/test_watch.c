@@ -125,8 +125,15 @@ static void drv_missing(void *ctx)
 	buf_adds(&d->log, "missing;");
 }
 
-static const struct watch_ops drv_ops = {
-	drv_get, drv_cancel, drv_list_begin, drv_object, drv_list_end, drv_synced, drv_missing};
+static void drv_forbidden(void *ctx)
+{
+	struct driver *d = ctx;
+
+	buf_adds(&d->log, "forbidden;");
+}
+
+static const struct watch_ops drv_ops = {drv_get, drv_cancel, drv_list_begin, drv_object,
+	drv_list_end, drv_synced, drv_missing, drv_forbidden};
 
 static void drv_open(struct driver *d)
 {
@@ -383,7 +390,7 @@ static void test_first_page_failures(void)
 	RUN("403 says why", {START, NULL, 0, GET_LIST}, {HEAD, NULL, 403, NULL},
 		{BYTES, "{\"kind\":\"Status\",\"code\":403,\"message\":\"things is forbidden\"}", 0,
 			NULL},
-		{END, NULL, 0, NULL}, {ERR, "HTTP 403: things is forbidden", 0, NULL},
+		{END, NULL, 0, "forbidden;"}, {ERR, "HTTP 403: things is forbidden", 0, NULL},
 		{DUE, NULL, 5000, GET_LIST});
 	RUN("401", {START, NULL, 0, GET_LIST}, {HEAD, NULL, 401, NULL}, {END, NULL, 0, NULL},
 		{ERR, "HTTP 401", 0, NULL}, {DUE, NULL, 5000, GET_LIST});
@@ -564,6 +571,20 @@ static void test_missing(void)
 		{HEAD, NULL, 404, NULL}, {END, NULL, 0, NULL}, {DUE, NULL, 200, GET_LIST},
 		{PASS, NULL, WATCH_LOST_MS, NULL}, {HEAD, NULL, 404, NULL}, {END, NULL, 0, NULL},
 		{DUE, NULL, 400, GET_LIST});
+}
+
+static void test_forbidden(void)
+{
+	RUN("403 on the list", {START, NULL, 0, GET_LIST}, {HEAD, NULL, 403, NULL},
+		{END, NULL, 0, "forbidden;"}, {DUE, NULL, 100, GET_LIST}, {HEAD, NULL, 403, NULL},
+		{END, NULL, 0, "forbidden;"}, {DUE, NULL, 200, GET_LIST},
+		{ANSWER, LIST(META("1"), ""), 0, "begin;end+;" GET_WATCH("1")});
+	RUN("403 on the watch", {START, NULL, 0, GET_LIST},
+		{ANSWER, LIST(META("1"), ""), 0, "begin;end+;" GET_WATCH("1")},
+		{HEAD, NULL, 403, NULL}, {END, NULL, 0, NULL}, {DUE, NULL, 100, GET_WATCH("1")});
+	RUN("no answer after a 403", {START, NULL, 0, GET_LIST}, {HEAD, NULL, 403, NULL},
+		{END, NULL, 0, "forbidden;"}, {DUE, NULL, 100, GET_LIST},
+		{END, NULL, -ECONNRESET, NULL});
 }
 
 static void test_garbage_watch(void)
@@ -953,7 +974,8 @@ static void test_stray_calls(void)
 CHECK_MAIN("test_watch", CHECK_TEST(test_list_then_watch), CHECK_TEST(test_list_shapes),
 	CHECK_TEST(test_list_pages), CHECK_TEST(test_first_page_failures),
 	CHECK_TEST(test_garbage_lists), CHECK_TEST(test_chunking), CHECK_TEST(test_expired),
-	CHECK_TEST(test_retry_after), CHECK_TEST(test_missing), CHECK_TEST(test_garbage_watch),
+	CHECK_TEST(test_retry_after), CHECK_TEST(test_missing), CHECK_TEST(test_forbidden),
+	CHECK_TEST(test_garbage_watch),
 	CHECK_TEST(test_renewal), CHECK_TEST(test_silent_pages), CHECK_TEST(test_grace),
 	CHECK_TEST(test_relist), CHECK_TEST(test_back_off), CHECK_TEST(test_cut_watch),
 	CHECK_TEST(test_410_after_failures), CHECK_TEST(test_endless_410),
