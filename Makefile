@@ -19,8 +19,8 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event explain_text group health history http1 iface json judge kubeconf label leader member object outbox plan \
-        pool publish retired rights service vip watch
-SHELL_UNITS := control creds daemon dry explain feed file http keep kube lbd log net pass reload status tls why wire writer
+        pool publish retired rights rival service vip watch
+SHELL_UNITS := contest control creds daemon dry explain feed file http keep kube lbd log net pass reload status tls why wire writer
 
 USES_addr     :=
 USES_arena    :=
@@ -31,7 +31,7 @@ USES_doc      := arena
 USES_config   := $(CONFIG) addr arena buf doc json label
 $(foreach u,$(CONFIG),$(eval USES_$(u) := config))
 USES_cluster_decode := addr copy json label
-USES_cluster  := buf cluster_decode copy
+USES_cluster  := buf cluster_decode copy label
 USES_service  := addr buf cluster config
 USES_retired  := addr buf cluster leader
 USES_vip      := addr cluster config retired service
@@ -47,6 +47,7 @@ USES_elig     := addr buf cluster config iface label retired service vip
 USES_claims   := addr buf cluster vip
 USES_health   :=
 USES_history  :=
+USES_rival    := addr buf json
 USES_member   := addr claims cluster
 USES_group    := addr elig member vip
 USES_publish  := addr buf cluster config elig iface leader member
@@ -67,12 +68,13 @@ USES_kube     := buf cluster creds event http json leader log object rights watc
 USES_net      := addr iface log
 USES_control  := buf json log
 USES_file     := buf
-USES_daemon   := $(PURE) control dry explain feed file keep kube log net pass reload wire
-USES_feed     := cluster json keep kube log
+USES_contest  := $(PURE) kube log
+USES_daemon   := $(PURE) contest control dry explain feed file keep kube log net pass reload wire
+USES_feed     := alloc cluster json keep kube log
 USES_wire     := arp elect elig log net
 USES_reload   := $(PURE) feed file keep log wire
-USES_pass     := $(PURE) dry feed keep kube log net reload wire writer
-USES_writer   := $(PURE) dry feed keep kube log
+USES_pass     := $(PURE) contest dry feed keep kube log net reload wire writer
+USES_writer   := $(PURE) contest dry feed keep kube log
 USES_keep     := $(PURE) log
 USES_status   := $(PURE) dry kube net why
 USES_why      := $(PURE)
@@ -124,7 +126,7 @@ $(O)/%.o: %.c | $(O)/.dir
 
 # -- unit tests: tests/unit/test_X.c links with X and what X may use; TEST_USES_X adds more --------------------------------------
 TEST_ALLOC := alloc cluster config
-$(foreach t,table asking sharing change,$(eval TEST_USES_alloc_$(t) := $(TEST_ALLOC)))
+$(foreach t,table asking sharing change others,$(eval TEST_USES_alloc_$(t) := $(TEST_ALLOC)))
 UNIT_TESTS := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 TEST_USES_kept := alloc retired vip
 

@@ -34,7 +34,7 @@
 
 enum {
 	FIGHT_WINDOW_MS = 60000,
-	MAX_FIGHTS = 5, /* corrections of a foreign writer in a row; then only the longest delay */
+	MAX_FIGHTS = 2, /* within it: then the status is contested */
 	MAX_FAILS = 100,
 	CONFLICT_PUTS = 5, /* conflicts in a row that the next object cuts short */
 };
@@ -43,10 +43,12 @@ enum turn { TURN_NONE, TURN_TODO, TURN_WAITING };
 
 /* What few have: something to say beside the reason, or a quarrel. */
 struct more {
-	char *detail; /* owned; NULL = "" */
-	char *note;   /* owned; what adoption found, for the next result */
-	uint64_t fight_ms;
-	unsigned fights;
+	char *detail;      /* owned; NULL = "" */
+	char *note;        /* owned; what adoption found, for the next result */
+	uint64_t fight_ms; /* when another last changed a status that was right */
+	unsigned fights;   /* how often, each within the window of the one before */
+	bool contested;
+	bool contest_told; /* once is enough until the next alloc_begin() */
 };
 
 /* There are as many as Services: kept small (152 bytes). */
@@ -68,6 +70,7 @@ struct svc {
 	bool fresh : 1;                /* the decision is newer than the last write */
 	bool doubt : 1; /* a write was, or may have been, taken since the copy: its status is old */
 	bool put_in_flight : 1;
+	bool stood : 1; /* the status was right, or a write was taken; none else changed it since */
 };
 
 static const char *key_of(const struct svc *svc)
@@ -88,7 +91,9 @@ struct alloc {
 	void *ops_ctx;               /* borrowed */
 	uint64_t kept_generation;
 	uint64_t now_ms;
-	uint64_t woken; /* pool_generation() when the waiting were last tried */
+	uint64_t woken;                /* pool_generation() when the waiting were last tried */
+	const struct cluster *cluster; /* borrowed, may be NULL: Namespaces */
+	uint64_t namespaces;           /* cluster_namespaces_generation() when last looked at */
 	bool ready, adopting;
 	bool wake;               /* the waiting are to be tried all the same */
 	bool starved;            /* some wait for memory only */
@@ -132,9 +137,26 @@ static void more_free(struct svc *svc)
 /* It goes when it is empty. */
 static void more_put(struct svc *svc)
 {
-	if (svc->more != NULL && svc->more->detail == NULL && svc->more->note == NULL &&
-		svc->more->fights == 0)
+	const struct more *m = svc->more;
+
+	if (m != NULL && m->detail == NULL && m->note == NULL && m->fights == 0 && !m->contest_told)
 		more_free(svc);
+}
+
+/* When the quarrel is over, if another writer keeps quiet from now on. */
+static uint64_t peace_ms(const struct more *m)
+{
+	return m->fight_ms + FIGHT_WINDOW_MS + (m->contested ? OUTBOX_CONTESTED_MS : 0);
+}
+
+static bool is_contested(const struct alloc *a, const struct svc *svc)
+{
+	return svc->more != NULL && svc->more->contested && a->now_ms <= peace_ms(svc->more);
+}
+
+static bool has_untold_contest(const struct svc *svc)
+{
+	return svc->more != NULL && svc->more->contested && !svc->more->contest_told;
 }
 
 /* -- what a Service has -- */
@@ -337,32 +359,33 @@ static void unreport(struct svc *svc)
 	svc->reporting = false;
 }
 
-/* Is there something to say?  Not of Services that were never ours, nor of those that a new leader
- * finds in order. */
-static void note_result(struct alloc *a, struct svc *svc, bool in_order)
+static void report(struct alloc *a, struct svc *svc)
 {
-	uint32_t h;
-	bool quiet;
-
-	if (!svc->cleared && svc->told == 0 && !is_served(svc)) {
-		unreport(svc);
-		return;
-	}
-	h = result_hash(a, svc);
-	if (svc->adopted && in_order && detail_of(svc) == NULL)
-		svc->told = h;
-	quiet = h == svc->told && !svc->cleared && note_of(svc) == NULL;
-	if (quiet == !svc->reporting)
-		return;
-	if (svc->reporting) {
-		unreport(svc);
-		return;
-	}
-	list_add(&a->report, &svc->telling);
+	if (!svc->reporting)
+		list_add(&a->report, &svc->telling);
 	svc->reporting = true;
 }
 
-static void fill_result(const struct svc *svc, struct alloc_result *r)
+/* Is there something to say?  Not of Services that were never ours, nor of those that a new leader
+ * finds in order, nor of what is a matter of moments. */
+static void note_result(struct alloc *a, struct svc *svc, bool in_order)
+{
+	bool quiet = svc->reason == REASON_NAMESPACE_UNKNOWN || (svc->told == 0 && !is_served(svc));
+	uint32_t h;
+
+	if (svc->cleared || !quiet) {
+		h = result_hash(a, svc);
+		if (svc->adopted && in_order && detail_of(svc) == NULL)
+			svc->told = h;
+		quiet = h == svc->told && !svc->cleared && note_of(svc) == NULL;
+	}
+	if (quiet && !has_untold_contest(svc))
+		unreport(svc);
+	else
+		report(a, svc);
+}
+
+static void fill_result(const struct alloc *a, const struct svc *svc, struct alloc_result *r)
 {
 	struct cluster_service s = judge_view(&svc->party);
 	const char *detail = detail_of(svc), *note = note_of(svc);
@@ -373,6 +396,7 @@ static void fill_result(const struct svc *svc, struct alloc_result *r)
 	r->uid = s.uid;
 	r->reason = (enum reason)svc->reason;
 	r->cleared = svc->cleared;
+	r->contested = is_contested(a, svc);
 	r->n_ips = held(svc, r->ips);
 	r->pool = held_pool(svc);
 	r->writing = svc->item.state != OUTBOX_IDLE;
@@ -438,24 +462,40 @@ static bool wants_write(const struct alloc *a, const struct svc *svc)
 	return !status_right(svc);
 }
 
-/* Somebody else changed what stood in the status: correct it, but do not fight. */
-static enum outbox_delay correction_delay(const struct alloc *a, struct svc *svc)
+/* Another changed a status that was right. */
+static void count_fight(struct alloc *a, struct svc *svc, struct more *m)
 {
-	struct more *m = more_get(svc);
-	enum outbox_delay delay;
+	if (a->now_ms > peace_ms(m)) {
+		m->fights = 0;
+		m->contested = false;
+	}
+	m->fight_ms = a->now_ms;
+	if (m->contested || ++m->fights < MAX_FIGHTS)
+		return;
+	m->contested = true;
+	counter_inc(a->counters, COUNTER_STATUS_CONTESTED);
+	if (!m->contest_told)
+		report(a, svc);
+}
 
+/* The status is not as it should be, and it is not we who changed our mind: corrected, but not
+ * fought about. */
+static enum outbox_delay correction_delay(struct alloc *a, struct svc *svc)
+{
+	struct more *m;
+
+	if (!svc->stood)
+		return OUTBOX_NOW;
+	m = more_get(svc);
 	if (m == NULL)
 		return OUTBOX_LAST; /* out of memory: no quarrel that nobody counts */
-	if (a->now_ms - m->fight_ms > FIGHT_WINDOW_MS)
-		m->fights = 0;
-	m->fight_ms = a->now_ms;
-	if (m->fights >= MAX_FIGHTS)
-		return OUTBOX_LAST;
-	delay = m->fights == 0 ? OUTBOX_NOW : outbox_backoff(m->fights - 1);
-	m->fights++;
+	svc->stood = false;
+	count_fight(a, svc, m);
+	if (m->contested)
+		return OUTBOX_CONTESTED;
 	if (svc->ok_ms != 0 && (uint32_t)a->now_ms - svc->ok_ms < OUTBOX_SETTLE_MS)
 		return OUTBOX_SETTLE;
-	return delay;
+	return OUTBOX_NOW;
 }
 
 /* Those end that the status no longer shows; all, if it is to stay as it is. */
@@ -478,6 +518,7 @@ static void sync_write(struct alloc *a, struct svc *svc)
 	if (!wanted) {
 		svc->fresh = false;
 		svc->fails = 0;
+		svc->stood = svc->stood || !svc->doubt;
 		outbox_unqueue(&svc->item);
 		if (!svc->doubt && copy_status(svc->party.copy).n == 0 && !holds_any(svc))
 			svc->ours = false;
@@ -838,6 +879,40 @@ int alloc_configure(struct alloc *a, const struct config *conf, uint64_t now_ms)
 	return 0;
 }
 
+/* -- Namespaces -- */
+
+void alloc_set_namespaces(struct alloc *a, const struct cluster *c, bool forbidden, uint64_t now_ms)
+{
+	struct svc *svc = NULL;
+
+	a->cluster = c;
+	a->namespaces = c != NULL ? cluster_namespaces_generation(c) : 0;
+	judge_set_namespaces(a->judge, c, forbidden);
+	arrive(a, now_ms);
+	while ((svc = table_next(&a->svcs, svc)) != NULL)
+		make_todo(a, svc);
+	list_sort(&a->todo, by_age);
+}
+
+void alloc_namespaces_changed(struct alloc *a, uint64_t now_ms)
+{
+	uint64_t seen = a->namespaces;
+	struct svc *svc = NULL;
+
+	if (a->cluster == NULL || cluster_namespaces_generation(a->cluster) == seen)
+		return;
+	a->namespaces = cluster_namespaces_generation(a->cluster);
+	arrive(a, now_ms);
+	while ((svc = table_next(&a->svcs, svc)) != NULL) {
+		struct cluster_service s = judge_view(&svc->party);
+		const struct cluster_namespace *n = cluster_namespace(a->cluster, s.namespace_);
+
+		if (n != NULL && n->generation > seen)
+			make_todo(a, svc);
+	}
+	list_sort(&a->todo, by_age);
+}
+
 /* -- life -- */
 
 static void init_lists(struct alloc *a)
@@ -937,8 +1012,14 @@ bool alloc_next_result(struct alloc *a, struct alloc_result *ret_r)
 	if (list_is_empty(&a->report))
 		return false;
 	svc = LINK_OF(a->report.next, struct svc, telling);
+	fill_result(a, svc, ret_r);
+	ret_r->contested = has_untold_contest(svc);
+	if (ret_r->contested) {
+		svc->more->contest_told = true;
+		note_result(a, svc, false);
+		return true;
+	}
 	unreport(svc);
-	fill_result(svc, ret_r);
 	svc->told = result_hash(a, svc);
 	svc->cleared = false;
 	if (svc->more != NULL) {
@@ -957,7 +1038,7 @@ bool alloc_why(const struct alloc *a, const char *key, struct alloc_result *ret_
 
 	if (svc == NULL)
 		return false;
-	fill_result(svc, ret_r);
+	fill_result(a, svc, ret_r);
 	return true;
 }
 
@@ -1051,6 +1132,7 @@ void alloc_write_done(struct alloc *a, uint64_t id, enum alloc_outcome outcome, 
 	case ALLOC_WRITE_OK:
 		svc->fails = 0;
 		svc->ok_ms = (uint32_t)now_ms;
+		svc->stood = true;
 		/* An object that came meanwhile is judged by itself; it may be the written one. */
 		svc->doubt = !svc->put_in_flight;
 		sync_write(a, svc);

@@ -13,6 +13,9 @@
  * alloc_put() and the like only take note; alloc_next_result() and alloc_next_write() decide what
  * has come, those first that have waited longest.  An address that a Service loses is given to
  * nobody else before the watch has shown its status without it (or the Service gone).
+ *
+ * A status that another program changes is corrected, once quietly; one that does so again and
+ * again is reported, and not fought.
  */
 #ifndef LBD_ALLOC_H
 #define LBD_ALLOC_H
@@ -52,6 +55,15 @@ void alloc_claims_changed(struct alloc *a);
  * unless the pool says reallocate or is MetalLB's.  0 or -ENOMEM (old pools stay). */
 int alloc_configure(struct alloc *a, const struct config *conf, uint64_t now_ms) MUST_CHECK;
 
+/* c (borrowed; NULL = nothing) is asked for the labels of Namespaces, which pools'
+ * namespaceSelectors want.  While those of a Service's Namespace are not known it keeps what it
+ * has, and is given nothing that hangs on them; when they are forbidden, what other pools have is
+ * given.  Before it is called they are not known. */
+void alloc_set_namespaces(
+	struct alloc *a, const struct cluster *c, bool forbidden, uint64_t now_ms);
+/* Looks again at the Services whose Namespace is new, or has other labels, since the last call. */
+void alloc_namespaces_changed(struct alloc *a, uint64_t now_ms);
+
 /* Forgets all holdings; until alloc_adopted() only adopts. */
 void alloc_begin(struct alloc *a);
 /* A Service as it now is in the picture (put or changed). It is copied as far as needed.  0 or
@@ -68,6 +80,10 @@ struct alloc_result {
 	const char *key, *namespace_, *name, *uid; /* valid until the next call of the allocator */
 	enum reason reason;                        /* REASON_ALLOCATED, or why not */
 	bool cleared; /* an address was taken away (MetalLB: ClearAssignment) */
+	/* Another program changed the Service's status, that was right, twice in a minute: it is
+	 * corrected every OUTBOX_CONTESTED_MS only.  Of alloc_next_result(): this is all that is
+	 * new; once a Service until alloc_begin(). */
+	bool contested;
 	struct addr ips[2];
 	size_t n_ips;
 	const char *pool; /* of ips[0]; NULL when none */

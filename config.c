@@ -272,6 +272,14 @@ static bool selects(const struct config_strings *names, const struct selectors *
 	return sel->n > 0 && label_matches_any(sel, &pool->labels);
 }
 
+bool config_selects_namespaces(const struct config *c)
+{
+	for (size_t i = 0; i < c->n_pools; i++)
+		if (c->pools[i].service_allocation.namespace_selectors.n > 0)
+			return true;
+	return false;
+}
+
 bool config_l2_selects_pool(
 	const struct config_l2_advertisement *ad, const struct config_pool *pool)
 {

@@ -234,6 +234,8 @@ const struct config_pool *config_pool_named(const struct config *c, const char *
 /* Do Services move when the pool no longer has, or no longer admits, what they have (reallocate)?
  * MetalLB's users rely on it. */
 bool config_pool_moves(const struct config_pool *pool);
+/* Does a pool say by their labels which Namespaces it is for? */
+bool config_selects_namespaces(const struct config *c);
 /* Does the advertisement's pool part select the pool?  NULL: one that is not configured any more,
  * which those select that select all. */
 bool config_l2_selects_pool(

@@ -134,7 +134,6 @@ static const struct config_field allocation_fields[] = {
 	{.name = "namespaceSelectors",
 		.type = CONFIG_LIST,
 		.in = CONFIG_IN_NEW,
-		.flags = CONFIG_NOT_YET,
 		AT_N(config_service_allocation, namespace_selectors.v, namespace_selectors.n),
 		.max = MAX_SELECTORS,
 		.record = &selector_record,

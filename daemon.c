@@ -340,6 +340,7 @@ static void free_units(struct daemon *d)
 {
 	dry_free(d->dry);
 	arp_free(d->arp);
+	contest_reset(d);
 	event_free(d->events);
 	alloc_free(d->alloc);
 	plan_free(d->plan);
@@ -464,6 +465,7 @@ int daemon_run(const struct daemon_options *opt)
 
 	REQUIRE(d != NULL);
 	d->opt = opt;
+	contest_init(d);
 	REQUIRE(uv_loop_init(&d->loop) == 0);
 	(void)signal(SIGPIPE, SIG_IGN);
 	code = start(d);

@@ -19,9 +19,11 @@
 #include "history.h"
 #include "kube.h"
 #include "leader.h"
+#include "list.h"
 #include "net.h"
 #include "plan.h"
 #include "retired.h"
+#include "rival.h"
 #include "vip.h"
 
 #include <uv.h>
@@ -36,6 +38,7 @@ enum {
 	DAEMON_EVENTS_WAITING = 64, /* more allocations than this are told when these are sent */
 	DAEMON_DOUBT_MS = 10000,    /* then everything is listed anew, */
 	DAEMON_DOUBT_AGAIN_MS = 280000, /* and once more so much later */
+	DAEMON_MAX_CONTESTS = 16,       /* Services asked and told about one by one, a leadership */
 	DAEMON_EVENTS_A_PASS =
 		16, /* more Services than this changing hands at once: one Event on the Node */
 };
@@ -60,7 +63,8 @@ enum daemon_watch_id {
 	WATCH_SERVICES,
 	WATCH_NODES,
 	WATCH_LEASES,
-	WATCH_ENDPOINTS, /* ENDPOINTS_WAYS of them */
+	WATCH_NAMESPACES, /* while the configuration selects by their labels */
+	WATCH_ENDPOINTS,  /* ENDPOINTS_WAYS of them */
 	DAEMON_WATCHES = WATCH_ENDPOINTS + ENDPOINTS_WAYS
 };
 
@@ -78,6 +82,15 @@ struct daemon_recent {
 	uint64_t at_ms;
 	enum event_type type;
 	char reason[32], object[128], message[256];
+};
+
+/* contest.c's: Services whose status another program writes, too. */
+struct daemon_contests {
+	struct link waiting; /* of struct contest, owned */
+	bool asking;         /* about one of them */
+	size_t n;            /* in this leadership */
+	bool many_said;
+	char name[RIVAL_MAX_NAME + 1]; /* who it was, the last time; "" = not known */
 };
 
 enum daemon_phase {
@@ -139,12 +152,14 @@ struct daemon {
 	bool services_listed;        /* and that list is there */
 	bool node_missing_said;
 	uint64_t nodes_generation;
-	struct history history; /* of our Leases, by their role */
-	uint64_t relisted_ms;   /* by feed_doubt(); 0 = never */
-	bool relist_due;        /* when DAEMON_DOUBT_MS have passed since then */
+	bool namespaces_forbidden; /* the API does not let us list them */
+	struct history history;    /* of our Leases, by their role */
+	uint64_t relisted_ms;      /* by feed_doubt(); 0 = never */
+	bool relist_due;           /* when DAEMON_DOUBT_MS have passed since then */
 	uint64_t doubt_ms; /* since when renewals do not come back although all is in step; 0 = they
 			      do */
 
+	struct daemon_contests contests;
 	unsigned leases_in_flight, status_in_flight, events_in_flight;
 	char not_written[160]; /* why the API did not take a Service's status lately; "" = it did */
 	uint64_t shadow_again_ms; /* lbd explain may cost time again from then on */
@@ -191,6 +206,8 @@ void feed_run(struct daemon *d, uint64_t now_ms);
 uint64_t feed_next_deadline(const struct daemon *d);
 /* elections.namespace changed. */
 void feed_move_leases(struct daemon *d);
+/* Namespaces are watched from now on, or no longer, as the configuration needs. */
+void feed_want_namespaces(struct daemon *d);
 
 /* -- keep.c -- */
 /* The units that it speaks for are there. */
@@ -230,6 +247,14 @@ void writer_run(struct daemon *d, uint64_t now_ms);
 /* Turns what the allocator decided into Events. */
 void writer_results(struct daemon *d, uint64_t now_ms);
 uint64_t writer_next_deadline(const struct daemon *d);
+
+/* -- contest.c -- */
+void contest_init(struct daemon *d);
+/* The allocator found it; it is asked about by contest_run(), one after the other. */
+void contest_add(struct daemon *d, const struct alloc_result *r);
+void contest_run(struct daemon *d, uint64_t now_ms);
+/* A leadership begins or ends, or the daemon does. */
+void contest_reset(struct daemon *d);
 
 /* -- status.c -- */
 /* The whole state as JSON (shared/INTERFACES.md: top keys version config leader nodes services vips

@@ -159,6 +159,7 @@ static bool fill_shadow(struct alloc *a, const struct question *q)
 	struct cluster_service s = {0};
 
 	keep_tell(q->d, a);
+	alloc_set_namespaces(a, q->d->cluster, q->d->namespaces_forbidden, q->now_ms);
 	if (alloc_configure(a, q->d->conf, q->now_ms) != 0)
 		return false;
 	alloc_begin(a);

@@ -76,6 +76,21 @@ static void on_object(void *ctx, enum watch_event event, const cJSON *obj)
 	daemon_mark(w->d);
 }
 
+static void set_namespaces_forbidden(struct daemon *d, bool forbidden)
+{
+	if (forbidden == d->namespaces_forbidden)
+		return;
+	d->namespaces_forbidden = forbidden;
+	if (forbidden)
+		log_error("kube",
+			"Namespaces may not be read, whose labels the configuration's "
+			"namespaceSelectors (an Eip's namespaceSelector) want: these pools give no "
+			"address; let lbd's ClusterRole get, list and watch namespaces",
+			NULL);
+	alloc_set_namespaces(d->alloc, d->cluster, forbidden, daemon_now_ms());
+	daemon_mark(d);
+}
+
 static void on_list_end(void *ctx, bool complete)
 {
 	struct daemon_watch *w = ctx;
@@ -87,6 +102,8 @@ static void on_list_end(void *ctx, bool complete)
 	cluster_list_end(w->d->cluster, w->kind);
 	if (w->id == WATCH_SERVICES)
 		w->d->services_listed = true;
+	if (w->id == WATCH_NAMESPACES)
+		set_namespaces_forbidden(w->d, false);
 	daemon_mark(w->d);
 }
 
@@ -119,6 +136,14 @@ static void on_synced(void *ctx, bool synced)
 	update_synced(w->d);
 }
 
+static void on_forbidden(void *ctx)
+{
+	struct daemon_watch *w = ctx;
+
+	if (w->id == WATCH_NAMESPACES)
+		set_namespaces_forbidden(w->d, true);
+}
+
 static void on_missing(void *ctx)
 {
 	struct daemon_watch *w = ctx;
@@ -129,7 +154,7 @@ static void on_missing(void *ctx)
 }
 
 static const struct kube_watch_ops watch_ops = {
-	on_list_begin, on_object, on_list_end, on_synced, on_missing};
+	on_list_begin, on_object, on_list_end, on_synced, on_missing, on_forbidden};
 
 static void start_watch(struct daemon *d, enum daemon_watch_id id)
 {
@@ -141,6 +166,7 @@ static void start_watch(struct daemon *d, enum daemon_watch_id id)
 		[WATCH_NODES] = {CLUSTER_NODE, "/api/v1/nodes"},
 		[WATCH_LEASES] = {CLUSTER_LEASE,
 			"/apis/coordination.k8s.io/v1/namespaces/%s/leases"},
+		[WATCH_NAMESPACES] = {CLUSTER_NAMESPACE, "/api/v1/namespaces"},
 		[WATCH_ENDPOINTS + ENDPOINTS_SLICE_V1] = {CLUSTER_ENDPOINT_SLICE,
 			"/apis/discovery.k8s.io/v1/endpointslices"},
 		[WATCH_ENDPOINTS + ENDPOINTS_SLICE_V1BETA1] = {CLUSTER_ENDPOINT_SLICE,
@@ -174,13 +200,30 @@ static void stop_watch(struct daemon *d, enum daemon_watch_id id)
 	d->watch[id].synced = false;
 }
 
+void feed_want_namespaces(struct daemon *d)
+{
+	bool wanted = config_selects_namespaces(d->conf);
+
+	if (d->kube == NULL || wanted == (d->watch[WATCH_NAMESPACES].w != NULL))
+		return;
+	if (wanted) {
+		start_watch(d, WATCH_NAMESPACES);
+		return;
+	}
+	stop_watch(d, WATCH_NAMESPACES);
+	cluster_forget(d->cluster, CLUSTER_NAMESPACE);
+	set_namespaces_forbidden(d, false);
+}
+
 void feed_start(struct daemon *d)
 {
 	cluster_on_lease(d->cluster, on_lease, d);
+	alloc_set_namespaces(d->alloc, d->cluster, false, daemon_now_ms());
 	start_watch(d, WATCH_LEASES);
 	start_watch(d, WATCH_NODES);
 	start_watch(d, WATCH_SERVICES);
 	start_watch(d, WATCH_ENDPOINTS);
+	feed_want_namespaces(d);
 }
 
 void feed_relist(struct daemon *d)

@@ -36,9 +36,11 @@ struct judge_seat {
 
 struct judge {
 	struct hash_key hkey;
-	struct pool_set *pools;    /* borrowed */
-	const struct config *conf; /* borrowed; NULL before the first configuration */
-	struct table sharings;     /* owned */
+	struct pool_set *pools;        /* borrowed */
+	const struct config *conf;     /* borrowed; NULL before the first configuration */
+	const struct cluster *cluster; /* borrowed: its Namespaces; NULL = none is known */
+	bool forbidden;                /* those that are not known will not become so */
+	struct table sharings;         /* owned */
 	struct buf words;
 	const struct judge_trace *trace; /* borrowed; NULL = nobody asks */
 	struct buf aside;                /* for the trace alone: words about one rule */
@@ -233,8 +235,8 @@ static bool has(const struct judge_party *p, struct addr x)
 	return u != NULL && addr_eq(u->addr, x);
 }
 
-/* words (NULL: none) name who is in the way.  Who has x already is not moved by the guard of one that
- * shared it. */
+/* words (NULL: none) name who is in the way.  Who has x already is not moved by the guard of one
+ * that shared it. */
 static enum reason may_share(struct judge *j, const struct judge_party *p,
 	const struct cluster_service *s, struct addr x, struct buf *words)
 {
@@ -362,6 +364,10 @@ static enum reason may_give(const struct pool *p, const struct ask *q, struct bu
 	case POOL_NOT_ANNOUNCED:
 		why = "it is not announced by the protocol that is asked for";
 		break;
+	case POOL_UNSURE:
+		why = "it selects namespaces by their labels, and the Service's are not known";
+		r = REASON_NAMESPACE_UNKNOWN;
+		break;
 	}
 	if (words != NULL)
 		buf_adds(next_sentence(words), why);
@@ -436,6 +442,8 @@ static bool may_have(struct judge *j, const struct ask *q, enum judge_rule rule,
 	struct buf *words = aside(j);
 	enum reason r = may_give(p, q, words);
 
+	if (r == REASON_NAMESPACE_UNKNOWN)
+		(void)pool_fits(p, &q->pool); /* notes it */
 	if (r == REASON_ALLOCATED && pool_avoids(p, x)) {
 		r = REASON_NOT_IN_POOL;
 		if (words != NULL)
@@ -544,37 +552,70 @@ static bool find_auto(
 	return false;
 }
 
-static enum reason pick_auto(
+/* p would be asked, but whom it is for hangs on labels that are not known. */
+static enum reason refuse_unsure(struct judge *j, const struct ask *q, const struct pool *p)
+{
+	buf_addf(sentence(j), "pool %.100s selects namespaces by their labels, and ", pool_name(p));
+	if (j->forbidden)
+		buf_adds(&j->words, "lbd may not read them: its ClusterRole needs get, list and "
+				    "watch on namespaces");
+	else
+		buf_addf(&j->words, "those of %s are not known yet", q->s->namespace_);
+	return j->forbidden ? REASON_NAMESPACES_FORBIDDEN : REASON_NAMESPACE_UNKNOWN;
+}
+
+static bool pick_known(
 	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
 {
 	struct pool_pick found;
 
 	if (pick_shown(j, q, f, pick) || pick_shared(j, q, f, pick))
-		return REASON_ALLOCATED;
+		return true;
 	if (!find_auto(j, q, f, &found))
-		return refuse_auto(j, q, f);
+		return false;
 	pick_set(pick, found.addr, found.pool);
-	return REASON_ALLOCATED;
+	return true;
 }
 
-/* Why p, or an address of it, is not for a Service that names it; NULL: it is. */
-static const char *asked_in_vain(const struct ask *q, const struct pool *p)
+/* A pool that may have come before what is found is waited for, unless that would be for ever. */
+static enum reason pick_auto(
+	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
+{
+	bool found;
+
+	*q->pool.unsure = NULL;
+	found = pick_known(j, q, f, pick);
+	if (*q->pool.unsure != NULL && !(found && j->forbidden)) {
+		*pick = (struct judge_pick){.has = false};
+		return refuse_unsure(j, q, *q->pool.unsure);
+	}
+	return found ? REASON_ALLOCATED : refuse_auto(j, q, f);
+}
+
+/* Of a Service that names p, or an address of it. */
+static enum pool_fit fit_asked(const struct ask *q, const struct pool *p)
 {
 	struct pool_ask ask = q->pool;
 
 	ask.only = p;
-	switch (pool_fit(p, &ask)) {
-	case POOL_FITS:
-		return NULL;
+	return pool_fit(p, &ask);
+}
+
+/* The end of a sentence about a pool that is named. */
+static const char *asked_in_vain(enum pool_fit fit)
+{
+	switch (fit) {
 	case POOL_DISABLED:
 		return "is disabled";
 	case POOL_NOT_ANNOUNCED:
 		return "is not announced by the protocol that this Service asks for";
+	case POOL_FITS:
 	case POOL_NOT_CONFIGURED:
 	case POOL_NOT_ASKED_FOR:
 	case POOL_NOT_AUTOMATIC:
 	case POOL_NOT_THIS_NAMESPACE:
 	case POOL_NOT_THIS_SERVICE:
+	case POOL_UNSURE:
 		break;
 	}
 	return "does not admit this Service";
@@ -585,7 +626,7 @@ static enum reason pick_asked(
 {
 	struct pool *p = pool_of(j->pools, x);
 	char text[ADDR_STRLEN];
-	const char *why;
+	enum pool_fit fit;
 	enum reason r;
 
 	addr_format(x, text);
@@ -600,10 +641,12 @@ static enum reason pick_asked(
 			text, pool_name(p), pool_name(q->pool.only));
 		return REASON_REQUEST_CONFLICT;
 	}
-	why = asked_in_vain(q, p);
-	if (why != NULL) {
+	fit = fit_asked(q, p);
+	if (fit == POOL_UNSURE)
+		return refuse_unsure(j, q, p);
+	if (fit != POOL_FITS) {
 		buf_addf(sentence(j), "pool %s of the requested address %s %s", pool_name(p), text,
-			why);
+			asked_in_vain(fit));
 		return REASON_POOL_NOT_ADMITTED;
 	}
 	if (pool_avoids(p, x)) {
@@ -631,15 +674,17 @@ static bool is_announced_as_asked(const struct ask *q, const struct pool *p)
 	return config_announces(q->pool.conf, pool_conf(p), q->pool.protocol);
 }
 
-/* Would p (NULL: no) be right for what is held? */
+/* Would p (NULL: no) be right for what is held, as far as is known? */
 static bool is_lawful(const struct ask *q, const struct pool *p, const struct pool_use *u)
 {
 	bool asked = asked_address(q->req, addr_family(u->addr)) != NULL;
+	enum pool_fit fit;
 
 	if (p == NULL || pool_avoids(p, u->addr) || !is_announced_as_asked(q, p))
 		return false;
-	return asked || q->pool.only == p ? pool_admits_asked(p, q->s->namespace_, &q->s->labels)
-					  : pool_admits(p, q->s->namespace_, &q->s->labels);
+	fit = asked || q->pool.only == p ? pool_admits_asked(p, &q->pool)
+					 : pool_admits(p, &q->pool);
+	return fit == POOL_FITS || fit == POOL_UNSURE;
 }
 
 /* Another protocol is asked for than p is announced by, and a pool has it. */
@@ -749,7 +794,8 @@ static enum reason pick_family(
 static bool is_waiting_reason(enum reason r)
 {
 	return r == REASON_POOL_EXHAUSTED || r == REASON_IN_USE || r == REASON_SHARING_REFUSED ||
-	       r == REASON_OUT_OF_MEMORY;
+	       r == REASON_OUT_OF_MEMORY || r == REASON_NAMESPACE_UNKNOWN ||
+	       r == REASON_NAMESPACES_FORBIDDEN;
 }
 
 /* What is held of the first n families stays as far as it may.  False when nothing is. */
@@ -765,7 +811,8 @@ static bool keep_held(struct judge *j, const struct ask *q, size_t n, struct jud
 	return any;
 }
 
-/* Both families or none, where the user said so or named the addresses. */
+/* Both families or none, where the user said so or named the addresses, or one hangs on what is not
+ * known yet. */
 static void judge_families(struct judge *j, const struct ask *q, size_t n, struct judgement *d)
 {
 	bool all = q->s->family_policy == CLUSTER_REQUIRE_DUAL;
@@ -781,8 +828,9 @@ static void judge_families(struct judge *j, const struct ask *q, size_t n, struc
 			continue;
 		}
 		d->waits = d->waits || is_waiting_reason(r);
-		failed = failed == REASON_ALLOCATED ? r : failed;
-		all = all || asked_address(q->req, f) != NULL;
+		if (failed == REASON_ALLOCATED || r == REASON_NAMESPACE_UNKNOWN)
+			failed = r;
+		all = all || asked_address(q->req, f) != NULL || r == REASON_NAMESPACE_UNKNOWN;
 	}
 	if (failed == REASON_ALLOCATED || (got > 0 && !all))
 		return;
@@ -807,15 +855,14 @@ static bool is_enough(const struct ask *q, size_t n, const struct judgement *d)
  * no reason to take the address, too. */
 static enum reason find_pool(struct judge *j, struct ask *q, size_t n, struct judgement *d)
 {
-	const char *name = q->req->pool, *why;
+	const char *name = q->req->pool;
+	enum pool_fit fit;
 	struct pool *p;
-	bool exists;
 
 	p = pool_named(j->pools, name);
-	exists = p != NULL && pool_conf(p) != NULL;
 	q->pool.only = p;
-	why = exists ? asked_in_vain(q, p) : "does not exist";
-	if (why == NULL)
+	fit = fit_asked(q, p);
+	if (fit == POOL_FITS)
 		return REASON_ALLOCATED;
 	if (p != NULL && keep_held(j, q, n, d) && is_enough(q, n, d)) {
 		for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
@@ -825,8 +872,11 @@ static enum reason find_pool(struct judge *j, struct ask *q, size_t n, struct ju
 		return REASON_ALLOCATED;
 	}
 	memset(d->pick, 0, sizeof d->pick);
-	buf_addf(sentence(j), "the requested pool %.100s %s", name, why);
-	return exists ? REASON_POOL_NOT_ADMITTED : REASON_POOL_UNKNOWN;
+	if (fit == POOL_UNSURE)
+		return refuse_unsure(j, q, p);
+	buf_addf(sentence(j), "the requested pool %.100s %s", name,
+		fit == POOL_NOT_CONFIGURED ? "does not exist" : asked_in_vain(fit));
+	return fit == POOL_NOT_CONFIGURED ? REASON_POOL_UNKNOWN : REASON_POOL_NOT_ADMITTED;
 }
 
 static enum reason judge_pool(struct judge *j, struct ask *q, size_t n, struct judgement *d)
@@ -858,6 +908,18 @@ static size_t judge_policy(struct judge *j, const struct cluster_service *s, str
 	return s->family_policy == CLUSTER_SINGLE_STACK ? 1 : s->n_families;
 }
 
+/* Its answer is not known: what is held stays, whatever is asked for. */
+static void keep_all(struct judge *j, const struct ask *q, struct judgement *d)
+{
+	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
+		const struct pool_use *u = pool_held(&q->p->holder, f);
+		struct pool *p = u != NULL ? pool_of(j->pools, u->addr) : NULL;
+
+		if (u != NULL && may_share(j, q->p, q->s, u->addr, NULL) == REASON_ALLOCATED)
+			pick_set(&d->pick[f], u->addr, p != NULL ? p : u->pool);
+	}
+}
+
 /* A Service that is ours to serve, n of its families. */
 static void judge_request(
 	struct judge *j, struct ask *q, struct service_request *req, size_t n, struct judgement *d)
@@ -876,23 +938,39 @@ static void judge_request(
 	q->pool.protocol = req->protocol;
 	if (d->reason == REASON_ALLOCATED)
 		d->reason = judge_pool(j, q, n, d);
-	if (d->reason != REASON_ALLOCATED || d->pick[ADDR_V4].has || d->pick[ADDR_V6].has)
-		return;
-	judge_families(j, q, n, d);
+	d->waits = is_waiting_reason(d->reason);
+	if (d->reason == REASON_ALLOCATED && !d->pick[ADDR_V4].has && !d->pick[ADDR_V6].has)
+		judge_families(j, q, n, d);
+	if (d->reason == REASON_NAMESPACE_UNKNOWN || d->reason == REASON_NAMESPACES_FORBIDDEN)
+		keep_all(j, q, d);
 	if (d->reason == REASON_NO_FITTING_POOL && pool_count(j->pools) == 0) {
 		buf_reset(&j->words);
 		d->reason = REASON_NO_POOL;
 	}
 }
 
+/* NULL = not known. */
+static const struct labels *namespace_labels(const struct judge *j, const char *name)
+{
+	const struct cluster_namespace *n =
+		j->cluster != NULL ? cluster_namespace(j->cluster, name) : NULL;
+
+	return n != NULL ? &n->labels : NULL;
+}
+
 struct judgement judge_decide(struct judge *j, struct judge_party *p, uint64_t now_ms)
 {
 	struct cluster_service s = judge_view(p);
 	struct service_request req = {.n = 0};
+	const struct pool *unsure = NULL;
 	struct ask q = {.p = p,
 		.s = &s,
 		.req = &req,
-		.pool = {.namespace_ = s.namespace_, .labels = &s.labels, .conf = j->conf},
+		.pool = {.namespace_ = s.namespace_,
+			.labels = &s.labels,
+			.namespace_labels = namespace_labels(j, s.namespace_),
+			.conf = j->conf,
+			.unsure = &unsure},
 		.now_ms = now_ms};
 	struct judgement d = {.reason = service_served(j->conf, &s)};
 	size_t n;
@@ -938,6 +1016,12 @@ void judge_set_trace(struct judge *j, const struct judge_trace *t)
 void judge_configure(struct judge *j, const struct config *conf)
 {
 	j->conf = conf;
+}
+
+void judge_set_namespaces(struct judge *j, const struct cluster *c, bool forbidden)
+{
+	j->cluster = c;
+	j->forbidden = forbidden;
 }
 
 void judge_forget_all(struct judge *j)

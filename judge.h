@@ -42,6 +42,11 @@ void judge_free(struct judge *j);
 /* conf is borrowed until the next call. */
 void judge_configure(struct judge *j, const struct config *conf);
 
+/* c's Namespaces (borrowed until the next call; NULL = none is known) answer for
+ * namespaceSelectors. One that is not there is not known yet; or, when they are forbidden, never
+ * will be. */
+void judge_set_namespaces(struct judge *j, const struct cluster *c, bool forbidden);
+
 /* p has this sharing key now (NULL, "": none).  0 or -ENOMEM (nothing changed). */
 int judge_join(struct judge *j, struct judge_party *p, const char *key) MUST_CHECK;
 void judge_leave(struct judge *j, struct judge_party *p);

@@ -11,8 +11,8 @@ enum { MAX_FLIGHTS = 1 << 20 };
 enum { NO_FLIGHT = UINT32_MAX };
 #define DUE_MASK ((UINT64_C(1) << 48) - 1)
 
-static const uint32_t delay_ms[OUTBOX_DELAYS] = {
-	0, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 1000, OUTBOX_SETTLE_MS};
+static const uint32_t delay_ms[OUTBOX_DELAYS] = {0, 100, 200, 400, 800, 1600, 3200, 6400, 12800,
+	25600, 30000, 1000, OUTBOX_SETTLE_MS, OUTBOX_CONTESTED_MS};
 
 struct outbox_flight {
 	uint64_t id;              /* 0 = free slot */

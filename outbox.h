@@ -21,10 +21,11 @@ enum outbox_delay {
 	OUTBOX_LAST = OUTBOX_FIRST + 9, /* 30 s */
 	OUTBOX_CONFLICT,                /* 1 s: time for the watch to bring the newer object */
 	OUTBOX_SETTLE,                  /* 2 s: time for the watch to show what was written */
+	OUTBOX_CONTESTED,               /* 10 min: somebody else writes it, too */
 	OUTBOX_DELAYS
 };
 
-enum { OUTBOX_SETTLE_MS = 2000 };
+enum { OUTBOX_SETTLE_MS = 2000, OUTBOX_CONTESTED_MS = 600000 };
 
 enum outbox_state { OUTBOX_IDLE, OUTBOX_QUEUED, OUTBOX_UNDER_WAY };
 

@@ -177,6 +177,7 @@ static void watch_leadership(struct daemon *d, uint64_t now_ms)
 	if (is == d->was_leader)
 		return;
 	d->was_leader = is;
+	contest_reset(d);
 	if (is) {
 		log_info("leader",
 			d->dry != NULL ? "deciding as if this node were the leader"
@@ -283,6 +284,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 		if (d->adopting && d->services_listed)
 			adopt(d, now_ms);
 		take_services(d, now_ms);
+		alloc_namespaces_changed(d->alloc, now_ms);
 		all = take_environment(d, now_ms);
 		elect_pass(d->elect, now_ms);
 		update_plan(d, all);

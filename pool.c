@@ -6,7 +6,6 @@
  *       of all holders, the free addresses that are remembered.
  * In:   pool_configure(); pool_give(), pool_release() and the guards.  Out: answers.
  * Sources: DESIGN 3; MetalLB's internal/allocator (order of pools).
- * Not done: namespaceSelectors (Namespace objects are not watched: they admit nobody).
  *
  * An address is in the table as long as somebody has it, guards it or had it lately.  A gap in the
  * table is an address that was never used, or so long ago that it does not matter; the search for
@@ -173,26 +172,39 @@ uint64_t pool_used(const struct pool *p, enum addr_family f)
 }
 
 /* Do namespaces and namespaceSelectors hold? */
-static bool names(const struct config_service_allocation *sa, const char *namespace_)
+static enum pool_fit admits_namespace(
+	const struct config_service_allocation *sa, const struct pool_ask *q)
 {
-	bool named = sa->namespaces.n == 0 && sa->namespace_selectors.n == 0;
-
-	for (size_t i = 0; i < sa->namespaces.n && !named; i++)
-		named = strcmp(sa->namespaces.v[i], namespace_) == 0;
-	return named;
+	if (sa->namespaces.n == 0 && sa->namespace_selectors.n == 0)
+		return POOL_FITS;
+	for (size_t i = 0; i < sa->namespaces.n; i++)
+		if (strcmp(sa->namespaces.v[i], q->namespace_) == 0)
+			return POOL_FITS;
+	if (sa->namespace_selectors.n == 0)
+		return POOL_NOT_THIS_NAMESPACE;
+	if (q->namespace_labels == NULL)
+		return POOL_UNSURE;
+	return label_matches_any(&sa->namespace_selectors, q->namespace_labels)
+		       ? POOL_FITS
+		       : POOL_NOT_THIS_NAMESPACE;
 }
 
-bool pool_admits(const struct pool *p, const char *namespace_, const struct labels *labels)
+enum pool_fit pool_admits(const struct pool *p, const struct pool_ask *q)
 {
 	const struct config_service_allocation *sa = &p->conf->service_allocation;
+	enum pool_fit fit;
 
-	return !sa->present ||
-	       (names(sa, namespace_) && label_matches_any(&sa->service_selectors, labels));
+	if (!sa->present)
+		return POOL_FITS;
+	fit = admits_namespace(sa, q);
+	if (fit != POOL_NOT_THIS_NAMESPACE && !label_matches_any(&sa->service_selectors, q->labels))
+		return POOL_NOT_THIS_SERVICE;
+	return fit;
 }
 
-bool pool_admits_asked(const struct pool *p, const char *namespace_, const struct labels *labels)
+enum pool_fit pool_admits_asked(const struct pool *p, const struct pool_ask *q)
 {
-	return p->conf->service_allocation.auto_only || pool_admits(p, namespace_, labels);
+	return p->conf->service_allocation.auto_only ? POOL_FITS : pool_admits(p, q);
 }
 
 bool pool_avoids(const struct pool *p, struct addr x)
@@ -612,6 +624,8 @@ uint64_t pool_generation(const struct pool_set *s)
 
 enum pool_fit pool_fit(const struct pool *p, const struct pool_ask *q)
 {
+	enum pool_fit fit;
+
 	if (p == NULL || p->conf == NULL)
 		return POOL_NOT_CONFIGURED;
 	if (q->only != NULL && p != q->only)
@@ -620,17 +634,20 @@ enum pool_fit pool_fit(const struct pool *p, const struct pool_ask *q)
 		return POOL_DISABLED;
 	if (q->only == NULL && !p->conf->auto_assign)
 		return POOL_NOT_AUTOMATIC;
-	if (q->only != NULL ? pool_admits_asked(p, q->namespace_, q->labels)
-			    : pool_admits(p, q->namespace_, q->labels))
-		return config_announces(q->conf, p->conf, q->protocol) ? POOL_FITS
-								       : POOL_NOT_ANNOUNCED;
-	return names(&p->conf->service_allocation, q->namespace_) ? POOL_NOT_THIS_SERVICE
-								  : POOL_NOT_THIS_NAMESPACE;
+	fit = q->only != NULL ? pool_admits_asked(p, q) : pool_admits(p, q);
+	if ((fit == POOL_FITS || fit == POOL_UNSURE) &&
+		!config_announces(q->conf, p->conf, q->protocol))
+		return POOL_NOT_ANNOUNCED;
+	return fit;
 }
 
 bool pool_fits(const struct pool *p, const struct pool_ask *q)
 {
-	return pool_fit(p, q) == POOL_FITS;
+	enum pool_fit fit = pool_fit(p, q);
+
+	if (fit == POOL_UNSURE && q->unsure != NULL && *q->unsure == NULL)
+		*q->unsure = p;
+	return fit == POOL_FITS;
 }
 
 bool pool_any_fits(const struct pool_set *s, const struct pool_ask *q, enum addr_family f)

@@ -90,32 +90,20 @@ uint64_t pool_used(const struct pool *p, enum addr_family f);
 /* Do Services move when p no longer has, or no longer admits, what they hold?  A pool that is gone
  * is judged by what it was last. */
 bool pool_moves(const struct pool *p);
-/* serviceAllocation: namespaces and namespaceSelectors are one condition, serviceSelectors another;
- * one that is not given holds (MetalLB's isPoolCompatibleWithService).  p is configured. */
-bool pool_admits(const struct pool *p, const char *namespace_, const struct labels *labels);
-/* Of a Service that names p, or an address of it. */
-bool pool_admits_asked(const struct pool *p, const char *namespace_, const struct labels *labels);
 /* Is x, of p, one that p gives to nobody (avoidBuggyIPs)?  It is not counted in pool_total(). */
 bool pool_avoids(const struct pool *p, struct addr x);
 
-/* -- choosing -- */
 /* Whom an address is for. */
 struct pool_ask {
 	const char *namespace_;
 	const struct labels *labels;
+	const struct labels *namespace_labels; /* NULL = not known */
 	const struct pool *only; /* the pool asked for; NULL = any with automatic assignment */
 	const struct config *conf;
 	enum config_protocol protocol; /* that it must be announced by */
-};
-/* Does a node say that it announces an address?  CLAIMED: it lives; STALE: it is not heard of any
- * more, but may go on announcing where nobody hears it.  What is claimed is not given, what is
- * stale only before nothing. */
-enum pool_claim { POOL_UNCLAIMED, POOL_STALE, POOL_CLAIMED };
-typedef enum pool_claim (*pool_claim_fn)(void *ctx, struct addr x);
-
-struct pool_pick {
-	struct addr addr;
-	struct pool *pool;
+	/* Where pool_fits(), and what asks it, notes the first pool that was passed over because it
+	 * is POOL_UNSURE; borrowed, may be NULL. */
+	const struct pool **unsure;
 };
 /* May p (NULL: no) serve it, and if not, why not? */
 enum pool_fit {
@@ -127,6 +115,25 @@ enum pool_fit {
 	POOL_NOT_THIS_NAMESPACE,
 	POOL_NOT_THIS_SERVICE,
 	POOL_NOT_ANNOUNCED, /* by the protocol asked for */
+	POOL_UNSURE,        /* that hangs on the Namespace's labels, which are not known */
+};
+/* serviceAllocation: namespaces and namespaceSelectors are one condition, serviceSelectors another;
+ * one that is not given holds (MetalLB's isPoolCompatibleWithService; but namespaceSelectors that
+ * match no Namespace at all are still given, and admit nobody).  p is configured. */
+enum pool_fit pool_admits(const struct pool *p, const struct pool_ask *q);
+/* Of a Service that names p, or an address of it. */
+enum pool_fit pool_admits_asked(const struct pool *p, const struct pool_ask *q);
+
+/* -- choosing -- */
+/* Does a node say that it announces an address?  CLAIMED: it lives; STALE: it is not heard of any
+ * more, but may go on announcing where nobody hears it.  What is claimed is not given, what is
+ * stale only before nothing. */
+enum pool_claim { POOL_UNCLAIMED, POOL_STALE, POOL_CLAIMED };
+typedef enum pool_claim (*pool_claim_fn)(void *ctx, struct addr x);
+
+struct pool_pick {
+	struct addr addr;
+	struct pool *pool;
 };
 enum pool_fit pool_fit(const struct pool *p, const struct pool_ask *q);
 bool pool_fits(const struct pool *p, const struct pool_ask *q);

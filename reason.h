@@ -54,6 +54,9 @@
 	X(SHARING_REFUSED,      "sharingRefused",         "the requested address cannot be shared")                 \
 	X(FAMILY_MISMATCH,      "familyMismatch",         "the requested addresses do not fit the Service's IP families") \
 	X(NO_CLUSTER_IP,        "noClusterIP",            "the Service has no cluster IP to load-balance to")       \
+	X(NAMESPACE_UNKNOWN,    "namespaceUnknown",       "the labels of the Service's namespace, which decide about its pool, are not known yet") \
+	X(NAMESPACES_FORBIDDEN, "namespacesForbidden",    "the pool selects namespaces by their labels, which lbd may not read") \
+	X(STATUS_CONTESTED,     "statusContested",        "another program writes this Service's status, too: it is corrected every 10 minutes only") \
 	X(OUT_OF_MEMORY,        "outOfMemory",            "out of memory; tried again later")                      \
 	/* decided, or waiting for somebody to decide */                                                             \
 	X(NO_LEADER,            "noLeader",               "no node allocates addresses: nobody holds the Lease lbd-leader") \

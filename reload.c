@@ -175,6 +175,7 @@ static int use_conf(struct daemon *d, struct config *conf)
 	reload_log_level(d);
 	if (moved)
 		feed_move_leases(d);
+	feed_want_namespaces(d);
 	config_free(old);
 	return 0;
 }

@@ -349,7 +349,7 @@ static void dump_events(cJSON *array, const struct daemon *d, uint64_t now_ms)
 static void dump_api(cJSON *o, const struct daemon *d)
 {
 	static const char *const name[DAEMON_WATCHES] = {"services", "nodes", "leases",
-		"endpointslices.v1", "endpointslices.v1beta1", "endpoints"};
+		"namespaces", "endpointslices.v1", "endpointslices.v1beta1", "endpoints"};
 	const char *refused = NULL;
 	cJSON *list;
 

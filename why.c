@@ -84,6 +84,8 @@ void why_service(const struct daemon *d, const struct cluster_service *s, const 
 
 	if (served != REASON_ALLOCATED)
 		say(ret_why, served, reason_text(served));
+	else if (known && r.contested)
+		say(ret_why, REASON_STATUS_CONTESTED, reason_text(REASON_STATUS_CONTESTED));
 	else if (known && (r.reason != REASON_ALLOCATED || s->n_ingress > 0))
 		say(ret_why, r.reason, r.detail[0] != '\0' ? r.detail : reason_text(r.reason));
 	else if (known)

@@ -371,8 +371,12 @@ void writer_results(struct daemon *d, uint64_t now_ms)
 	struct alloc_result r;
 
 	/* The rest waits in the allocator, which knows it anyway. */
-	while (event_queued(d->events) < DAEMON_EVENTS_WAITING && alloc_next_result(d->alloc, &r))
-		result_event(d, &r, now_ms);
+	while (event_queued(d->events) < DAEMON_EVENTS_WAITING && alloc_next_result(d->alloc, &r)) {
+		if (r.contested)
+			contest_add(d, &r);
+		else
+			result_event(d, &r, now_ms);
+	}
 }
 
 void writer_run(struct daemon *d, uint64_t now_ms)
@@ -387,6 +391,7 @@ void writer_run(struct daemon *d, uint64_t now_ms)
 	run_leases(d, now_ms);
 	if (d->phase == DAEMON_RUNNING && alloc_is_ready(d->alloc))
 		run_status(d, now_ms);
+	contest_run(d, now_ms);
 	run_events(d, now_ms);
 }
 

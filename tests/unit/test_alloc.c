@@ -863,8 +863,8 @@ static void test_choice(void)
 				"d/a = 10.0.0.1", "d/b = 10.0.1.1", "d/c = 10.0.1.2"}},
 		{"not for this namespace",
 			{"pools p=10.0.0.1;ns=web", "+ d/a", "d/a = noFittingPool"}},
-		{"namespace selectors alone admit nobody yet",
-			{"pools p=10.0.0.1;nssel", "+ d/a", "d/a = noFittingPool"}},
+		{"namespace selectors wait for the labels",
+			{"pools p=10.0.0.1;nssel", "+ d/a", "d/a = namespaceUnknown"}},
 		{"namespace selectors beside names",
 			{"pools p=10.0.0.1;nssel;ns=d", "+ d/a", "d/a = 10.0.0.1"}},
 		{"an IPv6 Service, no IPv6 pool",
@@ -1427,10 +1427,8 @@ static void test_write_stale_object(void)
 	CHECK(alloc_next_deadline(w.a) == w.now_ms + 2000);
 	put_text(&w, "d/a status=10.0.0.1");
 	CHECK(!next_write(&w, &wr) && alloc_next_deadline(w.a) == TIME_NEVER);
+	w.now_ms += 61000; /* long enough for it not to be the same quarrel */
 	put_text(&w, "d/a status=");
-	w.now_ms += 2000;
-	CHECK(!next_write(&w, &wr));
-	w.now_ms += 2000;
 	CHECK(next_write(&w, &wr));
 	world_free(&w);
 }
@@ -1578,32 +1576,6 @@ static void test_write_fair_order(void)
 	}
 	CHECK(next_write(&w, &wr));
 	CHECK_STR(wr.key, "d/c");
-	world_free(&w);
-}
-
-/* Another load balancer that writes its own address whenever it sees ours. */
-static void test_write_fight(void)
-{
-	struct alloc_write wr;
-	struct world w;
-	uint64_t start;
-	unsigned in_a_minute = 0, later = 0;
-
-	begin_write(&w, &wr);
-	start = w.now_ms;
-	alloc_write_done(w.a, wr.id, ALLOC_WRITE_OK, w.now_ms);
-	for (; w.now_ms < start + 300000; w.now_ms += 100) {
-		put_text(&w, "d/a status=192.168.7.7");
-		if (!next_write(&w, &wr))
-			continue;
-		alloc_write_done(w.a, wr.id, ALLOC_WRITE_OK, w.now_ms);
-		if (w.now_ms < start + 60000)
-			in_a_minute++;
-		else
-			later++;
-	}
-	CHECK(in_a_minute >= 3 && in_a_minute <= 7);
-	CHECK(later >= 7 && later <= 9);
 	world_free(&w);
 }
 
@@ -2227,7 +2199,7 @@ CHECK_MAIN("test_alloc", CHECK_TEST(test_choice), CHECK_TEST(test_reuse_delay),
 	CHECK_TEST(test_write_conflict), CHECK_TEST(test_write_not_sent),
 	CHECK_TEST(test_write_gone), CHECK_TEST(test_write_deleted_in_flight),
 	CHECK_TEST(test_write_of_before), CHECK_TEST(test_write_fair_order),
-	CHECK_TEST(test_write_fight), CHECK_TEST(test_guard), CHECK_TEST(test_guard_sharer), CHECK_TEST(test_guard_not_needed),
+	CHECK_TEST(test_guard), CHECK_TEST(test_guard_sharer), CHECK_TEST(test_guard_not_needed),
 	CHECK_TEST(test_large_pools), CHECK_TEST(test_many_released), CHECK_TEST(test_long_texts),
 	CHECK_TEST(test_explain), CHECK_TEST(test_explain_first), CHECK_TEST(test_explain_rested),
 	CHECK_TEST(test_look), CHECK_TEST(test_model))

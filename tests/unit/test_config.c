@@ -135,8 +135,7 @@ static void test_golden(void)
 			"f:57:1: Service/openelb-style" IGNORED},
 		{"tests/golden/full.yaml", "tests/golden/full.canonical.yaml",
 			"f:53:10: peers[0].tcpAO: takes the place of the password (got both)\n"
-			"f:18:25: " NOT_YET "pools.serviceAllocation.namespaceSelectors, peers, "
-			"bgpAdvertisements, bfdProfiles, communities, "
+			"f:34:3: " NOT_YET "peers, bgpAdvertisements, bfdProfiles, communities, "
 			"elections.bfd.keyFile, announcement of IPv6 addresses\n"},
 		{"packaging/lbd.yaml", "tests/golden/lbd.canonical.yaml", ""},
 	};
@@ -868,11 +867,9 @@ static void test_warnings(void)
 			"servicelb.mode, pools.conflictDetection, l2Advertisements.bindAddress\n"},
 		{"not yet, of what decides who and when",
 			NATIVE "elections: {failback: true, holdDown: 9s, drainOnCordon: true}\n"
-			       "pools: [{name: a, addresses: [10.0.0.0/24], serviceAllocation: "
-			       "{namespaceSelectors: [{matchLabels: {a: b}}]}}]\n",
+			       "pools: [{name: a, addresses: [10.0.0.0/24]}]\n",
 			"f:3:23: checked, but not served by this version: elections.failback, "
-			"elections.holdDown, elections.drainOnCordon, "
-			"pools.serviceAllocation.namespaceSelectors\n"},
+			"elections.holdDown, elections.drainOnCordon\n"},
 		{"not yet, but the default",
 			NATIVE "configFrom: file\nservicelb: {mode: auto}\nmetrics: {port: 7472}\n"
 			       "peers: []\npools: [{name: a, addresses: [10.0.0.0/24], "
