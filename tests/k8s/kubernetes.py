@@ -15,21 +15,23 @@ import subprocess
 import threading
 from pathlib import Path
 
-from apiserver import ROOT, ApiServer
+from apiserver import MERGE, ROOT, ApiServer
 from lab import API_ADDR, Lab, sh, wait_for
+from objects import lb
 
 BIN = (ROOT / "build" / "k8s").resolve()
 TOKENS = {"admin": "system:masters", "second": "system:masters", "nobody": "", "system:kube-proxy": "",
           "system:kube-controller-manager": ""}
+SERVICES = "/api/v1/namespaces/default/services"
 SERVICE_ACCOUNT = "system:serviceaccount:kube-system:lbd"
 SANS = f"IP:{API_ADDR},IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes.default.svc"
 AUDIT = """apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules:
-- {level: Metadata, verbs: [create, update, patch, delete]}
+- {level: Metadata, users: ["%s"]}
 - {level: None}
-"""
+""" % SERVICE_ACCOUNT
 
 
 DIES = ("setpriv", "--pdeathsig", "KILL")  # with this process, however it ends
@@ -79,15 +81,15 @@ class Kubernetes(ApiServer):
     # -- life --
 
     def start(self, listen, dir, netns, extra=()):
-        """listen is fixed: :6443 on all addresses of the namespace."""
-        self.dir, self.netns = Path(dir), netns
+        """listen is fixed: :6443 on all addresses of the namespace. extra: flags of kube-apiserver, at each of its starts."""
+        self.dir, self.netns, self.extra = Path(dir), netns, extra
         self.dir.mkdir(parents=True)
         self._pki()
         (self.dir / "etcd").mkdir()
         # in memory: it waits for the disk at each write; the mount is this process's own and goes with it
         self._run("etcd", "sh", "-c", 'mount -t tmpfs etcd "$1" && exec etcd --data-dir "$1" --log-level warn', "sh",
                   self.dir / "etcd")
-        self.start_api(extra)
+        self.start_api()
         self._run("controller-manager", BIN / "kube-controller-manager", "--port=0", "--leader-elect=false",
                   "--bind-address=127.0.0.1", f"--cert-dir={self.dir}", f"--root-ca-file={self.dir}/ca.crt",
                   f"--kubeconfig={self.kubeconfig('system:kube-controller-manager')}",
@@ -96,7 +98,7 @@ class Kubernetes(ApiServer):
                   "--controllers=*,-nodelifecycle,-nodeipam,-cloud-node-lifecycle,-route,-service,-ttl,-root-ca-cert-publisher")
         self._install()
 
-    def start_api(self, extra=()):
+    def start_api(self):
         """At first, and again after stop_api()."""
         self._run("apiserver", BIN / "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--secure-port=6443",
                   f"--advertise-address={API_ADDR}", "--service-cluster-ip-range=10.96.0.0/16",
@@ -105,7 +107,7 @@ class Kubernetes(ApiServer):
                   f"--tls-private-key-file={self.dir}/server.key", "--allow-privileged",
                   f"--service-account-key-file={self.dir}/sa.pub", f"--service-account-signing-key-file={self.dir}/sa.key",
                   "--service-account-issuer=https://kubernetes.default.svc",
-                  f"--audit-policy-file={self.dir}/audit.yaml", f"--audit-log-path={self.dir}/audit.log", *extra)
+                  f"--audit-policy-file={self.dir}/audit.yaml", f"--audit-log-path={self.dir}/audit.log", *self.extra)
         wait_for("the API server ready", self._ready, 90, 0.1)
 
     def _ready(self):
@@ -201,22 +203,47 @@ class Kubernetes(ApiServer):
     def raw(self, method, path, body=None, type=None, token=None, headers=None, timeout=30):
         return super().raw(method, path, body, type, token or self.token("admin"), headers, timeout)
 
-    def writes(self, resource=None, name=None):
-        """lbd's write requests so far, by the audit log: dicts {verb, resource ("services/status"), namespace, name, code,
+    def requests(self, resource=None, name=None):
+        """lbd's finished requests so far, by the audit log: dicts {verb, resource ("services/status"), namespace, name, code,
         address}."""
         out = []
         for line in (self.dir / "audit.log").read_text().splitlines():
             e = json.loads(line)
-            if e["user"]["username"] == SERVICE_ACCOUNT:
-                o = e["objectRef"]
-                what = "/".join(p for p in (o["resource"], o.get("subresource")) if p)
-                out.append({"verb": e["verb"], "resource": what, "namespace": o.get("namespace"), "name": o.get("name"),
-                            "code": e["responseStatus"]["code"], "address": e["sourceIPs"][0]})
-        return [w for w in out if resource in (None, w["resource"]) and name in (None, w["name"])]
+            o = e.get("objectRef") or {}
+            what = "/".join(p for p in (o.get("resource"), o.get("subresource")) if p)
+            out.append({"verb": e["verb"], "resource": what, "namespace": o.get("namespace"), "name": o.get("name"),
+                        "code": e["responseStatus"]["code"], "address": e["sourceIPs"][0]})
+        return [r for r in out if resource in (None, r["resource"]) and name in (None, r["name"])]
+
+    def writes(self, resource=None, name=None):
+        """Those of them that write."""
+        return [r for r in self.requests(resource, name) if r["verb"] not in ("get", "list", "watch")]
+
+    # -- rights --
+
+    def set_rules(self, role, rules):
+        """Gives role (a Role or ClusterRole as packaging/rbac.yaml has it) these rules."""
+        namespace = role["metadata"].get("namespace")
+        path = "/apis/rbac.authorization.k8s.io/v1/" + (f"namespaces/{namespace}/roles/" if namespace else "clusterroles/")
+        code, answer = self.api("PATCH", path + role["metadata"]["name"], {"rules": rules}, MERGE)
+        assert code == 200, answer
+
+    def may(self, verb, group, resource, namespace=None, name=None):
+        """May lbd's ServiceAccount do that?"""
+        resource, _, sub = resource.partition("/")
+        code, answer = self.api("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": {
+            "user": SERVICE_ACCOUNT, "groups": ["system:authenticated"], "resourceAttributes": {
+                "verb": verb, "group": group, "resource": resource, "subresource": sub, "namespace": namespace or "", "name": name or ""}}})
+        assert code == 201, answer
+        return answer["status"]["allowed"]
 
 
 class K8sLab(Lab):
     Server = Kubernetes
+
+    def __init__(self, *, proxy_args=(), **kw):
+        self.proxy_args = proxy_args
+        super().__init__(**kw)
 
     def _start_proxy(self):
         for node in self.nodes:
@@ -225,4 +252,33 @@ class K8sLab(Lab):
                 *DIES, BIN / "kube-proxy", f"--kubeconfig={config}", f"--hostname-override={node.name}", "--proxy-mode=iptables",
                 "--cluster-cidr=10.244.0.0/16", "--conntrack-max-per-core=0", "--conntrack-min=0",
                 "--iptables-min-sync-period=0s", "--healthz-bind-address=127.0.0.1:10256",
-                "--metrics-bind-address=127.0.0.1:10249"))
+                "--metrics-bind-address=127.0.0.1:10249", *self.proxy_args))
+
+    def run_pods(self, name, on=None, ready=True):
+        """Pods for the selector app=name, one on each node, as a kubelet would report them."""
+        path = "/api/v1/namespaces/default/pods"
+        for pod in self.pods if on is None else on:
+            unique = f"{name}-{pod['name']}"
+            code, answer = self.server.api("POST", path, {
+                "metadata": {"name": unique, "labels": {"app": name}},
+                "spec": {"nodeName": pod["node"], "containers": [{"name": "c", "image": "none"}],
+                         "automountServiceAccountToken": False}})
+            assert code in (201, 409), answer
+            self.patch(f"{path}/{unique}/status", {"status": {
+                "phase": "Running", "podIP": pod["ip"], "podIPs": [{"ip": pod["ip"]}],
+                "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}})
+
+    def expose(self, name, **spec):
+        """Creates a Service for those Pods as a user does; returns its address."""
+        if spec:
+            self.must("POST", SERVICES, lb(name, selector={"app": name}, **spec))
+        else:
+            self.kubectl("create", "service", "loadbalancer", name, "--tcp=80:8080")
+        return self.wait_ip(name)
+
+    def clear(self):
+        """No Service and no Pod is left, and no address is announced."""
+        self.kubectl("delete", "svc", "-l", "!component")
+        self.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
+        wait_for("no address announced", lambda: not any(n.alive() and any(
+            e["announced"] for v in (n.dump() or {}).get("vips", []) for e in v["here"]) for n in self.nodes), 20)

@@ -134,6 +134,38 @@ def test_status_patch_takes_annotations_not_spec(k):
     assert s["spec"]["type"] == "LoadBalancer" and ips(s) == ["10.0.0.1"]
 
 
+def test_status_patch_of_another_object(k):
+    """lbd's patch names the Service by uid and version: one of the same name that came after it is not written."""
+    first = must(k, "POST", N + "/services", lb("t1"))
+    patch = {"metadata": {"uid": first["metadata"]["uid"], "resourceVersion": rv(first)}, **ingress("10.0.0.1")}
+    must(k, "DELETE", N + "/services/t1")
+    assert k.api("PATCH", N + "/services/t1/status", patch, MERGE)[0] == 404
+    second = must(k, "POST", N + "/services", lb("t1"))
+    code, status = k.api("PATCH", N + "/services/t1/status", patch, MERGE)
+    assert code in (409, 422), status
+    patch["metadata"]["resourceVersion"] = rv(second)
+    assert k.api("PATCH", N + "/services/t1/status", patch, MERGE)[0] in (409, 422)
+    patch["metadata"]["uid"] = second["metadata"]["uid"]
+    assert ips(must(k, "PATCH", N + "/services/t1/status", patch, MERGE)) == ["10.0.0.1"]
+
+
+def test_status_is_cleared_by_null(k):
+    must(k, "POST", N + "/services", lb("t1"))
+    st = N + "/services/t1/status"
+    must(k, "PATCH", st, {"metadata": {"annotations": {"lbd.io/a": "b", "c": "d"}}, **ingress("10.0.0.1", "10.0.0.2")}, MERGE)
+    s = must(k, "PATCH", st, {"metadata": {"annotations": {"lbd.io/a": None}}, "status": {"loadBalancer": {"ingress": None}}}, MERGE)
+    assert ips(s) == [] and s["metadata"]["annotations"] == {"c": "d"}
+
+
+def test_fields_of_later_versions(k):
+    """An old server takes them and drops them, without a word."""
+    new = {"loadBalancerClass": "lbd.io/lbd", "allocateLoadBalancerNodePorts": False, "ipFamilyPolicy": "SingleStack",
+           "internalTrafficPolicy": "Cluster"}
+    s = must(k, "POST", N + "/services", lb("t1", **new))
+    kept = {f: s["spec"][f] for f in new if f in s["spec"]}
+    assert kept == ({} if is_old(k) else new)
+
+
 def test_no_op_is_not_a_write(k):
     s = must(k, "POST", N + "/services", lb("t1"))
     s = must(k, "PATCH", N + "/services/t1/status", ingress("10.0.0.1"), MERGE)
@@ -429,6 +461,43 @@ def test_watch_selectors_make_comings_and_goings(k):
     one.close()
 
 
+def test_watch_ignores_what_it_does_not_know(k):
+    """A query parameter of a later version does no harm."""
+    configmaps(k, 1)
+    w = watch(k, N + "/configmaps", resourceVersion=0, nonsense="true").wait(1)
+    assert w.types() == [("ADDED", "c1")]
+    w.close()
+
+
+def test_watch_of_leases_by_label(k):
+    """As lbd watches them: its own, by a label that they have from the beginning."""
+    def body(name, labels, **spec):
+        return {**lease(name, **spec), "metadata": {"name": name, "labels": labels}}
+    w = watch(k, LEASES, resourceVersion=rv(k.get(LEASES)), labelSelector="lbd.io/lease")
+    must(k, "POST", LEASES, body("of-others", {}))
+    made = must(k, "POST", LEASES, body("lbd-node-n1", {"lbd.io/lease": "node"}, holderIdentity="n1", renewTime=T0))
+    made["spec"]["renewTime"] = T5
+    made["metadata"]["annotations"] = {"lbd.io/addresses": "10.0.0.1"}
+    must(k, "PUT", LEASES + "/lbd-node-n1", made)
+    must(k, "DELETE", LEASES + "/lbd-node-n1")
+    w.wait(3)
+    assert w.types() == [(t, "lbd-node-n1") for t in ("ADDED", "MODIFIED", "DELETED")]
+    seen = w.events[1]["object"]
+    assert seen["spec"]["renewTime"] == T5 and seen["metadata"]["annotations"] == {"lbd.io/addresses": "10.0.0.1"}
+    w.close()
+
+
+def test_watch_of_namespaces(k):
+    """Their labels, which select."""
+    w = watch(k, "/api/v1/namespaces", resourceVersion=rv(k.get("/api/v1/namespaces")))
+    must(k, "PATCH", "/api/v1/namespaces/demo", {"metadata": {"labels": {"team": "a"}}}, MERGE)
+    must(k, "PATCH", "/api/v1/namespaces/demo", {"metadata": {"labels": {"team": None}}}, MERGE)
+    w.wait(2)
+    assert w.types() == [("MODIFIED", "demo")] * 2
+    assert [(e["object"]["metadata"].get("labels") or {}).get("team") for e in w.events] == ["a", None]
+    w.close()
+
+
 def test_watch_of_one_namespace(k):
     w = watch(k, N + "/services", resourceVersion=rv(k.get(N + "/services")))
     must(k, "POST", "/api/v1/namespaces/default/services", lb("elsewhere"))
@@ -465,6 +534,29 @@ def test_endpoints_and_slices(k):
     assert k.api("PATCH", path + "/t3-a", {"addressType": "FQDN"}, MERGE)[0] == 422
     gone = "v1beta1" if k.slices == "v1" else "v1"
     assert k.api("GET", f"/apis/discovery.k8s.io/{gone}/endpointslices")[0] == 404
+
+
+def test_slices_of_v1beta1_name_nodes_by_topology(k):
+    if not is_old(k):
+        return
+    path = "/apis/discovery.k8s.io/v1beta1/namespaces/demo/endpointslices"
+    e = must(k, "POST", path, {"metadata": {"name": "a"}, "addressType": "IPv4", "endpoints": [
+        {"addresses": ["10.0.0.1"], "nodeName": "n1", "topology": {"kubernetes.io/hostname": "n1"},
+         "conditions": {"ready": True, "serving": True, "terminating": False}}]})["endpoints"][0]
+    assert e == {"addresses": ["10.0.0.1"], "topology": {"kubernetes.io/hostname": "n1"}, "conditions": {"ready": True}}
+
+
+def test_event_is_counted_by_patch(k):
+    """As lbd tells that the same happened again."""
+    made = must(k, "POST", N + "/events", {
+        "metadata": {"name": "web.1"}, "involvedObject": {"kind": "Service", "namespace": "demo", "name": "web"}, "reason": "r",
+        "message": "m", "type": "Normal", "source": {"component": "lbd"}, "firstTimestamp": "2024-01-01T00:00:00Z",
+        "lastTimestamp": "2024-01-01T00:00:00Z", "count": 1}, code=201)
+    e = must(k, "PATCH", N + "/events/web.1", {"count": 2, "lastTimestamp": "2024-01-01T00:00:05Z"}, MERGE)
+    assert (e["count"], e["firstTimestamp"], e["lastTimestamp"]) == (2, made["firstTimestamp"], "2024-01-01T00:00:05Z")
+    assert k.api("POST", N + "/events", made | {"metadata": {"name": "web.1"}})[0] == 409
+    must(k, "DELETE", N + "/events/web.1")
+    assert k.api("PATCH", N + "/events/web.1", {"count": 3}, MERGE)[0] == 404
 
 
 def test_events_in_both_groups_are_one_store(k):
@@ -509,6 +601,63 @@ def test_namespace_must_exist_and_takes_all_along(k):
     assert k.api("POST", "/api/v1/namespaces/tmp/services", lb("b"))[0] == 403
     must(k, "PATCH", "/api/v1/namespaces/tmp/configmaps/held", {"metadata": {"finalizers": None}}, MERGE)
     wait_for("its end", lambda: k.api("GET", "/api/v1/namespaces/tmp")[0] == 404, 30)
+
+
+def test_custom_resources_come_and_go(k):
+    """A kind is 404 until its definition is there; then it is listed, watched and patched, its status by a door of its own; when
+    the definition goes, its objects go, the watch ends and it is 404 again."""
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    everything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    path = "/apis/lbd.test/v1/namespaces/demo/things"
+    assert k.api("GET", path)[0] == 404
+    must(k, "POST", definitions, {"metadata": {"name": "things.lbd.test"}, "spec": {
+        "group": "lbd.test", "scope": "Namespaced", "names": {"kind": "Thing", "listKind": "ThingList", "plural": "things",
+                                                             "singular": "thing"},
+        "versions": [{"name": "v1", "served": True, "storage": True, "subresources": {"status": {}}, "schema": {"openAPIV3Schema": {
+            "type": "object", "properties": {"spec": everything, "status": everything}}}}]}})
+    try:
+        wait_for("the kind served", lambda: k.api("GET", path)[0] == 200, 20)
+        w = watch(k, path, resourceVersion=rv(k.get(path)))
+        body = {"apiVersion": "lbd.test/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": {"x": 1}, "status": {"no": 1}}
+        first = must(k, "POST", path, body, code=201)
+        assert "status" not in first and first["metadata"]["generation"] == 1
+        changed = must(k, "PATCH", path + "/a", {"spec": {"x": 2}, "status": {"no": 1}}, MERGE)
+        assert "status" not in changed and changed["metadata"]["generation"] == 2
+        told = must(k, "PATCH", path + "/a/status", {"spec": {"x": 3}, "status": {"yes": 1}}, MERGE)
+        assert told["status"] == {"yes": 1} and told["spec"] == {"x": 2} and told["metadata"]["generation"] == 2
+        stale = {"metadata": {"resourceVersion": rv(first)}, "status": {"yes": 2}}
+        assert k.api("PATCH", path + "/a/status", stale, MERGE)[0] == 409
+        assert k.api("PATCH", path + "/a", {}, STRATEGIC)[0] == 415
+        listed = k.get("/apis/lbd.test/v1/things")
+        assert listed["kind"] == "ThingList" and listed["items"][0]["kind"] == "Thing", "unlike a builtin kind's"
+        assert w.wait(3).types() == [("ADDED", "a"), ("MODIFIED", "a"), ("MODIFIED", "a")]
+    finally:
+        must(k, "DELETE", definitions + "/things.lbd.test")
+    assert w.ended(30) and w.types()[3:] == [("DELETED", "a")]
+    wait_for("the kind gone", lambda: k.api("GET", path)[0] == 404, 20)
+
+
+def test_secret_by_name(k):
+    """What a right on one Secret by its name allows: get it, and list and watch by its name."""
+    secrets = N + "/secrets"
+    must(k, "POST", secrets, {"metadata": {"name": "tor1"}, "type": "kubernetes.io/basic-auth",
+                              "stringData": {"username": "u", "password": "p"}})
+    try:
+        assert k.get(secrets + "/tor1")["data"]["password"] == "cA=="
+        one = secrets + "?fieldSelector=" + quote("metadata.name=tor1")
+        listed = k.get(one)
+        assert [s["metadata"]["name"] for s in listed["items"]] == ["tor1"]
+        w = watch(k, secrets, resourceVersion=rv(listed), fieldSelector="metadata.name=tor1")
+        must(k, "PATCH", secrets + "/tor1", {"data": {"password": "cQ=="}}, MERGE)
+        assert w.wait(1).types() == [("MODIFIED", "tor1")]
+        w.close()
+    finally:
+        must(k, "DELETE", secrets + "/tor1")
+
+
+def test_only_the_known_come_in(k):
+    for token, code in (("nonsense", 401), (k.token("second"), 200)):
+        assert k.api("GET", "/api/v1/services", token=token)[0] == code
 
 
 @pytest.mark.parametrize("path,code", [

@@ -10,10 +10,10 @@ import threading
 import pytest
 
 from apiserver import MERGE
+from kubernetes import SERVICES
 from lab import wait_for
 from objects import lb, rv
 
-SERVICES = "/api/v1/namespaces/default/services"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 pytestmark = pytest.mark.k8s
 
@@ -27,33 +27,7 @@ def lab(k8s):
     for node in k8s.nodes:
         node.wait_synced(30)
     yield k8s
-    k8s.kubectl("delete", "svc", "-l", "!component")
-    k8s.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
-    wait_for("no address announced", lambda: not any(n.alive() and any(
-        e["announced"] for v in (n.dump() or {}).get("vips", []) for e in v["here"]) for n in k8s.nodes), 20)
-
-
-def pods(lab, name, on=None, ready=True):
-    """Pods for the selector app=name, one on each node, as a kubelet would report them."""
-    path = "/api/v1/namespaces/default/pods"
-    for pod in lab.pods if on is None else on:
-        unique = f"{name}-{pod['name']}"
-        code, answer = lab.server.api("POST", path, {
-            "metadata": {"name": unique, "labels": {"app": name}},
-            "spec": {"nodeName": pod["node"], "containers": [{"name": "c", "image": "none"}], "automountServiceAccountToken": False}})
-        assert code in (201, 409), answer
-        lab.patch(f"{path}/{unique}/status", {"status": {
-            "phase": "Running", "podIP": pod["ip"], "podIPs": [{"ip": pod["ip"]}],
-            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}})
-
-
-def create(lab, name, **spec):
-    """As a user does; returns its address."""
-    if spec:
-        lab.must("POST", SERVICES, lb(name, selector={"app": name}, **spec))
-    else:
-        lab.kubectl("create", "service", "loadbalancer", name, "--tcp=80:8080")
-    return lab.wait_ip(name)
+    k8s.clear()
 
 
 def leader(lab):
@@ -87,8 +61,8 @@ class Steady(threading.Thread):
 def test_address_event_and_answer(lab):
     """kubectl create: EXTERNAL-IP; the Events in kubectl describe; a client on the LAN comes by ARP, node and kube-proxy to a
     pod."""
-    ip = create(lab, "web")
-    pods(lab, "web")
+    ip = lab.expose("web")
+    lab.run_pods("web")
     row = lab.kubectl("get", "svc", "web").stdout.splitlines()[1].split()
     assert row[1] == "LoadBalancer" and row[3] == ip
     assert "sees" in lab.wait_http(ip, 20)
@@ -103,34 +77,42 @@ def test_address_event_and_answer(lab):
 def test_local_traffic_policy(lab):
     """Slices of v1beta1 say by topology where the endpoints are: the node that has one owns the address, and keeps the
     client's; when it moves, so does the address."""
-    ip = create(lab, "local", externalTrafficPolicy="Local")
-    pods(lab, "local", [lab.pods[1]])
+    ip = lab.expose("local", externalTrafficPolicy="Local")
+    lab.run_pods("local", [lab.pods[1]])
     assert lab.wait_owner(ip).name == "n2"
     assert lab.wait_http(ip, 20) == "pod2 sees 10.89.0.50\n"
-    pods(lab, "local", [lab.pods[1]], ready=False)
+    lab.run_pods("local", [lab.pods[1]], ready=False)
     wait_for("silence", lambda: lab.owners(ip) == [])
-    pods(lab, "local", [lab.pods[2]])
+    lab.run_pods("local", [lab.pods[2]])
     wait_for("n3 to own it", lambda: [n.name for n in lab.owners(ip)] == ["n3"])
     wait_for("pod3's answer", lambda: "pod3" in (lab.client.curl(ip) or ""), 20)
 
 
-def test_one_write_for_an_address(lab):
-    """1.20 drops ipMode without a word: the status that comes back is not what was written, and is not written again."""
-    ip = create(lab, "once")
-    pods(lab, "once")
+@pytest.mark.parametrize("asked", [{}, {"loadBalancerClass": "lbd.io/lbd"}, {"loadBalancerClass": "someone.else/lb"}])
+def test_one_write_for_an_address(lab, asked):
+    """1.20 drops ipMode and loadBalancerClass without a word: what comes back is not what was written, and is not written again. A
+    Service whose class was dropped has none, and is served as such."""
+    name = f"once-{asked.get('loadBalancerClass', 'none').partition('.')[0]}"
+    ip = lab.expose(name, **asked, externalTrafficPolicy="Cluster")
+    lab.run_pods(name)
     lab.wait_owner(ip)
     for i in range(10):  # each change is a pass over all Services
-        lab.patch(f"{SERVICES}/once", {"metadata": {"labels": {"turn": str(i)}}})
-    create(lab, "other")
-    assert lab.must("GET", f"{SERVICES}/once")["status"]["loadBalancer"]["ingress"] == [{"ip": ip}]
-    writes = lab.server.writes("services/status", "once")
+        lab.patch(f"{SERVICES}/{name}", {"metadata": {"labels": {"turn": str(i)}}})
+    lab.expose("other")
+    s = lab.must("GET", f"{SERVICES}/{name}")
+    assert s["status"]["loadBalancer"]["ingress"] == [{"ip": ip}] and "loadBalancerClass" not in s["spec"]
+    for node in lab.nodes:
+        node.kill(signal.SIGHUP, wait=False)  # and so is a configuration read again
+    changes = lab.server.watch(f"{SERVICES}?fieldSelector=metadata.name%3D{name}&resourceVersion={rv(s)}", 3)
+    assert changes == [], "it stands still"
+    writes = lab.server.writes("services/status", name)
     assert [w["code"] for w in writes if w["code"] != 409] == [200], writes
 
 
 def test_owner_dies(lab):
     """SIGKILL of the daemon that announces: another one answers, and HTTP goes on."""
-    ip = create(lab, "web")
-    pods(lab, "web")
+    ip = lab.expose("web")
+    lab.run_pods("web")
     lab.wait_http(ip, 20)
     dead = lab.wait_owner(ip)
     dead.kill()
@@ -140,43 +122,43 @@ def test_owner_dies(lab):
 
 def test_leader_dies(lab):
     """SIGKILL of the leader: the next one gives addresses, and takes none away."""
-    first = create(lab, "before")
+    first = lab.expose("before")
     dead = wait_for("a leader", lambda: leader(lab))
     dead.kill()
-    second = create(lab, "after")
+    second = lab.expose("after")
     assert second != first and lab.ips("before") == [first]
     assert wait_for("another leader", lambda: leader(lab)) is not dead
 
 
 def test_deletion_frees(lab):
     """The address of a deleted Service is silent, and given again."""
-    ip = create(lab, "one")
-    pods(lab, "one")
+    ip = lab.expose("one")
+    lab.run_pods("one")
     lab.wait_owner(ip)
     lab.kubectl("delete", "svc", "one")
     wait_for("silence", lambda: lab.owners(ip) == [])
     assert lab.client.arping(ip) == []
-    assert create(lab, "two", loadBalancerIP=ip)
+    assert lab.expose("two", loadBalancerIP=ip)
     wait_for("the address again", lambda: lab.ips("two") == [ip])
 
 
 def test_no_longer_a_load_balancer(lab):
     """1.20 leaves the address in the status of a Service whose type changes: it is silent, lbd clears it and gives it again."""
-    ip = create(lab, "changes")
-    pods(lab, "changes")
+    ip = lab.expose("changes")
+    lab.run_pods("changes")
     lab.wait_owner(ip)
     lab.patch(f"{SERVICES}/changes", {"spec": {"type": "ClusterIP"}})
     wait_for("silence", lambda: lab.owners(ip) == [])
     wait_for("an empty status", lambda: lab.ips("changes") == [])
-    create(lab, "next", loadBalancerIP=ip)
+    lab.expose("next", loadBalancerIP=ip)
     wait_for("the address again", lambda: lab.ips("next") == [ip])
 
 
 def test_server_restarts(lab):
     """The API server is killed and comes back, longer away than the Leases last: nothing is withdrawn or moved, no status is
     written; then the next Service is served. Watches from before are told 410 by the new process."""
-    ip = create(lab, "web")
-    pods(lab, "web")
+    ip = lab.expose("web")
+    lab.run_pods("web")
     lab.wait_http(ip, 20)
     owner = lab.wait_owner(ip)
     before = lab.must("GET", f"{SERVICES}/web")
@@ -186,15 +168,39 @@ def test_server_restarts(lab):
         lab.server.start_api()
         for node in lab.nodes:
             node.wait_synced(30)
-        assert create(lab, "after") != ip
+        assert lab.expose("after") != ip
     assert rv(lab.must("GET", f"{SERVICES}/web")) == rv(before)
     assert lab.client.curl(ip)
 
 
+def test_history_is_forgotten(lab):
+    """The nodes are cut off while Services come and go, and etcd is compacted before they are back: their watches are told 410,
+    they list anew, and miss nothing."""
+    lab.expose("stays")
+    lab.run_pods("stays")
+    gone = lab.expose("goes")
+    lab.run_pods("goes")
+    lab.wait_owner(gone)
+    expired = [n.dump()["counters"]["lbd_watch_expired_total"] for n in lab.nodes]
+    lab.api.link(False)
+    try:
+        lab.must("DELETE", f"{SERVICES}/goes")
+        lab.must("POST", SERVICES, lb("comes", selector={"app": "stays"}))
+        lab.server.forget_history()
+    finally:
+        lab.api.link(True)
+    ip = lab.wait_ip("comes", timeout=40)
+    lab.wait_owner(ip, 20)
+    wait_for("silence", lambda: lab.owners(gone) == [] or gone == ip, 20)
+    assert lab.wait_http(ip, 20)
+    for node, before in zip(lab.nodes, expired):
+        wait_for("a 410", lambda: node.dump()["counters"]["lbd_watch_expired_total"] > before, 20)
+
+
 def test_server_freezes(lab):
     """The API server answers nothing for longer than the Leases last: nothing is withdrawn or moved; then all goes on."""
-    ip = create(lab, "web")
-    pods(lab, "web")
+    ip = lab.expose("web")
+    lab.run_pods("web")
     owner = lab.wait_owner(ip)
     wait_for("a leader", lambda: leader(lab))
     with Steady(lab, ip, owner):
@@ -274,14 +280,14 @@ def test_by_client_certificate(lab):
     for node in lab.nodes:
         node.stop()
         node.start(kubeconfig=lab.server.kubeconfig("lbd-certificate"))
-    create(lab, "web")
+    lab.expose("web")
     for node in lab.nodes:
         node.stop()
 
 
 def test_rights_suffice(lab):
     """In all that went before the server refused nothing as forbidden or malformed: packaging/rbac.yaml is enough."""
-    create(lab, "web")
+    lab.expose("web")
     wait_for("Events", lambda: lab.events("web"))
     refused = [w for w in lab.server.writes() if w["code"] in (400, 401, 403, 405, 415, 422)]
     assert refused == []

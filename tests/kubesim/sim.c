@@ -169,6 +169,18 @@ static void finish_namespace(struct sim *s, const struct version *gone)
 	free(ns);
 }
 
+/* A kind takes its objects along. */
+static void empty_kind(struct sim *s, const cJSON *crd)
+{
+	struct coll *c = sim_coll(s, j_str(crd, "spec.group"), j_str(crd, "spec.names.plural"));
+	struct keys keys = {0};
+
+	for (size_t i = 0; c && i < c->n; i++)
+		keys_add(&keys, c->v[i]->key);
+	if (c)
+		delete_keys(s, c, &keys);
+}
+
 void sim_remove(struct sim *s, struct coll *c, const char *key, const char *verb, const char *user)
 {
 	struct version *v = version_ref(store_get(c, key));
@@ -179,8 +191,10 @@ void sim_remove(struct sim *s, struct coll *c, const char *key, const char *verb
 		return;
 	if (is_kind(c, "", "Service"))
 		ipam_forget(&s->ipam, obj);
-	if (is_kind(c, "apiextensions.k8s.io", "CustomResourceDefinition"))
+	if (is_kind(c, "apiextensions.k8s.io", "CustomResourceDefinition")) {
+		empty_kind(s, obj);
 		kinds_drop_crd(&s->kinds, obj);
+	}
 	rv = store_delete(&s->store, c, v->key, obj);
 	journal_add(&s->journal, c->kind, v->key, obj, rv, verb, user);
 	collect_garbage(s, v->uid);

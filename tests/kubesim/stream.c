@@ -130,9 +130,15 @@ void stream_free(struct stream *st)
 	free(st);
 }
 
+/* Its CustomResourceDefinition is no more. */
+static bool is_kind_gone(const struct stream *st)
+{
+	return st->render.kind->flags & KIND_GONE;
+}
+
 bool stream_has_news(const struct stream *st)
 {
-	return !st->mute && (st->seq < st->coll->next_seq || st->over);
+	return !st->mute && (st->seq < st->coll->next_seq || st->over || is_kind_gone(st));
 }
 
 /* It left the selection: the client sees it go, as it was, with the event's version. */
@@ -186,6 +192,8 @@ bool stream_pump(struct stream *st, uint64_t now_ms, size_t max, struct text *ou
 			send_event(st, e, out);
 		st->seq++;
 	}
+	if (st->seq == st->coll->next_seq && is_kind_gone(st))
+		return false;
 	if (st->seq == st->coll->next_seq)
 		bookmark_if_due(st, now_ms, out);
 	return now_ms < st->ends_at;
@@ -200,7 +208,7 @@ uint64_t stream_deadline(const struct stream *st)
 {
 	if (st->mute)
 		return UINT64_MAX;
-	if (st->over)
+	if (st->over || is_kind_gone(st))
 		return 0;
 	return st->bookmark_at < st->ends_at ? st->bookmark_at : st->ends_at;
 }
