@@ -18,8 +18,8 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := addr alloc arena arp buf claims cluster cluster_decode config $(CONFIG) copy doc elect elig event explain_text group health history http1 iface json judge kubeconf label leader member object outbox plan \
-        pool publish retired rights rival service vip watch
+PURE := $(CONFIG) addr alloc arena arp buf claims cluster cluster_decode config copy doc elect elig event explain_text group health history http1 iface json judge kubeconf label leader \
+        member nodelb nodeset object outbox plan pool publish retired rights rival service vip watch
 SHELL_UNITS := contest control creds daemon dry explain feed file http keep kube lbd log net pass reload status tls why wire writer
 
 USES_addr     :=
@@ -41,6 +41,8 @@ USES_outbox   :=
 USES_rights   := buf
 USES_judge    := buf copy pool service
 USES_alloc    := addr buf copy judge outbox pool service
+USES_nodeset  := addr arena cluster label
+USES_nodelb   := addr cluster config copy nodeset outbox service
 USES_iface    := addr
 USES_leader   := cluster
 USES_elig     := addr buf cluster config iface label retired service vip

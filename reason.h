@@ -32,6 +32,7 @@
 	X(CONFLICT,             "conflict",               "a foreign host answers for the address")                 \
 	X(DOUBLE_ALLOCATION,    "doubleAllocation",       "another Service held the address first")                 \
 	X(IP_NOT_ALLOWED,       "ipNotAllowed",           "the address in the Service's status is in no pool")      \
+	X(NODE_ADDRESS,         "nodeAddress",            "the address is a node's own, which answers for it itself") \
 	X(NO_IP,                "noIPAllocated",          "the Service has no address yet")                         \
 	X(NOT_SERVED,           "protocolNotServed",      "this kind of announcement is not served by this version")\
 	X(DRY_RUN,              "dryRun",                 "lbd runs with --dry-run")                                \
@@ -57,6 +58,8 @@
 	X(NAMESPACE_UNKNOWN,    "namespaceUnknown",       "the labels of the Service's namespace, which decide about its pool, are not known yet") \
 	X(NAMESPACES_FORBIDDEN, "namespacesForbidden",    "the pool selects namespaces by their labels, which lbd may not read") \
 	X(STATUS_CONTESTED,     "statusContested",        "another program writes this Service's status, too: it is corrected every 10 minutes only") \
+	X(NO_AVAILABLE_NODE,    "noAvailableNode",        "no node can serve this Service at its own address")      \
+	X(PORT_TAKEN,           "portTaken",              "another Service has a port of this one on every node")   \
 	X(OUT_OF_MEMORY,        "outOfMemory",            "out of memory; tried again later")                      \
 	/* decided, or waiting for somebody to decide */                                                             \
 	X(NO_LEADER,            "noLeader",               "no node allocates addresses: nobody holds the Lease lbd-leader") \
