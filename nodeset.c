@@ -225,7 +225,7 @@ size_t nodeset_find(const struct nodeset *t, const char *name)
 
 void nodeset_choose(const struct nodeset *t, const struct cluster_service *s, uint64_t *ret_bits)
 {
-	const char *pool = t->is_labelled ? label_get(&s->labels, LABEL_POOL) : NULL;
+	const char *pool = label_get(&s->labels, LABEL_POOL);
 	bool any_pool = pool == NULL || pool[0] == '\0';
 
 	memset(ret_bits, 0, nodeset_words(t) * sizeof *ret_bits);
