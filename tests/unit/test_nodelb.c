@@ -960,6 +960,24 @@ static void test_conflict(void)
 	world_free(&w);
 }
 
+/* An object that came during an earlier write says nothing of the later one. */
+static void test_conflict_in_flight(void)
+{
+	struct world w;
+	uint64_t id;
+
+	one_service(&w);
+	id = send_write(&w);
+	show(&w, &w.objects[0]);
+	feed(&w);
+	nodelb_write_done(w.n, id, ALLOC_WRITE_CONFLICT, w.now_ms);
+	id = send_write(&w); /* at once: the object is there */
+	CHECK(id != 0);
+	nodelb_write_done(w.n, id, ALLOC_WRITE_OK, w.now_ms);
+	CHECK_INT(send_write(&w), 0);
+	world_free(&w);
+}
+
 /* Another writer of the status is not fought at its own pace. */
 static void test_no_fight(void)
 {
@@ -1348,6 +1366,6 @@ static void test_out_of_memory(void)
 CHECK_MAIN("test_nodelb", CHECK_TEST(test_nodes), CHECK_TEST(test_families), CHECK_TEST(test_local),
 	CHECK_TEST(test_ports), CHECK_TEST(test_services), CHECK_TEST(test_outcomes),
 	CHECK_TEST(test_back_off), CHECK_TEST(test_slow_watch), CHECK_TEST(test_quick_watch),
-	CHECK_TEST(test_conflict), CHECK_TEST(test_no_fight), CHECK_TEST(test_flapping_node),
-	CHECK_TEST(test_ten_thousand), CHECK_TEST(test_many_nodes), CHECK_TEST(test_model),
-	CHECK_TEST(test_out_of_memory))
+	CHECK_TEST(test_conflict), CHECK_TEST(test_conflict_in_flight), CHECK_TEST(test_no_fight),
+	CHECK_TEST(test_flapping_node), CHECK_TEST(test_ten_thousand), CHECK_TEST(test_many_nodes),
+	CHECK_TEST(test_model), CHECK_TEST(test_out_of_memory))
