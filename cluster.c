@@ -876,6 +876,25 @@ const struct cluster_lease *cluster_next_lease(
 	return next != NULL ? next->o.lease : NULL;
 }
 
+static bool is_among(const struct addr *v, size_t n, struct addr a)
+{
+	for (size_t i = 0; i < n; i++)
+		if (addr_eq(v[i], a))
+			return true;
+	return false;
+}
+
+bool cluster_is_node_address(const struct cluster *c, struct addr a)
+{
+	const struct cluster_node *n = NULL;
+
+	while ((n = cluster_next_node(c, n)) != NULL)
+		if (is_among(n->internal_ips, n->n_internal_ips, a) ||
+			is_among(n->external_ips, n->n_external_ips, a))
+			return true;
+	return false;
+}
+
 uint64_t cluster_nodes_generation(const struct cluster *c)
 {
 	return c->nodes_generation;

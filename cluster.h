@@ -201,6 +201,8 @@ bool cluster_next_service(const struct cluster *c, struct cluster_service *io_s)
 const struct cluster_node *cluster_next_node(const struct cluster *c, const struct cluster_node *n);
 const struct cluster_lease *cluster_next_lease(
 	const struct cluster *c, const struct cluster_lease *l);
+/* Is it a Node's InternalIP or ExternalIP?  Looks at all Nodes. */
+bool cluster_is_node_address(const struct cluster *c, struct addr a);
 /* One more each time any Node (Lease) is put with a difference or deleted. */
 uint64_t cluster_nodes_generation(const struct cluster *c);
 /* One more each time a Namespace is new, or has other labels. */

@@ -146,6 +146,19 @@ static void keep_items(struct config_decoder *d, enum config_record_id id)
 	*(size_t *)(void *)((char *)d->conf + f->offset_n) = items->n;
 }
 
+static bool starts_servicelb(const struct config *c)
+{
+	switch (c->servicelb) {
+	case CONFIG_SERVICELB_ALWAYS:
+		return true;
+	case CONFIG_SERVICELB_NEVER:
+		return false;
+	case CONFIG_SERVICELB_AUTO:
+		break;
+	}
+	return c->n_pools == 0 && !c->from_cluster;
+}
+
 /* 0, -EINVAL, -ENOMEM. */
 static int finish(struct config_decoder *d)
 {
@@ -160,6 +173,7 @@ static int finish(struct config_decoder *d)
 	warn_not_yet(d);
 	for (enum config_record_id id = CONFIG_POOL; id < CONFIG_N_LISTS; id++)
 		keep_items(d, id);
+	d->conf->servicelb_active = starts_servicelb(d->conf);
 	config_report_end(d->at.report);
 	if (d->no_memory)
 		return -ENOMEM;

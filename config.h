@@ -194,6 +194,9 @@ struct config {
 	size_t n_communities;
 	struct config_elections elections;
 	enum config_servicelb servicelb;
+	/* Services get the nodes' own addresses (nodelb.h), pools are not looked at.  What a start
+	 * from this means; a reload decides for itself, before anybody works from it. */
+	bool servicelb_active;
 	const char *metrics_address; /* "node", "::" or an IP */
 	unsigned metrics_port;       /* 0 = off */
 	bool metrics_page;

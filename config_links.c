@@ -465,8 +465,21 @@ static void check_announced(struct config_decoder *d, size_t i)
 		"no advertisement selects this pool: its addresses are given, not announced");
 }
 
+/* They load, so that a change of servicelb.mode needs no other file. */
+static void warn_not_used(struct config_decoder *d)
+{
+	const struct config_origin *o = d->items[CONFIG_POOL].origins;
+
+	enter(d, o);
+	config_warn(&d->at, o->node,
+		"pools are not used: servicelb.mode is always, Services get the nodes' own "
+		"addresses");
+}
+
 static void check_pools(struct links *l)
 {
+	if (l->d->conf->servicelb == CONFIG_SERVICELB_ALWAYS && l->d->items[CONFIG_POOL].n > 0)
+		warn_not_used(l->d);
 	for (size_t i = 0; i < l->d->items[CONFIG_POOL].n; i++) {
 		const struct config_pool *pool = pool_at(l->d, i);
 

@@ -839,11 +839,11 @@ static const struct config_field servicelb_fields[] = {
 	{.name = "mode",
 		.type = CONFIG_WORD_INDEX,
 		.in = CONFIG_IN_NATIVE,
-		.flags = CONFIG_NOT_YET,
 		AT(config, servicelb),
 		.words = servicelb_modes,
 		.fallback = "auto",
-		.doc = "give Services the nodes' own addresses, as k3s does"},
+		.doc = "give Services the nodes' own addresses, as k3s's servicelb does; auto = if "
+		       "the file has no pool when lbd starts"},
 };
 static const struct config_record servicelb_record = RECORD(CONFIG_OTHER, config, servicelb_fields);
 
@@ -940,7 +940,7 @@ static const struct config_field root_fields[] = {
 		"names for BGP communities"),
 	ROOT_MAP("elections", offsetof(struct config, elections), elections_record,
 		"who leads, who announces"),
-	ROOT_MAP("servicelb", 0, servicelb_record, "without pools"),
+	ROOT_MAP("servicelb", 0, servicelb_record, "servicelb mode"),
 	ROOT_MAP("metrics", 0, metrics_record, "for Prometheus"),
 	ROOT_MAP("log", 0, log_record, "stderr"),
 };

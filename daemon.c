@@ -321,18 +321,21 @@ static int make_units(struct daemon *d)
 	d->leader = leader_new(&lc, &d->rng, &d->counters);
 	d->plan = plan_new(&d->hkey);
 	d->alloc = alloc_new(&d->hkey, &d->counters);
+	d->nodelb = d->cluster != NULL ? nodelb_new(&d->hkey, d->cluster) : NULL;
 	d->events = event_new(&d->hkey, &d->counters);
 	d->arp = arp_new(&wire_arp_ops, d, &d->hkey, &d->counters);
 	d->dry = d->opt->dry_run ? dry_new(&d->hkey) : NULL;
 	if (d->opt->dry_run && d->dry == NULL)
 		return -ENOMEM;
 	if (d->cluster == NULL || d->retired == NULL || d->vips == NULL || d->elect == NULL ||
-		d->leader == NULL || d->plan == NULL || d->alloc == NULL || d->events == NULL ||
-		d->arp == NULL)
+		d->leader == NULL || d->plan == NULL || d->alloc == NULL || d->nodelb == NULL ||
+		d->events == NULL || d->arp == NULL)
 		return -ENOMEM;
 	keep_start(d);
 	arp_set_reannounce(d->arp, d->conf->elections.reannounce_ms, daemon_now_ms());
 	reload_candidacy(d, daemon_now_ms());
+	nodelb_configure(d->nodelb, d->conf);
+	reload_say_servicelb(d);
 	return alloc_configure(d->alloc, d->conf, daemon_now_ms());
 }
 
@@ -342,6 +345,7 @@ static void free_units(struct daemon *d)
 	arp_free(d->arp);
 	contest_reset(d);
 	event_free(d->events);
+	nodelb_free(d->nodelb);
 	alloc_free(d->alloc);
 	plan_free(d->plan);
 	leader_free(d->leader);

@@ -21,6 +21,7 @@
 #include "leader.h"
 #include "list.h"
 #include "net.h"
+#include "nodelb.h"
 #include "plan.h"
 #include "retired.h"
 #include "rival.h"
@@ -134,6 +135,7 @@ struct daemon {
 	struct leader *leader;
 	struct plan *plan;
 	struct alloc *alloc;
+	struct nodelb *nodelb; /* in servicelb mode, in its place */
 	struct event_queue *events;
 	struct arp *arp;
 	struct net *net;
@@ -172,6 +174,11 @@ int daemon_run(const struct daemon_options *opt);
 
 /* CLOCK_BOOTTIME in milliseconds: counts while suspended. */
 uint64_t daemon_now_ms(void);
+/* The allocator, or what stands in its place, knows all Services and decides. */
+static inline bool daemon_is_ready(const struct daemon *d)
+{
+	return d->conf->servicelb_active ? nodelb_is_ready(d->nodelb) : alloc_is_ready(d->alloc);
+}
 /* Something changed: make a pass before the loop waits again. */
 void daemon_mark(struct daemon *d);
 /* An Event on a Service or Node, also kept for lbd dump. */
@@ -191,6 +198,8 @@ bool daemon_wake(struct daemon *d, uint64_t *ret_now_ms);
 /* -- pass.c -- */
 /* Derives the plan from the picture, applies the difference, sends what is due. */
 void pass_run(struct daemon *d, uint64_t now_ms);
+/* Servicelb mode was entered or left: what is there is adopted anew. */
+void pass_begin(struct daemon *d);
 
 /* -- feed.c -- */
 void feed_start(struct daemon *d);
@@ -237,6 +246,8 @@ int reload_read(struct daemon *d, struct config **ret_conf) MUST_CHECK;
 /* Reads it again and lets every unit work from it. */
 void reload_again(struct daemon *d);
 void reload_log_level(const struct daemon *d);
+/* Says whether servicelb mode is on, and why it is although pools say otherwise. */
+void reload_say_servicelb(const struct daemon *d);
 /* Whether this node may lead, by the configuration. */
 void reload_candidacy(struct daemon *d, uint64_t now_ms);
 struct leader_conf reload_leader_conf(const struct daemon *d, const char *identity);

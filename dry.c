@@ -339,10 +339,37 @@ static void sum_up(struct daemon *d, uint64_t now_ms)
 	buf_free(&words);
 }
 
+/* In servicelb mode: nothing follows from a write, so the picture need not show it. */
+static void tell_nodelb(struct daemon *d, const struct nodelb_write *w)
+{
+	char text[ADDR_STRLEN];
+	struct buf ips;
+
+	buf_init(&ips, MAX_WORDS);
+	for (size_t i = 0; i < w->n_ips; i++)
+		buf_addf(&ips, "%s%s", i > 0 ? "," : "", addr_format(w->ips[i], text));
+	log_write(dry_level(d, LOG_INFO), "dry",
+		w->n_ips > 0 ? "would write status" : "would clear status", "svc", w->key, "ip",
+		ips.p != NULL ? ips.p : "", NULL);
+	buf_free(&ips);
+}
+
+static void write_nodelb(struct daemon *d, uint64_t now_ms)
+{
+	struct nodelb_write w;
+
+	while (nodelb_next_write(d->nodelb, now_ms, &w)) {
+		tell_nodelb(d, &w);
+		nodelb_write_done(d->nodelb, w.id, ALLOC_WRITE_OK, now_ms);
+	}
+}
+
 void dry_write(struct daemon *d, uint64_t now_ms)
 {
 	struct alloc_write w;
 
+	if (d->conf->servicelb_active)
+		write_nodelb(d, now_ms);
 	while (alloc_next_write(d->alloc, now_ms, &w)) {
 		int err = suppose(d, &w);
 

@@ -429,7 +429,7 @@ static void put_notes(struct question *q)
 			list, "the configuration file was rejected: the one before it is in force");
 	if (d->dry != NULL)
 		item_string(list, "a dry run: nothing is written, nothing is announced");
-	if (!alloc_is_ready(d->alloc) && leader[0] != '\0') {
+	if (!daemon_is_ready(d) && leader[0] != '\0') {
 		(void)snprintf(text, sizeof text,
 			"as this node, %s, sees it: the leader, node %s, decides", d->node, leader);
 		item_string(list, text);
@@ -487,7 +487,7 @@ static void judge_service(
 		if (i == 0 || !fine)
 			w = announced;
 	}
-	put_verdict(q, w.reason, w.text, fine);
+	put_verdict(q, w.reason, w.text, fine || w.reason == REASON_NODE_ADDRESS);
 }
 
 static void put_vips(struct question *q, const struct cluster_service *s)
@@ -518,7 +518,7 @@ static void explain_by(struct question *q, const struct cluster_service *s, stru
 		(void)cJSON_AddNumberToObject(q->answer, "rulesLeftOut", left_out);
 	put_vips(q, s);
 	put_decider(q);
-	if (a == NULL && served)
+	if (a == NULL && served && !q->d->conf->servicelb_active)
 		item_string(cJSON_GetObjectItemCaseSensitive(q->answer, "notes"),
 			"the rules that were tried are left out: asked again too soon, or too many "
 			"Services; the leader can tell");
@@ -535,7 +535,8 @@ static void explain_service(struct question *q, const char *key)
 		explain_by(q, &s, q->d->alloc);
 		return;
 	}
-	if (q->d->synced_once && service_served(q->d->conf, &s) == REASON_ALLOCATED)
+	if (q->d->synced_once && !q->d->conf->servicelb_active &&
+		service_served(q->d->conf, &s) == REASON_ALLOCATED)
 		shadow = shadow_new(q);
 	explain_by(q, &s, shadow);
 	shadow_free(q, shadow);
@@ -622,14 +623,24 @@ static void put_shown(struct question *q, struct addr x)
 			i++;
 		if (i == s.n_ingress)
 			continue;
-		r = vip_why(q->d->vips, q->d->conf, &s, x);
+		r = vip_why(q->d->vips, q->d->conf, q->d->cluster, &s, x);
 		o = cJSON_CreateObject();
 		put_string(o, "name", s.key);
-		(void)cJSON_AddBoolToObject(o, "lawful", r == REASON_OWNER);
+		(void)cJSON_AddBoolToObject(
+			o, "lawful", r == REASON_OWNER || r == REASON_NODE_ADDRESS);
 		put_string(o, "reason", reason_code(r == REASON_OWNER ? REASON_ALLOCATED : r));
 		put_string(o, "text", reason_text(r == REASON_OWNER ? REASON_ALLOCATED : r));
 		(void)cJSON_AddItemToArray(list, o);
 	}
+}
+
+/* In servicelb mode. */
+static void judge_node_address(struct question *q, struct addr x)
+{
+	bool is = cluster_is_node_address(q->d->cluster, x);
+	enum reason r = is ? REASON_NODE_ADDRESS : REASON_IP_NOT_ALLOWED;
+
+	put_verdict(q, r, reason_text(r), is);
 }
 
 static void explain_address(struct question *q, struct addr x)
@@ -643,7 +654,9 @@ static void explain_address(struct question *q, struct addr x)
 	put_addr(q->answer, "ip", x);
 	put_string(q->answer, "pool", l.pool);
 	put_string(q->answer, "place", place_name(l.place));
-	if (v == NULL) {
+	if (q->d->conf->servicelb_active) {
+		judge_node_address(q, x);
+	} else if (v == NULL) {
 		judge_place(q, &l);
 	} else {
 		bool fine = is_answered(q, x, &w);

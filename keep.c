@@ -76,6 +76,8 @@ void keep_dropped(struct daemon *d, const struct config *now)
 	const struct vip_group *g = NULL;
 	int err = 0;
 
+	if (now->servicelb_active) /* which gives every Service other addresses */
+		return;
 	while ((g = vip_next_group(d->vips, g)) != NULL)
 		for (size_t i = 0; i < g->n_vips && err == 0; i++) {
 			const struct vip *v = vip_member(g, i);

@@ -257,9 +257,11 @@ static const char *plural(size_t n)
 static void print_verdict(const struct config *c)
 {
 	(void)printf("configuration is good: %zu pool%s, %zu layer 2 advertisement%s, %zu BGP "
-		     "peer%s\n",
+		     "peer%s%s\n",
 		c->n_pools, plural(c->n_pools), c->n_l2_advertisements,
-		plural(c->n_l2_advertisements), c->n_peers, plural(c->n_peers));
+		plural(c->n_l2_advertisements), c->n_peers, plural(c->n_peers),
+		c->servicelb_active ? "; servicelb mode: Services get the nodes' own addresses"
+				    : "");
 }
 
 static int check_sources(char **names, size_t n, bool print, bool quiet)

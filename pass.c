@@ -151,16 +151,46 @@ static void update_plan(struct daemon *d, bool all)
 
 /* -- the pass -- */
 
+/* Nobody decides anything before all Services were put anew. */
+static void forget_services(struct daemon *d)
+{
+	alloc_begin(d->alloc);
+	nodelb_begin(d->nodelb);
+}
+
+void pass_begin(struct daemon *d)
+{
+	forget_services(d);
+	d->adopting = d->was_leader;
+}
+
+static int put_service(struct daemon *d, const struct cluster_service *s, uint64_t now_ms)
+{
+	return d->conf->servicelb_active ? nodelb_put(d->nodelb, s, now_ms)
+					 : alloc_put(d->alloc, s, now_ms);
+}
+
+static void delete_service(struct daemon *d, const char *key, uint64_t now_ms)
+{
+	if (d->conf->servicelb_active)
+		nodelb_delete(d->nodelb, key);
+	else
+		alloc_delete(d->alloc, key, now_ms);
+}
+
 static void adopt(struct daemon *d, uint64_t now_ms)
 {
 	struct cluster_service s = {0};
 
-	alloc_begin(d->alloc);
+	forget_services(d);
 	while (cluster_next_service(d->cluster, &s))
-		if (alloc_put(d->alloc, &s, now_ms) != 0)
+		if (put_service(d, &s, now_ms) != 0)
 			return; /* out of memory: adopting stays, and is tried again with the next
 				   list */
-	alloc_adopted(d->alloc, now_ms);
+	if (d->conf->servicelb_active)
+		nodelb_adopted(d->nodelb);
+	else
+		alloc_adopted(d->alloc, now_ms);
 	d->adopting = false;
 }
 
@@ -185,7 +215,7 @@ static void watch_leadership(struct daemon *d, uint64_t now_ms)
 			"node", d->node, NULL);
 		d->adopting = true;
 		d->services_listed = false;
-		alloc_begin(d->alloc);
+		forget_services(d);
 		kube_relist(
 			d->watch[WATCH_SERVICES]
 				.w); /* consistently, before the first write (DESIGN section 3) */
@@ -194,13 +224,13 @@ static void watch_leadership(struct daemon *d, uint64_t now_ms)
 			leader_holder(d->leader), NULL);
 		d->adopting = false;
 		kube_abort_deadlined(d->kube);
-		alloc_begin(d->alloc);
+		forget_services(d);
 	}
 }
 
 static void take_services(struct daemon *d, uint64_t now_ms)
 {
-	bool allocate = d->was_leader && alloc_is_ready(d->alloc);
+	bool allocate = d->was_leader && daemon_is_ready(d);
 
 	for (size_t i = 0; i < cluster_dirty_count(d->cluster); i++) {
 		struct cluster_dirty dirty = cluster_dirty_at(d->cluster, i);
@@ -216,8 +246,8 @@ static void take_services(struct daemon *d, uint64_t now_ms)
 		if (!there)
 			dry_forget(d, dirty.key);
 		if (!there)
-			alloc_delete(d->alloc, dirty.key, now_ms);
-		else if (alloc_put(d->alloc, &s, now_ms) != 0)
+			delete_service(d, dirty.key, now_ms);
+		else if (put_service(d, &s, now_ms) != 0)
 			d->adopting = true;
 	}
 	cluster_clean(d->cluster);

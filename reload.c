@@ -140,10 +140,48 @@ struct leader_conf reload_leader_conf(const struct daemon *d, const char *identi
 	};
 }
 
+void reload_say_servicelb(const struct daemon *d)
+{
+	const struct config *conf = d->conf;
+
+	if (conf->servicelb_active)
+		log_info("config", "servicelb mode: Services get the nodes' own addresses", NULL);
+	if (conf->servicelb != CONFIG_SERVICELB_AUTO)
+		return;
+	if (conf->servicelb_active && conf->n_pools > 0)
+		log_warn("config",
+			"the pools are not used: lbd started without any, and servicelb mode is "
+			"left at a restart, or by servicelb.mode: never",
+			NULL);
+	else if (!conf->servicelb_active && conf->n_pools == 0)
+		log_warn("config",
+			"there is no pool: servicelb mode is entered at a restart, or by "
+			"servicelb.mode: always",
+			NULL);
+}
+
+/* An edit that loses all pools, or adds some, must not change every address of the cluster: the
+ * mode is entered and left by its field alone. */
+static void keep_mode(const struct daemon *d, struct config *conf)
+{
+	if (conf->servicelb == CONFIG_SERVICELB_AUTO)
+		conf->servicelb_active = d->conf->servicelb_active;
+}
+
+/* The other one takes over from what the statuses show. */
+static void change_mode(struct daemon *d)
+{
+	reload_say_servicelb(d);
+	if (!d->conf->servicelb_active)
+		log_info("config", "servicelb mode is left", NULL);
+	pass_begin(d);
+}
+
 /* Without a pool, and with nothing that is left of one, there is nothing to lead. */
 void reload_candidacy(struct daemon *d, uint64_t now_ms)
 {
-	bool any = d->conf->n_pools > 0 || retired_count(d->retired) > 0;
+	bool any = d->conf->servicelb_active || d->conf->n_pools > 0 ||
+		   retired_count(d->retired) > 0;
 
 	leader_set_candidate(
 		d->leader, any && !d->opt->dry_run && d->phase == DAEMON_RUNNING, now_ms);
@@ -158,9 +196,11 @@ static int use_conf(struct daemon *d, struct config *conf)
 	uint64_t now_ms = daemon_now_ms();
 	struct leader_conf lc;
 
+	keep_mode(d, conf);
 	keep_dropped(d, conf);
 	if (alloc_configure(d->alloc, conf, now_ms) != 0)
 		return -ENOMEM;
+	nodelb_configure(d->nodelb, conf);
 	d->conf = conf;
 	d->elig_input.conf = conf;
 	d->conf_loaded_ms = now_ms;
@@ -173,6 +213,10 @@ static int use_conf(struct daemon *d, struct config *conf)
 	arp_set_reannounce(d->arp, conf->elections.reannounce_ms, now_ms);
 	wire_sync(d, now_ms);
 	reload_log_level(d);
+	if (conf->servicelb_active != old->servicelb_active)
+		change_mode(d);
+	else if (conf->n_pools != old->n_pools)
+		reload_say_servicelb(d);
 	if (moved)
 		feed_move_leases(d);
 	feed_want_namespaces(d);

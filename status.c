@@ -132,6 +132,7 @@ static void dump_config(cJSON *o, const struct daemon *d, uint64_t now_ms)
 {
 	add_string(o, "file", d->opt->config_path);
 	add_string(o, "hash", d->conf->hash);
+	(void)cJSON_AddBoolToObject(o, "servicelb", d->conf->servicelb_active);
 	add_time(o, "loaded", d->conf_loaded_ms, now_ms);
 	add_number(o, "reloads", d->counters.v[COUNTER_CONFIG_RELOADS]);
 	add_number(o, "rejected", d->counters.v[COUNTER_CONFIG_REJECTED]);
@@ -146,7 +147,7 @@ static void dump_leader(cJSON *o, const struct daemon *d, uint64_t now_ms)
 	add_string(o, "node", node);
 	add_string(o, "holder", leader_holder(d->leader));
 	(void)cJSON_AddBoolToObject(o, "self", leader_is_leader(d->leader, now_ms));
-	(void)cJSON_AddBoolToObject(o, "ready", alloc_is_ready(d->alloc));
+	(void)cJSON_AddBoolToObject(o, "ready", daemon_is_ready(d));
 	add_number(o, "term", leader_term(d->leader));
 }
 

@@ -690,6 +690,8 @@ static MUST_CHECK int regroup(struct work *w)
 static bool is_lawful_for(const struct vip_table *t, const struct config *conf,
 	const struct cluster_service *s, struct addr a)
 {
+	if (conf->servicelb_active)
+		return false; /* a node's own address, also where a pool has it */
 	return config_pool_of(conf, a) != NULL ||
 	       (t->retired != NULL && retired_pool(t->retired, s->uid, a) != NULL);
 }
@@ -1042,7 +1044,7 @@ size_t vip_group_count(const struct vip_table *t)
 	return t->groups.live;
 }
 
-enum reason vip_why(const struct vip_table *t, const struct config *conf,
+enum reason vip_why(const struct vip_table *t, const struct config *conf, const struct cluster *c,
 	const struct cluster_service *s, struct addr a)
 {
 	enum reason served = service_served(conf, s);
@@ -1053,7 +1055,11 @@ enum reason vip_why(const struct vip_table *t, const struct config *conf,
 	for (size_t i = 0; v != NULL && i < v->n_holders; i++)
 		if (strcmp(vip_holder(v, i).key, s->key) == 0)
 			return vip_holder(v, i).doubled ? REASON_DOUBLE_ALLOCATION : REASON_OWNER;
-	return is_lawful_for(t, conf, s, a) ? REASON_NO_IP : REASON_IP_NOT_ALLOWED;
+	if (is_lawful_for(t, conf, s, a))
+		return REASON_NO_IP;
+	return conf->servicelb_active && cluster_is_node_address(c, a)
+		       ? REASON_NODE_ADDRESS
+		       : REASON_IP_NOT_ALLOWED;
 }
 
 const struct config_pool *vip_pool(const struct vip_table *t, const struct config *conf,

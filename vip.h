@@ -3,7 +3,7 @@
  * vip.h - the addresses in service, and the groups that Services join them to.  Pure.
  *
  * A VIP is an address that the status of a served Service holds and that is lawful: in a pool, or
- * kept for this Service (retired.h).  CVE-2020-8554: anything else found in a status is not
+ * kept for this Service (retired.h); in servicelb mode there is none.  CVE-2020-8554: anything else found in a status is not
  * announced.  VIPs of one family that one
  * Service holds, and the VIPs of Services that share an address, move together: they are a group,
  * the unit of ownership (DESIGN section 4).
@@ -106,8 +106,8 @@ size_t vip_group_count(const struct vip_table *t);
 const struct config_pool *vip_pool(const struct vip_table *t, const struct config *conf,
 	const struct cluster *c, const struct vip *v);
 /* Why address a of Service s is not a VIP, or REASON_OWNER when it is one: IP_NOT_ALLOWED,
- * DOUBLE_ALLOCATION, or what service_served() says. */
-enum reason vip_why(const struct vip_table *t, const struct config *conf,
+ * NODE_ADDRESS, DOUBLE_ALLOCATION, or what service_served() says. */
+enum reason vip_why(const struct vip_table *t, const struct config *conf, const struct cluster *c,
 	const struct cluster_service *s, struct addr a);
 
 /* Groups made, changed (also: endpoints or policy of one of its Services) or gone since

@@ -47,7 +47,7 @@ static void say_undecided(const struct daemon *d, struct why *w)
 	why_leader(d, node);
 	if (!d->synced_once || d->was_leader)
 		say(w, REASON_NOT_SYNCED, reason_text(REASON_NOT_SYNCED));
-	else if (d->conf->n_pools == 0)
+	else if (d->conf->n_pools == 0 && !d->conf->servicelb_active)
 		say(w, REASON_NO_POOL, reason_text(REASON_NO_POOL));
 	else if (node[0] == '\0')
 		say(w, REASON_NO_LEADER, reason_text(REASON_NO_LEADER));
@@ -62,7 +62,7 @@ static void say_undecided(const struct daemon *d, struct why *w)
 static bool is_lawful(const struct daemon *d, const struct cluster_service *s, struct why *w)
 {
 	for (size_t i = 0; i < s->n_ingress; i++) {
-		enum reason r = vip_why(d->vips, d->conf, s, s->ingress[i]);
+		enum reason r = vip_why(d->vips, d->conf, d->cluster, s, s->ingress[i]);
 		char ip[ADDR_STRLEN];
 
 		if (r == REASON_OWNER || r == REASON_NO_IP) /* or just not looked at yet */
@@ -75,6 +75,22 @@ static bool is_lawful(const struct daemon *d, const struct cluster_service *s, s
 	return true;
 }
 
+/* In servicelb mode. */
+static void why_nodelb(const struct daemon *d, const struct cluster_service *s, struct why *w)
+{
+	struct nodelb_result r = {.reason = REASON_NO_IP};
+	bool known = nodelb_is_ready(d->nodelb) && nodelb_why(d->nodelb, s->key, &r);
+
+	if (known && r.reason != REASON_ALLOCATED)
+		say(w, r.reason, r.detail[0] != '\0' ? r.detail : reason_text(r.reason));
+	else if (s->n_ingress > 0 && is_lawful(d, s, w))
+		say(w, REASON_ALLOCATED, reason_text(REASON_ALLOCATED));
+	else if (s->n_ingress == 0 && known)
+		say(w, REASON_WRITING, reason_text(REASON_WRITING));
+	else if (s->n_ingress == 0)
+		say_undecided(d, w);
+}
+
 void why_service(const struct daemon *d, const struct cluster_service *s, const struct alloc *a,
 	struct why *ret_why)
 {
@@ -84,6 +100,8 @@ void why_service(const struct daemon *d, const struct cluster_service *s, const 
 
 	if (served != REASON_ALLOCATED)
 		say(ret_why, served, reason_text(served));
+	else if (d->conf->servicelb_active)
+		why_nodelb(d, s, ret_why);
 	else if (known && r.contested)
 		say(ret_why, REASON_STATUS_CONTESTED, reason_text(REASON_STATUS_CONTESTED));
 	else if (known && (r.reason != REASON_ALLOCATED || s->n_ingress > 0))

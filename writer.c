@@ -4,7 +4,8 @@
  * Events.
  *
  * Owns: one small record for each request under way.
- * In:   leader_next_action(), elect_next_action(), alloc_next_write(), event_next_write().
+ * In:   leader_next_action(), elect_next_action(), alloc_next_write() (in servicelb mode
+ *       nodelb_next_write()), event_next_write().
  * Out:  requests through kube.c; each outcome goes back to the unit that asked.
  */
 #include "cluster_decode.h"
@@ -17,7 +18,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum writer_kind { WRITE_LEADER, WRITE_ELECT, WRITE_RETIRED, WRITE_STATUS, WRITE_EVENT };
+enum writer_kind {
+	WRITE_LEADER,
+	WRITE_ELECT,
+	WRITE_RETIRED,
+	WRITE_STATUS,
+	WRITE_NODELB,
+	WRITE_EVENT
+};
 
 struct writer_call {
 	struct daemon *d;
@@ -190,43 +198,63 @@ static void on_status(void *ctx, const struct kube_answer *a)
 
 	c->d->status_in_flight--;
 	note_outcome(c, outcome, a);
-	alloc_write_done(c->d->alloc, c->id, outcome, now_ms);
-	if (outcome == ALLOC_WRITE_FAILED && a->status >= 400 && a->status < 500)
+	if (c->kind == WRITE_NODELB)
+		nodelb_write_done(c->d->nodelb, c->id, outcome, now_ms);
+	else
+		alloc_write_done(c->d->alloc, c->id, outcome, now_ms);
+	if (c->kind == WRITE_STATUS && outcome == ALLOC_WRITE_FAILED && a->status >= 400 &&
+		a->status < 500)
 		tell_refused(c->d, c, now_ms);
 	daemon_mark(c->d);
 	free(c);
 }
 
-/* Address and pool annotation in one merge patch; uid and resourceVersion make it conditional. */
-static cJSON *status_body(const struct alloc_write *w)
+/* What is written, whoever decided it. */
+struct status_write {
+	const char *key, *namespace_, *name, *uid, *resource_version;
+	const struct addr *ips;
+	size_t n_ips;
+	const char *pool; /* NULL: the annotation goes */
+};
+
+/* False when out of memory. */
+static bool add_ingress(cJSON *lb, const struct addr *ips, size_t n)
 {
+	cJSON *ingress = cJSON_AddArrayToObject(lb, "ingress");
+	char text[ADDR_STRLEN];
+	bool ok = true;
+
+	for (size_t i = 0; i < n; i++) {
+		cJSON *entry = cJSON_CreateObject();
+
+		ok = cJSON_AddItemToArray(ingress, entry) && ok;
+		ok = cJSON_AddStringToObject(entry, "ip", addr_format(ips[i], text)) != NULL &&
+		     cJSON_AddStringToObject(entry, "ipMode", "VIP") != NULL && ok;
+	}
+	return ok;
+}
+
+/* Addresses and pool annotation in one merge patch; uid and resourceVersion make it conditional. */
+static cJSON *status_body(const struct status_write *w)
+{
+	static const char mark[] = "lbd.io/ip-allocated-from-pool";
 	cJSON *root = cJSON_CreateObject();
 	cJSON *meta = cJSON_AddObjectToObject(root, "metadata");
 	cJSON *notes = cJSON_AddObjectToObject(meta, "annotations");
 	cJSON *lb =
 		cJSON_AddObjectToObject(cJSON_AddObjectToObject(root, "status"), "loadBalancer");
-	char text[ADDR_STRLEN];
 	bool ok;
 
 	ok = cJSON_AddStringToObject(meta, "uid", w->uid) != NULL &&
 	     cJSON_AddStringToObject(meta, "resourceVersion", w->resource_version) != NULL;
-	if (w->n_ips == 0) {
-		ok = ok && cJSON_AddNullToObject(notes, "lbd.io/ip-allocated-from-pool") != NULL &&
-		     cJSON_AddNullToObject(lb, "ingress") != NULL;
-	} else {
-		cJSON *ingress = cJSON_AddArrayToObject(lb, "ingress");
-
-		ok = ok && cJSON_AddStringToObject(notes, "lbd.io/ip-allocated-from-pool",
-				   w->pool != NULL ? w->pool : "") != NULL;
-		for (size_t i = 0; i < w->n_ips; i++) {
-			cJSON *entry = cJSON_CreateObject();
-
-			ok = cJSON_AddItemToArray(ingress, entry) && ok;
-			ok = cJSON_AddStringToObject(entry, "ip", addr_format(w->ips[i], text)) !=
-				     NULL &&
-			     cJSON_AddStringToObject(entry, "ipMode", "VIP") != NULL && ok;
-		}
-	}
+	if (w->pool != NULL)
+		ok = ok && cJSON_AddStringToObject(notes, mark, w->pool) != NULL;
+	else
+		ok = ok && cJSON_AddNullToObject(notes, mark) != NULL;
+	if (w->n_ips > 0)
+		ok = ok && add_ingress(lb, w->ips, w->n_ips);
+	else
+		ok = ok && cJSON_AddNullToObject(lb, "ingress") != NULL;
 	if (!ok) {
 		cJSON_Delete(root);
 		return NULL;
@@ -234,7 +262,7 @@ static cJSON *status_body(const struct alloc_write *w)
 	return root;
 }
 
-static int send_status(struct daemon *d, const struct alloc_write *w, struct writer_call *c)
+static int send_status(struct daemon *d, const struct status_write *w, struct writer_call *c)
 {
 	char path[2 * CONFIG_MAX_NAME + 64];
 	cJSON *body = status_body(w);
@@ -255,20 +283,52 @@ static int send_status(struct daemon *d, const struct alloc_write *w, struct wri
 	return err;
 }
 
+/* False: not sent, and the unit that asked is to be told. */
+static bool start_status(
+	struct daemon *d, enum writer_kind kind, uint64_t id, const struct status_write *w)
+{
+	struct writer_call *c = call_new(d, kind, id, w->key);
+
+	if (c == NULL || send_status(d, w, c) != 0) {
+		free(c);
+		return false;
+	}
+	d->status_in_flight++;
+	return true;
+}
+
+static bool may_write_status(const struct daemon *d, uint64_t now_ms)
+{
+	return d->status_in_flight < DAEMON_STATUS_IN_FLIGHT && leader_is_leader(d->leader, now_ms);
+}
+
 static void run_status(struct daemon *d, uint64_t now_ms)
 {
 	struct alloc_write w;
 
-	while (d->status_in_flight < DAEMON_STATUS_IN_FLIGHT &&
-		leader_is_leader(d->leader, now_ms) && alloc_next_write(d->alloc, now_ms, &w)) {
-		struct writer_call *c = call_new(d, WRITE_STATUS, w.id, w.key);
+	while (may_write_status(d, now_ms) && alloc_next_write(d->alloc, now_ms, &w)) {
+		const struct status_write s = {w.key, w.namespace_, w.name, w.uid,
+			w.resource_version, w.ips, w.n_ips, w.n_ips > 0 ? w.pool : NULL};
 
-		if (c == NULL || send_status(d, &w, c) != 0) {
-			free(c);
+		if (!start_status(d, WRITE_STATUS, w.id, &s)) {
 			alloc_write_done(d->alloc, w.id, ALLOC_WRITE_FAILED, now_ms);
 			return;
 		}
-		d->status_in_flight++;
+	}
+}
+
+static void run_nodelb(struct daemon *d, uint64_t now_ms)
+{
+	struct nodelb_write w;
+
+	while (may_write_status(d, now_ms) && nodelb_next_write(d->nodelb, now_ms, &w)) {
+		const struct status_write s = {w.key, w.namespace_, w.name, w.uid,
+			w.resource_version, w.ips, w.n_ips, NULL};
+
+		if (!start_status(d, WRITE_NODELB, w.id, &s)) {
+			nodelb_write_done(d->nodelb, w.id, ALLOC_WRITE_FAILED, now_ms);
+			return;
+		}
 	}
 }
 
@@ -366,12 +426,63 @@ static void result_event(struct daemon *d, const struct alloc_result *r, uint64_
 	buf_free(&msg);
 }
 
+static void add_ips(struct buf *msg, const struct addr *v, size_t n)
+{
+	char text[ADDR_STRLEN];
+
+	buf_addc(msg, '[');
+	for (size_t i = 0; i < n; i++)
+		buf_addf(msg, "%s%s", i > 0 ? " " : "", addr_format(v[i], text));
+	buf_addc(msg, ']');
+}
+
+/* k3s's reasons and wording, what there is to say beside them behind a colon. */
+static void nodelb_event(struct daemon *d, const struct nodelb_result *r, uint64_t now_ms)
+{
+	const struct event_object o = {.api_version = "v1",
+		.kind = "Service",
+		.namespace_ = r->namespace_,
+		.name = r->name,
+		.uid = r->uid};
+	bool none = r->n_ips == 0 && is_served(r->reason);
+	const char *why = r->detail[0] == '\0' && r->reason != REASON_ALLOCATED
+				  ? reason_text(r->reason)
+				  : r->detail;
+	struct buf msg;
+
+	buf_init(&msg, EVENT_MAX_MESSAGE);
+	if (none) {
+		buf_adds(&msg, "There are no available nodes for LoadBalancer");
+	} else {
+		buf_adds(&msg, "Updated LoadBalancer with new IPs: ");
+		add_ips(&msg, r->was, r->n_was);
+		buf_adds(&msg, " -> ");
+		add_ips(&msg, r->ips, r->n_ips);
+	}
+	if (why[0] != '\0')
+		buf_addf(&msg, ": %s", why);
+	if (msg.p != NULL && d->dry == NULL) /* else out of memory; or dry.c says it */
+		log_write(none ? LOG_WARN : LOG_INFO, "servicelb", msg.p, "svc", r->key, NULL);
+	daemon_event(d, &o, none ? EVENT_WARNING : EVENT_NORMAL,
+		none ? "UnAvailableLoadBalancer" : "UpdatedLoadBalancer", msg.p, now_ms);
+	buf_free(&msg);
+}
+
+/* The rest waits where it was decided, which knows it anyway. */
+static bool may_tell(const struct daemon *d)
+{
+	return event_queued(d->events) < DAEMON_EVENTS_WAITING;
+}
+
 void writer_results(struct daemon *d, uint64_t now_ms)
 {
+	struct nodelb_result nr;
 	struct alloc_result r;
 
-	/* The rest waits in the allocator, which knows it anyway. */
-	while (event_queued(d->events) < DAEMON_EVENTS_WAITING && alloc_next_result(d->alloc, &r)) {
+	while (d->conf->servicelb_active && may_tell(d) &&
+		nodelb_next_result(d->nodelb, now_ms, &nr))
+		nodelb_event(d, &nr, now_ms);
+	while (!d->conf->servicelb_active && may_tell(d) && alloc_next_result(d->alloc, &r)) {
 		if (r.contested)
 			contest_add(d, &r);
 		else
@@ -389,6 +500,8 @@ void writer_run(struct daemon *d, uint64_t now_ms)
 	}
 	feed_run(d, now_ms);
 	run_leases(d, now_ms);
+	if (d->phase == DAEMON_RUNNING && nodelb_is_ready(d->nodelb))
+		run_nodelb(d, now_ms);
 	if (d->phase == DAEMON_RUNNING && alloc_is_ready(d->alloc))
 		run_status(d, now_ms);
 	contest_run(d, now_ms);
@@ -402,12 +515,14 @@ uint64_t writer_next_deadline(const struct daemon *d)
 	if (d->kube == NULL)
 		return next_ms;
 	if (d->dry != NULL)
-		return alloc_next_deadline(d->alloc);
+		return time_min(
+			alloc_next_deadline(d->alloc), nodelb_next_deadline(d->nodelb));
 	next_ms = time_min(leader_next_deadline(d->leader), elect_next_deadline(d->elect));
 	next_ms = time_min(next_ms, feed_next_deadline(d));
-	if (d->phase == DAEMON_RUNNING && d->was_leader && alloc_is_ready(d->alloc) &&
+	if (d->phase == DAEMON_RUNNING && d->was_leader && daemon_is_ready(d) &&
 		d->status_in_flight < DAEMON_STATUS_IN_FLIGHT)
-		next_ms = time_min(next_ms, alloc_next_deadline(d->alloc));
+		next_ms = time_min(next_ms, time_min(alloc_next_deadline(d->alloc),
+						    nodelb_next_deadline(d->nodelb)));
 	next_ms = time_min(next_ms, retired_next_deadline(d->retired));
 	if (d->events_in_flight < DAEMON_EVENTS_IN_FLIGHT)
 		next_ms = time_min(next_ms, event_next_deadline(d->events));

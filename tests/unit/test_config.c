@@ -860,11 +860,18 @@ static void test_warnings(void)
 			"f:4:7: IPAddressPool/a: spec: no advertisement selects this pool: its "
 			"addresses are given, not announced\n"},
 		{"not yet",
-			NATIVE "configFrom: cluster\nservicelb: {mode: always}\npools: [{name: a, "
+			NATIVE "configFrom: cluster\nservicelb: {mode: never}\npools: [{name: a, "
 			       "addresses: [10.0.0.0/24], conflictDetection: true}]\n"
 			       "l2Advertisements: [{name: x, bindAddress: true}]\n",
 			"f:3:13: checked, but not served by this version: configFrom, "
-			"servicelb.mode, pools.conflictDetection, l2Advertisements.bindAddress\n"},
+			"pools.conflictDetection, l2Advertisements.bindAddress\n"},
+		{"servicelb mode beside pools",
+			NATIVE "servicelb: {mode: always}\npools:\n- {name: a, addresses: "
+			       "[10.0.0.0/24]}\n- {name: b, addresses: [10.0.1.0/24]}\n",
+			"f:5:3: pools[0]: pools are not used: servicelb.mode is always, Services "
+			"get "
+			"the nodes' own addresses\n"},
+		{"servicelb mode", NATIVE "servicelb: {mode: always}\n", ""},
 		{"not yet, of what decides who and when",
 			NATIVE "elections: {failback: true, holdDown: 9s, drainOnCordon: true}\n"
 			       "pools: [{name: a, addresses: [10.0.0.0/24]}]\n",
@@ -1259,6 +1266,48 @@ static void test_limits_depth(void)
 	config_report_free(&report);
 }
 
+/* -- servicelb mode -- */
+
+/* What a start means; that a reload keeps to it is reload.c's. */
+static void test_servicelb(void)
+{
+	static const struct {
+		const char *name, *text;
+		bool active;
+	} rows[] = {
+		{"an empty file", "", true},
+		{"a comment", "# nothing\n", true},
+		{"no pool", NATIVE "log: {level: info}\n", true},
+		{"an empty list of pools", NATIVE "pools: []\n", true},
+		{"a pool", POOL, false},
+		{"a pool of MetalLB's",
+			"apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: a}\n"
+			"spec: {addresses: [10.0.0.0/24]}\n",
+			false},
+		{"an advertisement without a pool",
+			"apiVersion: metallb.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: "
+			"a}\n",
+			true},
+		{"pools come from the API", NATIVE "configFrom: cluster\n", false},
+		{"always", POOL "servicelb: {mode: always}\n", true},
+		{"always, and pools come from the API",
+			NATIVE "configFrom: cluster\nservicelb: {mode: always}\n", true},
+		{"never", NATIVE "servicelb: {mode: never}\n", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct config_report report;
+		struct config *c = NULL;
+
+		check_row = rows[i].name;
+		CHECK_INT(parse("f", rows[i].text, strlen(rows[i].text), &c, &report), 0);
+		if (c != NULL)
+			CHECK(c->servicelb_active == rows[i].active);
+		config_free(c);
+		config_report_free(&report);
+	}
+}
+
 /* -- sources -- */
 
 static void test_sources_several(void)
@@ -1390,6 +1439,6 @@ CHECK_MAIN("test_config", CHECK_TEST(test_golden), CHECK_TEST(test_errors_types)
 	CHECK_TEST(test_values_quoting), CHECK_TEST(test_limits_errors),
 	CHECK_TEST(test_limits_pools), CHECK_TEST(test_limits_ranges),
 	CHECK_TEST(test_limits_alias_bomb), CHECK_TEST(test_limits_size),
-	CHECK_TEST(test_limits_depth), CHECK_TEST(test_sources_several),
+	CHECK_TEST(test_limits_depth), CHECK_TEST(test_servicelb), CHECK_TEST(test_sources_several),
 	CHECK_TEST(test_sources_marks), CHECK_TEST(test_sources_every_prefix),
 	CHECK_TEST(test_hash), CHECK_TEST(test_lookups))

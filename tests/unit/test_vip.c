@@ -462,12 +462,40 @@ static void test_why(void)
 	put(&w, (struct svc){"a", "10.0.0.1", 9, NULL, 80});
 	put(&w, (struct svc){"b", "10.0.0.1 192.0.2.1", 8, NULL, 80});
 	s = pick(w.c, "x/b");
-	CHECK_INT(vip_why(w.t, &w.conf, pick(w.c, "x/a"), ip("10.0.0.1")), REASON_OWNER);
-	CHECK_INT(vip_why(w.t, &w.conf, s, ip("10.0.0.1")), REASON_DOUBLE_ALLOCATION);
-	CHECK_INT(vip_why(w.t, &w.conf, s, ip("192.0.2.1")), REASON_IP_NOT_ALLOWED);
-	CHECK_INT(vip_why(w.t, &w.conf, s, ip("10.0.0.2")), REASON_NO_IP);
+	CHECK_INT(vip_why(w.t, &w.conf, w.c, pick(w.c, "x/a"), ip("10.0.0.1")), REASON_OWNER);
+	CHECK_INT(vip_why(w.t, &w.conf, w.c, s, ip("10.0.0.1")), REASON_DOUBLE_ALLOCATION);
+	CHECK_INT(vip_why(w.t, &w.conf, w.c, s, ip("192.0.2.1")), REASON_IP_NOT_ALLOWED);
+	CHECK_INT(vip_why(w.t, &w.conf, w.c, s, ip("10.0.0.2")), REASON_NO_IP);
 	w.conf.classless = false;
-	CHECK_INT(vip_why(w.t, &w.conf, s, ip("10.0.0.1")), REASON_CLASSLESS);
+	CHECK_INT(vip_why(w.t, &w.conf, w.c, s, ip("10.0.0.1")), REASON_CLASSLESS);
+	world_free(&w);
+}
+
+/* Nothing is announced, although a pool has the nodes' addresses. */
+static void test_servicelb(void)
+{
+	static const char node[] =
+		"{\"metadata\":{\"name\":\"n1\",\"resourceVersion\":\"9\"},\"status\":"
+		"{\"addresses\":[{\"type\":\"InternalIP\",\"address\":\"10.0.0.1\"},"
+		"{\"type\":\"ExternalIP\",\"address\":\"192.0.2.1\"}]}}";
+	cJSON *o = cJSON_Parse(node);
+	const struct cluster_service *s;
+	struct world w;
+
+	world_init(&w);
+	CHECK_INT(cluster_apply(w.c, CLUSTER_NODE, CLUSTER_PUT, o), 0);
+	cJSON_Delete(o);
+	put(&w, (struct svc){"a", "10.0.0.1", 9, NULL, 80});
+	CHECK_INT(vip_count(w.t), 1);
+	w.conf.servicelb_active = true;
+	CHECK_INT(vip_rebuild(w.t, &w.conf, w.c), 0);
+	CHECK_INT(vip_count(w.t), 0);
+	put(&w, (struct svc){"b", "10.0.0.2", 9, NULL, 80});
+	CHECK_INT(vip_count(w.t), 0);
+	s = pick(w.c, "x/a");
+	CHECK_INT(vip_why(w.t, &w.conf, w.c, s, ip("10.0.0.1")), REASON_NODE_ADDRESS);
+	CHECK_INT(vip_why(w.t, &w.conf, w.c, s, ip("192.0.2.1")), REASON_NODE_ADDRESS);
+	CHECK_INT(vip_why(w.t, &w.conf, w.c, s, ip("10.0.0.2")), REASON_IP_NOT_ALLOWED);
 	world_free(&w);
 }
 
@@ -772,5 +800,6 @@ static void test_out_of_memory(void)
 CHECK_MAIN("test_vip", CHECK_TEST(test_groups), CHECK_TEST(test_views),
 	CHECK_TEST(test_first_known_keeps), CHECK_TEST(test_doubled_turns_lawful_and_back),
 	CHECK_TEST(test_ids_go_on), CHECK_TEST(test_ids_tie), CHECK_TEST(test_dirty),
-	CHECK_TEST(test_new_configuration), CHECK_TEST(test_why), CHECK_TEST(test_over_the_limit),
+	CHECK_TEST(test_new_configuration), CHECK_TEST(test_why), CHECK_TEST(test_servicelb),
+	CHECK_TEST(test_over_the_limit),
 	CHECK_TEST(test_model), CHECK_TEST(test_out_of_memory))
