@@ -279,6 +279,10 @@ static void sum_refused(const struct daemon *d, struct dry_sum *sum, struct exam
 	why_service(d, s, d->alloc, &why);
 	if (why.reason == REASON_ALLOCATED)
 		return;
+	if (why.reason == REASON_WRITING) { /* in servicelb mode */
+		sum->get++;
+		return;
+	}
 	sum->refused++;
 	(void)snprintf(text, sizeof text, "refused: %s", why.text);
 	example(e, s, text);

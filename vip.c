@@ -1057,9 +1057,8 @@ enum reason vip_why(const struct vip_table *t, const struct config *conf, const 
 			return vip_holder(v, i).doubled ? REASON_DOUBLE_ALLOCATION : REASON_OWNER;
 	if (is_lawful_for(t, conf, s, a))
 		return REASON_NO_IP;
-	return conf->servicelb_active && cluster_is_node_address(c, a)
-		       ? REASON_NODE_ADDRESS
-		       : REASON_IP_NOT_ALLOWED;
+	return conf->servicelb_active && cluster_is_node_address(c, a) ? REASON_NODE_ADDRESS
+								       : REASON_IP_NOT_ALLOWED;
 }
 
 const struct config_pool *vip_pool(const struct vip_table *t, const struct config *conf,

@@ -515,14 +515,13 @@ uint64_t writer_next_deadline(const struct daemon *d)
 	if (d->kube == NULL)
 		return next_ms;
 	if (d->dry != NULL)
-		return time_min(
-			alloc_next_deadline(d->alloc), nodelb_next_deadline(d->nodelb));
+		return time_min(alloc_next_deadline(d->alloc), nodelb_next_deadline(d->nodelb));
 	next_ms = time_min(leader_next_deadline(d->leader), elect_next_deadline(d->elect));
 	next_ms = time_min(next_ms, feed_next_deadline(d));
 	if (d->phase == DAEMON_RUNNING && d->was_leader && daemon_is_ready(d) &&
 		d->status_in_flight < DAEMON_STATUS_IN_FLIGHT)
-		next_ms = time_min(next_ms, time_min(alloc_next_deadline(d->alloc),
-						    nodelb_next_deadline(d->nodelb)));
+		next_ms = time_min(next_ms,
+			time_min(alloc_next_deadline(d->alloc), nodelb_next_deadline(d->nodelb)));
 	next_ms = time_min(next_ms, retired_next_deadline(d->retired));
 	if (d->events_in_flight < DAEMON_EVENTS_IN_FLIGHT)
 		next_ms = time_min(next_ms, event_next_deadline(d->events));

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """servicelb mode: Services get the addresses of the nodes, as k3s's servicelb gives them, and kube-proxy serves them."""
 
+import subprocess
+
 import pytest
-from lab import FAST, POOL, wait_for
+from lab import FAST, POOL, binary, wait_for
 
 NODES = "/api/v1/nodes/"
 ENABLE, GROUP = "svccontroller.k3s.cattle.io/enablelb", "svccontroller.k3s.cattle.io/lbpool"
@@ -71,12 +73,31 @@ def test_one_node(bare):
     assert dump["config"]["servicelb"] and dump["vips"] == []
     assert [s["reason"] for s in dump["services"]] == ["nodeAddress"]
     assert "servicelb mode: Services get the nodes' own addresses" in lab.nodes[0].log.read_text()
+    code, text = explain(lab.nodes[0], "web")
+    assert code == 0 and text.startswith("default/web: 10.89.0.11: the address is a node's own, which answers for it itself\n")
+    code, text = explain(lab.nodes[0], "10.89.0.11")
+    assert code == 0 and "the address is a node's own" in text and "default/web" in text
     since = lab.kubesim.log()[-1]["seq"]
     lab.service("other", ports=PORT_81)
     wait_ips(lab, "other", ["10.89.0.11"])
     assert lab.wait_http("10.89.0.11", port=81)
     writes = [w for w in lab.kubesim.log(since) if w["resource"] == "services" and w["user"] != "admin"]
     assert len(writes) == 1
+
+
+def test_dry_run(bare):
+    """A dry run tells which addresses it would write, once, and writes nothing."""
+    lab = bare(pods=False, proxy=False, config=FAST)
+    lab.service("web")
+    since = lab.kubesim.log()[-1]["seq"]
+    node = lab.nodes[0].start(extra=["--dry-run"])
+    line = 'dry svc=default/web ip=10.89.0.11,10.89.0.12,10.89.0.13 msg="would write status"'
+    wait_for("the line", lambda: line in node.log.read_text())
+    lab.service("more", ports=PORT_81)
+    wait_for("the other line", lambda: "default/more" in node.log.read_text())
+    assert node.log.read_text().count("would write status") == 2
+    assert node.stop() == 0
+    assert [w for w in lab.kubesim.log(since) if w["user"] != "admin"] == []
 
 
 def test_three_nodes(slb):
@@ -149,6 +170,8 @@ def test_port_conflict(slb):
     assert event["message"] == "There are no available nodes for LoadBalancer: TCP port 80 is taken by default/first"
     assert event["type"] == "Warning"
     assert [s["reason"] for s in leader(slb).dump()["services"] if s["name"] == "default/second"] == ["portTaken"]
+    code, text = explain(leader(slb), "second")
+    assert code == 1 and "TCP port 80 is taken by default/first (portTaken)" in text
     slb.service("third", ports=PORT_81)
     wait_ips(slb, "third", ALL)
     assert slb.ips("second") == [] and slb.ips("first") == ALL
@@ -202,6 +225,12 @@ def test_asked_and_foreign(slb):
     slb.service("own", ports=PORT_81, loadBalancerClass="lbd.io/lbd")
     wait_ips(slb, "own", ALL)
     assert slb.ips("other") == []
+
+
+def explain(node, what):
+    """(exit code, what lbd explain says)."""
+    r = subprocess.run([str(binary()), "explain", what, "--control", str(node.control)], capture_output=True, text=True)
+    return r.returncode, r.stdout
 
 
 def reload(lab, config):
