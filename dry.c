@@ -21,15 +21,30 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_LINES = 16 /* about single Services, a pass */, MAX_EXAMPLES = 6, MAX_WORDS = 2048 };
+enum {
+	MAX_LINES = 16, /* about single Services, a pass */
+	MAX_EXAMPLES = 8,
+	MAX_GET_EXAMPLES = 3,
+	MAX_WORDS = 4096,
+	MAX_SHOWN = 4, /* addresses of one Service, in a line */
+	ADDRS_LEN = MAX_SHOWN * (ADDR_STRLEN + 1) + 8,
+};
 
+/* One piece of memory: the addresses and texts stand behind it. */
 struct supposed {
 	uint32_t hash; /* of key */
-	struct addr was[2], is[2];
-	uint8_t n_was, n_is;
+	uint16_t n_was, n_is;
 	uint64_t number; /* of its version in the picture */
-	const char *pool;
-	char key[]; /* and the pool's name */
+	const char *key, *pool;
+	struct addr v[]; /* those that were, then those that are */
+};
+
+/* A write, whoever decided it. */
+struct write {
+	const char *key;
+	const struct addr *ips;
+	size_t n_ips;
+	const char *pool; /* NULL = none */
 };
 
 struct dry {
@@ -106,36 +121,45 @@ bool dry_change(const struct daemon *d, const struct cluster_service *s, struct 
 	version_text(x->number, version);
 	if (strcmp(version, s->resource_version) != 0)
 		return false; /* the API has shown it since */
-	*ret_c = (struct dry_change){x->was, x->is, x->n_was, x->n_is, x->pool};
+	*ret_c = (struct dry_change){x->v, x->v + x->n_was, x->n_was, x->n_is, x->pool};
 	return true;
 }
 
-static uint8_t copy_addrs(struct addr to[2], const struct addr *from, size_t n)
+/* The status is was, as the API shows it, and is to be what w says.  NULL when out of memory. */
+static struct supposed *supposed_new(
+	struct dry *y, const struct addr *was, size_t n_was, const struct write *w)
 {
-	n = n > 2 ? 2 : n;
-	memcpy(to, from, n * sizeof *to);
-	return (uint8_t)n;
-}
-
-/* Remembers what the status was, as the API shows it, and what it is to be.  NULL when out of
- * memory. */
-static struct supposed *note(struct dry *y, const struct cluster_service *s,
-	const struct dry_change *before, const struct alloc_write *w)
-{
-	size_t n = strlen(w->key) + 1;
 	const char *pool = w->pool != NULL ? w->pool : "";
-	struct supposed *x = malloc(sizeof *x + n + strlen(pool) + 1);
+	size_t n_key = strlen(w->key) + 1, n_pool = strlen(pool) + 1,
+	       n_addrs = (n_was + w->n_ips) * sizeof(struct addr);
+	struct supposed *x = malloc(sizeof *x + n_addrs + n_key + n_pool);
+	char *text;
 
 	if (x == NULL)
 		return NULL;
-	x->hash = hash_bytes(&y->hkey, w->key, n - 1);
-	x->n_was = before != NULL ? copy_addrs(x->was, before->was, before->n_was)
-				  : copy_addrs(x->was, s->ingress, s->n_ingress);
-	x->n_is = copy_addrs(x->is, w->ips, w->n_ips);
-	x->number = ++y->number;
-	memcpy(x->key, w->key, n);
-	memcpy(x->key + n, pool, strlen(pool) + 1);
-	x->pool = x->key + n;
+	*x = (struct supposed){.hash = hash_bytes(&y->hkey, w->key, n_key - 1),
+		.n_was = (uint16_t)n_was,
+		.n_is = (uint16_t)w->n_ips,
+		.number = ++y->number};
+	if (n_was > 0)
+		memcpy(x->v, was, n_was * sizeof *x->v);
+	if (w->n_ips > 0)
+		memcpy(x->v + n_was, w->ips, w->n_ips * sizeof *x->v);
+	text = (char *)(x->v + n_was + w->n_ips);
+	x->key = memcpy(text, w->key, n_key);
+	x->pool = memcpy(text + n_key, pool, n_pool);
+	return x;
+}
+
+/* Remembers it in the place of what was remembered of the Service.  NULL when out of memory. */
+static struct supposed *note(struct dry *y, const struct cluster_service *s,
+	const struct dry_change *before, const struct write *w)
+{
+	struct supposed *x = before != NULL ? supposed_new(y, before->was, before->n_was, w)
+					    : supposed_new(y, s->ingress, s->n_ingress, w);
+
+	if (x == NULL)
+		return NULL;
 	forget(y, w->key);
 	if (table_add(&y->changes, x) < 0) {
 		free(x);
@@ -151,41 +175,43 @@ enum log_level dry_level(struct daemon *d, enum log_level level)
 	return d->dry->lines++ < MAX_LINES ? level : LOG_DEBUG;
 }
 
-static const char *addrs_text(const struct addr *v, size_t n, char s[2 * ADDR_STRLEN])
+static const char *addrs_text(const struct addr *v, size_t n, char s[ADDRS_LEN])
 {
 	char text[ADDR_STRLEN];
 
 	s[0] = '\0';
-	for (size_t i = 0; i < n && i < 2; i++)
-		(void)snprintf(s + strlen(s), 2 * ADDR_STRLEN - strlen(s), "%s%s", i > 0 ? "," : "",
+	for (size_t i = 0; i < n && i < MAX_SHOWN; i++)
+		(void)snprintf(s + strlen(s), ADDRS_LEN - strlen(s), "%s%s", i > 0 ? "," : "",
 			addr_format(v[i], text));
+	if (n > MAX_SHOWN)
+		(void)snprintf(s + strlen(s), ADDRS_LEN - strlen(s), ",...");
 	return s;
 }
 
 static void tell_write(struct daemon *d, const struct supposed *x)
 {
-	char was[2 * ADDR_STRLEN], is[2 * ADDR_STRLEN];
+	char was[ADDRS_LEN], is[ADDRS_LEN];
 
 	log_write(dry_level(d, LOG_INFO), "dry",
 		x->n_is > 0 ? "would write status" : "would clear status", "svc", x->key, "ip",
-		addrs_text(x->is, x->n_is, is), "pool", x->pool, "was",
-		addrs_text(x->was, x->n_was, was), NULL);
+		addrs_text(x->v + x->n_was, x->n_is, is), "pool", x->pool, "was",
+		addrs_text(x->v, x->n_was, was), NULL);
 }
 
 /* The same as was told already?  It comes up again whenever the API shows the Service anew. */
-static bool is_told(const struct supposed *before, const struct alloc_write *w)
+static bool is_told(const struct supposed *before, const struct write *w)
 {
 	if (before == NULL || before->n_is != w->n_ips)
 		return false;
 	for (size_t i = 0; i < w->n_ips; i++)
-		if (!addr_eq(before->is[i], w->ips[i]))
+		if (!addr_eq(before->v[before->n_was + i], w->ips[i]))
 			return false;
 	return true;
 }
 
 /* -- in place of writing -- */
 
-static int suppose(struct daemon *d, const struct alloc_write *w)
+static int suppose(struct daemon *d, const struct write *w)
 {
 	struct cluster_service s;
 	struct dry_change before;
@@ -203,7 +229,7 @@ static int suppose(struct daemon *d, const struct alloc_write *w)
 		tell_write(d, x);
 	version_text(x->number, version);
 	return cluster_suppose(d->cluster, x->key,
-		&(struct cluster_supposed){.ips = x->is,
+		&(struct cluster_supposed){.ips = x->v + x->n_was,
 			.n_ips = x->n_is,
 			.pool = x->n_is > 0 ? x->pool : NULL,
 			.version = version});
@@ -224,30 +250,34 @@ static enum alloc_outcome outcome_of(int err)
 /* -- the sum -- */
 
 struct examples {
-	struct buf *out; /* NULL = nobody reads them */
-	size_t n;
+	struct buf *out;      /* NULL = nobody reads them */
+	size_t n_told, n_get; /* n_get: of Services that get one, the least of news */
+	bool more;            /* there are others */
 };
 
 static bool same_set(const struct dry_change *c)
 {
-	if (c->n_was != c->n_is)
-		return false;
+	size_t found = 0;
+
 	for (size_t i = 0; i < c->n_is; i++)
-		if (!addr_eq(c->is[i], c->was[0]) && !addr_eq(c->is[i], c->was[c->n_was - 1]))
-			return false;
-	return true;
+		for (size_t k = 0; k < c->n_was; k++)
+			found += addr_eq(c->is[i], c->was[k]);
+	return found == c->n_is && found == c->n_was; /* neither has one twice */
 }
 
 static void example(struct examples *e, const struct cluster_service *s, const char *what)
 {
-	if (e->out != NULL && ++e->n <= MAX_EXAMPLES)
-		buf_addf(e->out, "; %s %s", s->key, what);
+	e->more = e->more || e->n_told >= MAX_EXAMPLES;
+	if (e->n_told >= MAX_EXAMPLES || e->out == NULL)
+		return;
+	e->n_told++;
+	buf_addf(e->out, "; %s %s", s->key, what);
 }
 
 static void sum_change(const struct daemon *d, struct dry_sum *sum, struct examples *e,
 	const struct cluster_service *s, const struct dry_change *c)
 {
-	char was[2 * ADDR_STRLEN], is[2 * ADDR_STRLEN], text[1024];
+	char was[ADDRS_LEN], is[ADDRS_LEN], text[sizeof(struct why) + 2 * ADDRS_LEN];
 	struct why why;
 
 	addrs_text(c->was, c->n_was, was);
@@ -259,6 +289,10 @@ static void sum_change(const struct daemon *d, struct dry_sum *sum, struct examp
 	if (c->n_was == 0) {
 		sum->get++;
 		(void)snprintf(text, sizeof text, "would get %s", is);
+		if (e->n_get++ >= MAX_GET_EXAMPLES) {
+			e->more = true;
+			return;
+		}
 	} else if (c->n_is == 0) {
 		sum->lose++;
 		why_service(d, s, d->alloc, &why);
@@ -291,7 +325,7 @@ static void sum_refused(const struct daemon *d, struct dry_sum *sum, struct exam
 struct dry_sum dry_sum(const struct daemon *d, struct buf *examples)
 {
 	struct dry_sum sum = {0};
-	struct examples e = {examples, 0};
+	struct examples e = {.out = examples};
 	struct cluster_service s = {0};
 	struct dry_change c;
 
@@ -306,8 +340,8 @@ struct dry_sum dry_sum(const struct daemon *d, struct buf *examples)
 		else if (served)
 			sum_refused(d, &sum, &e, &s);
 	}
-	if (e.n > MAX_EXAMPLES)
-		buf_addf(examples, "; and %zu more", e.n - MAX_EXAMPLES);
+	if (examples != NULL && e.more)
+		buf_adds(examples, "; and more");
 	return sum;
 }
 
@@ -375,7 +409,8 @@ void dry_write(struct daemon *d, uint64_t now_ms)
 	if (d->conf->servicelb_active)
 		write_nodelb(d, now_ms);
 	while (alloc_next_write(d->alloc, now_ms, &w)) {
-		int err = suppose(d, &w);
+		const struct write x = {w.key, w.ips, w.n_ips, w.pool};
+		int err = suppose(d, &x);
 
 		alloc_write_done(d->alloc, w.id, outcome_of(err), now_ms);
 		daemon_mark(d);

@@ -8,6 +8,7 @@ import pytest
 from lab import FAST, binary, wait_for
 from test_explain import explain, explained
 
+NODES = ["10.89.0.7", "10.89.0.8", "10.89.0.9"]  # as k3s's servicelb shows them
 CONFIG = f"pools:\n- name: lan\n  addresses: [10.89.0.100-10.89.0.102]\n  reallocate: true\n{FAST}"
 
 
@@ -50,7 +51,7 @@ def migrating(bare):
     for name, spec in (("keeps", {}), ("moves", {}), ("waits", {}), ("asks", {"ip": "192.0.2.1"})):
         lab.service(name, **spec)
     show(lab, "keeps", "10.89.0.101")
-    show(lab, "moves", "10.89.0.7")
+    show(lab, "moves", *NODES)
     return lab
 
 
@@ -61,13 +62,13 @@ def test_tells(migrating):
     told = summary(node)
     assert told.startswith("1 Services keep their address, 1 would get one, 1 would get another, 0 would lose theirs, 1 refused; ")
     got = re.search(r"default/waits would get ([0-9.]+)", told).group(1)
-    moved = re.search(r"default/moves would go from 10\.89\.0\.7 to ([0-9.]+)", told).group(1)
+    moved = re.search(r"default/moves would go from 10\.89\.0\.7,10\.89\.0\.8,10\.89\.0\.9 to ([0-9.]+)", told).group(1)
     assert {got, moved} == {"10.89.0.100", "10.89.0.102"}
     assert "default/asks refused: the requested address 192.0.2.1 is in no pool" in told
     dump, shown = node.dump(), services(node)
     assert dump["dryRun"] == {"keep": 1, "get": 1, "change": 1, "lose": 0, "refused": 1} and dump["version"]["dryRun"]
     assert (shown["keeps"]["ips"], shown["keeps"].get("wouldWrite")) == (["10.89.0.101"], None)
-    assert (shown["moves"]["ips"], shown["moves"]["wouldWrite"]) == (["10.89.0.7"], {"ips": [moved], "pool": "lan"})
+    assert (shown["moves"]["ips"], shown["moves"]["wouldWrite"]) == (NODES, {"ips": [moved], "pool": "lan"})
     assert (shown["waits"]["ips"], shown["waits"]["wouldWrite"]["ips"]) == ([], [got])
     assert (shown["asks"]["reason"], shown["asks"]["ips"]) == ("requestNotInPool", [])
     tree = explained(node, "waits")
