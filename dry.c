@@ -211,13 +211,25 @@ static bool is_told(const struct supposed *before, const struct write *w)
 
 /* -- in place of writing -- */
 
+/* Into the picture.  0, -ENOENT or -ENOMEM. */
+static int put(struct daemon *d, const struct supposed *x)
+{
+	char version[32];
+
+	version_text(x->number, version);
+	return cluster_suppose(d->cluster, x->key,
+		&(struct cluster_supposed){.ips = x->v + x->n_was,
+			.n_ips = x->n_is,
+			.pool = x->n_is > 0 ? x->pool : NULL,
+			.version = version});
+}
+
 static int suppose(struct daemon *d, const struct write *w)
 {
 	struct cluster_service s;
 	struct dry_change before;
 	bool told = is_told(find(d->dry, w->key), w), was;
 	struct supposed *x;
-	char version[32];
 
 	if (!cluster_service(d->cluster, w->key, &s))
 		return -ENOENT;
@@ -227,12 +239,29 @@ static int suppose(struct daemon *d, const struct write *w)
 		return -ENOMEM;
 	if (!told)
 		tell_write(d, x);
-	version_text(x->number, version);
-	return cluster_suppose(d->cluster, x->key,
-		&(struct cluster_supposed){.ips = x->v + x->n_was,
-			.n_ips = x->n_is,
-			.pool = x->n_is > 0 ? x->pool : NULL,
-			.version = version});
+	return put(d, x);
+}
+
+static void renew(struct daemon *d, const char *key)
+{
+	struct supposed *x = find(d->dry, key);
+	struct cluster_service s;
+	struct dry_change c;
+
+	if (x == NULL || !cluster_service(d->cluster, key, &s) || dry_change(d, &s, &c) ||
+		s.n_ingress != x->n_was)
+		return;
+	for (size_t i = 0; i < x->n_was; i++)
+		if (!addr_eq(s.ingress[i], x->v[i]))
+			return;
+	x->number = ++d->dry->number;
+	(void)!put(d, x); /* out of memory: decided anew */
+}
+
+void dry_renew(struct daemon *d)
+{
+	for (size_t i = 0; i < cluster_dirty_count(d->cluster); i++)
+		renew(d, cluster_dirty_at(d->cluster, i).key);
 }
 
 static enum alloc_outcome outcome_of(int err)

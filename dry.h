@@ -23,6 +23,9 @@ void dry_free(struct dry *y);
 void dry_write(struct daemon *d, uint64_t now_ms);
 /* In place of announcing: tells what this node could. */
 void dry_announce(struct daemon *d, uint64_t now_ms);
+/* Of what the API shows anew: where a status is what it was, the picture goes on as if it had been
+ * written; another one is decided about anew. */
+void dry_renew(struct daemon *d);
 /* The Service is gone. */
 void dry_forget(struct daemon *d, const char *key);
 /* The level of the next line about one Service or address: of many in one pass only the first are

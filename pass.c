@@ -311,6 +311,8 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 	if (d->synced_once) {
 		bool all;
 
+		if (d->dry != NULL)
+			dry_renew(d);
 		if (d->adopting && d->services_listed)
 			adopt(d, now_ms);
 		take_services(d, now_ms);

@@ -97,6 +97,8 @@ def test_follows(migrating):
         lab.patch("/api/v1/namespaces/default/services/late", {"metadata": {"labels": {"turn": str(i)}}})
     lab.service("last", ip="10.89.0.102")
     wait_for("the last", lambda: "last" in services(node))
+    assert services(node)["late"].get("wouldWrite", {}).get("ips") == ["10.89.0.101"]
+    assert services(node)["late"]["reason"] == "allocated"
     assert len(re.findall(r'svc=default/late .*msg="would write status"', node.log.read_text())) == 1
     node.config_path.write_text("apiVersion: lbd.io/v1\nkind: Config\n" + CONFIG.replace("lan", "new").replace(".100-10.89.0.102", ".110-10.89.0.119"))
     told = summary(node, 2)
