@@ -65,6 +65,8 @@ struct cluster_request {
 	/* NULL, or "A and B" when two synonyms are set and disagree.  spec.loadBalancerIP is none
 	 * of them: service_request() compares it, by address. */
 	const char *conflict;
+	/* Which of the synonyms ips, pool and sharing_key were read from: cluster_asked_by(). */
+	unsigned ips_by : 3, pool_by : 2, sharing_by : 2;
 	bool ignore;  /* lbd.io/ignore */
 	bool openelb; /* lb.kubesphere.io/v1alpha1: openelb */
 };

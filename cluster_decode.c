@@ -363,6 +363,7 @@ static bool same_ips(const char *a, const char *b)
 struct asked {
 	bool (*same)(const char *a, const char *b);
 	const char *name, *value; /* NULL = not asked for */
+	unsigned by;              /* which name it was */
 	const char *conflict;     /* in the room; NULL = the names agree */
 };
 
@@ -386,8 +387,11 @@ static struct asked ask_all(struct room *r, const cJSON *annotations, const char
 {
 	struct asked a = {.same = same};
 
-	for (size_t i = 0; i < n_names; i++)
+	for (size_t i = 0; i < n_names; i++) {
 		ask(r, &a, names[i], text_of(r, annotations, names[i]));
+		if (a.name == names[i])
+			a.by = (unsigned)i;
+	}
 	return a;
 }
 
@@ -412,6 +416,9 @@ static void decode_request(struct room *r, const cJSON *annotations, struct clus
 	s->request.ips = keep_trimmed(r, ips.value);
 	s->request.pool = keep_trimmed(r, pool.value);
 	s->request.sharing_key = keep_trimmed(r, sharing.value);
+	s->request.ips_by = ips.by & 7U;
+	s->request.pool_by = pool.by & 3U;
+	s->request.sharing_by = sharing.by & 3U;
 	s->request.conflict = ips.conflict != NULL    ? ips.conflict
 			      : pool.conflict != NULL ? pool.conflict
 						      : sharing.conflict;
@@ -419,6 +426,14 @@ static void decode_request(struct room *r, const cJSON *annotations, struct clus
 		keep_trimmed(r, text_of(r, annotations, "protocol.openelb.kubesphere.io/v1alpha1"));
 	s->request.ignore = is_text(r, annotations, "lbd.io/ignore", "true");
 	s->request.openelb = is_text(r, annotations, "lb.kubesphere.io/v1alpha1", "openelb");
+}
+
+struct cluster_asked_by cluster_asked_by(const struct cluster_request *r)
+{
+	REQUIRE(r->ips_by < ARRAY_LEN(ips_names) && r->pool_by < ARRAY_LEN(pool_names) &&
+		r->sharing_by < ARRAY_LEN(sharing_names));
+	return (struct cluster_asked_by){
+		ips_names[r->ips_by], pool_names[r->pool_by], sharing_names[r->sharing_by]};
 }
 
 static enum cluster_protocol protocol_of(const char *s)

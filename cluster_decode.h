@@ -42,6 +42,13 @@ bool cluster_decode_service_key(enum cluster_kind kind, const char *key, const c
 int cluster_decode_service(struct cluster_scratch *s, const char *key, const cJSON *obj,
 	struct copy **ret_copy) MUST_CHECK;
 
+/* The annotations that a Service's ips, pool and sharing key were read from; of what is not asked
+ * for, any. */
+struct cluster_asked_by {
+	const char *ips, *pool, *sharing_key;
+};
+struct cluster_asked_by cluster_asked_by(const struct cluster_request *r);
+
 /* -- Nodes, Leases, Namespaces -- */
 /* How many bytes the object takes.  0, -EBADMSG, -E2BIG or -ENOMEM. */
 int cluster_decode_measure(struct cluster_scratch *s, enum cluster_kind kind, const char *key,

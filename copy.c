@@ -39,6 +39,7 @@ struct copy {
 	uint64_t policy : 2, n_families : 2, family_0 : 1, family_1 : 1;
 	uint64_t deleting : 1, is_load_balancer : 1, local : 1, ignore : 1, has_cluster_ip : 1;
 	uint64_t foreign : 1, not_vip : 1, openelb : 1;
+	uint64_t ips_by : 3, pool_by : 2, sharing_by : 2;
 	struct label labels[];
 };
 
@@ -106,6 +107,9 @@ static void put_scalars(struct copy *c, const struct cluster_service *s)
 		.local = s->local,
 		.ignore = s->request.ignore,
 		.openelb = s->request.openelb,
+		.ips_by = s->request.ips_by,
+		.pool_by = s->request.pool_by,
+		.sharing_by = s->request.sharing_by,
 		.has_cluster_ip = s->has_cluster_ip,
 		.foreign = s->ingress_foreign,
 		.not_vip = s->ingress_not_vip_mode,
@@ -256,6 +260,9 @@ struct cluster_service copy_view(const struct copy *c)
 	s.pool_written = next_text(c, TEXT_POOL_WRITTEN, &at, NULL);
 	s.request.ignore = c->ignore;
 	s.request.openelb = c->openelb;
+	s.request.ips_by = c->ips_by & 7U;
+	s.request.pool_by = c->pool_by & 3U;
+	s.request.sharing_by = c->sharing_by & 3U;
 	return s;
 }
 

@@ -11,6 +11,7 @@
  * allocator decide everything anew from the picture (a shadow), and says so: what only the leader
  * remembers (which addresses were in use lately, by whom) is not in the picture.
  */
+#include "cluster_decode.h"
 #include "dry.h"
 #include "json.h"
 #include "member.h"
@@ -366,6 +367,7 @@ static void item_asked(cJSON *array, const char *field, const char *value)
 /* What it asks for, by the fields' names. */
 static void put_asks(struct question *q, const struct cluster_service *s)
 {
+	const struct cluster_asked_by by = cluster_asked_by(&s->request);
 	cJSON *o = cJSON_AddObjectToObject(q->answer, "asks"), *list;
 
 	list = cJSON_AddArrayToObject(o, "families");
@@ -376,9 +378,10 @@ static void put_asks(struct question *q, const struct cluster_service *s)
 	item_asked(list, "spec.loadBalancerClass", s->class_);
 	item_asked(list, "spec.externalTrafficPolicy", s->local ? "Local" : NULL);
 	item_asked(list, "spec.loadBalancerIP", s->load_balancer_ip);
-	item_asked(list, "annotation lbd.io/loadBalancerIPs or a synonym", s->request.ips);
-	item_asked(list, "annotation lbd.io/address-pool or a synonym", s->request.pool);
-	item_asked(list, "annotation lbd.io/allow-shared-ip or a synonym", s->request.sharing_key);
+	item_asked(list, by.ips, s->request.ips);
+	item_asked(list, by.pool, s->request.pool);
+	item_asked(list, by.sharing_key, s->request.sharing_key);
+	item_asked(list, "protocol.openelb.kubesphere.io/v1alpha1", s->request.protocol);
 }
 
 static void put_addrs(cJSON *o, const char *key, const struct addr *v, size_t n)

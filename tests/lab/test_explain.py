@@ -85,7 +85,7 @@ def test_refused_agrees(full):
     lab.service("taken", ip="10.89.0.100")
     lab.service("outside", ip="192.0.2.1")
     lab.service("nopool", annotations={"lbd.io/address-pool": "none"})
-    lab.service("odd", ip="10.89.0.110", annotations={"lbd.io/loadBalancerIPs": "10.89.0.111"})
+    lab.service("odd", ip="10.89.0.110", annotations={"metallb.io/loadBalancerIPs": "10.89.0.111"})
     want = {"c": "poolExhausted", "taken": "addressInUse", "outside": "requestNotInPool", "nopool": "poolUnknown",
             "odd": "requestConflict"}
     for name, reason in want.items():
@@ -97,6 +97,9 @@ def test_refused_agrees(full):
             tree = wait_for("the rules", lambda: (t := explained(node, name)) and t["rules"] and t)
             assert (tree["reason"], tree["text"]) == (reason, dumped["text"]), node.name
             assert explain(node, name)[1].startswith(f"default/{name}: {dumped['text']} ({reason})\n")
+    asked = explained(leader(lab), "odd")["asks"]["fields"]
+    assert asked == [{"field": "spec.loadBalancerIP", "value": "10.89.0.110"},
+                     {"field": "metallb.io/loadBalancerIPs", "value": "10.89.0.111"}]
     assert rules(explained(leader(lab), "c"))[3:] == [
         ("held", None, None, "noIPAllocated"), ("status", None, None, "noIPAllocated"), ("sharingKey", None, None, "noIPAllocated"),
         ("former", None, None, "noIPAllocated"), ("pool", "tiny", None, "poolExhausted"), ("pool", "asked", None, "noFittingPool")]

@@ -5,6 +5,7 @@
 #include "buf.h"
 #include "check.h"
 #include "cluster.h"
+#include "cluster_decode.h"
 #include "json.h"
 #include "pick.h"
 
@@ -972,6 +973,42 @@ static void test_dirty_not_for_other_types(void)
 	cluster_free(c);
 }
 
+/* Which annotation it was that asks. */
+static void test_asked_by(void)
+{
+	static const struct {
+		const char *annotations, *ips, *pool, *key;
+	} rows[] = {
+		{"'lbd.io/loadBalancerIPs':'a','metallb.io/loadBalancerIPs':'a'",
+			"lbd.io/loadBalancerIPs", NULL, NULL},
+		{"'kube-vip.io/loadbalancerIPs':'a','metallb.io/address-pool':'p'",
+			"kube-vip.io/loadbalancerIPs", "metallb.io/address-pool", NULL},
+		{"'eip.openelb.kubesphere.io/v1alpha1':'a','eip.openelb.kubesphere.io/v1alpha2':"
+		 "'p','metallb.universe.tf/allow-shared-ip':'k'",
+			"eip.openelb.kubesphere.io/v1alpha1", "eip.openelb.kubesphere.io/v1alpha2",
+			"metallb.universe.tf/allow-shared-ip"},
+		{"'lbd.io/address-pool':' ','metallb.universe.tf/address-pool':'p'", NULL,
+			"metallb.universe.tf/address-pool", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct cluster *c = fresh(NULL);
+		char meta[512];
+		struct cluster_asked_by by;
+
+		check_row = rows[i].annotations;
+		(void)snprintf(meta, sizeof meta, "'annotations':{%s}", rows[i].annotations);
+		by = cluster_asked_by(&web(c, meta, "")->request);
+		if (rows[i].ips != NULL)
+			CHECK_STR(by.ips, rows[i].ips);
+		if (rows[i].pool != NULL)
+			CHECK_STR(by.pool, rows[i].pool);
+		if (rows[i].key != NULL)
+			CHECK_STR(by.sharing_key, rows[i].key);
+		cluster_free(c);
+	}
+}
+
 /* As if a write had been taken; until the API shows the Service again. */
 static void test_suppose(void)
 {
@@ -1192,7 +1229,7 @@ CHECK_MAIN("test_cluster", CHECK_TEST(test_service_all_fields),
 	CHECK_TEST(test_endpoints_conditions), CHECK_TEST(test_endpoints_bad),
 	CHECK_TEST(test_endpoints_slices_add_up_and_move), CHECK_TEST(test_endpoints_old_kind),
 	CHECK_TEST(test_dirty), CHECK_TEST(test_dirty_not_for_other_types),
-	CHECK_TEST(test_suppose),
+	CHECK_TEST(test_suppose), CHECK_TEST(test_asked_by),
 	CHECK_TEST(test_list_sweeps), CHECK_TEST(test_list_of_services_and_slices),
 	CHECK_TEST(test_list_spares_what_it_cannot_read), CHECK_TEST(test_iteration),
 	CHECK_TEST(test_model))

@@ -47,6 +47,9 @@ static void fill(struct full *f)
 			.sharing_key = f->text[6],
 			.protocol = f->text[8],
 			.conflict = f->text[7],
+			.ips_by = 4,
+			.pool_by = 3,
+			.sharing_by = 2,
 			.ignore = true,
 			.openelb = true},
 		.labels = {f->labels, 2},
@@ -87,6 +90,7 @@ static void test_all_fields(void)
 	CHECK_STR(v.request.conflict, "text7");
 	CHECK_STR(v.request.protocol, "text8");
 	CHECK(v.request.openelb);
+	CHECK(v.request.ips_by == 4 && v.request.pool_by == 3 && v.request.sharing_by == 2);
 	CHECK_INT(v.labels.n, 2);
 	CHECK_STR(v.labels.v[0].key, "text8");
 	CHECK_STR(v.labels.v[1].value, "text11");
