@@ -67,7 +67,8 @@ static void add_default_advertisement(struct config_decoder *d)
 
 	while (i < d->items[CONFIG_POOL].n && pool_item(d, i)->dialect != CONFIG_NATIVE)
 		i++;
-	if (i == d->items[CONFIG_POOL].n || d->items[CONFIG_L2_ADVERTISEMENT].n > 0 ||
+	if (d->conf->from_cluster || i == d->items[CONFIG_POOL].n ||
+		d->items[CONFIG_L2_ADVERTISEMENT].n > 0 ||
 		d->items[CONFIG_BGP_ADVERTISEMENT].n > 0 ||
 		is_field_given(d, CONFIG_L2_ADVERTISEMENT) ||
 		is_field_given(d, CONFIG_BGP_ADVERTISEMENT))
@@ -81,8 +82,8 @@ static void add_default_advertisement(struct config_decoder *d)
 	ad->ip_address_pools = native_pools(d);
 }
 
-/* Who names no Eip gets one of the default Eip, as OpenELB has it; where none is the default, of any
- * that is not bound to namespaces: without that nobody would get anything. */
+/* Who names no Eip gets one of the default Eip, as OpenELB has it; where none is the default, of
+ * any that is not bound to namespaces: without that nobody would get anything. */
 static void set_automatic(struct config_decoder *d)
 {
 	for (size_t i = 0; i < d->items[CONFIG_POOL].n; i++) {
@@ -169,6 +170,8 @@ static int finish(struct config_decoder *d)
 	set_automatic(d);
 	set_max_share(d);
 	note_ipv6(d);
+	if (d->conf->from_cluster)
+		config_links_check_cluster(d);
 	config_links_check(d, d->documents_missing);
 	warn_not_yet(d);
 	for (enum config_record_id id = CONFIG_POOL; id < CONFIG_N_LISTS; id++)
@@ -189,23 +192,44 @@ static void read_document(struct config_decoder *d, const cJSON *root)
 	config_dialect_document(d, root);
 }
 
-static void read_sources(struct config_decoder *d, const struct config_source *src, size_t n_src)
-{
-	struct config_input in = {.at = {1, 1}, .dialects = CONFIG_IN_NATIVE};
-	size_t total = 0;
+struct reading {
+	struct config_decoder *d;
+	size_t total; /* bytes */
+	size_t n;     /* sources */
+};
 
-	for (size_t i = 0; i < n_src; i++) {
-		in.file = src[i].name;
-		total += src[i].len <= CONFIG_MAX_BYTES ? src[i].len : CONFIG_MAX_BYTES;
-		if (total > CONFIG_MAX_BYTES) {
-			config_error_mark(
-				&d->at, in.file, in.at, "too large: all files have 4 MiB together");
-			d->documents_missing = true;
-			return;
-		}
-		if (!config_text_read(d, &in, src[i].text, src[i].len, read_document))
-			d->documents_missing = true;
+/* False: no more can be read. */
+static bool read_source(struct reading *r, const struct config_source *src, bool is_object)
+{
+	struct config_input in = {.file = is_object ? NULL : src->name,
+		.source = r->n++,
+		.at = is_object ? (struct doc_mark){0, 0} : (struct doc_mark){1, 1},
+		.is_fixed = is_object,
+		.dialects = CONFIG_IN_NATIVE};
+	struct config_decoder *d = r->d;
+
+	d->at.subject = is_object ? src->name : "";
+	r->total += src->len <= CONFIG_MAX_BYTES ? src->len : CONFIG_MAX_BYTES;
+	if (r->total > CONFIG_MAX_BYTES) {
+		config_error_mark(&d->at, &in, in.at, "too large: all files have 4 MiB together");
+		d->documents_missing = true;
+		return false;
 	}
+	if (!config_text_read(d, &in, src->text, src->len, read_document))
+		d->documents_missing = true;
+	return true;
+}
+
+static void read_sources(struct config_decoder *d, const struct config_source *src, size_t n_src,
+	const struct config_source *objects, size_t n_objects)
+{
+	struct reading r = {.d = d};
+	bool go_on = true;
+
+	for (size_t i = 0; go_on && i < n_src; i++)
+		go_on = read_source(&r, &src[i], false);
+	for (size_t i = 0; go_on && i < n_objects; i++)
+		go_on = read_source(&r, &objects[i], true);
 }
 
 static struct config *new_config(void)
@@ -221,8 +245,8 @@ static struct config *new_config(void)
 	return c;
 }
 
-int config_parse(const struct config_source *src, size_t n_src, struct config **ret_conf,
-	struct config_report *report)
+static int parse(const struct config_source *src, size_t n_src, const struct config_source *objects,
+	size_t n_objects, struct config **ret_conf, struct config_report *report)
 {
 	struct config *c = new_config();
 	struct config_decoder d;
@@ -232,7 +256,7 @@ int config_parse(const struct config_source *src, size_t n_src, struct config **
 		return -ENOMEM;
 	config_decoder_init(&d, c->arena, c, report);
 	c->elections.max_share = max_share_not_given;
-	read_sources(&d, src, n_src);
+	read_sources(&d, src, n_src, objects, n_objects);
 	rc = finish(&d);
 	config_decoder_free(&d);
 	if (rc == 0)
@@ -240,6 +264,18 @@ int config_parse(const struct config_source *src, size_t n_src, struct config **
 	else
 		config_free(c);
 	return rc;
+}
+
+int config_parse(const struct config_source *src, size_t n_src, struct config **ret_conf,
+	struct config_report *report)
+{
+	return parse(src, n_src, NULL, 0, ret_conf, report);
+}
+
+int config_parse_cluster(const struct config_source *file, const struct config_source *objects,
+	size_t n_objects, struct config **ret_conf, struct config_report *report)
+{
+	return parse(file, 1, objects, n_objects, ret_conf, report);
 }
 
 void config_free(struct config *c)

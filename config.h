@@ -204,10 +204,19 @@ struct config {
 	char hash[17]; /* 16 hex digits of the canonical form's sha256: lbd.io/config-hash */
 };
 
-/* One error or warning, ready to print: "FILE:LINE:COL: KIND/NAME: path: expected (got ...)". */
+/* Errors and warnings, ready to print: "FILE:LINE:COL: KIND/NAME: path: expected (got ...)", of the
+ * API's objects "KIND/NAMESPACE/NAME: path: expected (got ...)". */
 struct config_report {
 	struct buf errors, warnings; /* owned; lines that end in \n */
 	unsigned n_errors, n_warnings;
+	struct config_fault *faults; /* borrowed; NULL, or one for each source, zero before */
+};
+
+/* What is wrong with one source. */
+struct config_fault {
+	unsigned n_errors;
+	size_t at, len; /* in errors: the first line that concerns it, without its end; also of
+			   another source's error that names it; len 0 = there is none */
 };
 
 void config_report_init(struct config_report *r);
@@ -224,6 +233,10 @@ struct config_source {
  * back. */
 int config_parse(const struct config_source *src, size_t n_src, struct config **ret_conf,
 	struct config_report *report) MUST_CHECK;
+/* The same of a file that says configFrom: cluster, and objects of the API: each as JSON, its name
+ * "KIND/NAMESPACE/NAME".  report->faults[0] is the file's, those of the objects follow. */
+int config_parse_cluster(const struct config_source *file, const struct config_source *objects,
+	size_t n_objects, struct config **ret_conf, struct config_report *report) MUST_CHECK;
 void config_free(struct config *c);
 
 /* The canonical YAML of c (dialect 1, defaults written out): parsing it gives an equal

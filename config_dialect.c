@@ -100,6 +100,8 @@ static void set_subject(struct config_decoder *d, const struct object *o)
 {
 	char s[CONFIG_MAX_NAME + 64];
 
+	if (d->at.in->file == NULL) /* the source's name says more */
+		return;
 	snprintf(s, sizeof s, "%.40s/%.253s", o->kind, o->name != NULL ? o->name : "");
 	d->at.subject = config_decode_dup(d, s);
 	if (d->at.subject == NULL)
@@ -189,6 +191,17 @@ static void set_name(
 
 /* -- MetalLB's custom resources -- */
 
+/* A peer's Secret is in the peer's namespace unless it says another. */
+static void complete_secret(
+	struct config_decoder *d, const struct object *o, struct config_peer *peer)
+{
+	const char *namespace_ = json_string(o->metadata, "namespace");
+
+	if (peer->password_secret.name != NULL && peer->password_secret.namespace_ == NULL &&
+		namespace_ != NULL && config_field_text_ok(CONFIG_TEXT_NAMESPACE, namespace_))
+		peer->password_secret.namespace_ = config_decode_dup(d, namespace_);
+}
+
 /* The spec is the item. */
 static void decode_resource(
 	struct config_decoder *d, const struct object *o, enum config_record_id id)
@@ -203,6 +216,8 @@ static void decode_resource(
 			(void)config_decode_map(d, record, o->spec, rec);
 	}
 	config_at_up(&d->at, up);
+	if (rec != NULL && id == CONFIG_PEER)
+		complete_secret(d, o, rec);
 	if (o->spec == NULL && needs_spec(record))
 		config_error_field(&d->at, o->node, "spec", "must be a map (got nothing)");
 	if (rec != NULL && id == CONFIG_POOL) {

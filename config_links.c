@@ -65,9 +65,17 @@ static const cJSON *enter_item(
 	return item != NULL ? item : list;
 }
 
-static const char *file_of(struct config_mark m)
+enum { PLACE_STRLEN = 512 };
+
+/* "FILE:LINE", of an object of the API its name.  Returns s. */
+static const char *place_of(
+	const struct config_origin *o, struct config_mark m, char s[PLACE_STRLEN])
 {
-	return m.file != NULL ? m.file : "the API";
+	if (m.file != NULL)
+		snprintf(s, PLACE_STRLEN, "%.400s:%u", m.file, m.line);
+	else
+		snprintf(s, PLACE_STRLEN, "%.400s", o->subject);
+	return s;
 }
 
 /* -- names -- */
@@ -117,23 +125,25 @@ static void report_duplicate(
 	struct config_decoder *d, enum config_record_id id, size_t first, size_t second)
 {
 	const struct config_origin *o = &d->items[id].origins[second];
-	struct config_mark m = mark_of(d, id, first);
+	const struct config_origin *before = &d->items[id].origins[first];
 	const char *name = config_item_name(&d->items[id], id, second);
 	const cJSON *named_in = o->metadata != NULL                 ? o->metadata
 				: json_get(o->node, "name") != NULL ? o->node
 								    : NULL;
-	char got[CONFIG_GOT_STRLEN];
+	char got[CONFIG_GOT_STRLEN], place[PLACE_STRLEN];
 
+	place_of(before, mark_of(d, id, first), place);
 	enter(d, o);
 	config_got_text(name, got);
 	if (o->metadata != NULL)
 		enter_metadata(d, o);
 	if (named_in != NULL)
 		config_error_field(&d->at, named_in, "name",
-			"must be given once, %s:%u has it (got %s)", file_of(m), m.line, got);
+			"must be given once, %s has it (got %s)", place, got);
 	else
-		config_error(&d->at, o->node, "must have a name of its own, %s:%u has it (got %s)",
-			file_of(m), m.line, got);
+		config_error(&d->at, o->node, "must have a name of its own, %s has it (got %s)",
+			place, got);
+	config_error_concerns(&d->at, before->in);
 }
 
 static bool sort_names(struct links *l, enum config_record_id id)
@@ -183,21 +193,22 @@ static bool is_before(const struct piece *a, const struct piece *b)
 static void report_overlap(
 	struct config_decoder *d, const struct piece *earlier, const struct piece *later)
 {
-	const struct config_origin *o = &d->items[CONFIG_POOL].origins[earlier->pool];
+	const struct config_origin *before = &d->items[CONFIG_POOL].origins[earlier->pool];
+	const struct config_origin *o = &d->items[CONFIG_POOL].origins[later->pool];
 	char a[ADDR_RANGE_STRLEN], b[ADDR_RANGE_STRLEN], got[CONFIG_GOT_STRLEN];
-	struct config_mark m;
+	char place[PLACE_STRLEN];
 	const cJSON *node;
 
-	enter(d, o);
-	m = config_at_mark(&d->at, enter_item(d, o->node, "addresses", earlier->i));
-	o = &d->items[CONFIG_POOL].origins[later->pool];
+	enter(d, before);
+	node = enter_item(d, before->node, "addresses", earlier->i);
+	place_of(before, config_at_mark(&d->at, node), place);
 	enter(d, o);
 	node = enter_item(d, o->node, "addresses", later->i);
 	config_got_text(addr_range_format(later->range, b), got);
-	config_error(&d->at, node, "must not overlap %s of pool %s at %s:%u (got %s)",
+	config_error(&d->at, node, "must not overlap %s of pool %s at %s (got %s)",
 		addr_range_format(earlier->range, a),
-		config_item_name(&d->items[CONFIG_POOL], CONFIG_POOL, earlier->pool), file_of(m),
-		m.line, got);
+		config_item_name(&d->items[CONFIG_POOL], CONFIG_POOL, earlier->pool), place, got);
+	config_error_concerns(&d->at, before->in);
 }
 
 /* In the order of addresses, a piece can only overlap the one that reaches farthest so far: n log n
@@ -417,14 +428,16 @@ static const struct config_pool *common_pool(
 static void report_preferences(
 	struct config_decoder *d, size_t earlier, size_t later, const struct config_pool *pool)
 {
-	const struct config_origin *o = &d->items[CONFIG_BGP_ADVERTISEMENT].origins[later];
+	const struct config_origin *o = d->items[CONFIG_BGP_ADVERTISEMENT].origins;
 	const struct config_bgp_advertisement *a = bgp_at(d, earlier);
+	char place[PLACE_STRLEN];
 
-	enter(d, o);
-	config_error_field(&d->at, o->node, "localPref",
-		"must be %u, as %s:%u has it for the same routes of pool %s (got %u)",
-		a->local_pref, file_of(a->mark), a->mark.line, pool->name,
-		bgp_at(d, later)->local_pref);
+	place_of(&o[earlier], a->mark, place);
+	enter(d, &o[later]);
+	config_error_field(&d->at, o[later].node, "localPref",
+		"must be %u, as %s has it for the same routes of pool %s (got %u)", a->local_pref,
+		place, pool->name, bgp_at(d, later)->local_pref);
+	config_error_concerns(&d->at, o[earlier].in);
 }
 
 static void check_preferences(struct config_decoder *d)
@@ -515,6 +528,23 @@ static void check_references(struct links *l)
 	for (size_t i = 0; i < items[CONFIG_PEER].n; i++)
 		check_peer(l, &items[CONFIG_PEER].origins[i],
 			(const struct config_peer *)(const void *)items[CONFIG_PEER].v + i);
+}
+
+/* The file says how lbd runs, the API which pools there are: a pool in both places would be two
+ * people's. */
+void config_links_check_cluster(struct config_decoder *d)
+{
+	for (enum config_record_id id = CONFIG_POOL; id < CONFIG_N_LISTS; id++)
+		for (size_t i = 0; i < d->items[id].n; i++) {
+			const struct config_origin *o = &d->items[id].origins[i];
+
+			if (o->in->file == NULL)
+				continue;
+			enter(d, o);
+			config_error(&d->at, o->node,
+				"must be an object in the API: configFrom is cluster");
+			break; /* one of a kind is enough */
+		}
 }
 
 void config_links_check(struct config_decoder *d, bool documents_missing)

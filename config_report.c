@@ -24,6 +24,7 @@ void config_report_init(struct config_report *r)
 	buf_init(&r->errors, MAX_LINES_BYTES);
 	buf_init(&r->warnings, MAX_LINES_BYTES);
 	r->n_errors = r->n_warnings = 0;
+	r->faults = NULL;
 }
 
 void config_report_free(struct config_report *r)
@@ -118,8 +119,8 @@ static void add_escaped(struct buf *b, const char *s)
 }
 
 struct line {
-	const char *file;
-	struct doc_mark mark;
+	const struct config_input *in;
+	struct doc_mark mark; /* in the user's file */
 	const char *subject, *path, *field;
 };
 
@@ -127,8 +128,8 @@ static void add_line(struct buf *b, unsigned *count, const struct line *l, const
 {
 	if (++*count > CONFIG_MAX_ERRORS)
 		return;
-	if (l->file != NULL) {
-		add_escaped(b, l->file);
+	if (l->in->file != NULL) {
+		add_escaped(b, l->in->file);
 		buf_addf(b, ":%u:%u: ", l->mark.line, l->mark.column);
 	}
 	add_escaped(b, l->subject);
@@ -144,18 +145,33 @@ static void add_line(struct buf *b, unsigned *count, const struct line *l, const
 	buf_addc(b, '\n');
 }
 
+static void add_error(struct config_report *r, const struct line *l, const char *text)
+{
+	struct config_fault *f = r->faults != NULL ? &r->faults[l->in->source] : NULL;
+	size_t before = r->errors.len;
+
+	add_line(&r->errors, &r->n_errors, l, text);
+	if (f == NULL)
+		return;
+	f->n_errors++;
+	if (f->len == 0 && r->errors.len > before) {
+		f->at = before;
+		f->len = r->errors.len - before - 1;
+	}
+}
+
 static void say(
 	struct config_at *at, bool is_error, struct doc_mark m, const char *field, const char *text)
 {
 	struct config_report *r = at->report;
-	struct line l = {.file = at->in->file,
+	struct line l = {.in = at->in,
 		.mark = config_input_mark(at->in, m),
 		.subject = at->subject,
 		.path = at->path.p != NULL ? at->path.p : "",
 		.field = field};
 
 	if (is_error)
-		add_line(&r->errors, &r->n_errors, &l, text);
+		add_error(r, &l, text);
 	else
 		add_line(&r->warnings, &r->n_warnings, &l, text);
 }
@@ -220,11 +236,26 @@ void config_warn_field(
 	say_field(at, false, obj, name, text);
 }
 
-void config_error_mark(struct config_at *at, const char *file, struct doc_mark m, const char *text)
+void config_error_mark(
+	struct config_at *at, const struct config_input *in, struct doc_mark m, const char *text)
 {
-	struct line l = {.file = file, .mark = m, .subject = at->subject, .path = "", .field = ""};
+	struct line l = {.in = in, .mark = m, .subject = at->subject, .path = "", .field = ""};
 
-	add_line(&at->report->errors, &at->report->n_errors, &l, text);
+	add_error(at->report, &l, text);
+}
+
+void config_error_concerns(struct config_at *at, const struct config_input *other)
+{
+	struct config_report *r = at->report;
+	size_t end = r->errors.len > 0 ? r->errors.len - 1 : 0, begin = end;
+
+	if (r->faults == NULL || r->n_errors > CONFIG_MAX_ERRORS ||
+		r->faults[other->source].len > 0)
+		return;
+	while (begin > 0 && r->errors.p[begin - 1] != '\n')
+		begin--;
+	r->faults[other->source].at = begin;
+	r->faults[other->source].len = end - begin;
 }
 
 /* -- what was found -- */

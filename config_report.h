@@ -17,6 +17,7 @@ enum { CONFIG_GOT_STRLEN = 96 };
 /* A parsed text as one dialect reads it, and how its marks translate into the user's file. */
 struct config_input {
 	const char *file;      /* borrowed; NULL = an object of the API: errors name no line */
+	size_t source;         /* its place among the sources */
 	const struct doc *doc; /* borrowed */
 	struct doc_mark at;    /* where the text begins in file */
 	bool is_fixed;         /* the text is no literal block: every mark is at */
@@ -58,7 +59,10 @@ void config_warn(struct config_at *at, const cJSON *node, const char *fmt, ...) 
 void config_warn_field(struct config_at *at, const cJSON *obj, const char *name, const char *fmt,
 	...) PRINTF_LIKE(4, 5);
 /* A syntax error, or anything else whose place is no node. */
-void config_error_mark(struct config_at *at, const char *file, struct doc_mark m, const char *text);
+void config_error_mark(
+	struct config_at *at, const struct config_input *in, struct doc_mark m, const char *text);
+/* The last error concerns another source too, which it names. */
+void config_error_concerns(struct config_at *at, const struct config_input *other);
 
 /* What was found, for "(got ...)": 12, "some text", a list, a map, nothing.  Returns s. */
 char *config_got(const struct config_at *at, const cJSON *node, char s[CONFIG_GOT_STRLEN]);

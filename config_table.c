@@ -902,7 +902,6 @@ static const struct config_field root_fields[] = {
 	{.name = "configFrom",
 		.type = CONFIG_WORD_BOOL,
 		.in = CONFIG_IN_NATIVE,
-		.flags = CONFIG_NOT_YET,
 		AT(config, from_cluster),
 		.words = from_words,
 		.fallback = "file",

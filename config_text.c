@@ -115,7 +115,7 @@ bool config_text_read(struct config_decoder *d, const struct config_input *where
 		if (rc != -EINVAL)
 			break;
 		ok = false;
-		config_error_mark(&d->at, in.file, config_input_mark(&in, err.mark), err.text);
+		config_error_mark(&d->at, &in, config_input_mark(&in, err.mark), err.text);
 		if (len > CONFIG_MAX_BYTES)
 			break;
 		find_document(text, end, err.start, &begin, &next);

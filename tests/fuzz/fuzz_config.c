@@ -2,7 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * fuzz_config.c - YAML text into config_parse().  What parses must print, and what it prints must
- * parse again to the same bytes and the same hash; what does not parse must say why.
+ * parse again to the same bytes and the same hash; what does not parse must say why.  The same text
+ * as an object of the API: each error belongs to a source, and names no line.
  */
 #include "config.h"
 
@@ -27,6 +28,31 @@ static struct config *parse(const char *text, size_t len, bool must)
 	return rc == 0 ? c : NULL;
 }
 
+static void parse_object(const char *text, size_t len)
+{
+	static const char file[] = "apiVersion: lbd.io/v1\nkind: Config\nconfigFrom: cluster\n";
+	const struct config_source src = {"fuzz", file, sizeof file - 1};
+	const struct config_source object = {"K/n/o", text, len};
+	struct config_fault faults[2] = {{0}};
+	struct config_report report;
+	struct config *c = NULL;
+	int rc;
+
+	config_report_init(&report);
+	report.faults = faults;
+	rc = config_parse_cluster(&src, &object, 1, &c, &report);
+	REQUIRE(faults[0].n_errors + faults[1].n_errors == report.n_errors);
+	REQUIRE(faults[1].at + faults[1].len <= report.errors.len);
+	if (rc == -EINVAL)
+		REQUIRE(faults[1].n_errors > 0 && faults[1].len > 0 &&
+			strncmp(report.errors.p + faults[1].at, "K/n/o: ", 7) == 0);
+	for (size_t i = 0; rc == 0 && i < c->n_pools; i++)
+		REQUIRE(c->pools[i].mark.file == NULL);
+	config_report_free(&report);
+	if (rc == 0)
+		config_free(c);
+}
+
 static void print(const struct config *c, struct buf *out)
 {
 	buf_init(out, 1u << 26);
@@ -38,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct config *a = parse((const char *)data, size, false), *b;
 	struct buf first, second;
 
+	parse_object((const char *)data, size);
 	if (a == NULL)
 		return 0;
 	print(a, &first);

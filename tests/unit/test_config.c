@@ -860,10 +860,10 @@ static void test_warnings(void)
 			"f:4:7: IPAddressPool/a: spec: no advertisement selects this pool: its "
 			"addresses are given, not announced\n"},
 		{"not yet",
-			NATIVE "configFrom: cluster\nservicelb: {mode: never}\npools: [{name: a, "
+			NATIVE "servicelb: {mode: never}\npools: [{name: a, "
 			       "addresses: [10.0.0.0/24], conflictDetection: true}]\n"
 			       "l2Advertisements: [{name: x, bindAddress: true}]\n",
-			"f:3:13: checked, but not served by this version: configFrom, "
+			"f:4:64: checked, but not served by this version: "
 			"pools.conflictDetection, l2Advertisements.bindAddress\n"},
 		{"servicelb mode beside pools",
 			NATIVE "servicelb: {mode: always}\npools:\n- {name: a, addresses: "
@@ -1315,7 +1315,7 @@ static void test_sources_several(void)
 	static const char a[] = POOL, b[] = NATIVE "pools: [{name: b, addresses: [10.0.0.9]}]\n",
 			  broken[] = "x: [";
 	const struct config_source src[] = {{"one", a, sizeof a - 1},
-		{"two", broken, sizeof broken - 1}, {NULL, b, sizeof b - 1}};
+		{"two", broken, sizeof broken - 1}, {"three", b, sizeof b - 1}};
 	struct config_report report;
 	struct config *c = NULL;
 
@@ -1323,7 +1323,7 @@ static void test_sources_several(void)
 	CHECK_INT(config_parse(src, 3, &c, &report), -EINVAL);
 	CHECK_STR(text_of(&report.errors),
 		"two:2:1: did not find expected node content while parsing a flow node\n"
-		"pools[0].addresses[0]: must not overlap 10.0.0.0/24 of pool a at one:3 (got "
+		"three:3:31: pools[0].addresses[0]: must not overlap 10.0.0.0/24 of pool a at one:3 (got "
 		"10.0.0.9)\n");
 	config_report_free(&report);
 	config_report_init(&report);
