@@ -1200,9 +1200,8 @@ size_t alloc_pool_count(const struct alloc *a)
 	return pool_count(a->pools);
 }
 
-struct alloc_pool_use alloc_pool_use(const struct alloc *a, size_t i)
+static struct alloc_pool_use use_of(const struct pool *p)
 {
-	const struct pool *p = pool_at(a->pools, i);
 	struct alloc_pool_use use = {.name = pool_name(p)};
 
 	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
@@ -1210,6 +1209,45 @@ struct alloc_pool_use alloc_pool_use(const struct alloc *a, size_t i)
 		use.used[f] = pool_used(p, f);
 	}
 	return use;
+}
+
+struct alloc_pool_use alloc_pool_use(const struct alloc *a, size_t i)
+{
+	return use_of(pool_at(a->pools, i));
+}
+
+bool alloc_pool_find(const struct alloc *a, const char *name, struct alloc_pool_use *ret_use)
+{
+	const struct pool *p = pool_named(a->pools, name);
+
+	if (p == NULL || pool_conf(p) == NULL)
+		return false;
+	*ret_use = use_of(p);
+	return true;
+}
+
+uint64_t alloc_changes(const struct alloc *a)
+{
+	return pool_changes(a->pools);
+}
+
+bool alloc_next_holding(const struct alloc *a, struct alloc_holding *io_h)
+{
+	const struct svc *svc = table_next(&a->svcs, io_h->at);
+
+	*io_h = (struct alloc_holding){.at = svc};
+	if (svc == NULL)
+		return false;
+	io_h->key = key_of(svc);
+	for (unsigned i = 0; i < ADDR_FAMILIES; i++) {
+		const struct pool_use *u = held_at(svc, i);
+
+		if (u == NULL)
+			continue;
+		io_h->ips[io_h->n_ips] = u->addr;
+		io_h->pools[io_h->n_ips++] = pool_name(u->pool);
+	}
+	return true;
 }
 
 size_t alloc_holding(const struct alloc *a, const char *key, struct addr ret_ips[2])

@@ -137,6 +137,20 @@ struct alloc_pool_use {
 };
 size_t alloc_pool_count(const struct alloc *a);
 struct alloc_pool_use alloc_pool_use(const struct alloc *a, size_t i);
+/* The same by its name; false when there is none. */
+bool alloc_pool_find(const struct alloc *a, const char *name, struct alloc_pool_use *ret_use);
+/* Another number each time that anything of it may be otherwise, or who has which address. */
+uint64_t alloc_changes(const struct alloc *a);
+/* Those who have an address, one after the other, in no order: *io_h zero starts, false ends. Valid
+ * until the next call of the allocator. */
+struct alloc_holding {
+	const void *at; /* the allocator's */
+	const char *key;
+	struct addr ips[2];
+	const char *pools[2]; /* of ips */
+	size_t n_ips;
+};
+bool alloc_next_holding(const struct alloc *a, struct alloc_holding *io_h);
 /* The addresses that key holds in the allocator's table; 0..2.  As of the last alloc_next_result()
  * or alloc_next_write(): those decide what has come since. */
 size_t alloc_holding(const struct alloc *a, const char *key, struct addr ret_ips[2]);

@@ -85,7 +85,7 @@ struct pool_set {
 	struct table by_name[ADDR_FAMILIES]; /* of struct pool_former */
 	struct link former, guarded;         /* owned; former: the oldest first */
 	size_t n_former;
-	uint64_t generation;
+	uint64_t generation, changes;
 	pool_claim_fn claim; /* NULL: nothing is claimed */
 	void *claim_ctx;     /* borrowed */
 };
@@ -548,6 +548,7 @@ int pool_give(struct pool_set *s, struct pool_holder *h, struct addr x, struct p
 		rest_put(h);
 		return -ENOMEM;
 	}
+	s->changes++;
 	*u = (struct pool_use){.addr = x, .holder = h, .pool = p};
 	if (own != NULL) {
 		guard_unlink(h, own);
@@ -594,6 +595,7 @@ void pool_release(
 	struct pool_former *o;
 
 	REQUIRE(u != NULL && u->pool != NULL);
+	s->changes++;
 	o = guard && rest_get(h) != NULL ? former_new(u, h->key) : NULL;
 	if (o == NULL) {
 		let_go(s, u, h->key, now_ms);
@@ -618,6 +620,11 @@ void pool_leave(struct pool_set *s, struct pool_holder *h, uint64_t now_ms)
 uint64_t pool_generation(const struct pool_set *s)
 {
 	return s->generation;
+}
+
+uint64_t pool_changes(const struct pool_set *s)
+{
+	return s->changes + s->generation; /* the end of a guard is in the latter alone */
 }
 
 /* -- choosing -- */

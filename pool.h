@@ -177,5 +177,7 @@ void pool_end_guards(struct pool_set *s, struct pool_holder *h, const struct add
 void pool_leave(struct pool_set *s, struct pool_holder *h, uint64_t now_ms);
 /* Another number each time that anybody has let go of an address. */
 uint64_t pool_generation(const struct pool_set *s);
+/* Another number each time that somebody has got or lost one. */
+uint64_t pool_changes(const struct pool_set *s);
 
 #endif
