@@ -18,9 +18,9 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc arena arp buf claims cluster cluster_decode config copy doc elect elig event explain_text group health history http1 iface json judge kubeconf label leader \
+PURE := $(CONFIG) addr alloc arena arp buf claims cluster cluster_decode config copy crd crdstat doc elect elig event explain_text group health history http1 iface json judge kubeconf label leader \
         member nodelb nodeset object outbox plan pool publish retired rights rival service vip watch
-SHELL_UNITS := contest control creds daemon dry explain feed file http keep kube lbd log net pass reload status tls why wire writer
+SHELL_UNITS := contest control crdwatch creds daemon dry explain feed file http keep kube lbd log net pass reload secret status tls why wire writer
 
 USES_addr     :=
 USES_arena    :=
@@ -37,6 +37,8 @@ USES_retired  := addr buf cluster leader
 USES_vip      := addr cluster config retired service
 USES_pool     := addr config label
 USES_copy     := addr
+USES_crd      := config crdstat json
+USES_crdstat  := addr alloc buf config json outbox
 USES_outbox   :=
 USES_rights   := buf
 USES_judge    := buf copy pool service
@@ -71,17 +73,19 @@ USES_net      := addr iface log
 USES_control  := buf json log
 USES_file     := buf
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) contest control dry explain feed file keep kube log net pass reload wire
-USES_feed     := alloc cluster json keep kube log
+USES_daemon   := $(PURE) contest control crdwatch dry explain feed file keep kube log net pass reload secret wire
+USES_feed     := alloc cluster crdwatch json keep kube log secret
+USES_crdwatch := $(PURE) feed kube log reload
+USES_secret   := $(PURE) kube log
 USES_wire     := arp elect elig log net
-USES_reload   := $(PURE) feed file keep log wire
-USES_pass     := $(PURE) contest dry feed keep kube log net reload wire writer
-USES_writer   := $(PURE) contest dry feed keep kube log
+USES_reload   := $(PURE) crdwatch feed file keep log wire
+USES_pass     := $(PURE) contest crdwatch dry feed keep kube log net reload secret wire writer
+USES_writer   := $(PURE) contest crdwatch dry feed keep kube log
 USES_keep     := $(PURE) log
-USES_status   := $(PURE) dry kube net why
+USES_status   := $(PURE) crdwatch secret dry kube net why
 USES_why      := $(PURE)
 USES_dry      := $(PURE) explain log net why
-USES_explain  := $(PURE) dry keep kube net status why
+USES_explain  := $(PURE) crdwatch dry keep kube net status why
 USES_lbd      := control daemon explain explain_text file log status writer
 
 # closure: a set of units and all that they may use, sorted.

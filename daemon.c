@@ -132,6 +132,8 @@ static void arm(struct daemon *d, uint64_t now_ms)
 {
 	uint64_t next_ms = time_min(arp_next_deadline(d->arp), writer_next_deadline(d));
 
+	next_ms = time_min(next_ms, crdwatch_next_deadline(d));
+	next_ms = time_min(next_ms, secret_next_deadline(d));
 	if (d->synced_once)
 		next_ms = time_min(next_ms, elect_next_deadline(d->elect));
 	if (d->phase != DAEMON_RUNNING)
@@ -394,7 +396,7 @@ static int open_kube(struct daemon *d)
 	kube_set_node(d->kube, d->node);
 	log_info("kube", "connecting", "to", kube_where_text(d->kube), "node", d->node, NULL);
 	feed_start(d);
-	return 0;
+	return d->conf->from_cluster ? crdwatch_set_file(d, d->conf_text, d->conf_len) : 0;
 }
 
 static void open_loop(struct daemon *d)

@@ -20,6 +20,7 @@
 #include "kube.h"
 #include "leader.h"
 #include "list.h"
+#include "log.h"
 #include "net.h"
 #include "nodelb.h"
 #include "plan.h"
@@ -69,6 +70,8 @@ enum daemon_watch_id {
 	DAEMON_WATCHES = WATCH_ENDPOINTS + ENDPOINTS_WAYS
 };
 
+struct crdwatch; /* opaque; crdwatch.c's */
+struct secrets;  /* opaque; secret.c's */
 struct daemon;
 
 struct daemon_watch {
@@ -142,6 +145,8 @@ struct daemon {
 	struct kube *kube;
 	struct control *control;
 	struct dry *dry; /* NULL = what is decided is done */
+	struct crdwatch *crdwatch; /* owned; NULL = configFrom: file */
+	struct secrets *secrets;   /* owned; NULL = none was ever named */
 	struct daemon_watch watch[DAEMON_WATCHES];
 
 	bool synced;      /* every list is complete and live */
@@ -213,6 +218,8 @@ void feed_doubt(struct daemon *d, const char *why, uint64_t now_ms);
 /* Lists anew what a doubt left for later. */
 void feed_run(struct daemon *d, uint64_t now_ms);
 uint64_t feed_next_deadline(const struct daemon *d);
+/* Is the picture complete? Whoever takes part in it says so. */
+void feed_update_synced(struct daemon *d);
 /* elections.namespace changed. */
 void feed_move_leases(struct daemon *d);
 /* Namespaces are watched from now on, or no longer, as the configuration needs. */
@@ -245,12 +252,44 @@ void wire_sync(struct daemon *d, uint64_t now_ms);
 int reload_read(struct daemon *d, struct config **ret_conf) MUST_CHECK;
 /* Reads it again and lets every unit work from it. */
 void reload_again(struct daemon *d);
+/* Lets every unit work from conf, which is the daemon's then.  0; -ENOMEM: all is as it was. */
+int reload_use(struct daemon *d, struct config *conf) MUST_CHECK;
+/* A report's lines through the log, one each. */
+void reload_log_lines(enum log_level level, const struct buf *lines);
 void reload_log_level(const struct daemon *d);
 /* Says whether servicelb mode is on, and why it is although pools say otherwise. */
 void reload_say_servicelb(const struct daemon *d);
 /* Whether this node may lead, by the configuration. */
 void reload_candidacy(struct daemon *d, uint64_t now_ms);
 struct leader_conf reload_leader_conf(const struct daemon *d, const char *identity);
+
+/* -- crdwatch.c: configFrom: cluster -- */
+/* The file says so, and this is its text, which is right.  Watches from then on.  0 or -ENOMEM. */
+int crdwatch_set_file(struct daemon *d, const char *text, size_t len) MUST_CHECK;
+/* It says so no longer, or the daemon ends.  Once more is a no-op. */
+void crdwatch_stop(struct daemon *d);
+void crdwatch_relist(struct daemon *d);
+/* Has the API said which pools there are?  True with configFrom: file. */
+bool crdwatch_is_ready(const struct daemon *d);
+/* Is what the API has in force? True with configFrom: file. */
+bool crdwatch_is_current(const struct daemon *d);
+/* False: the configuration in force is less than what the API has. */
+bool crdwatch_may_allocate(const struct daemon *d);
+/* Makes the configuration that is due. */
+void crdwatch_run(struct daemon *d, uint64_t now_ms);
+uint64_t crdwatch_next_deadline(const struct daemon *d);
+/* Sends the status that is due, when this node leads. */
+void crdwatch_write(struct daemon *d, uint64_t now_ms);
+/* Adds where the configuration comes from, and how it stands. */
+void crdwatch_dump(const struct daemon *d, cJSON *config);
+
+/* -- secret.c: passwordSecret -- */
+/* Reads the Secrets that the configuration in force names, as far as they are due. */
+void secret_run(struct daemon *d, uint64_t now_ms);
+uint64_t secret_next_deadline(const struct daemon *d);
+void secret_stop(struct daemon *d);
+/* Adds the peers, and whether their Secrets were read. */
+void secret_dump(const struct daemon *d, cJSON *peers);
 
 /* -- writer.c -- */
 /* Hands every write that is due to the API client. */

@@ -430,6 +430,10 @@ static void put_notes(struct question *q)
 	if (d->conf_err != 0 || d->conf_rejected)
 		item_string(
 			list, "the configuration file was rejected: the one before it is in force");
+	if (!crdwatch_is_current(d))
+		item_string(list,
+			"objects in the API are wrong, or not all known yet: what is in force is "
+			"another configuration");
 	if (d->dry != NULL)
 		item_string(list, "a dry run: nothing is written, nothing is announced");
 	if (!daemon_is_ready(d) && leader[0] != '\0') {

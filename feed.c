@@ -35,10 +35,11 @@ static bool endpoints_synced(const struct daemon *d)
 	return false;
 }
 
-static void update_synced(struct daemon *d)
+void feed_update_synced(struct daemon *d)
 {
 	bool synced = d->watch[WATCH_SERVICES].synced && d->watch[WATCH_NODES].synced &&
-		      d->watch[WATCH_LEASES].synced && endpoints_synced(d);
+		      d->watch[WATCH_LEASES].synced && endpoints_synced(d) &&
+		      (d->synced_once || crdwatch_is_ready(d));
 	uint64_t now_ms = daemon_now_ms();
 
 	leader_on_synced(d->leader, d->watch[WATCH_LEASES].synced, now_ms);
@@ -133,7 +134,7 @@ static void on_synced(void *ctx, bool synced)
 	w->synced = synced;
 	if (synced && w->id >= WATCH_ENDPOINTS)
 		settle_endpoints(w->d, w);
-	update_synced(w->d);
+	feed_update_synced(w->d);
 }
 
 static void on_forbidden(void *ctx)
@@ -231,6 +232,7 @@ void feed_relist(struct daemon *d)
 	for (unsigned i = 0; i < DAEMON_WATCHES; i++)
 		if (d->watch[i].w != NULL)
 			kube_relist(d->watch[i].w);
+	crdwatch_relist(d);
 }
 
 uint64_t feed_next_deadline(const struct daemon *d)
@@ -263,11 +265,13 @@ void feed_move_leases(struct daemon *d)
 	d->history = (struct history){0};
 	stop_watch(d, WATCH_LEASES);
 	start_watch(d, WATCH_LEASES);
-	update_synced(d);
+	feed_update_synced(d);
 }
 
 void feed_stop(struct daemon *d)
 {
 	for (unsigned i = 0; i < DAEMON_WATCHES; i++)
 		stop_watch(d, (enum daemon_watch_id)i);
+	crdwatch_stop(d);
+	secret_stop(d);
 }

@@ -61,6 +61,7 @@ struct call {
 	char *path, *body; /* owned; body NULL = none */
 	uint64_t not_after_ms, timeout_ms;
 	bool repeated; /* after a 401 */
+	bool is_secret;
 	bool aborted, too_long;
 	unsigned status;
 	uint64_t retry_after_ms;
@@ -302,6 +303,8 @@ static void leave(struct kube *k)
 
 static void free_call(struct call *c)
 {
+	if (c->is_secret && c->answer.p != NULL)
+		explicit_bzero(c->answer.p, c->answer.cap);
 	free(c->path);
 	free(c->body);
 	buf_free(&c->answer);
@@ -334,6 +337,16 @@ static void weigh_call(const struct call *c, const char *err)
 		c->k, verbs[c->verb], c->path + strlen(c->k->server->path_prefix), c->status, err);
 }
 
+/* All strings of it. */
+static void wipe_body(const cJSON *o)
+{
+	for (; o != NULL; o = o->next) {
+		if (cJSON_IsString(o))
+			explicit_bzero(o->valuestring, strlen(o->valuestring));
+		wipe_body(o->child);
+	}
+}
+
 /* Tells the caller and frees c. */
 static void finish(struct call *c, int result, bool sent, const char *err)
 {
@@ -356,6 +369,8 @@ static void finish(struct call *c, int result, bool sent, const char *err)
 	enter(k);
 	c->fn(c->ctx, &a);
 	leave(k);
+	if (c->is_secret)
+		wipe_body(body);
 	cJSON_Delete(body);
 	free_call(c);
 }
@@ -483,6 +498,7 @@ static struct call *new_call(
 	c->ctx = ctx;
 	c->verb = r->verb;
 	c->not_after_ms = r->not_after_ms;
+	c->is_secret = r->is_secret;
 	c->timeout_ms = r->timeout_ms != 0 ? r->timeout_ms : KUBE_TIMEOUT_MS;
 	buf_init(&c->answer, KUBE_MAX_ANSWER);
 	c->path = path_of(k, r, c->timeout_ms);
@@ -614,7 +630,7 @@ static void say_state(struct kube_watch *w)
 	const char *err = kube_watch_error(w);
 	uint64_t now_ms = w->k->now_ms();
 
-	if (w->dead || w->status == 403) /* that says weigh_watch() */
+	if (w->dead || w->status == 403 || watch_is_missing(w->w)) /* said by others */
 		return;
 	if (err[0] != '\0' && (!w->broken_said || now_ms - w->said_ms >= KUBE_LOG_AGAIN_MS)) {
 		log_warn("kube", "watch broken", "path", watch_path(w->w), "err", err, NULL);

@@ -84,6 +84,7 @@ struct kube_request {
 	const cJSON *body;     /* printed at once; NULL = none */
 	uint64_t not_after_ms; /* checked immediately before it is sent; TIME_NEVER */
 	uint64_t timeout_ms;   /* 0 = 10 s; also sent as ?timeout= on writes */
+	bool is_secret;        /* the answer is wiped when fn has had it */
 };
 struct kube_answer {
 	int result;        /* 0 = an HTTP answer came; -ETIME not sent; -errno */

@@ -308,6 +308,8 @@ static void doubt_watches(struct daemon *d, uint64_t now_ms)
 
 void pass_run(struct daemon *d, uint64_t now_ms)
 {
+	crdwatch_run(d, now_ms);
+	secret_run(d, now_ms);
 	if (d->synced_once) {
 		bool all;
 

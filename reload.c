@@ -13,8 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Prints a report's lines through the log, one each. */
-static void log_lines(enum log_level level, const struct buf *lines)
+void reload_log_lines(enum log_level level, const struct buf *lines)
 {
 	const char *p = lines->p;
 
@@ -85,8 +84,8 @@ static int parse(const struct daemon *d, const struct buf *text, struct config *
 
 	config_report_init(&report);
 	err = config_parse(&src, 1, &conf, &report);
-	log_lines(LOG_ERROR, &report.errors);
-	log_lines(LOG_WARN, &report.warnings);
+	reload_log_lines(LOG_ERROR, &report.errors);
+	reload_log_lines(LOG_WARN, &report.warnings);
 	config_report_free(&report);
 	if (err == 0)
 		err = check_emptied(d, conf);
@@ -184,12 +183,13 @@ void reload_candidacy(struct daemon *d, uint64_t now_ms)
 		   retired_count(d->retired) > 0;
 
 	leader_set_candidate(
-		d->leader, any && !d->opt->dry_run && d->phase == DAEMON_RUNNING, now_ms);
+		d->leader,
+		any && crdwatch_may_allocate(d) && !d->opt->dry_run && d->phase == DAEMON_RUNNING,
+		now_ms);
 }
 
-/* Lets every unit work from conf; the old one is freed last, when nobody borrows from it any more.
- */
-static int use_conf(struct daemon *d, struct config *conf)
+/* The old one is freed last, when nobody borrows from it any more. */
+int reload_use(struct daemon *d, struct config *conf)
 {
 	struct config *old = d->conf;
 	bool moved = strcmp(old->elections.namespace_, conf->elections.namespace_) != 0;
@@ -224,9 +224,35 @@ static int use_conf(struct daemon *d, struct config *conf)
 	return 0;
 }
 
+/* What the file says is in force at once, what the API says when it has been asked. */
+static int use_file(struct daemon *d, struct config *conf)
+{
+	int err;
+
+	if (conf->from_cluster) {
+		err = crdwatch_set_file(d, d->conf_text, d->conf_len);
+		if (err == 0)
+			config_free(conf);
+		return err;
+	}
+	err = reload_use(d, conf);
+	if (err == 0)
+		crdwatch_stop(d);
+	return err;
+}
+
+static void note_loaded(struct daemon *d, bool from_cluster)
+{
+	if (from_cluster)
+		return; /* crdwatch.c does */
+	counter_inc(&d->counters, COUNTER_CONFIG_RELOADS);
+	log_info("config", "loaded", "file", d->opt->config_path, "hash", d->conf->hash, NULL);
+}
+
 void reload_again(struct daemon *d)
 {
 	struct config *conf = NULL;
+	bool from_cluster = false;
 	int err;
 
 	if (d->phase != DAEMON_RUNNING) /* on the way out */
@@ -234,8 +260,10 @@ void reload_again(struct daemon *d)
 	err = reload_read(d, &conf);
 	if (err == -EALREADY)
 		return;
-	if (err == 0)
-		err = use_conf(d, conf);
+	if (err == 0) {
+		from_cluster = conf->from_cluster;
+		err = use_file(d, conf);
+	}
 	if (err != 0) {
 		d->conf_rejected = true;
 		config_free(conf);
@@ -247,9 +275,7 @@ void reload_again(struct daemon *d)
 			"log, or lbd check-config",
 			daemon_now_ms());
 	} else {
-		counter_inc(&d->counters, COUNTER_CONFIG_RELOADS);
-		log_info("config", "loaded", "file", d->opt->config_path, "hash", d->conf->hash,
-			NULL);
+		note_loaded(d, from_cluster);
 	}
 	daemon_mark(d);
 }

@@ -136,7 +136,9 @@ static void dump_config(cJSON *o, const struct daemon *d, uint64_t now_ms)
 	add_time(o, "loaded", d->conf_loaded_ms, now_ms);
 	add_number(o, "reloads", d->counters.v[COUNTER_CONFIG_RELOADS]);
 	add_number(o, "rejected", d->counters.v[COUNTER_CONFIG_REJECTED]);
-	(void)cJSON_AddBoolToObject(o, "stale", d->conf_err != 0 || d->conf_rejected);
+	(void)cJSON_AddBoolToObject(o, "stale",
+		d->conf_err != 0 || d->conf_rejected || !crdwatch_is_current(d));
+	crdwatch_dump(d, o);
 }
 
 static void dump_leader(cJSON *o, const struct daemon *d, uint64_t now_ms)
@@ -414,7 +416,7 @@ cJSON *status_dump(const struct daemon *d, uint64_t now_ms)
 	dump_pools(cJSON_AddArrayToObject(root, "pools"), d);
 	if (d->dry != NULL)
 		dump_dry(cJSON_AddObjectToObject(root, "dryRun"), d);
-	(void)cJSON_AddArrayToObject(root, "peers");
+	secret_dump(d, cJSON_AddArrayToObject(root, "peers"));
 	dump_events(cJSON_AddArrayToObject(root, "events"), d, now_ms);
 	dump_api(cJSON_AddObjectToObject(root, "api"), d);
 	dump_counters(cJSON_AddObjectToObject(root, "counters"), d);

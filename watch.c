@@ -995,6 +995,11 @@ uint64_t watch_next_deadline(const struct watch *w)
 	return t;
 }
 
+bool watch_is_missing(const struct watch *w)
+{
+	return w->missing;
+}
+
 bool watch_is_synced(const struct watch *w)
 {
 	return w->synced;

@@ -126,6 +126,8 @@ uint64_t watch_next_deadline(const struct watch *w);
 
 const char *watch_path(const struct watch *w); /* base_path */
 bool watch_is_synced(const struct watch *w);
+/* Does it wait because the server does not have the resource? */
+bool watch_is_missing(const struct watch *w);
 const char *watch_resource_version(const struct watch *w); /* "" before the first list */
 /* How the last request failed, in words; "" = it did not. */
 const char *watch_last_error(const struct watch *w);

@@ -505,6 +505,7 @@ void writer_run(struct daemon *d, uint64_t now_ms)
 	if (d->phase == DAEMON_RUNNING && alloc_is_ready(d->alloc))
 		run_status(d, now_ms);
 	contest_run(d, now_ms);
+	crdwatch_write(d, now_ms);
 	run_events(d, now_ms);
 }
 
