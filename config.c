@@ -160,6 +160,42 @@ static bool starts_servicelb(const struct config *c)
 	return c->n_pools == 0 && !c->from_cluster;
 }
 
+static bool selects_all(const struct config_l2_advertisement *ad)
+{
+	return ad->ip_address_pools.n == 0 && ad->ip_address_pool_selectors.n == 0;
+}
+
+/* How an address is announced that is kept although its pool is gone: as those say that are for all
+ * pools; where there is none, as all say; where nothing is said of announcing, as by default. */
+static void add_orphans(struct config_decoder *d)
+{
+	struct config *c = d->conf;
+	size_t n = c->n_l2_advertisements, n_all = 0, k = 0;
+	struct config_l2_advertisement *v = arena_array(d->arena, 2 * n + 1, sizeof *v);
+
+	if (v == NULL) {
+		d->no_memory = true;
+		return;
+	}
+	if (n > 0)
+		memcpy(v, c->l2_advertisements, n * sizeof *v);
+	for (size_t i = 0; i < n; i++)
+		n_all += selects_all(&v[i]);
+	for (size_t i = 0; i < n; i++)
+		if (n_all == 0 || selects_all(&v[i]))
+			v[n + k++] = v[i];
+	if (n == 0 && c->n_bgp_advertisements == 0) {
+		config_decode_defaults(
+			d, config_list_field(CONFIG_L2_ADVERTISEMENT)->record, &v[n]);
+		v[n].name = "default";
+		k = 1;
+	}
+	for (size_t i = n; i < n + k; i++)
+		v[i].for_orphans = true;
+	c->l2_advertisements = v;
+	c->n_l2_orphans = k;
+}
+
 /* 0, -EINVAL, -ENOMEM. */
 static int finish(struct config_decoder *d)
 {
@@ -176,6 +212,8 @@ static int finish(struct config_decoder *d)
 	warn_not_yet(d);
 	for (enum config_record_id id = CONFIG_POOL; id < CONFIG_N_LISTS; id++)
 		keep_items(d, id);
+	if (!d->no_memory)
+		add_orphans(d);
 	d->conf->servicelb_active = starts_servicelb(d->conf);
 	config_report_end(d->at.report);
 	if (d->no_memory)
@@ -314,8 +352,6 @@ static bool selects(const struct config_strings *names, const struct selectors *
 {
 	if (names->n == 0 && sel->n == 0)
 		return true;
-	if (pool == NULL)
-		return false;
 	for (size_t i = 0; i < names->n; i++)
 		if (strcmp(names->v[i], pool->name) == 0)
 			return true;
@@ -333,13 +369,15 @@ bool config_selects_namespaces(const struct config *c)
 bool config_l2_selects_pool(
 	const struct config_l2_advertisement *ad, const struct config_pool *pool)
 {
+	if (pool == NULL || ad->for_orphans)
+		return pool == NULL && ad->for_orphans;
 	return selects(&ad->ip_address_pools, &ad->ip_address_pool_selectors, pool);
 }
 
 bool config_bgp_selects_pool(
 	const struct config_bgp_advertisement *ad, const struct config_pool *pool)
 {
-	return selects(&ad->ip_address_pools, &ad->ip_address_pool_selectors, pool);
+	return pool != NULL && selects(&ad->ip_address_pools, &ad->ip_address_pool_selectors, pool);
 }
 
 const char *config_protocol_name(enum config_protocol protocol)

@@ -97,6 +97,7 @@ struct config_l2_advertisement {
 	struct config_strings interfaces;
 	struct config_strings exclude_interfaces; /* fnmatch patterns; default: MetalLB's list */
 	bool bind_address;
+	bool for_orphans; /* for addresses that are kept although their pool is gone, for no others */
 };
 
 struct config_tcp_ao {
@@ -184,6 +185,7 @@ struct config {
 	size_t n_pools;
 	const struct config_l2_advertisement *l2_advertisements;
 	size_t n_l2_advertisements;
+	size_t n_l2_orphans; /* more of them behind those: for_orphans */
 	const struct config_peer *peers;
 	size_t n_peers;
 	const struct config_bgp_advertisement *bgp_advertisements;
@@ -252,8 +254,8 @@ const struct config_pool *config_pool_named(const struct config *c, const char *
 bool config_pool_moves(const struct config_pool *pool);
 /* Does a pool say by their labels which Namespaces it is for? */
 bool config_selects_namespaces(const struct config *c);
-/* Does the advertisement's pool part select the pool?  NULL: one that is not configured any more,
- * which those select that select all. */
+/* Does the advertisement's pool part select the pool?  NULL: one that is not configured any more
+ * (for_orphans). */
 bool config_l2_selects_pool(
 	const struct config_l2_advertisement *ad, const struct config_pool *pool);
 bool config_bgp_selects_pool(

@@ -57,13 +57,18 @@ static bool ad_applies(
 	       selects_service(j->in, ad, v);
 }
 
+static size_t count_ads(const struct elig_input *in)
+{
+	return in->conf->n_l2_advertisements + in->conf->n_l2_orphans;
+}
+
 /* Why no layer 2 advertisement applies to v. */
 static enum reason unadvertised(const struct elig_input *in, const struct vip *v)
 {
 	const struct config *c = in->conf;
 	const struct config_pool *pool = vip_pool(in->vips, c, in->cluster, v);
 
-	for (size_t i = 0; i < c->n_l2_advertisements; i++)
+	for (size_t i = 0; i < count_ads(in); i++)
 		if (config_l2_selects_pool(&c->l2_advertisements[i], pool))
 			return REASON_NO_ADVERTISEMENT;
 	for (size_t i = 0; i < c->n_bgp_advertisements; i++)
@@ -214,7 +219,7 @@ static enum reason judge_vip(struct judging *j, const struct vip *v)
 	const struct config_l2_advertisement *by_subnet = NULL;
 	bool applies = false, carried = false;
 
-	for (size_t i = 0; i < c->n_l2_advertisements; i++) {
+	for (size_t i = 0; i < count_ads(j->in); i++) {
 		const struct config_l2_advertisement *ad = &c->l2_advertisements[i];
 
 		if (!ad_applies(j, ad, v))
@@ -290,7 +295,7 @@ static unsigned weight(const struct judging *j, const struct vip_group *g)
 	const struct config *c = j->in->conf;
 	unsigned sum = 0;
 
-	for (size_t i = 0; i < c->n_l2_advertisements; i++) {
+	for (size_t i = 0; i < count_ads(j->in); i++) {
 		const struct config_l2_advertisement *ad = &c->l2_advertisements[i];
 		bool applies = false;
 
@@ -355,8 +360,7 @@ void elig_judge_other(const struct elig_input *in, const struct vip_group *g, co
 const struct config_l2_advertisement *elig_next_advertisement(
 	const struct elig_input *in, const struct vip *v, const struct config_l2_advertisement *ad)
 {
-	const struct config_l2_advertisement *end =
-		in->conf->l2_advertisements + in->conf->n_l2_advertisements;
+	const struct config_l2_advertisement *end = in->conf->l2_advertisements + count_ads(in);
 	struct judging j = {.in = in, .node = cluster_node(in->cluster, in->node)};
 
 	if (j.node == NULL)
@@ -499,6 +503,13 @@ static bool range_listens(const struct elig_input *in, const struct config_l2_ad
 	return addr_family(r->first) == ADDR_V4 && (carries_range(i, r) || !is_on_link(in, ad, r));
 }
 
+static bool has_orphans(const struct elig_input *in)
+{
+	const struct retired *kept = vip_retired(in->vips);
+
+	return kept != NULL && retired_count(kept) > 0;
+}
+
 /* For an address that is kept although no pool has it. */
 static bool kept_listens(const struct elig_input *in, const struct config_l2_advertisement *ad,
 	const struct iface *i)
@@ -521,6 +532,8 @@ static bool kept_listens(const struct elig_input *in, const struct config_l2_adv
 static bool ad_listens(const struct elig_input *in, const struct config_l2_advertisement *ad,
 	const struct iface *i)
 {
+	if (ad->for_orphans && !has_orphans(in))
+		return false;
 	if (ad->interfaces.n > 0)
 		return names_interface(in, ad, i);
 	if (excluded(ad, i))
@@ -545,7 +558,7 @@ size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_
 	while ((i = iface_next(in->ifaces, i)) != NULL && n < max) {
 		if (!iface_is_usable(i))
 			continue;
-		for (size_t k = 0; k < in->conf->n_l2_advertisements; k++)
+		for (size_t k = 0; k < count_ads(in); k++)
 			if (ad_listens(in, &in->conf->l2_advertisements[k], i)) {
 				ret_ifindex[n++] = i->ifindex;
 				break;

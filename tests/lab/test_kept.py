@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pool edit drops an address in use: the Service keeps it, on every node and under every leader, and nobody else may."""
 
+import pytest
 from lab import FAST, wait_for
 
 HEAD = "apiVersion: lbd.io/v1\nkind: Config\npools:\n- name: lan\n  addresses: "
@@ -120,19 +121,22 @@ def test_a_bad_record(bare):
     assert lab.wait_owner(ip)
 
 
-def test_no_pool_left(bare):
-    """The last pool goes: what is in use stays, is recorded, and a node that starts anew serves it."""
+@pytest.mark.parametrize("pools", ("[]", "[{name: other, addresses: [10.89.0.130-10.89.0.139]}]"))
+def test_pool_gone(bare, pools):
+    """The pool goes, and with it its advertisement by default: what is in use stays, is recorded, and a node that starts
+    anew serves it."""
     lab = bare(nodes=1, pods=False, proxy=False, config=BEFORE).start()
     node = lab.nodes[0]
     lab.service("web")
     ip = lab.wait_ip("web")
     lab.wait_owner(ip)
-    none = f"apiVersion: lbd.io/v1\nkind: Config\npools: []\nl2Advertisements: [{{name: all}}]\nservicelb: {{mode: never}}\n{FAST}"
-    edit([node], none)
+    gone = f"apiVersion: lbd.io/v1\nkind: Config\npools: {pools}\nservicelb: {{mode: never}}\n{FAST}"
+    edit([node], gone)
     wait_for("the record", lambda: ip in (record(lab) or ""), timeout=10)
     assert lab.client.arping(ip) == [node.mac]
     node.stop()
-    node.start(config=none)
+    node.start(config=gone)
     lab.wait_owner(ip)
+    assert lab.client.arping(ip) == [node.mac]
     assert lab.ips("web") == [ip]
     assert vip(node, ip)["kept"] is True
