@@ -894,6 +894,20 @@ void alloc_set_namespaces(struct alloc *a, const struct cluster *c, bool forbidd
 	list_sort(&a->todo, by_age);
 }
 
+/* Without unpacking it: all are looked at. */
+static const struct cluster_namespace *namespace_of(const struct alloc *a, const struct svc *svc)
+{
+	const char *key = key_of(svc);
+	size_t n = strcspn(key, "/");
+	char name[CLUSTER_MAX_NAME + 1];
+
+	if (n >= sizeof name)
+		return NULL;
+	memcpy(name, key, n);
+	name[n] = '\0';
+	return cluster_namespace(a->cluster, name);
+}
+
 void alloc_namespaces_changed(struct alloc *a, uint64_t now_ms)
 {
 	uint64_t seen = a->namespaces;
@@ -904,8 +918,7 @@ void alloc_namespaces_changed(struct alloc *a, uint64_t now_ms)
 	a->namespaces = cluster_namespaces_generation(a->cluster);
 	arrive(a, now_ms);
 	while ((svc = table_next(&a->svcs, svc)) != NULL) {
-		struct cluster_service s = judge_view(&svc->party);
-		const struct cluster_namespace *n = cluster_namespace(a->cluster, s.namespace_);
+		const struct cluster_namespace *n = namespace_of(a, svc);
 
 		if (n != NULL && n->generation > seen)
 			make_todo(a, svc);

@@ -101,6 +101,22 @@ def test_status_by_every_way(k):
     assert ips(must(k, "PATCH", st + "?fieldManager=lbd&force=true", apply, APPLY)) == ["10.89.0.103"]
 
 
+def test_who_wrote_the_status(k):
+    """managedFields have the name of who wrote status.loadBalancer last, by its user agent; of those before nothing is left
+    there, and what others change elsewhere is not counted."""
+    def writers():
+        fields = k.get(N + "/services/t1")["metadata"].get("managedFields", [])
+        return [f["manager"] for f in fields if "f:loadBalancer" in f["fieldsV1"].get("f:status", {})]
+
+    must(k, "POST", N + "/services", lb("t1"))
+    for agent, ip in (("lbd/0.1.0", "10.89.0.100"), ("k3s/v1.30.4+k3s1 (linux/amd64) kubernetes", "10.89.0.101")):
+        code, s = k.api("PATCH", N + "/services/t1/status", ingress(ip), MERGE, headers={"User-Agent": agent})
+        assert code == 200 and ips(s) == [ip]
+    assert writers() == ["k3s"]
+    code, _ = k.api("PATCH", N + "/services/t1", {"metadata": {"labels": {"a": "b"}}}, MERGE, headers={"User-Agent": "kubectl/v1"})
+    assert code == 200 and writers() == ["k3s"]
+
+
 @pytest.mark.parametrize("entry", [{"ip": "not-an-ip"}, {"hostname": "10.0.0.1"}, {"ip": "10.0.0.1/24"}])
 def test_status_invalid_ingress(k, entry):
     must(k, "POST", N + "/services", lb("t1"))
