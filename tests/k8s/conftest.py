@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the real Kubernetes: one laboratory for the whole run, for it takes long to start."""
+"""Fixtures of the real Kubernetes: one laboratory for all files of a run (of a worker), for it takes long to start."""
 
 import sys
 from pathlib import Path
