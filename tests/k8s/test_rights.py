@@ -43,11 +43,12 @@ def old_lab(old):
 
 
 def quiet(the_lab):
-    """No lbd runs, and none has: no Lease is there. Afterwards all is gone."""
+    """No lbd runs, and none has: no Lease and no Event is there. Afterwards all is gone."""
     def stop():
         for node in the_lab.nodes:
             node.kill(signal.SIGTERM)
         the_lab.kubectl("-n", "kube-system", "delete", "leases", "-l", "lbd.io/lease")
+        the_lab.kubectl("delete", "events", "--all")
     stop()
     yield the_lab
     the_lab.clear()
