@@ -145,7 +145,7 @@ void reload_say_servicelb(const struct daemon *d)
 
 	if (conf->servicelb_active)
 		log_info("config", "servicelb mode: Services get the nodes' own addresses", NULL);
-	if (conf->servicelb != CONFIG_SERVICELB_AUTO)
+	if (conf->servicelb != CONFIG_SERVICELB_AUTO || conf->from_cluster)
 		return;
 	if (conf->servicelb_active && conf->n_pools > 0)
 		log_warn("config",
