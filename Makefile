@@ -239,7 +239,7 @@ $(STATIC): $(STATIC_SRC) $(wildcard *.h) $(SYSROOT)/done
 include packaging/packaging.mk
 
 # -- figures (shared/BENCH.md) ----------------------------------------------------------------------------------------------------
-$(O)/bench/bench_alloc: tests/bench/bench_alloc.c $(call objs,alloc) | $(O)/bench/.dir
+$(O)/bench/bench_alloc: tests/bench/bench_alloc.c $(call objs,alloc copy) | $(O)/bench/.dir
 	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_PURE)
 
 BENCHES := alloc mem idle arp

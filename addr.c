@@ -14,10 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define V4_TAG 0x0000ffffU /* bits 80..95 of an IPv4-mapped address, above the 32 of IPv4 */
-
-static const struct addr v4_first = {0, (uint64_t)V4_TAG << 32};
-static const struct addr v4_last = {0, (uint64_t)V4_TAG << 32 | 0xffffffffU};
+static const struct addr v4_first = {0, (uint64_t)ADDR_V4_TAG << 32};
+static const struct addr v4_last = {0, (uint64_t)ADDR_V4_TAG << 32 | 0xffffffffU};
 
 /* -- single addresses -- */
 
@@ -58,25 +56,6 @@ void addr_to_v6(struct addr a, uint8_t ret_b[16])
 {
 	put_be64(ret_b, a.hi);
 	put_be64(ret_b + 8, a.lo);
-}
-
-enum addr_family addr_family(struct addr a)
-{
-	return a.hi == 0 && a.lo >> 32 == V4_TAG ? ADDR_V4 : ADDR_V6;
-}
-
-int addr_cmp(struct addr a, struct addr b)
-{
-	if (a.hi != b.hi)
-		return a.hi < b.hi ? -1 : 1;
-	if (a.lo != b.lo)
-		return a.lo < b.lo ? -1 : 1;
-	return 0;
-}
-
-bool addr_eq(struct addr a, struct addr b)
-{
-	return a.hi == b.hi && a.lo == b.lo;
 }
 
 struct addr addr_plus(struct addr a, uint64_t n)

@@ -19,6 +19,8 @@ struct addr {
 	uint64_t hi, lo; /* big-endian halves, host order */
 };
 
+#define ADDR_V4_TAG 0x0000ffffU /* bits 80..95 of an IPv4-mapped address, above the 32 of IPv4 */
+
 enum addr_family { ADDR_V4, ADDR_V6, ADDR_FAMILIES };
 
 enum { ADDR_STRLEN = 46, ADDR_PREFIX_STRLEN = 50, ADDR_RANGE_STRLEN = 96 };
@@ -39,10 +41,23 @@ struct addr addr_from_v4(const uint8_t b[4]);
 struct addr addr_from_v6(const uint8_t b[16]);
 void addr_to_v4(struct addr a, uint8_t ret_b[4]); /* a must be IPv4 */
 void addr_to_v6(struct addr a, uint8_t ret_b[16]);
-enum addr_family addr_family(struct addr a);
+static inline enum addr_family addr_family(struct addr a)
+{
+	return a.hi == 0 && a.lo >> 32 == ADDR_V4_TAG ? ADDR_V4 : ADDR_V6;
+}
 /* <0, 0, >0; IPv4 in numeric order. */
-int addr_cmp(struct addr a, struct addr b);
-bool addr_eq(struct addr a, struct addr b);
+static inline int addr_cmp(struct addr a, struct addr b)
+{
+	if (a.hi != b.hi)
+		return a.hi < b.hi ? -1 : 1;
+	if (a.lo != b.lo)
+		return a.lo < b.lo ? -1 : 1;
+	return 0;
+}
+static inline bool addr_eq(struct addr a, struct addr b)
+{
+	return a.hi == b.hi && a.lo == b.lo;
+}
 /* Plain 128-bit arithmetic, blind to families; wrap around at the ends. */
 struct addr addr_next(struct addr a);
 struct addr addr_prev(struct addr a);
@@ -74,8 +89,8 @@ enum addr_range_error {
 	ADDR_RANGE_FAMILIES,  /* ends of two families */
 	ADDR_RANGE_REVERSED,  /* first > last */
 };
-/* "a/len", "a-b" (blanks around both, as MetalLB) or, if single is true, "a".  *ret_r is written on OK
- * and HOST_BITS. */
+/* "a/len", "a-b" (blanks around both, as MetalLB) or, if single is true, "a".  *ret_r is written on
+ * OK and HOST_BITS. */
 enum addr_range_error addr_range_parse(
 	const char *s, size_t len, bool single, struct addr_range *ret_r) MUST_CHECK;
 /* Shortest form: an address, a CIDR where it is one, else "a-b". */

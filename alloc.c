@@ -247,7 +247,8 @@ static void note_kept(struct alloc *a, struct addr x)
 		a->kept_generation++;
 }
 
-/* What svc has could be shared by those of its key that wait: it is new to svc, or svc has changed. */
+/* What svc has could be shared by those of its key that wait: it is new to svc, or svc has changed.
+ */
 static void wake_mates(struct alloc *a, struct svc *svc)
 {
 	struct judge_party *m = NULL;
@@ -330,19 +331,25 @@ static void set_detail(const struct alloc *a, struct svc *svc)
 	more_put(svc);
 }
 
+/* It only tells a result from the one before it: nobody gains by two that are alike. */
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * 0x9e3779b97f4a7c15u;
+	return h ^ h >> 32;
+}
+
 /* Never 0. */
 static uint32_t result_hash(const struct alloc *a, const struct svc *svc)
 {
-	struct {
-		uint64_t reason;
-		struct addr ips[2];
-	} h = {.reason = svc->reason};
-	size_t n = held(svc, h.ips);
-	uint32_t v = hash_bytes(&a->hkey, &h, sizeof h.reason + n * sizeof h.ips[0]);
+	uint64_t h = mix(1, svc->reason);
+	struct addr ips[2];
+	size_t n = held(svc, ips);
 
+	for (size_t i = 0; i < n; i++)
+		h = mix(mix(h, ips[i].hi), ips[i].lo);
 	if (detail_of(svc) != NULL)
-		v = v * 31 + hash_bytes(&a->hkey, detail_of(svc), strlen(detail_of(svc)));
-	return v | 1;
+		h = mix(h, hash_bytes(&a->hkey, detail_of(svc), strlen(detail_of(svc))));
+	return (uint32_t)h | 1;
 }
 
 static bool is_served(const struct svc *svc)
@@ -387,13 +394,13 @@ static void note_result(struct alloc *a, struct svc *svc, bool in_order)
 
 static void fill_result(const struct alloc *a, const struct svc *svc, struct alloc_result *r)
 {
-	struct cluster_service s = judge_view(&svc->party);
+	const struct copy_names n = copy_names(svc->party.copy);
 	const char *detail = detail_of(svc), *note = note_of(svc);
 
-	r->key = s.key;
-	r->namespace_ = s.namespace_;
-	r->name = s.name;
-	r->uid = s.uid;
+	r->key = n.key;
+	r->namespace_ = n.namespace_;
+	r->name = n.name;
+	r->uid = n.uid;
 	r->reason = (enum reason)svc->reason;
 	r->cleared = svc->cleared;
 	r->contested = is_contested(a, svc);
@@ -1091,7 +1098,7 @@ struct alloc_address alloc_look(struct alloc *a, struct addr x)
 bool alloc_next_write(struct alloc *a, uint64_t now_ms, struct alloc_write *ret_w)
 {
 	struct outbox_item *item;
-	struct cluster_service s;
+	struct copy_names names;
 	struct svc *svc;
 	uint64_t id;
 
@@ -1110,12 +1117,12 @@ bool alloc_next_write(struct alloc *a, uint64_t now_ms, struct alloc_write *ret_
 	svc->put_in_flight = false;
 	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++)
 		set_sent(svc, f, holds(svc, f));
-	s = judge_view(&svc->party);
-	*ret_w = (struct alloc_write){.key = s.key,
-		.namespace_ = s.namespace_,
-		.name = s.name,
-		.uid = s.uid,
-		.resource_version = s.resource_version,
+	names = copy_names(svc->party.copy);
+	*ret_w = (struct alloc_write){.key = names.key,
+		.namespace_ = names.namespace_,
+		.name = names.name,
+		.uid = names.uid,
+		.resource_version = names.version,
 		.pool = held_pool(svc),
 		.id = id};
 	ret_w->n_ips = held(svc, ret_w->ips);

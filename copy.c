@@ -77,14 +77,18 @@ static void gather_texts(const struct cluster_service *s, const char *t[TEXTS])
 	t[TEXT_POOL_WRITTEN] = s->pool_written;
 }
 
-static size_t size_of(const struct cluster_service *s, const char *const t[TEXTS])
+/* ret_n gets the texts' sizes, NUL included; 0 = not present. */
+static size_t size_of(
+	const struct cluster_service *s, const char *const t[TEXTS], size_t ret_n[TEXTS])
 {
 	size_t n = sizeof(struct copy);
 
 	n += s->labels.n * sizeof(struct label) + s->n_ingress * sizeof(struct addr) +
 	     s->n_ports * sizeof(struct cluster_port);
-	for (unsigned i = 0; i < TEXTS; i++)
-		n += t[i] != NULL ? strlen(t[i]) + 1 : 0;
+	for (unsigned i = 0; i < TEXTS; i++) {
+		ret_n[i] = t[i] != NULL ? strlen(t[i]) + 1 : 0;
+		n += ret_n[i];
+	}
 	for (size_t i = 0; i < s->labels.n; i++)
 		n += strlen(s->labels.v[i].key) + strlen(s->labels.v[i].value) + 2;
 	return n;
@@ -142,14 +146,16 @@ static char *put_text(char **at, const char *s)
 size_t copy_bytes(const struct cluster_service *s)
 {
 	const char *t[TEXTS];
+	size_t n[TEXTS];
 
 	gather_texts(s, t);
-	return size_of(s, t);
+	return size_of(s, t, n);
 }
 
 static struct copy *copy_new(const struct cluster_service *s)
 {
 	const char *t[TEXTS];
+	size_t n[TEXTS];
 	unsigned present = 0;
 	struct copy *c;
 	char *at;
@@ -158,16 +164,17 @@ static struct copy *copy_new(const struct cluster_service *s)
 		s->n_ports > CLUSTER_MAX_PORTS || s->n_families > ARRAY_LEN(s->families))
 		return NULL;
 	gather_texts(s, t);
-	c = malloc(size_of(s, t));
+	c = malloc(size_of(s, t, n));
 	if (c == NULL)
 		return NULL;
 	put_scalars(c, s);
 	at = put_arrays(c, s);
 	for (unsigned i = 0; i < TEXTS; i++) {
-		if (t[i] == NULL)
+		if (n[i] == 0)
 			continue;
 		present |= 1U << i;
-		(void)put_text(&at, t[i]);
+		memcpy(at, t[i], n[i]);
+		at += n[i];
 	}
 	c->present = present & ((1U << TEXTS) - 1);
 	for (size_t i = 0; i < s->labels.n; i++) {
@@ -221,10 +228,38 @@ static int64_t created_of(const struct copy *c)
 	return (int64_t)((uint64_t)c->created_s << (64 - CREATED_BITS)) >> (64 - CREATED_BITS);
 }
 
-struct cluster_service copy_view(const struct copy *c)
+/* The texts that name it; *ret_at (may be NULL) is where the next one begins. */
+static struct copy_names names_of(const struct copy *c, const char **ret_at)
 {
 	const char *at = texts_of(c), *slash;
+	struct copy_names n;
+
+	n.key = next_text(c, TEXT_KEY, &at, "");
+	n.uid = next_text(c, TEXT_UID, &at, "");
+	n.version = next_text(c, TEXT_VERSION, &at, "");
+	n.namespace_ = next_text(c, TEXT_NAMESPACE, &at, "");
+	slash = strchr(n.key, '/');
+	n.name = slash != NULL ? slash + 1 : n.key;
+	if (ret_at != NULL)
+		*ret_at = at;
+	return n;
+}
+
+struct copy_names copy_names(const struct copy *c)
+{
+	return names_of(c, NULL);
+}
+
+struct cluster_service copy_view(const struct copy *c)
+{
+	const char *at;
+	const struct copy_names names = names_of(c, &at);
 	struct cluster_service s = {
+		.key = names.key,
+		.namespace_ = names.namespace_,
+		.name = names.name,
+		.uid = names.uid,
+		.resource_version = names.version,
 		.copy = shared(c),
 		.created_s = created_of(c),
 		.deleting = c->deleting,
@@ -243,12 +278,6 @@ struct cluster_service copy_view(const struct copy *c)
 		.ingress_not_vip_mode = c->not_vip,
 	};
 
-	s.key = next_text(c, TEXT_KEY, &at, "");
-	s.uid = next_text(c, TEXT_UID, &at, "");
-	s.resource_version = next_text(c, TEXT_VERSION, &at, "");
-	s.namespace_ = next_text(c, TEXT_NAMESPACE, &at, "");
-	slash = strchr(s.key, '/');
-	s.name = slash != NULL ? slash + 1 : s.key;
 	s.class_ = next_text(c, TEXT_CLASS, &at, NULL);
 	s.load_balancer_ip = next_text(c, TEXT_FIELD, &at, NULL);
 	s.request.ips = next_text(c, TEXT_IPS, &at, NULL);

@@ -29,6 +29,10 @@ size_t copy_bytes(const struct cluster_service *s);
 struct cluster_service copy_view(const struct copy *c);
 
 /* Shorter ways to parts of the view. */
+struct copy_names {
+	const char *key, *namespace_, *name, *uid, *version; /* borrowed from c */
+};
+struct copy_names copy_names(const struct copy *c);
 const char *copy_key(const struct copy *c);
 bool copy_is_load_balancer(const struct copy *c);
 const char *copy_uid(const struct copy *c);

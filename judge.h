@@ -51,8 +51,7 @@ void judge_set_namespaces(struct judge *j, const struct cluster *c, bool forbidd
 int judge_join(struct judge *j, struct judge_party *p, const char *key) MUST_CHECK;
 void judge_leave(struct judge *j, struct judge_party *p);
 /* Those of p's sharing key, in order of coming, p included; NULL starts, NULL ends. */
-struct judge_party *judge_next_mate(
-	struct judge_party *p, struct judge_party *after) MUST_CHECK;
+struct judge_party *judge_next_mate(struct judge_party *p, struct judge_party *after) MUST_CHECK;
 /* All have left: their parties are to be made anew, or freed. */
 void judge_forget_all(struct judge *j);
 

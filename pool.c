@@ -36,12 +36,6 @@ struct pool_former {
 	char key[];
 };
 
-/* What few holders have: two families, or guards. */
-struct pool_rest {
-	struct pool_use use;
-	struct pool_former *guards; /* owned by the set */
-};
-
 /* Where the search for a never-used address goes on: there is none before. */
 struct cursor {
 	size_t range;
@@ -219,16 +213,6 @@ bool pool_moves(const struct pool *p)
 }
 
 /* -- the row of those who have an address -- */
-
-const struct pool_use *pool_held(const struct pool_holder *h, enum addr_family f)
-{
-	const struct pool_use *other = h->rest != NULL ? &h->rest->use : NULL;
-
-	if (h->use.holder != NULL && addr_family(h->use.addr) == f)
-		return &h->use;
-	return other != NULL && other->holder != NULL && addr_family(other->addr) == f ? other
-										       : NULL;
-}
 
 bool pool_is_guard(const struct pool_use *u)
 {

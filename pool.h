@@ -30,7 +30,6 @@ enum { POOL_MAX_GUARDS = 8 }; /* a holder */
 struct pool_set;    /* opaque: all pools, and who has their addresses */
 struct pool;        /* opaque; valid until pool_sweep() or pool_forget_all() drops it */
 struct pool_former; /* opaque */
-struct pool_rest;   /* opaque: what few holders have */
 
 /* One place in the row of those who have an address.  To be read only. */
 struct pool_use {
@@ -38,6 +37,12 @@ struct pool_use {
 	struct pool_use *next;      /* pool.c's: in order of coming */
 	struct pool_holder *holder; /* NULL = nobody */
 	struct pool *pool; /* where it came from; perhaps without addr by now, or not configured */
+};
+
+/* What few holders have: two families, or guards. */
+struct pool_rest {
+	struct pool_use use;
+	struct pool_former *guards; /* owned by the set */
 };
 
 /* Zero but for its key when it is made; it must not move.  To be read by pool_held() only.  Freed
@@ -153,7 +158,15 @@ bool pool_find_free(struct pool_set *s, const struct pool_ask *q, enum addr_fami
 
 /* -- who has which address -- */
 /* What h has; NULL = none of that family. */
-const struct pool_use *pool_held(const struct pool_holder *h, enum addr_family f);
+static inline const struct pool_use *pool_held(const struct pool_holder *h, enum addr_family f)
+{
+	const struct pool_use *other = h->rest != NULL ? &h->rest->use : NULL;
+
+	if (h->use.holder != NULL && addr_family(h->use.addr) == f)
+		return &h->use;
+	return other != NULL && other->holder != NULL && addr_family(other->addr) == f ? other
+										       : NULL;
+}
 /* Those who have x, guards included, in order of coming; NULL starts, NULL ends. */
 const struct pool_use *pool_next_use(struct pool_set *s, struct addr x, const struct pool_use *u);
 /* Does its holder only guard it? */
@@ -167,8 +180,8 @@ int pool_give(struct pool_set *s, struct pool_holder *h, struct addr x, struct p
  * the first ends.  Without memory it is neither guarded nor remembered: it is free. */
 void pool_release(
 	struct pool_set *s, struct pool_holder *h, enum addr_family f, bool guard, uint64_t now_ms);
-/* Guards x of pool p for h, which neither has nor guards it; who has it keeps it.  Nothing happens when
- * out of memory. */
+/* Guards x of pool p for h, which neither has nor guards it; who has it keeps it.  Nothing happens
+ * when out of memory. */
 void pool_guard(struct pool_set *s, struct pool_holder *h, struct addr x, struct pool *p);
 /* Ends h's guards but those on the n addresses of keep. */
 void pool_end_guards(struct pool_set *s, struct pool_holder *h, const struct addr *keep, size_t n,

@@ -5,9 +5,11 @@
  * Pure, header only.
  *
  * It costs 11 to 18 bytes an element where uthash's handle alone takes 56; for the tables that hold
- * ten thousand Services that is a quarter of the memory.  An element's first member is its hash,
- * which hash_bytes() computed with the table owner's key.  Removing never fails and never moves
- * anything; adding to a table out of which as much was taken needs no memory.
+ * ten thousand Services that is a quarter of the memory.  What a position leaves of an index word
+ * is filled with bits of the hash, so that few elements are looked at that are not it.  An
+ * element's first member is its hash, which hash_bytes() computed with the table owner's key.
+ * Removing never fails and never moves anything; adding to a table out of which as much was taken
+ * needs no memory.
  */
 #ifndef LBD_TABLE_H
 #define LBD_TABLE_H
@@ -19,7 +21,9 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { TABLE_FREE = 0, TABLE_GONE = 1, TABLE_FIRST = 2 }; /* index words; position + TABLE_FIRST */
+/* Index words; else the low bits, those of mask, are position + TABLE_FIRST and the rest the
+ * hash's. */
+enum { TABLE_FREE = 0, TABLE_GONE = 1, TABLE_FIRST = 2 };
 enum { TABLE_MIN = 16, TABLE_NARROW = 65536 }; /* up to so many words they are of 16 bits */
 
 struct table {
@@ -30,6 +34,8 @@ struct table {
 	} index; /* owned; mask + 1 words, at most 2/3 of them not TABLE_FREE */
 	uint32_t live, used, cap, mask;
 };
+
+enum { TABLE_AHEAD = 16 }; /* elements */
 
 /* The first member of every element. */
 struct table_elt {
@@ -69,6 +75,12 @@ static inline void table_set_word(struct table *t, uint32_t i, uint32_t word)
 		t->index.wide[i] = word;
 }
 
+/* The bits of an index word that are the hash's. */
+static inline uint32_t table_tag_bits(const struct table *t)
+{
+	return ~t->mask & (table_is_narrow(t->mask) ? UINT16_MAX : UINT32_MAX);
+}
+
 /* All words become TABLE_FREE. */
 static inline void table_wipe(struct table *t)
 {
@@ -99,9 +111,9 @@ static inline void *table_find(
 
 		if (word == TABLE_FREE)
 			return NULL;
-		if (word == TABLE_GONE)
+		if (word == TABLE_GONE || ((word ^ hash) & table_tag_bits(t)) != 0)
 			continue;
-		elt = t->v[word - TABLE_FIRST];
+		elt = t->v[(word & t->mask) - TABLE_FIRST];
 		if (table_hash_of(elt) == hash && eq(elt, key, len))
 			return elt;
 	}
@@ -116,7 +128,7 @@ static inline uint32_t table_slot(const struct table *t, const void *elt)
 		uint32_t word = table_word(t, i);
 
 		REQUIRE(word != TABLE_FREE);
-		if (word != TABLE_GONE && t->v[word - TABLE_FIRST] == elt)
+		if (word != TABLE_GONE && t->v[(word & t->mask) - TABLE_FIRST] == elt)
 			return i;
 	}
 }
@@ -124,16 +136,16 @@ static inline uint32_t table_slot(const struct table *t, const void *elt)
 /* Where an element of the table is in v. */
 static inline uint32_t table_position(const struct table *t, const void *elt)
 {
-	return table_word(t, table_slot(t, elt)) - TABLE_FIRST;
+	return (table_word(t, table_slot(t, elt)) & t->mask) - TABLE_FIRST;
 }
 
 static inline void table_put_word(struct table *t, uint32_t pos)
 {
-	uint32_t i = table_hash_of(t->v[pos]) & t->mask;
+	uint32_t hash = table_hash_of(t->v[pos]), i = hash & t->mask;
 
 	while (table_word(t, i) != TABLE_FREE)
 		i = (i + 1) & t->mask;
-	table_set_word(t, i, pos + TABLE_FIRST);
+	table_set_word(t, i, (hash & ~t->mask) | (pos + TABLE_FIRST));
 }
 
 /* Closes the gaps and makes the index anew; all room is there. */
@@ -146,8 +158,12 @@ static inline void table_compact(struct table *t)
 			t->v[to++] = t->v[i];
 	t->used = to;
 	table_wipe(t);
-	for (uint32_t i = 0; i < to; i++)
+	for (uint32_t i = 0; i < to; i++) {
+		/* Elements lie anywhere in memory: their hashes are asked for beforehand. */
+		if (i + TABLE_AHEAD < to)
+			__builtin_prefetch(t->v[i + TABLE_AHEAD]);
 		table_put_word(t, i);
+	}
 }
 
 /* Room for cap elements, not fewer than there were.  0 or -ENOMEM (as it was). */
@@ -215,7 +231,7 @@ static inline void table_remove(struct table *t, const void *elt)
 {
 	uint32_t i = table_slot(t, elt);
 
-	t->v[table_word(t, i) - TABLE_FIRST] = NULL;
+	t->v[(table_word(t, i) & t->mask) - TABLE_FIRST] = NULL;
 	table_set_word(t, i, TABLE_GONE);
 	t->live--;
 }

@@ -239,6 +239,7 @@ def bench_alloc():
     out = subprocess.run([TOOLS / "bench_alloc"], capture_output=True, text=True, check=True).stdout
     for key, value in re.findall(r"^(alloc\.\S+) ([0-9.]+)", out, re.M):
         report(key, float(value))
+    report("alloc.flat_100k_vs_1k", figures["alloc.100k_ns"] / figures["alloc.1k_ns"], "processor time for one")
     all_at_once()
     one_among_many()
     first_answers()

@@ -1,15 +1,23 @@
 /* uses: alloc addr service buf label */
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench_alloc.c - 100,000 allocations in one process: put, decide, result and write of each.
+ * bench_alloc.c - allocations in one process: put, decide, result and write of each, one after
+ * another.
+ *
+ * The Services are copies as the picture holds them (copy.h), made beforehand: what is timed is
+ * what the daemon's pass does with one.  Medians of ROUNDS rounds; beside the wall clock's, the
+ * processor's time, which a busy machine does not spoil.
  *
  * alloc.100k_ms         into an empty /8
  * alloc.100k_pool90_ms  into a pool that is 90 % full: 100,000 of 111,111 in use, holes everywhere.
- *                       Ten rounds; each first deletes 10,000 Services at random (not timed), then
+ *                       Ten turns; in each 10,000 Services at random are deleted (not timed), then
  *                       10,000 new ones come (timed).
- * alloc.bytes_per_service  heap, of the first
+ * alloc.1k_ns, 10k_ns, 100k_ns  of processor time for one, of so many into an empty /8
+ * alloc.pool8_ns, 16, 28, 64_v6  the like, when the oldest of 14 went before (not timed)
+ * alloc.bytes_per_service        heap, without the copy, which is the picture's
  */
 #include "alloc.h"
+#include "copy.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -17,46 +25,61 @@
 #include <string.h>
 #include <time.h>
 
-enum { N = 100000, ROUNDS = 10, NAME_LEN = 32 };
+enum { N = 100000, TURNS = 10, STANDING = 14, CHURN = 20000, ROUNDS = 5, NAME_LEN = 32 };
 
-static uint64_t now_ns(void)
+struct span {
+	uint64_t wall_ns, cpu_ns;
+};
+
+static uint64_t clock_ns(clockid_t id)
 {
 	struct timespec t;
 
-	if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
+	if (clock_gettime(id, &t) != 0)
 		abort();
 	return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
-/* The texts of an object, made beforehand: what is timed is the allocator. */
-struct name {
-	char key[NAME_LEN], uid[NAME_LEN + 16];
-};
-
-static void name(struct name *n, unsigned id)
+static struct span now(void)
 {
-	(void)snprintf(n->key, sizeof n->key, "default/service-%06u", id);
-	(void)snprintf(n->uid, sizeof n->uid, "01234567-89ab-cdef-0123-%012u", id);
+	return (struct span){clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_PROCESS_CPUTIME_ID)};
 }
 
-static int put(struct alloc *a, const struct name *n)
+static void add_since(struct span *sum, struct span start)
+{
+	struct span end = now();
+
+	sum->wall_ns += end.wall_ns - start.wall_ns;
+	sum->cpu_ns += end.cpu_ns - start.cpu_ns;
+}
+
+/* -- Services -- */
+
+static struct copy *service(unsigned id, enum addr_family f)
 {
 	static const struct cluster_port port = {CLUSTER_TCP, 80};
-	struct cluster_service s = {.key = n->key,
+	char key[NAME_LEN], uid[NAME_LEN + 16];
+	struct cluster_service s = {.key = key,
 		.namespace_ = "default",
-		.name = n->key + strlen("default/"),
-		.uid = n->uid,
+		.name = key + strlen("default/"),
+		.uid = uid,
 		.resource_version = "123456",
 		.created_s = 1700000000,
 		.is_load_balancer = true,
 		.has_cluster_ip = true,
-		.backend_key = "app=web",
-		.families = {ADDR_V4},
+		.backend_key = "",
+		.families = {f},
 		.n_families = 1,
 		.ports = &port,
 		.n_ports = 1};
+	struct copy *c;
 
-	return alloc_put(a, &s, 1000);
+	(void)snprintf(key, sizeof key, "default/service-%06u", id);
+	(void)snprintf(uid, sizeof uid, "01234567-89ab-cdef-0123-%012u", id);
+	c = copy_hold(&s);
+	if (c == NULL)
+		abort();
+	return c;
 }
 
 /* What the shell does for each new Service.  Returns how many were allocated. */
@@ -73,99 +96,197 @@ static unsigned pull(struct alloc *a)
 	return n;
 }
 
-/* Nanoseconds for count Services, each on its own. */
-static uint64_t run(struct alloc *a, const struct name *names, unsigned count)
+static void run(struct alloc *a, struct copy *const *v, unsigned count, struct span *sum)
 {
-	uint64_t start = now_ns();
+	struct span start = now();
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (put(a, &names[i]) != 0)
+		struct cluster_service s = copy_view(v[i]);
+
+		if (alloc_put(a, &s, 1000) != 0)
 			abort();
 		n += pull(a);
 	}
+	add_since(sum, start);
 	if (n != count) {
 		(void)fprintf(stderr, "%u of %u allocated\n", n, count);
 		exit(1);
 	}
-	return now_ns() - start;
 }
 
-static struct alloc *start(const struct config *conf)
+/* -- the allocator, with one pool -- */
+
+struct rig {
+	struct addr_range range;
+	struct config_pool pool;
+	struct config conf;
+	struct alloc *a;
+};
+
+static void rig_open(struct rig *r, const char *range)
 {
 	static const struct hash_key hkey = {1, 2};
-	struct alloc *a = alloc_new(&hkey, NULL);
 
-	if (a == NULL || alloc_configure(a, conf, 0) != 0)
+	if (addr_range_parse(range, strlen(range), false, &r->range) != ADDR_RANGE_OK)
 		abort();
-	alloc_begin(a);
-	alloc_adopted(a, 0);
-	return a;
-}
-
-static struct config conf_of(const char *range, struct addr_range *r, struct config_pool *p)
-{
-	if (addr_range_parse(range, strlen(range), false, r) != ADDR_RANGE_OK)
-		abort();
-	*p = (struct config_pool){.name = "lan",
-		.ranges = r,
+	r->pool = (struct config_pool){.name = "lan",
+		.ranges = &r->range,
 		.n_ranges = 1,
 		.auto_assign = true,
 		.reuse_delay_ms = 60000};
-	return (struct config){.pools = p, .n_pools = 1, .classless = true};
+	r->conf = (struct config){.pools = &r->pool, .n_pools = 1, .classless = true};
+	r->a = alloc_new(&hkey, NULL);
+	if (r->a == NULL || alloc_configure(r->a, &r->conf, 0) != 0)
+		abort();
+	alloc_begin(r->a);
+	alloc_adopted(r->a, 0);
 }
 
-static double bench_empty(const struct name *names)
-{
-	struct addr_range r;
-	struct config_pool p;
-	struct config conf = conf_of("10.0.0.0/8", &r, &p);
-	size_t before = mallinfo2().uordblks;
-	struct alloc *a = start(&conf);
-	uint64_t ns = run(a, names, N);
+/* -- figures -- */
 
-	printf("alloc.bytes_per_service %zu\n", (mallinfo2().uordblks - before) / N);
-	alloc_free(a);
-	return (double)ns / 1e6;
+static int by_value(const void *x, const void *y)
+{
+	const uint64_t *a = x, *b = y;
+
+	return *a < *b ? -1 : *a > *b;
 }
 
-static double bench_pool90(struct name *names)
+static double median(uint64_t v[ROUNDS])
 {
-	struct addr_range r;
-	struct config_pool p;
-	struct config conf = conf_of("10.0.0.0-10.1.178.6", &r, &p); /* 111,111 */
-	struct alloc *a = start(&conf);
+	qsort(v, ROUNDS, sizeof v[0], by_value);
+	return (double)v[ROUNDS / 2];
+}
+
+typedef void (*bench_fn)(void *what, struct copy **v, struct span *sum);
+
+/* Medians of fn's rounds, for one of count. */
+static struct span rounds(bench_fn fn, void *what, struct copy **v, unsigned count)
+{
+	uint64_t wall[ROUNDS], cpu[ROUNDS];
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct span sum = {0, 0};
+
+		fn(what, v, &sum);
+		wall[i] = sum.wall_ns;
+		cpu[i] = sum.cpu_ns;
+	}
+	return (struct span){(uint64_t)(median(wall) / count), (uint64_t)(median(cpu) / count)};
+}
+
+static void print_ms(const char *key, struct span one)
+{
+	printf("alloc.%s_ms %.1f\nalloc.%s_cpu_ms %.1f\n", key, (double)one.wall_ns * N / 1e6, key,
+		(double)one.cpu_ns * N / 1e6);
+}
+
+static void print_ns(const char *key, struct span one)
+{
+	printf("alloc.%s_ns %llu\n", key, (unsigned long long)one.cpu_ns);
+}
+
+/* what: how many. */
+static void into_empty(void *what, struct copy **v, struct span *sum)
+{
+	const unsigned *count = what;
+	struct rig r;
+
+	rig_open(&r, "10.0.0.0/8");
+	run(r.a, v, *count, sum);
+	alloc_free(r.a);
+}
+
+/* what: the next id. */
+static void into_full(void *what, struct copy **v, struct span *sum)
+{
 	struct rng rng = {1};
-	unsigned next = N;
-	uint64_t ns = 0;
+	unsigned *next = what;
+	struct span untimed = {0, 0};
+	struct rig r;
 
-	(void)run(a, names, N);
-	for (unsigned round = 0; round < ROUNDS; round++) {
-		/* The deleted ones are swapped to the end and get new names. */
-		for (unsigned i = N; i > N - N / ROUNDS; i--) {
+	rig_open(&r, "10.0.0.0-10.1.178.6"); /* 111,111 */
+	run(r.a, v, N, &untimed);
+	for (unsigned turn = 0; turn < TURNS; turn++) {
+		/* The deleted ones are swapped to the end and others come in their place. */
+		for (unsigned i = N; i > N - N / TURNS; i--) {
 			size_t at = rng_below(&rng, i);
 
-			alloc_delete(a, names[at].key, 1000);
-			names[at] = names[i - 1];
-			name(&names[i - 1], next++);
+			alloc_delete(r.a, copy_key(v[at]), 1000);
+			copy_drop(v[at]);
+			v[at] = v[i - 1];
+			v[i - 1] = service((*next)++, ADDR_V4);
 		}
-		(void)pull(a);
-		ns += run(a, &names[N - N / ROUNDS], N / ROUNDS);
+		(void)pull(r.a);
+		run(r.a, &v[N - N / TURNS], N / TURNS, sum);
 	}
-	alloc_free(a);
-	return (double)ns / 1e6;
+	alloc_free(r.a);
+}
+
+/* what: the pool. */
+static void churn(void *what, struct copy **v, struct span *sum)
+{
+	struct span untimed = {0, 0};
+	struct rig r;
+
+	rig_open(&r, what);
+	run(r.a, v, STANDING, &untimed);
+	for (unsigned i = 0; i < CHURN; i++) {
+		alloc_delete(r.a, copy_key(v[i]), 1000);
+		(void)pull(r.a);
+		run(r.a, &v[i + STANDING], 1, sum);
+	}
+	alloc_free(r.a);
+}
+
+static void fill(struct copy **v, enum addr_family f)
+{
+	for (unsigned i = 0; i < N; i++) {
+		copy_drop(v[i]);
+		v[i] = service(i, f);
+	}
+}
+
+static void print_heap(struct copy **v)
+{
+	struct span untimed = {0, 0};
+	size_t before = mallinfo2().uordblks;
+	struct rig r;
+
+	rig_open(&r, "10.0.0.0/8");
+	run(r.a, v, N, &untimed);
+	printf("alloc.bytes_per_service %zu\n", (mallinfo2().uordblks - before) / N);
+	alloc_free(r.a);
 }
 
 int main(void)
 {
-	struct name *names = calloc(N, sizeof *names);
+	static char pool8[] = "10.0.0.0/8", pool16[] = "10.0.0.0/16", pool28[] = "10.0.0.0/28",
+		    pool64[] = "fd00::/64";
+	static unsigned count[] = {1000, 10000, N};
+	static const char *const name[] = {"1k", "10k", "100k"};
+	struct copy **v = (struct copy **)calloc(N, sizeof *v);
+	unsigned next = N;
 
-	if (names == NULL)
+	if (v == NULL)
 		abort();
+	fill(v, ADDR_V4);
+	print_heap(v);
+	for (unsigned i = 0; i < ARRAY_LEN(count); i++) {
+		struct span one = rounds(into_empty, &count[i], v, count[i]);
+
+		if (count[i] == N)
+			print_ms("100k", one);
+		print_ns(name[i], one);
+	}
+	print_ns("pool8", rounds(churn, pool8, v, CHURN));
+	print_ns("pool16", rounds(churn, pool16, v, CHURN));
+	print_ns("pool28", rounds(churn, pool28, v, CHURN));
+	print_ms("100k_pool90", rounds(into_full, &next, v, N));
+	fill(v, ADDR_V6);
+	print_ns("pool64_v6", rounds(churn, pool64, v, CHURN));
 	for (unsigned i = 0; i < N; i++)
-		name(&names[i], i);
-	printf("alloc.100k_ms %.1f\n", bench_empty(names));
-	printf("alloc.100k_pool90_ms %.1f\n", bench_pool90(names));
-	free(names);
+		copy_drop(v[i]);
+	free((void *)v);
 	return 0;
 }
