@@ -242,19 +242,27 @@ static int pool_of_number(const struct run *r, enum addr_family f, int at)
 	return p;
 }
 
+static bool is_buggy(enum addr_family f, int at)
+{
+	unsigned low = (V4_BASE + (unsigned)at) & 0xff;
+
+	return f == ADDR_V4 && (low == 0 || low == 255);
+}
+
+/* The pool that gives the address: one that avoids buggy ones does not, even to who asks. */
+static int giver(const struct run *r, enum addr_family f, int at)
+{
+	int p = pool_of_number(r, f, at);
+
+	return p != NONE && r->pools.v[p].buggy && is_buggy(f, at) ? NONE : p;
+}
+
 static bool admits(const struct run *r, int p, unsigned name, const struct spec *s)
 {
 	const struct pool_model *m = &r->pools.v[p];
 
 	return (m->spaces == 0 || (m->spaces >> name % SPACES & 1) != 0) &&
 	       (!m->selects || s->front);
-}
-
-static bool is_buggy(enum addr_family f, int at)
-{
-	unsigned low = (V4_BASE + (unsigned)at) & 0xff;
-
-	return f == ADDR_V4 && (low == 0 || low == 255);
 }
 
 /* What the Service asks for: of each family, and in all; the field may repeat the annotation. */
@@ -311,6 +319,8 @@ static enum reason could_have_asked(const struct run *r, unsigned name, enum add
 		return REASON_REQUEST_CONFLICT;
 	if (!admits(r, p, name, s))
 		return REASON_POOL_NOT_ADMITTED;
+	if (giver(r, f, at) == NONE)
+		return REASON_NOT_IN_POOL;
 	other = in_the_way(r, name, f, at);
 	if (other == NAMES)
 		return REASON_ALLOCATED;
@@ -325,19 +335,11 @@ static enum reason could_have_any(const struct run *r, unsigned name, enum addr_
 	enum reason why = REASON_NO_FITTING_POOL;
 
 	for (int at = 0; at < ADDRESSES; at++) {
-		int p = pool_of_number(r, f, at);
+		int p = giver(r, f, at);
 
 		if (p == NONE || !fits(r, p, name, s))
 			continue;
 		why = REASON_POOL_EXHAUSTED;
-		if (r->pools.v[p].buggy && is_buggy(f, at)) {
-			unsigned i = 0; /* it can only be joined */
-
-			while (i < NAMES && r->held[i].at[f] != at)
-				i++;
-			if (i == NAMES)
-				continue;
-		}
 		if (in_the_way(r, name, f, at) == NAMES)
 			return REASON_ALLOCATED;
 	}
@@ -420,6 +422,8 @@ static void check_gain(struct run *r, unsigned name, enum addr_family f, int at,
 		fail(r, "s%u got address %d, which is in no pool", name, at);
 	else if (adopting && shows(o, f, at))
 		return;
+	else if (giver(r, f, at) == NONE)
+		fail(r, "s%u got address %d, which pool %d avoids", name, at, p);
 	else if (!admits(r, p, name, &o->spec))
 		fail(r, "s%u got address %d of pool %d, which does not admit it", name, at, p);
 	else if (asked(&o->spec, want) != REASON_ALLOCATED || (want[f] != NONE && want[f] != at))
@@ -1255,7 +1259,7 @@ static void check_counts(struct run *r)
 					continue;
 				while (k < NAMES && r->held[k].at[f] != at)
 					k++;
-				total++;
+				total += giver(r, f, at) == p;
 				used += k < NAMES;
 			}
 			if (use.used[f] != used || use.total[f] != total)
