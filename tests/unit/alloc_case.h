@@ -12,6 +12,7 @@
  *   edit                the row's second configuration comes
  *   leader              another leader begins with a list of what the API has
  *   +N                  N seconds pass
+ *   namespace NAME [LABELS]   a Namespace is there, or has other labels, key:value,...
  *   mute, show          Services are put while no leader looks; then one comes
  * Wants are separated by ';', each about the last step's Service unless it begins with "NS/NAME =
  * ": ADDRESS[,ADDRESS] [~ TEXT]   reason "allocated", the status shows just that, in that order,
@@ -391,6 +392,23 @@ static inline void case_leader(struct case_world *w)
 	alloc_adopted(w->alloc, w->now_ms);
 }
 
+/* "NAME [LABELS]" */
+static inline void case_namespace(struct case_world *w, char *text)
+{
+	char *save = NULL, *name = strtok_r(text, " ", &save), *labels = strtok_r(NULL, " ", &save);
+	cJSON *o = cJSON_CreateObject(), *meta = case_member(o, "metadata");
+	char rv[24];
+
+	snprintf(rv, sizeof rv, "%lu", ++w->rv);
+	case_set_text(meta, "name", name);
+	case_set_text(meta, "uid", name);
+	case_set_text(meta, "resourceVersion", rv);
+	case_set(meta, "labels", case_map(labels != NULL ? labels : ""));
+	CHECK_INT(cluster_apply(w->cluster, CLUSTER_NAMESPACE, CLUSTER_PUT, o), 0);
+	cJSON_Delete(o);
+	alloc_namespaces_changed(w->alloc, w->now_ms);
+}
+
 static inline void case_configure(struct case_world *w, const char *yaml)
 {
 	const struct config_source src = {"row", yaml, strcspn(yaml, EDIT)};
@@ -425,6 +443,8 @@ static inline void case_step(
 		case_configure(w, strchr(c->config, EDIT[0]) + 1);
 	} else if (strcmp(t, "leader") == 0 || strcmp(t, "show") == 0) {
 		case_leader(w);
+	} else if (strncmp(t, "namespace ", 10) == 0) {
+		case_namespace(w, t + 10);
 	} else if (strcmp(t, "mute") == 0) {
 		w->mute = true;
 	} else if (t[0] == '-') {
@@ -592,6 +612,7 @@ static inline void case_run(const struct alloc_case *c)
 	if (w.cluster == NULL || w.alloc == NULL)
 		abort();
 	case_configure(&w, c->config);
+	alloc_set_namespaces(w.alloc, w.cluster, false, w.now_ms);
 	alloc_begin(w.alloc);
 	alloc_adopted(w.alloc, w.now_ms);
 	case_play(&w);

@@ -81,6 +81,8 @@ static void test_buggy(void)
 			BUGGY("10.0.0.255-10.0.1.0"), "", "d/a", "noFittingPool"},
 		{"after the last good one", "MetalLB avoidBuggyIPs", BUGGY("10.0.0.254-10.0.0.255"),
 			"d/x", "d/a", "poolExhausted"},
+		{"nor given to who asks for it", "MetalLB poolFor", BUGGY("10.0.0.0/24"), "",
+			"d/a ip=10.0.0.255", "requestNotInPool 10.0.0.255"},
 		{"off is the default", "MetalLB avoidBuggyIPs", POOLS POOL("p", "10.0.0.0/28"), "",
 			"d/a", "10.0.0.0"},
 		{"IPv6 has none: ::", "MetalLB 1.1: IPv4 only", BUGGY("'fd00::/120'"), "",
@@ -234,6 +236,37 @@ static void test_admission(void)
 	case_run_all(row, ARRAY_LEN(row));
 }
 
+static void test_namespace_selectors(void)
+{
+#define TEAM(selectors, more)                                                                      \
+	POOLS POOL_("p", "10.0.0.1-10.0.0.9",                                                      \
+		"serviceAllocation: {namespaceSelectors: [" selectors "]" more "}")
+#define TEAM_A "{matchLabels: {team: a}}"
+	static const struct alloc_case row[] = {
+		{"labels of the Namespace that match", "MetalLB namespaceSelectors",
+			TEAM(TEAM_A, ""), "namespace web team:a", "web/a", "10.0.0.1"},
+		{"labels that do not", "MetalLB namespaceSelectors", TEAM(TEAM_A, ""),
+			"namespace web team:b", "web/a", "noFittingPool"},
+		{"the Service's own labels are no matter", "MetalLB namespaceSelectors",
+			TEAM(TEAM_A, ""), "namespace web", "web/a labels=team:a", "noFittingPool"},
+		{"one of the selectors", "MetalLB namespaceSelectors: any of",
+			TEAM(TEAM_A ", {matchExpressions: [{key: open, operator: Exists}]}", ""),
+			"namespace web open:x", "web/a", "10.0.0.1"},
+		{"or one of the namespaces named", "MetalLB serviceAllocation: either",
+			TEAM(TEAM_A, ", namespaces: [web]"), "namespace web", "web/a", "10.0.0.1"},
+		{"and the service selector", "MetalLB serviceAllocation: both",
+			TEAM(TEAM_A, ", serviceSelectors: [{matchLabels: {tier: front}}]"),
+			"namespace web team:a", "web/a", "noFittingPool"},
+		{"the Namespace gets the label", "DESIGN 1.2: level-triggered", TEAM(TEAM_A, ""),
+			"namespace web; web/a", "namespace web team:a", "web/a = 10.0.0.1"},
+		{"the Namespace loses the label: who has an address stays", "issue 3 (4)",
+			TEAM(TEAM_A, ""), "namespace web team:a; web/a", "namespace web",
+			"web/a = 10.0.0.1"},
+	};
+
+	case_run_all(row, ARRAY_LEN(row));
+}
+
 static void test_before(void)
 {
 #define TWO POOLS POOL("p", "10.0.0.1-10.0.0.2")
@@ -277,4 +310,5 @@ static void test_before(void)
 }
 
 CHECK_MAIN("test_alloc_table", CHECK_TEST(test_address), CHECK_TEST(test_buggy),
-	CHECK_TEST(test_order), CHECK_TEST(test_admission), CHECK_TEST(test_before))
+	CHECK_TEST(test_order), CHECK_TEST(test_admission), CHECK_TEST(test_namespace_selectors),
+	CHECK_TEST(test_before))
