@@ -342,10 +342,6 @@ static void sum_refused(const struct daemon *d, struct dry_sum *sum, struct exam
 	why_service(d, s, d->alloc, &why);
 	if (why.reason == REASON_ALLOCATED)
 		return;
-	if (why.reason == REASON_WRITING) { /* in servicelb mode */
-		sum->get++;
-		return;
-	}
 	sum->refused++;
 	(void)snprintf(text, sizeof text, "refused: %s", why.text);
 	example(e, s, text);
@@ -377,8 +373,11 @@ struct dry_sum dry_sum(const struct daemon *d, struct buf *examples)
 /* Everything that was there is decided, and what follows from that. */
 static bool is_settled(const struct daemon *d, uint64_t now_ms)
 {
-	return d->synced_once && alloc_is_ready(d->alloc) && cluster_dirty_count(d->cluster) == 0 &&
-	       alloc_next_deadline(d->alloc) > now_ms;
+	uint64_t next_ms = d->conf->servicelb_active ? nodelb_next_deadline(d->nodelb)
+						     : alloc_next_deadline(d->alloc);
+
+	return d->synced_once && daemon_is_ready(d) && cluster_dirty_count(d->cluster) == 0 &&
+	       next_ms > now_ms;
 }
 
 /* Once for each configuration. */
@@ -406,37 +405,10 @@ static void sum_up(struct daemon *d, uint64_t now_ms)
 	buf_free(&words);
 }
 
-/* In servicelb mode: nothing follows from a write, so the picture need not show it. */
-static void tell_nodelb(struct daemon *d, const struct nodelb_write *w)
-{
-	char text[ADDR_STRLEN];
-	struct buf ips;
-
-	buf_init(&ips, MAX_WORDS);
-	for (size_t i = 0; i < w->n_ips; i++)
-		buf_addf(&ips, "%s%s", i > 0 ? "," : "", addr_format(w->ips[i], text));
-	log_write(dry_level(d, LOG_INFO), "dry",
-		w->n_ips > 0 ? "would write status" : "would clear status", "svc", w->key, "ip",
-		ips.p != NULL ? ips.p : "", NULL);
-	buf_free(&ips);
-}
-
-static void write_nodelb(struct daemon *d, uint64_t now_ms)
-{
-	struct nodelb_write w;
-
-	while (nodelb_next_write(d->nodelb, now_ms, &w)) {
-		tell_nodelb(d, &w);
-		nodelb_write_done(d->nodelb, w.id, ALLOC_WRITE_OK, now_ms);
-	}
-}
-
-void dry_write(struct daemon *d, uint64_t now_ms)
+static void write_alloc(struct daemon *d, uint64_t now_ms)
 {
 	struct alloc_write w;
 
-	if (d->conf->servicelb_active)
-		write_nodelb(d, now_ms);
 	while (alloc_next_write(d->alloc, now_ms, &w)) {
 		const struct write x = {w.key, w.ips, w.n_ips, w.pool};
 		int err = suppose(d, &x);
@@ -444,6 +416,27 @@ void dry_write(struct daemon *d, uint64_t now_ms)
 		alloc_write_done(d->alloc, w.id, outcome_of(err), now_ms);
 		daemon_mark(d);
 	}
+}
+
+static void write_nodelb(struct daemon *d, uint64_t now_ms)
+{
+	struct nodelb_write w;
+
+	while (nodelb_next_write(d->nodelb, now_ms, &w)) {
+		const struct write x = {w.key, w.ips, w.n_ips, NULL};
+		int err = suppose(d, &x);
+
+		nodelb_write_done(d->nodelb, w.id, outcome_of(err), now_ms);
+		daemon_mark(d);
+	}
+}
+
+void dry_write(struct daemon *d, uint64_t now_ms)
+{
+	if (d->conf->servicelb_active)
+		write_nodelb(d, now_ms);
+	else
+		write_alloc(d, now_ms);
 	sum_up(d, now_ms);
 	if (d->dry->lines > MAX_LINES)
 		log_info("dry", "more Services and addresses (each one: level debug)", NULL);

@@ -86,13 +86,18 @@ def test_one_node(bare):
 
 
 def test_dry_run(bare):
-    """A dry run tells which addresses it would write, once, and writes nothing."""
+    """A dry run tells which addresses it would write, once, and what stays as servicelb has written it; it writes nothing."""
     lab = bare(pods=False, proxy=False, config=FAST)
     lab.service("web")
+    lab.service("old", ports=[{"name": "dns", "port": 53, "targetPort": 8080, "protocol": "UDP"}])
+    lab.patch("/api/v1/namespaces/default/services/old/status", {"status": {"loadBalancer": {"ingress": [{"ip": ip} for ip in ALL]}}})
     since = lab.kubesim.log()[-1]["seq"]
     node = lab.nodes[0].start(extra=["--dry-run"])
-    line = 'dry svc=default/web ip=10.89.0.11,10.89.0.12,10.89.0.13 msg="would write status"'
+    line = 'dry svc=default/web ip=10.89.0.11,10.89.0.12,10.89.0.13 pool="" was="" msg="would write status"'
     wait_for("the line", lambda: line in node.log.read_text())
+    wait_for("the sum", lambda: "dry run: 1 Services keep their address, 1 would get one, 0 would" in node.log.read_text())
+    shown = next(s for s in node.dump()["services"] if s["name"] == "default/web")
+    assert (shown["ips"], shown["wouldWrite"]["ips"]) == ([], ALL)
     lab.service("more", ports=PORT_81)
     wait_for("the other line", lambda: "default/more" in node.log.read_text())
     assert node.log.read_text().count("would write status") == 2
