@@ -86,7 +86,7 @@ static void set_namespaces_forbidden(struct daemon *d, bool forbidden)
 		log_error("kube",
 			"Namespaces may not be read, whose labels the configuration's "
 			"namespaceSelectors (an Eip's namespaceSelector) want: these pools give no "
-			"address; let lbd's ClusterRole get, list and watch namespaces",
+			"address; let lbd's ClusterRole list and watch namespaces",
 			NULL);
 	alloc_set_namespaces(d->alloc, d->cluster, forbidden, daemon_now_ms());
 	daemon_mark(d);

@@ -557,8 +557,8 @@ static enum reason refuse_unsure(struct judge *j, const struct ask *q, const str
 {
 	buf_addf(sentence(j), "pool %.100s selects namespaces by their labels, and ", pool_name(p));
 	if (j->forbidden)
-		buf_adds(&j->words, "lbd may not read them: its ClusterRole needs get, list and "
-				    "watch on namespaces");
+		buf_adds(&j->words, "lbd may not read them: its ClusterRole needs list and watch "
+				    "on namespaces");
 	else
 		buf_addf(&j->words, "those of %s are not known yet", q->s->namespace_);
 	return j->forbidden ? REASON_NAMESPACES_FORBIDDEN : REASON_NAMESPACE_UNKNOWN;

@@ -54,6 +54,8 @@ def sentence(verb, full, namespace):
 @contextlib.contextmanager
 def bound(lab):
     """The optional roles are lbd's, by the commands that packaging/rbac.yaml names."""
+    code, answer = lab.server.api("POST", "/api/v1/namespaces", {"metadata": {"name": "metallb-system"}})
+    assert code in (201, 409), answer
     for command in BIND:
         lab.kubectl(*command)
     yield

@@ -25,8 +25,6 @@ PATHS = {"IPAddressPool": POOLS, "L2Advertisement": ADVERTISEMENTS, "Eip": EIPS}
 @pytest.fixture(scope="module")
 def defined(k8s):
     """The kinds are there, and lbd is bound to what it may do with them."""
-    if "metallb-system" not in k8s.kubectl("get", "ns").stdout:
-        k8s.kubectl("create", "ns", "metallb-system")
     for d in definitions():
         k8s.must("POST", CRDS, d)
     for path in PATHS.values():

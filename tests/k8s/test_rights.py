@@ -8,9 +8,9 @@ import pytest
 
 from apiserver import MERGE
 from kubernetes import SERVICES, K8sLab
-from lab import Timeout, wait_for
+from lab import FAST, Timeout, wait_for
 from objects import lb
-from rules import CORE, full_name, lacking, rights, sentence
+from rules import CORE, bound, full_name, lacking, optional, rights, sentence
 
 pytestmark = pytest.mark.k8s
 
@@ -136,6 +136,37 @@ def test_endpoints_where_there_are_no_slices(old_lab):
     assert [w["resource"] for w in node.dump()["api"]["watches"] if w["synced"]][-1] == "endpoints"
     old_lab.run_pods("local", ready=False)
     wait_for("silence", lambda: not old_lab.owners(ip))
+
+
+SELECTING = f"""apiVersion: lbd.io/v1
+kind: Config
+pools:
+- name: lan
+  addresses: [10.89.0.100-10.89.0.109]
+- name: team
+  addresses: [10.89.0.110-10.89.0.119]
+  serviceAllocation: {{namespaceSelectors: [{{matchLabels: {{team: a}}}}]}}
+{FAST}"""
+
+
+@pytest.mark.parametrize("verb", ["list", "watch"])
+def test_namespaces(lab, verb):
+    """The optional role of a pool with namespaceSelectors: without one right of it that is said, and the other pool serves; given,
+    the pool serves whom it selects."""
+    node = lab.nodes[0]
+    lab.patch("/api/v1/namespaces/default", {"metadata": {"labels": {"team": "a"}}})
+    with bound(lab):
+        with lacking(lab, optional("lbd-namespaces"), "", "namespaces", verb):
+            begin = len(node.log.read_text()) if node.log.exists() else 0
+            node.start(config=SELECTING, ready=False)
+            wait_for("lbd's word", lambda: sentence(verb, "namespaces", None) in node.log.read_text()[begin:], 20)
+            assert node.dump()["api"]["refused"] == [f"{verb} namespaces"]
+            lab.must("POST", SERVICES, {**lb("team"), "metadata": {"name": "team", "annotations": {"lbd.io/address-pool": "team"}}})
+            lab.must("POST", SERVICES, {**lb("lan"), "metadata": {"name": "lan", "annotations": {"lbd.io/address-pool": "lan"}}})
+            assert lab.wait_ip("lan", timeout=20) == "10.89.0.100"
+        wait_for("nothing refused", lambda: node.dump()["api"]["refused"] == [], 40)
+        assert lab.wait_ip("team", timeout=40) == "10.89.0.110"
+        assert node.stop() == 0
 
 
 def test_all_rights_suffice(lab):

@@ -425,7 +425,7 @@ static void test_namespace_forbidden(void)
 	check_has(&w, "blue/y", "namespacesForbidden");
 	CHECK(alloc_why(w.a, "blue/y", &r));
 	CHECK_STR(r.detail, "pool bound selects namespaces by their labels, and lbd may not read "
-			    "them: its ClusterRole needs get, list and watch on namespaces");
+			    "them: its ClusterRole needs list and watch on namespaces");
 	CHECK_INT(results(&w, "blue/y").n, 1);
 	(void)add(&w, "blue/z");
 	check_has(&w, "blue/z", "namespacesForbidden");
