@@ -152,7 +152,7 @@ unit: $(UNIT_TESTS:%=$(O)/tests/test_%)
 	$(Q)for t in $^; do $$t || exit 1; done
 
 # those that let allocations fail, which sanitizers do not
-PLAIN_TESTS := $(patsubst tests/unit/test_%.c,%,$(shell grep -l __SANITIZE_ADDRESS__ tests/unit/test_*.c))
+PLAIN_TESTS := $(patsubst tests/unit/test_%.c,%,$(shell grep -lE '__SANITIZE_ADDRESS__|"oom.h"' tests/unit/test_*.c))
 .PHONY: unit-plain
 unit-plain: $(PLAIN_TESTS:%=$(O)/tests/test_%)
 	$(Q)for t in $^; do $$t || exit 1; done

@@ -182,21 +182,6 @@ static const char *family_name(enum addr_family f)
 	return f == ADDR_V4 ? "IPv4" : "IPv6";
 }
 
-static const char *protocol_name(enum cluster_protocol p)
-{
-	switch (p) {
-	case CLUSTER_TCP:
-		return "TCP";
-	case CLUSTER_UDP:
-		return "UDP";
-	case CLUSTER_SCTP:
-		return "SCTP";
-	case CLUSTER_OTHER:
-		break;
-	}
-	return "other";
-}
-
 /* Why s may not be beside the holder, as a sentence. */
 static void say_sharing(struct buf *words, struct addr x, const struct cluster_service *holder,
 	const struct cluster_service *s, enum service_sharing why, const struct cluster_port *port)
@@ -222,7 +207,7 @@ static void say_sharing(struct buf *words, struct addr x, const struct cluster_s
 			words, "externalTrafficPolicy or, with policy Local, the selectors differ");
 		break;
 	case SERVICE_SHARING_PORT_TAKEN:
-		buf_addf(words, "port %s/%u is taken there", protocol_name(port->protocol),
+		buf_addf(words, "port %s/%u is taken there", service_protocol_name(port->protocol),
 			(unsigned)port->port);
 		break;
 	}

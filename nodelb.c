@@ -381,21 +381,6 @@ static void PRINTF_LIKE(2, 3) say(struct nodelb_result *r, const char *fmt, ...)
 	va_end(ap);
 }
 
-static const char *protocol_name(enum cluster_protocol p)
-{
-	switch (p) {
-	case CLUSTER_TCP:
-		return "TCP";
-	case CLUSTER_UDP:
-		return "UDP";
-	case CLUSTER_SCTP:
-		return "SCTP";
-	case CLUSTER_OTHER:
-		break;
-	}
-	return "other";
-}
-
 /* The first node that it is placed on and another Service has a port of. */
 static void say_taken(const struct nodelb *n, const struct svc *svc,
 	const struct cluster_service *s, struct nodelb_result *r)
@@ -415,11 +400,12 @@ static void say_taken(const struct nodelb *n, const struct svc *svc,
 		if (other == NULL)
 			continue;
 		if (svc->is_holder)
-			say(r, "%s port %u of node %s is taken by %s", protocol_name(port.protocol),
-				port.port, nodeset_name(n->nodes, i), copy_key(other->copy));
+			say(r, "%s port %u of node %s is taken by %s",
+				service_protocol_name(port.protocol), port.port,
+				nodeset_name(n->nodes, i), copy_key(other->copy));
 		else
-			say(r, "%s port %u is taken by %s", protocol_name(port.protocol), port.port,
-				copy_key(other->copy));
+			say(r, "%s port %u is taken by %s", service_protocol_name(port.protocol),
+				port.port, copy_key(other->copy));
 		return;
 	}
 }

@@ -302,6 +302,21 @@ enum service_sharing service_sharing(const struct cluster_service *a,
 	return SERVICE_SHARING_PORT_TAKEN;
 }
 
+const char *service_protocol_name(enum cluster_protocol p)
+{
+	switch (p) {
+	case CLUSTER_TCP:
+		return "TCP";
+	case CLUSTER_UDP:
+		return "UDP";
+	case CLUSTER_SCTP:
+		return "SCTP";
+	case CLUSTER_OTHER:
+		break;
+	}
+	return "other";
+}
+
 /* -- who was first -- */
 
 struct service_age service_age(const struct cluster_service *s)

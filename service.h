@@ -43,6 +43,9 @@ enum service_sharing {
 enum service_sharing service_sharing(const struct cluster_service *a,
 	const struct cluster_service *b, const struct cluster_port **ret_port);
 
+/* As a person writes it. */
+const char *service_protocol_name(enum cluster_protocol p);
+
 /* <0 when a is the elder: creationTimestamp (unknown is youngest), then UID, then key. */
 int service_elder(const struct cluster_service *a, const struct cluster_service *b);
 /* What that goes by, for those who sort many. */

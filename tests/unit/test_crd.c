@@ -6,6 +6,7 @@
  * Run from the top of the tree, as test_config.c.
  */
 #include "check.h"
+#include "oom.h"
 #include "crd.h"
 #include "doc.h"
 #include "json.h"
@@ -13,42 +14,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
-/* -- memory that runs out on demand (not under a sanitizer, which has its own malloc) -- */
-
-#if !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
-#define MEMORY_CAN_FAIL 1
-
-static long fail_after = -1; /* allocations that still succeed; -1 = all */
-
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-
-static bool fails(void)
-{
-	if (fail_after < 0)
-		return false;
-	if (fail_after == 0)
-		return true;
-	fail_after--;
-	return false;
-}
-
-void *malloc(size_t n)
-{
-	return fails() ? NULL : __libc_malloc(n);
-}
-
-void *calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __libc_realloc(p, n);
-}
-
+#ifdef MEMORY_CAN_FAIL
 /* Around what the tests themselves allocate. */
 static long memory_hold(void)
 {

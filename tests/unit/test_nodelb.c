@@ -19,6 +19,7 @@
  *   writes N, results N      so many since the last such line
  */
 #include "check.h"
+#include "oom.h"
 #include "json.h"
 #include "nodelb.h"
 
@@ -28,43 +29,6 @@
 enum { MAX_SERVICES = 16, MAX_TEXT = 200 };
 
 static const struct hash_key hkey = {3, 4};
-
-/* -- memory that runs out on demand (not under a sanitizer, which has its own malloc) -- */
-
-#if !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
-#define MEMORY_CAN_FAIL 1
-
-static long fail_after = -1; /* allocations that still succeed; -1 = all */
-
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-
-static bool fails(void)
-{
-	if (fail_after < 0)
-		return false;
-	if (fail_after == 0)
-		return true;
-	fail_after--;
-	return false;
-}
-
-void *malloc(size_t n)
-{
-	return fails() ? NULL : __libc_malloc(n);
-}
-
-void *calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __libc_realloc(p, n);
-}
-#endif
 
 /* -- the world -- */
 
