@@ -27,7 +27,8 @@ enum {
 	MAX_RULES = 256,    /* told of one Service; the rest is counted */
 	MAX_CANDIDATES = 8, /* Services of one name that are listed */
 	MAX_SHADOW = 20000, /* Services: more would stop the loop for too long */
-	SHADOW_PAUSE = 20,  /* a shadow is made at most in one twentieth of the time */
+	SHADOW_FREE_MS = 5, /* a shadow that takes no longer may be made at any time; */
+	SHADOW_PAUSE = 20,  /* others at most in one twentieth of the time */
 };
 
 struct question {
@@ -194,7 +195,8 @@ static void shadow_free(struct question *q, struct alloc *a)
 	if (a == NULL)
 		return;
 	alloc_free(a);
-	q->d->shadow_again_ms = q->now_ms + took_ms * SHADOW_PAUSE;
+	if (took_ms > SHADOW_FREE_MS)
+		q->d->shadow_again_ms = q->now_ms + took_ms * SHADOW_PAUSE;
 }
 
 /* -- who would be next -- */

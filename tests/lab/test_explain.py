@@ -96,7 +96,8 @@ def test_refused_agrees(full):
         for node in lab.nodes:
             tree = wait_for("the rules", lambda: (t := explained(node, name)) and t["rules"] and t)
             assert (tree["reason"], tree["text"]) == (reason, dumped["text"]), node.name
-            assert explain(node, name)[1].startswith(f"default/{name}: {dumped['text']} ({reason})\n")
+            first = f"default/{name}: {dumped['text']} ({reason})\n"
+            wait_for("the same in words", lambda: explain(node, name)[1].startswith(first))
     asked = explained(leader(lab), "odd")["asks"]["fields"]
     assert asked == [{"field": "spec.loadBalancerIP", "value": "10.89.0.110"},
                      {"field": "metallb.io/loadBalancerIPs", "value": "10.89.0.111"}]
