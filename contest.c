@@ -4,10 +4,11 @@
  * so.
  *
  * Owns: the Services that wait to be asked about.
- * In:   what the allocator found.  Out: one GET each, an Event StatusConflict and a line in the
+ * In:   what the allocator found.  Out: one request each, an Event StatusConflict and a line in the
  * log; of more than DAEMON_MAX_CONTESTS, one for all.
  */
 #include "daemon.h"
+#include "json.h"
 #include "log.h"
 #include "rival.h"
 
@@ -96,26 +97,29 @@ static void say_many(struct daemon *d, uint64_t now_ms)
 }
 
 static bool is_told(const struct daemon *d, const struct contest *c, const struct kube_answer *a,
-	const char *name)
+	const cJSON *service, const char *name)
 {
 	struct addr ips[2];
 
-	if (a->result == -ECANCELED || a->status == 404 || !d->was_leader)
+	if (a->result == -ECANCELED || !d->was_leader)
+		return false;
+	if (a->status == 200 && service == NULL) /* deleted meanwhile */
 		return false;
 	/* What stands there now is what we wrote meanwhile. */
 	return strcmp(name, "lbd") != 0 ||
-	       !rival_shows(a->body, ips, alloc_holding(d->alloc, c->key, ips));
+	       !rival_shows(service, ips, alloc_holding(d->alloc, c->key, ips));
 }
 
 static void on_answer(void *ctx, const struct kube_answer *a)
 {
 	struct contest *c = ctx;
 	struct daemon *d = c->d;
+	const cJSON *service = cJSON_GetArrayItem(json_array(a->body, "items"), 0);
 	char name[RIVAL_MAX_NAME + 1];
 
 	d->contests.asking = false;
-	rival_name(a->body, name);
-	if (is_told(d, c, a, name)) {
+	rival_name(service, name);
+	if (is_told(d, c, a, service, name)) {
 		(void)snprintf(d->contests.name, sizeof d->contests.name, "%s", name);
 		say(d, c, name);
 	}
@@ -123,6 +127,7 @@ static void on_answer(void *ctx, const struct kube_answer *a)
 	daemon_mark(d);
 }
 
+/* As a list of one: lbd has no right to get Services, and needs none. */
 static int ask(struct contest *c)
 {
 	char path[CLUSTER_MAX_KEY + 64];
@@ -132,8 +137,9 @@ static int ask(struct contest *c)
 		.not_after_ms = TIME_NEVER,
 	};
 
-	(void)snprintf(
-		path, sizeof path, "/api/v1/namespaces/%s/services/%s", c->namespace_, c->name);
+	(void)snprintf(path, sizeof path,
+		"/api/v1/namespaces/%s/services?fieldSelector=metadata.name%%3D%s", c->namespace_,
+		c->name);
 	return kube_request(c->d->kube, &r, on_answer, c);
 }
 
