@@ -70,6 +70,7 @@ struct svc {
 	bool fresh : 1;                /* the decision is newer than the last write */
 	bool doubt : 1; /* a write was, or may have been, taken since the copy: its status is old */
 	bool put_in_flight : 1;
+	bool kept_v4 : 1, kept_v6 : 1; /* has it although no pool gives it (any more) */
 	bool stood : 1; /* the status was right, or a write was taken; none else changed it since */
 };
 
@@ -241,10 +242,13 @@ static void make_waiting(struct alloc *a, struct svc *svc)
 	svc->turn = TURN_WAITING;
 }
 
-static void note_kept(struct alloc *a, struct addr x)
+/* Which of what it has is kept, not lawful. */
+static void set_kept(struct alloc *a, struct svc *svc, bool v4, bool v6)
 {
-	if (pool_of(a->pools, x) == NULL)
+	if (svc->kept_v4 != v4 || svc->kept_v6 != v6)
 		a->kept_generation++;
+	svc->kept_v4 = v4;
+	svc->kept_v6 = v6;
 }
 
 /* What svc has could be shared by those of its key that wait: it is new to svc, or svc has changed.
@@ -273,7 +277,6 @@ static void apply_losses(struct alloc *a, struct svc *svc, const struct judgemen
 			continue;
 		svc->cleared = svc->cleared || is_sent(svc, f);
 		svc->fresh = true;
-		note_kept(a, u->addr);
 		pool_release(a->pools, &svc->party.holder, f, is_sent(svc, f), a->now_ms);
 		set_sent(svc, f, false);
 	}
@@ -286,7 +289,6 @@ static int occupy(struct alloc *a, struct svc *svc, struct addr x, struct pool *
 
 	if (pool_give(a->pools, &svc->party.holder, x, p) != 0)
 		return -ENOMEM;
-	note_kept(a, x);
 	set_sent(svc, addr_family(x), guarded);
 	svc->ours = true;
 	return 0;
@@ -311,6 +313,8 @@ static void apply(struct alloc *a, struct svc *svc, struct judgement *d)
 	}
 	if (gained)
 		wake_mates(a, svc);
+	set_kept(a, svc, d->pick[ADDR_V4].has && d->pick[ADDR_V4].kept,
+		d->pick[ADDR_V6].has && d->pick[ADDR_V6].kept);
 	svc->first = d->first & 1U;
 	svc->reason = d->reason & 0xffU;
 	if (d->waits)
@@ -617,15 +621,19 @@ static void note_double(
 }
 
 /* The pool that x of the Service is from; NULL: x is not lawful for it. */
-static struct pool *home_of(struct alloc *a, const struct cluster_service *s, struct addr x)
+static struct pool *home_of(
+	struct alloc *a, struct svc *svc, const struct cluster_service *s, struct addr x)
 {
 	struct pool *p = pool_of(a->pools, x);
-	const char *name;
+	const char *name = NULL;
 
-	if (p != NULL || a->ops == NULL || a->ops->kept == NULL)
+	if (p != NULL && judge_is_lawful(a->judge, &svc->party, x))
 		return p;
-	name = a->ops->kept(a->ops_ctx, s->uid, x);
-	return name != NULL ? pool_retired(a->pools, name) : NULL;
+	if (a->ops != NULL && a->ops->kept != NULL)
+		name = a->ops->kept(a->ops_ctx, s->uid, x);
+	if (name == NULL)
+		return NULL;
+	return p != NULL ? p : pool_retired(a->pools, name);
 }
 
 static void adopt(struct alloc *a, struct svc *svc)
@@ -637,7 +645,7 @@ static void adopt(struct alloc *a, struct svc *svc)
 	svc->first = s.families[0] & 1U;
 	for (size_t i = 0; i < s.n_ingress; i++) {
 		struct addr x = s.ingress[i];
-		struct pool *p = home_of(a, &s, x);
+		struct pool *p = home_of(a, svc, &s, x);
 
 		if (p == NULL || holds(svc, addr_family(x)))
 			continue;
@@ -786,9 +794,7 @@ static void svc_free(struct svc *svc)
 /* The object is gone from the API, and with it its status. */
 static void svc_remove(struct alloc *a, struct svc *svc)
 {
-	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++)
-		if (holds(svc, f))
-			note_kept(a, pool_held(&svc->party.holder, f)->addr);
+	set_kept(a, svc, false, false);
 	pool_leave(a->pools, &svc->party.holder, a->now_ms);
 	judge_leave(a->judge, &svc->party);
 	outbox_remove(&a->outbox, &svc->item);
@@ -1203,7 +1209,7 @@ size_t alloc_kept(const struct alloc *a, struct alloc_kept *v, size_t max)
 		for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
 			const struct pool_use *u = pool_held(&svc->party.holder, f);
 
-			if (u == NULL || pool_of(a->pools, u->addr) != NULL)
+			if (u == NULL || !(f == ADDR_V4 ? svc->kept_v4 : svc->kept_v6))
 				continue;
 			if (n < max)
 				v[n] = (struct alloc_kept){key_of(svc), copy_uid(svc->party.copy),

@@ -120,7 +120,7 @@ void alloc_write_done(struct alloc *a, uint64_t id, enum alloc_outcome outcome, 
 /* When alloc_next_write() may have one again; TIME_NEVER. */
 uint64_t alloc_next_deadline(const struct alloc *a);
 
-/* -- addresses that Services hold although no pool has them any more -- */
+/* -- addresses that Services hold although no pool has them, or admits the Service, any more -- */
 struct alloc_kept {
 	const char *key, *uid, *pool; /* valid until the next call of the allocator */
 	struct addr addr;

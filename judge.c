@@ -943,23 +943,45 @@ static const struct labels *namespace_labels(const struct judge *j, const char *
 	return n != NULL ? &n->labels : NULL;
 }
 
+/* Before what it asks for is known. */
+static struct ask ask_of(struct judge *j, struct judge_party *p, const struct cluster_service *s,
+	const struct service_request *req, const struct pool **unsure)
+{
+	return (struct ask){.p = p,
+		.s = s,
+		.req = req,
+		.pool = {.namespace_ = s->namespace_,
+			.labels = &s->labels,
+			.namespace_labels = namespace_labels(j, s->namespace_),
+			.conf = j->conf,
+			.unsure = unsure}};
+}
+
+bool judge_is_lawful(struct judge *j, struct judge_party *p, struct addr x)
+{
+	struct cluster_service s = judge_view(p);
+	struct service_request req = {.n = 0};
+	const struct pool *unsure = NULL;
+	struct ask q = ask_of(j, p, &s, &req, &unsure);
+	const struct pool_use u = {.addr = x};
+
+	/* Nonsense asks for nothing. */
+	if (service_request(&s, &req, NULL) == REASON_ALLOCATED && req.pool != NULL)
+		q.pool.only = pool_named(j->pools, req.pool);
+	q.pool.protocol = req.protocol;
+	return is_lawful(&q, pool_of(j->pools, x), &u);
+}
+
 struct judgement judge_decide(struct judge *j, struct judge_party *p, uint64_t now_ms)
 {
 	struct cluster_service s = judge_view(p);
 	struct service_request req = {.n = 0};
 	const struct pool *unsure = NULL;
-	struct ask q = {.p = p,
-		.s = &s,
-		.req = &req,
-		.pool = {.namespace_ = s.namespace_,
-			.labels = &s.labels,
-			.namespace_labels = namespace_labels(j, s.namespace_),
-			.conf = j->conf,
-			.unsure = &unsure},
-		.now_ms = now_ms};
+	struct ask q = ask_of(j, p, &s, &req, &unsure);
 	struct judgement d = {.reason = service_served(j->conf, &s)};
 	size_t n;
 
+	q.now_ms = now_ms;
 	buf_reset(&j->words);
 	tell_said(j, (struct judge_step){.rule = JUDGE_SERVED, .reason = d.reason}, 0,
 		"it is for lbd to serve");

@@ -58,6 +58,9 @@ void judge_forget_all(struct judge *j);
 /* May p be on x beside all who have it?  REASON_ALLOCATED, IN_USE or SHARING_REFUSED. */
 enum reason judge_may_share(struct judge *j, const struct judge_party *p, struct addr x);
 
+/* Is x, by its pool, one that p may have, as far as is known?  judge_configure() was called. */
+bool judge_is_lawful(struct judge *j, struct judge_party *p, struct addr x);
+
 struct judge_pick {
 	bool has;  /* the rest only then */
 	bool kept; /* not lawful any more, but not taken away either */

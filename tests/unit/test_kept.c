@@ -254,6 +254,31 @@ static void test_not_recorded(void)
 	world_free(&w);
 }
 
+#define FOR_OTHERS "  serviceAllocation: {namespaces: [others]}\n"
+
+/* The pool has it, but is for others now: that is kept as well, and recorded. */
+static void test_not_admitted(void)
+{
+	struct world w;
+
+	world_init(&w, HEAD LAN OTHER);
+	put(&w, "a", NULL);
+	put(&w, "a", "10.0.0.1");
+	configure(&w, HEAD LAN FOR_OTHERS OTHER);
+	CHECK_STR(holds(&w, "ns/a"), "10.0.0.1");
+	CHECK_INT(alloc_kept(w.a, NULL, 0), 1);
+	record(&w);
+	put(&w, "forger", "10.0.0.2"); /* of a pool that was never for it */
+	next_leader(&w);
+	CHECK_STR(holds(&w, "ns/a"), "10.0.0.1");
+	CHECK_STR(holds(&w, "ns/forger"), "10.0.1.1");
+	configure(&w, HEAD LAN OTHER);
+	CHECK_INT(alloc_kept(w.a, NULL, 0), 0);
+	record(&w);
+	CHECK_INT(retired_count(w.r), 0);
+	world_free(&w);
+}
+
 static void test_moves(void)
 {
 	static const struct {
@@ -329,5 +354,5 @@ static void test_claimed_all(void)
 }
 
 CHECK_MAIN("test_kept", CHECK_TEST(test_kept), CHECK_TEST(test_kept_pool_gone),
-	CHECK_TEST(test_not_recorded), CHECK_TEST(test_moves), CHECK_TEST(test_claimed),
+	CHECK_TEST(test_not_recorded), CHECK_TEST(test_not_admitted), CHECK_TEST(test_moves), CHECK_TEST(test_claimed),
 	CHECK_TEST(test_claimed_all))
