@@ -7,6 +7,7 @@
  */
 #include "crd.h"
 
+#include "buf.h"
 #include "json.h"
 
 #include <errno.h>
@@ -110,6 +111,7 @@ static void free_object(struct crd *c, struct crd_object *o)
 	free(o->uid);
 	free(o->version);
 	free(o->text);
+	free(o->subject);
 	free(o->fault);
 	crdstat_free(&c->box, o->stat);
 	free(o);
@@ -290,6 +292,19 @@ static int make_stat(struct crd_object *o)
 	return o->stat != NULL ? 0 : -ENOMEM;
 }
 
+/* NULL when out of memory. */
+static char *subject_of(const struct crd_object *o)
+{
+	struct buf b;
+
+	if (o->namespace_ == NULL || o->name == NULL)
+		return NULL;
+	buf_init(&b, MAX_SUBJECT);
+	buf_addf(&b, "%s/%s%s%s", rows[o->kind].kind, o->namespace_,
+		*o->namespace_ != '\0' ? "/" : "", o->name);
+	return buf_take(&b);
+}
+
 static struct crd_object *new_object(struct crd *c, enum crd_kind kind, const cJSON *obj)
 {
 	const cJSON *metadata = json_object(obj, "metadata");
@@ -303,8 +318,9 @@ static struct crd_object *new_object(struct crd *c, enum crd_kind kind, const cJ
 	o->uid = dup_or_empty(json_string(metadata, "uid"));
 	o->version = dup_or_empty(json_string(metadata, "resourceVersion"));
 	o->text = text_of(kind, obj);
+	o->subject = subject_of(o);
 	if (o->namespace_ == NULL || o->name == NULL || o->uid == NULL || o->version == NULL ||
-		o->text == NULL || make_stat(o) != 0) {
+		o->text == NULL || o->subject == NULL || make_stat(o) != 0) {
 		free_object(c, o);
 		return NULL;
 	}
@@ -473,12 +489,10 @@ uint64_t crd_generation(const struct crd *c)
 
 /* What config_parse() is given, and which object each source is. */
 struct build {
-	struct config_source file;
-	struct config_source *src;    /* owned */
-	struct config_fault *faults;  /* owned; [0] is the file's */
-	struct crd_object **object;   /* owned; of src[] */
-	char (*subject)[MAX_SUBJECT]; /* owned */
-	bool *left_out;               /* owned; of crd->v */
+	struct config_source *src;   /* owned */
+	struct config_fault *faults; /* owned; [0] is the file's */
+	struct crd_object **object;  /* owned; of src[] */
+	bool *left_out;              /* owned; of crd->v */
 	size_t n;
 };
 
@@ -487,7 +501,6 @@ static void build_free(struct build *b)
 	free(b->src);
 	free(b->faults);
 	free(b->object);
-	free(b->subject);
 	free(b->left_out);
 }
 
@@ -497,11 +510,9 @@ static int build_alloc(struct build *b, const struct crd *c)
 		.src = calloc(c->n + 1, sizeof *b->src),
 		.faults = calloc(c->n + 1, sizeof *b->faults),
 		.object = calloc(c->n + 1, sizeof(struct crd_object *)),
-		.subject = calloc(c->n + 1, sizeof *b->subject),
 		.left_out = calloc(c->n + 1, sizeof *b->left_out),
 	};
-	if (b->src != NULL && b->faults != NULL && b->object != NULL && b->subject != NULL &&
-		b->left_out != NULL)
+	if (b->src != NULL && b->faults != NULL && b->object != NULL && b->left_out != NULL)
 		return 0;
 	build_free(b);
 	return -ENOMEM;
@@ -509,18 +520,13 @@ static int build_alloc(struct build *b, const struct crd *c)
 
 static void add_source(struct build *b, struct crd_object *o)
 {
-	char *subject = b->subject[b->n];
-
-	(void)snprintf(subject, MAX_SUBJECT, "%s/%s%s%s", rows[o->kind].kind, o->namespace_,
-		*o->namespace_ != '\0' ? "/" : "", o->name);
 	b->object[b->n] = o;
-	b->src[b->n] = (struct config_source){.name = subject, .text = o->text, .len = o->len};
+	b->src[b->n] = (struct config_source){.name = o->subject, .text = o->text, .len = o->len};
 	b->n++;
 }
 
-static void add_sources(struct build *b, const struct crd *c, const struct config_source *file)
+static void add_sources(struct build *b, const struct crd *c)
 {
-	b->file = *file;
 	b->n = 0;
 	for (size_t i = 0; i < c->n; i++)
 		if (!b->left_out[i])
@@ -528,12 +534,13 @@ static void add_sources(struct build *b, const struct crd *c, const struct confi
 	memset(b->faults, 0, (b->n + 1) * sizeof *b->faults);
 }
 
-static int parse(struct build *b, struct config **ret_conf, struct config_report *report)
+static int parse(struct build *b, const struct config_source *file, struct config **ret_conf,
+	struct config_report *report)
 {
 	int err;
 
 	report->faults = b->faults;
-	err = config_parse_cluster(&b->file, b->src, b->n, ret_conf, report);
+	err = config_parse_cluster(file, b->src, b->n, ret_conf, report);
 	report->faults = NULL;
 	return err;
 }
@@ -557,7 +564,7 @@ static void note_faults(struct build *b, const struct config_report *r)
 	for (size_t i = 0; i < b->n; i++) {
 		const struct config_fault *f = &b->faults[i + 1];
 		struct crd_object *o = b->object[i];
-		char *fault = f->len > 0 ? fault_text(f, r, b->src[i].name) : NULL;
+		char *fault = f->len > 0 ? fault_text(f, r, o->subject) : NULL;
 
 		o->is_said &= o->fault != NULL && fault != NULL && strcmp(o->fault, fault) == 0;
 		free(o->fault);
@@ -609,8 +616,8 @@ int crd_config(struct crd *c, const struct config_source *file, struct config **
 
 	if (build_alloc(&b, c) != 0)
 		return -ENOMEM;
-	add_sources(&b, c, file);
-	err = parse(&b, &conf, report);
+	add_sources(&b, c);
+	err = parse(&b, file, &conf, report);
 	if (err == 0 || err == -EINVAL)
 		note_faults(&b, report);
 	build_free(&b);
@@ -650,8 +657,8 @@ int crd_config_rest(struct crd *c, const struct config_source *file, struct conf
 		b.left_out[i] = c->v[i]->is_bad;
 	for (unsigned round = 0; err == -EINVAL && round < MAX_ROUNDS; round++) {
 		config_report_init(&report);
-		add_sources(&b, c, file);
-		err = parse(&b, ret_conf, &report);
+		add_sources(&b, c);
+		err = parse(&b, file, ret_conf, &report);
 		if (err == -EINVAL && !leave_out(&b, c))
 			round = MAX_ROUNDS;
 		config_report_free(&report);

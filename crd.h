@@ -62,6 +62,7 @@ struct crd_object {
 	char *namespace_, *name, *uid, *version; /* owned; namespace_ "": cluster scoped */
 	char *text;                              /* owned: JSON, without what lbd does not read */
 	size_t len;
+	char *subject;        /* owned: "KIND/NAMESPACE/NAME", for messages */
 	bool seen;            /* in the list under way */
 	bool going;           /* deleted, still counted */
 	bool is_bad;          /* the last crd_config() failed because of it */
