@@ -22,7 +22,7 @@ BUILD = "build, gcc", [*MAKE, "lbd", "kubesim"], {}
 def k8s_steps():
     yield "build of Kubernetes: packages", ["packaging/deps.sh", "k8s"], {}
     yield "build of Kubernetes", ["tests/k8s/build.sh"], {}
-    yield "the contract, and lbd on the real Kubernetes", [*PYTEST, "-n", "3", "--dist", "loadfile", "tests/k8s"], {}
+    yield "the contract, and lbd on the real Kubernetes", [*PYTEST, "-n", "2", "--dist", "loadfile", "tests/k8s"], {}
 
 
 def steps(asan_lab):

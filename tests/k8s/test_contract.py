@@ -536,6 +536,7 @@ def test_node_by_hand(k):
     n = must(k, "PATCH", "/api/v1/nodes/tn", {"spec": {"unschedulable": True, "taints": [{"key": "a", "effect": "NoSchedule"}]},
                                               "status": {"conditions": []}}, MERGE)
     assert n["spec"]["unschedulable"] and len(n["status"]["conditions"]) == 2
+    must(k, "DELETE", "/api/v1/nodes/tn")
 
 
 def test_endpoints_and_slices(k):

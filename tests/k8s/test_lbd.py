@@ -180,7 +180,7 @@ def test_history_is_forgotten(lab):
     lab.run_pods("stays")
     gone = lab.expose("goes")
     lab.run_pods("goes")
-    lab.wait_owner(gone)
+    lab.wait_owner(gone, 20)
     expired = [n.dump()["counters"]["lbd_watch_expired_total"] for n in lab.nodes]
     lab.api.link(False)
     try:
