@@ -776,12 +776,22 @@ static bool is_native_only(const struct config_record *record, const char *name)
 	return false;
 }
 
+/* What the API server took is no slip of the pen: its definition of the kind is newer than this. */
+static bool is_newer(const struct config_input *in)
+{
+	return in->file == NULL && (in->dialects & (CONFIG_IN_CR | CONFIG_IN_EIP)) != 0;
+}
+
 static bool unknown_field(
 	struct config_decoder *d, const struct config_record *record, const cJSON *member)
 {
 	char best[CONFIG_MAX_KEY] = "";
 	unsigned least = 0;
 
+	if (is_newer(d->at.in)) {
+		config_warn(&d->at, member, "is not known to this version and ignored");
+		return true;
+	}
 	if (d->at.report->n_errors < CONFIG_MAX_ERRORS)
 		nearest_field(d, record, member->string, best, &least);
 	if (member->string[0] == '-')

@@ -6,10 +6,10 @@
  * Run from the top of the tree, as test_config.c.
  */
 #include "check.h"
-#include "oom.h"
 #include "crd.h"
 #include "doc.h"
 #include "json.h"
+#include "oom.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -73,7 +73,7 @@ static int put(struct crd *c, enum crd_kind kind, const char *text)
 	return err;
 }
 
-static void delete(struct crd *c, enum crd_kind kind, const char *text, uint64_t now_ms)
+static void delete (struct crd *c, enum crd_kind kind, const char *text, uint64_t now_ms)
 {
 	cJSON *o = object(text);
 
@@ -169,11 +169,12 @@ static struct buf printed_file(const char *text)
 	return all;
 }
 
+/* All but the bare text, which no object is. */
 static void test_shared_configurations(void)
 {
 	static const char *const names[] = {"metallb-configmap-bgp-advertisements",
-		"metallb-configmap-bgp", "metallb-configmap-l2", "metallb-cr-dual-stack", "metallb-cr-l2-node-selectors", "metallb-cr-l2",
-		"openelb-eip"};
+		"metallb-configmap-bgp", "metallb-configmap-l2", "metallb-cr-dual-stack",
+		"metallb-cr-l2-node-selectors", "metallb-cr-l2", "openelb-eip"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct config_report report;
@@ -250,6 +251,19 @@ static void test_errors(void)
 			"'spec': {'address': '10.0.0.0/24', 'protocol': 'layer2'}}",
 			"Eip/a: apiVersion: must be network.kubesphere.io/v1alpha2 (got "
 			"network.kubesphere.io/v9)\n"},
+		{"fields of a newer definition", CRD_IP_ADDRESS_POOL,
+			"{'metadata': {'name': 'a', 'namespace': 'm'}, 'spec': {'addresses': "
+			"['10.0.0.0/24'], 'adresses': [], 'serviceAllocation': {'later': {}}}}",
+			""},
+		{"the same, OpenELB's", CRD_EIP,
+			"{'metadata': {'name': 'a'}, 'spec': {'address': '10.0.0.0/24', 'later': "
+			"1}}",
+			""},
+		{"no server looks into a ConfigMap", CRD_CONFIG_MAP,
+			"{'metadata': {'name': 'config', 'namespace': 'm'}, 'data': {'config': "
+			"'address-pools:\\n- name: a\\n  protocol: layer2\\n  later: 1\\n  "
+			"addresses: [10.0.0.0/24]\\n'}}",
+			"ConfigMap/m/config: address-pools[0].later: unknown key\n"},
 		{"what the server keeps there is not looked at", CRD_EIP,
 			"{'x': 1, 'status': 7, 'metadata': {'name': 'a', 'y': 2, 'annotations': "
 			"{'z': 3}}, 'spec': {'address': '10.0.0.0/24', 'protocol': 'layer2'}}",
@@ -329,7 +343,8 @@ static void test_rest_follows(void)
 	check_errors(c, "BFDProfile/m/fast: spec.detectMultiplier: must be a whole number 2..255 "
 			"(got 0)\n");
 	CHECK_INT(crd_config_rest(c, &cluster, &rest), 0);
-	CHECK(rest != NULL && rest->n_pools == 1 && rest->n_peers == 0 && rest->n_bfd_profiles == 0);
+	CHECK(rest != NULL && rest->n_pools == 1 && rest->n_peers == 0 &&
+		rest->n_bfd_profiles == 0);
 	config_free(rest);
 	crd_free(c);
 }
@@ -444,8 +459,9 @@ static void test_deletion_of_all(void)
 
 static void test_not_objects(void)
 {
-	static const char *const rows[] = {"{}", "[]", "{'metadata': {}}", "{'metadata': {'name': 1}}",
-		"{'metadata': {'name': ''}}", "{'metadata': {'name': 'a', 'namespace': 1}}",
+	static const char *const rows[] = {"{}", "[]", "{'metadata': {}}",
+		"{'metadata': {'name': 1}}", "{'metadata': {'name': ''}}",
+		"{'metadata': {'name': 'a', 'namespace': 1}}",
 		"{'metadata': {'name': 'a', 'namespace': ''}}"};
 	struct crd *c = crd_new();
 
@@ -467,8 +483,7 @@ static void test_too_many(void)
 	char name[64];
 
 	for (int i = 0; i < CRD_MAX_OBJECTS; i++) {
-		snprintf(name, sizeof name,
-			"{'metadata': {'name': 'c%d', 'namespace': 'm'}}", i);
+		snprintf(name, sizeof name, "{'metadata': {'name': 'c%d', 'namespace': 'm'}}", i);
 		CHECK_INT(put(c, CRD_COMMUNITY, name), 0);
 	}
 	CHECK_INT(put_pool(c, "a", "10.0.0.0/24"), -ENOSPC);
@@ -504,7 +519,8 @@ static void test_too_large(void)
 static void test_file_with_pools(void)
 {
 	static const char text[] = CLUSTER
-		"pools: [{name: a, addresses: [10.0.0.0/24]}, {name: b, addresses: [10.0.1.0/24]}]\n"
+		"pools: [{name: a, addresses: [10.0.0.0/24]}, {name: b, addresses: "
+		"[10.0.1.0/24]}]\n"
 		"---\napiVersion: metallb.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: x}\n";
 	const struct config_source src = {.name = "f", .text = text, .len = sizeof text - 1};
 	struct config_report report;
@@ -522,8 +538,8 @@ static void test_file_with_pools(void)
 #ifdef MEMORY_CAN_FAIL
 /* -- out of memory -- */
 
-/* Whichever allocation fails, the set is as it was or lacking, and a configuration comes out whole or
- * not at all. */
+/* Whichever allocation fails, the set is as it was or lacking, and a configuration comes out whole
+ * or not at all. */
 static void test_no_memory(void)
 {
 	long n = 0;
