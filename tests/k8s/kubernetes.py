@@ -90,16 +90,20 @@ class Kubernetes(ApiServer):
         self._run("etcd", "sh", "-c", 'mount -t tmpfs etcd "$1" && exec etcd --data-dir "$1" --log-level warn', "sh",
                   self.dir / "etcd")
         self.start_api()
+        self._start_controllers()
+        self._install()
+
+    def _start_controllers(self):
         self._run("controller-manager", BIN / "kube-controller-manager", "--port=0", "--leader-elect=false",
                   "--bind-address=127.0.0.1", f"--cert-dir={self.dir}", f"--root-ca-file={self.dir}/ca.crt",
                   f"--kubeconfig={self.kubeconfig('system:kube-controller-manager')}",
                   f"--service-account-private-key-file={self.dir}/sa.key", "--use-service-account-credentials",
                   # nobody sends heartbeats for the nodes; the laboratory routes its pods itself
                   "--controllers=*,-nodelifecycle,-nodeipam,-cloud-node-lifecycle,-route,-service,-ttl,-root-ca-cert-publisher")
-        self._install()
 
     def start_api(self):
-        """At first, and again after stop_api()."""
+        """At first, and again after stop_api(). The controllers begin anew as well: those that lost the server wait up to half a
+        minute before they look again."""
         self._run("apiserver", BIN / "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--secure-port=6443",
                   f"--advertise-address={API_ADDR}", "--service-cluster-ip-range=10.96.0.0/16",
                   "--authorization-mode=Node,RBAC", f"--token-auth-file={self.dir}/tokens.csv", f"--cert-dir={self.dir}",
@@ -109,6 +113,9 @@ class Kubernetes(ApiServer):
                   "--service-account-issuer=https://kubernetes.default.svc",
                   f"--audit-policy-file={self.dir}/audit.yaml", f"--audit-log-path={self.dir}/audit.log", *self.extra)
         wait_for("the API server ready", self._ready, 90, 0.1)
+        if "controller-manager" in self.processes:
+            self._end("controller-manager")
+            self._start_controllers()
 
     def _ready(self):
         code = self.processes["apiserver"].poll()
