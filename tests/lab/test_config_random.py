@@ -39,6 +39,14 @@ class Maker:
     def some(self, make, most=3):
         return [make() for _ in range(self.r.randint(0, most))]
 
+    def some_selectors(self):
+        """Never one twice, which is an error."""
+        v = []
+        for selector in self.some(self.selector):
+            if selector not in v:
+                v.append(selector)
+        return v
+
     def maybe(self, **fields):
         return {k: v() for k, v in fields.items() if self.r.random() < 0.5}
 
@@ -56,7 +64,7 @@ class Maker:
         return {"key": "k", "operator": op, **({"values": self.r.sample(["1", "b", "", "no"], 2)} if "In" in op else {})}
 
     def selector(self):
-        return self.maybe(matchLabels=self.label, matchExpressions=lambda: self.some(self.expression, 2))
+        return self.maybe(matchLabels=self.label, matchExpressions=lambda: self.some(self.expression, 1))
 
     def addresses(self):
         self.octet += 1
@@ -78,18 +86,18 @@ class Maker:
                 "peerAddress": self.r.choice(("10.0.0.1", "fd00::ABCD", "::ffff:10.0.0.2")),
                 **self.maybe(peerPort=lambda: self.r.randint(1, 65535), holdTime=lambda: self.r.choice(("0s", "90s", "1m30s", "3.5s", "1h")),
                              routerID=lambda: "10.9.8.7", password=lambda: self.r.choice(ODD), ebgpMultiHop=self.flag,
-                             nodeSelectors=lambda: self.some(self.selector)),
+                             nodeSelectors=lambda: self.some_selectors()),
                 **({"bfdProfile": self.r.choice(self.profiles)["name"]} if self.profiles and self.flag() else {})}
 
     def bgp_advertisement(self, i):
         return {"name": f"b{i}", **self.maybe(communities=lambda: self.r.sample(["alias", "1:2", "large:1:2:4294967295"], 2),
                                              ipAddressPools=lambda: [self.r.choice(self.pools)["name"]],
-                                             peers=lambda: [p["name"] for p in self.peers[:1]], nodeSelectors=lambda: self.some(self.selector))}
+                                             peers=lambda: [p["name"] for p in self.peers[:1]], nodeSelectors=lambda: self.some_selectors())}
 
     def l2_advertisement(self, i):
         return {"name": self.name(f"l{i}"), **self.maybe(
-            ipAddressPools=lambda: [self.r.choice(self.pools)["name"]], ipAddressPoolSelectors=lambda: self.some(self.selector),
-            nodeSelectors=lambda: self.some(self.selector), serviceSelectors=lambda: self.some(self.selector),
+            ipAddressPools=lambda: [self.r.choice(self.pools)["name"]], ipAddressPoolSelectors=lambda: self.some_selectors(),
+            nodeSelectors=lambda: self.some_selectors(), serviceSelectors=lambda: self.some_selectors(),
             interfaces=lambda: self.some(lambda: self.r.choice(("eth0", "enp*", "w[0-9]"))),
             preferredNodeSelectors=lambda: self.some(lambda: {"weight": self.r.randint(1, 100), "preference": self.selector()}))}
 
