@@ -554,6 +554,40 @@ static bool decode_labels(
 	return true;
 }
 
+static bool is_nothing(const cJSON *node)
+{
+	return node == NULL || cJSON_IsNull(node) ||
+	       ((cJSON_IsObject(node) || cJSON_IsArray(node)) && node->child == NULL);
+}
+
+static bool means_the_same(const cJSON *a, const cJSON *b);
+
+/* Has b all that a has? */
+static bool has_all(const cJSON *b, const cJSON *a)
+{
+	for (const cJSON *c = a->child; c != NULL; c = c->next)
+		if (!means_the_same(c, json_get(b, c->string)))
+			return false;
+	return true;
+}
+
+/* What is empty is as good as not there. */
+static bool means_the_same(const cJSON *a, const cJSON *b)
+{
+	const cJSON *x, *y;
+
+	if (is_nothing(a) || is_nothing(b))
+		return is_nothing(a) && is_nothing(b);
+	if (cJSON_IsObject(a) && cJSON_IsObject(b))
+		return has_all(b, a) && has_all(a, b);
+	if (!cJSON_IsArray(a) || !cJSON_IsArray(b))
+		return cJSON_Compare(a, b, true);
+	for (x = a->child, y = b->child; x != NULL && y != NULL; x = x->next, y = y->next)
+		if (!means_the_same(x, y))
+			return false;
+	return x == y;
+}
+
 /* MetalLB refuses a selector, or an expression of one, that stands twice in a list; its ConfigMap
  * and OpenELB did not. */
 static bool check_distinct(
@@ -569,7 +603,7 @@ static bool check_distinct(
 		const cJSON *b = list->child;
 		size_t k = 0, up;
 
-		for (; b != c && !cJSON_Compare(b, c, true); b = b->next)
+		for (; b != c && !means_the_same(b, c); b = b->next)
 			k++;
 		if (b == c)
 			continue;

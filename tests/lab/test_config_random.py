@@ -43,6 +43,7 @@ class Maker:
         """Never one twice, which is an error."""
         v = []
         for selector in self.some(self.selector):
+            selector = {k: x for k, x in selector.items() if x}
             if selector not in v:
                 v.append(selector)
         return v

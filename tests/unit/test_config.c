@@ -564,6 +564,13 @@ static void test_errors_advertisements(void)
 			"f:5:101: "
 			"l2Advertisements[0].nodeSelectors[0].matchExpressions[0].values[1]"
 			": must be given once, [0] is the same (got b)\n"},
+		{"a selector given twice, however it is written",
+			POOL
+			"l2Advertisements: [{name: x, nodeSelectors: [{}, {matchLabels: {a: b}}, "
+			"{matchLabels: {a: b}, matchExpressions: []}, {matchLabels: {}}, "
+			"{matchLabels: {a: c}}]}]\n",
+			"f:4:73: l2Advertisements[0].nodeSelectors[2]: must be given once, [1] is "
+			"the same\n"},
 		{"community value", POOL "communities: [{name: x, value: \"1\"}]\n",
 			"f:4:32: communities[0].value: must be a:b or large:a:b:c (got 1)\n"},
 	};
