@@ -58,7 +58,7 @@ def quiet(the_lab):
 def repeat_an_event(lab):
     """A Service that asks for what no pool has, again and again: one Event, counted."""
     for ip in ("203.0.113.1", "10.89.0.119"):
-        lab.server.api("PATCH", f"{SERVICES}/asks", {"spec": {"loadBalancerIP": ip}}, MERGE)
+        wait_for("no 409", lambda: lab.server.api("PATCH", f"{SERVICES}/asks", {"spec": {"loadBalancerIP": ip}}, MERGE)[0] == 200)
 
 
 def disturb_leases(lab):
