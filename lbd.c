@@ -93,12 +93,13 @@ static void report_option(const struct command *c, const struct option *longs, c
 static int next_option(const struct command *c, int argc, char **argv, const char *shorts,
 	const struct option *longs)
 {
+	const char *last = argv[argc - 1]; /* getopt_long() may put what is no option behind it */
 	int o;
 
 	opterr = 0;
 	o = getopt_long(argc, argv, shorts, longs, NULL);
 	if (o == ':') /* it is the last; optind is libc's own affair here */
-		(void)fprintf(stderr, "lbd %s: %s: needs a value\n", c->name, argv[argc - 1]);
+		(void)fprintf(stderr, "lbd %s: %s: needs a value\n", c->name, last);
 	else if (o == '?')
 		report_option(c, longs, argv[optind - 1]);
 	return o == ':' ? '?' : o;
