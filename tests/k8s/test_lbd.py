@@ -192,7 +192,7 @@ def test_history_is_forgotten(lab):
     ip = lab.wait_ip("comes", timeout=40)
     lab.wait_owner(ip, 20)
     wait_for("silence", lambda: lab.owners(gone) == [] or gone == ip, 20)
-    assert lab.wait_http(ip, 20)
+    assert lab.wait_http(ip, 60)  # kube-proxy waits up to half a minute before it looks again
     for node, before in zip(lab.nodes, expired):
         wait_for("a 410", lambda: node.dump()["counters"]["lbd_watch_expired_total"] > before, 20)
 
