@@ -36,7 +36,6 @@ enum {
 	FIGHT_WINDOW_MS = 60000,
 	MAX_FIGHTS = 2, /* within it: then the status is contested */
 	MAX_FAILS = 100,
-	CONFLICT_PUTS = 5, /* conflicts in a row that the next object cuts short */
 };
 
 enum turn { TURN_NONE, TURN_TODO, TURN_WAITING };
@@ -851,7 +850,7 @@ int alloc_put(struct alloc *a, const struct cluster_service *s, uint64_t now_ms)
 		guard_rest(a, svc);
 	make_todo(a, svc);
 	if (svc->item.state == OUTBOX_QUEUED && svc->item.delay == OUTBOX_CONFLICT &&
-		svc->fails < CONFLICT_PUTS)
+		svc->fails < OUTBOX_CONFLICT_PUTS)
 		queue(a, svc, OUTBOX_NOW);
 	if (judge_join(a->judge, &svc->party, s->request.sharing_key) != 0)
 		return -ENOMEM;
@@ -1168,17 +1167,14 @@ void alloc_write_done(struct alloc *a, uint64_t id, enum alloc_outcome outcome, 
 		sync_write(a, svc);
 		return;
 	case ALLOC_WRITE_CONFLICT:
-		again(a, svc,
-			svc->put_in_flight && svc->fails < CONFLICT_PUTS ? OUTBOX_NOW
-									 : OUTBOX_CONFLICT);
+		again(a, svc, outbox_conflict(svc->fails, svc->put_in_flight));
 		return;
 	case ALLOC_WRITE_FAILED:
 		svc->doubt = !svc->put_in_flight; /* it may have been taken all the same */
 		again(a, svc, outbox_backoff(svc->fails));
 		return;
 	case ALLOC_WRITE_NOT_SENT:
-		/* At once, but an API that cannot be reached at all is not asked in a circle. */
-		again(a, svc, svc->fails == 0 ? OUTBOX_NOW : outbox_backoff(svc->fails - 1U));
+		again(a, svc, outbox_not_sent(svc->fails));
 		return;
 	}
 }

@@ -49,12 +49,12 @@ void keep_start(struct daemon *d)
 
 /* -- what a new configuration drops -- */
 
-/* The pool that a Service of was goes on with under now; NULL: it moves. */
-static const struct config_pool *stays_in(const struct config *now, const struct config_pool *was)
+/* Do Services keep what pool was has no more under now? */
+static bool is_kept(const struct config *now, const struct config_pool *was)
 {
 	const struct config_pool *same = config_pool_named(now, was->name);
 
-	return config_pool_moves(same != NULL ? same : was) ? NULL : was;
+	return !config_pool_moves(same != NULL ? same : was);
 }
 
 static int keep_vip(struct daemon *d, const struct vip *v, const struct config_pool *was)
@@ -85,7 +85,7 @@ void keep_dropped(struct daemon *d, const struct config *now)
 
 			if (was == NULL || config_pool_of(now, v->addr) != NULL)
 				continue;
-			if (stays_in(now, was) != NULL)
+			if (is_kept(now, was))
 				err = keep_vip(d, v, was);
 		}
 	if (err != 0)

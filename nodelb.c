@@ -31,11 +31,10 @@
 
 enum {
 	MAX_FAILS = 100,
-	CONFLICT_PUTS = 5, /* conflicts in a row that the next object cuts short */
-	CALM_MS = 60000,   /* without a write: the next one goes at once again, */
-	QUICK_WRITES = 4,  /* and so many after it; */
-	SLOW_STEPS = 6,    /* then it waits 0.1 s, doubled so often */
-	RETRY_MS = 1000,   /* after the nodeset ran out of memory */
+	CALM_MS = 60000,  /* without a write: the next one goes at once again, */
+	QUICK_WRITES = 4, /* and so many after it; */
+	SLOW_STEPS = 6,   /* then it waits 0.1 s, doubled so often */
+	RETRY_MS = 1000,  /* after the nodeset ran out of memory */
 };
 
 /* A (protocol, port) that Services want. */
@@ -920,7 +919,7 @@ int nodelb_put(struct nodelb *n, const struct cluster_service *s, uint64_t now_m
 	take_copy(svc, copy);
 	make_todo(n, svc);
 	if (svc->item.state == OUTBOX_QUEUED && svc->item.delay == OUTBOX_CONFLICT &&
-		svc->fails < CONFLICT_PUTS)
+		svc->fails < OUTBOX_CONFLICT_PUTS)
 		outbox_queue(&n->outbox, &svc->item, OUTBOX_NOW, now_ms);
 	return 0;
 }
@@ -1101,16 +1100,14 @@ void nodelb_write_done(struct nodelb *n, uint64_t id, enum alloc_outcome outcome
 		sync_again(n, svc);
 		return;
 	case ALLOC_WRITE_CONFLICT:
-		again(n, svc,
-			svc->put_in_flight && svc->fails < CONFLICT_PUTS ? OUTBOX_NOW
-									 : OUTBOX_CONFLICT);
+		again(n, svc, outbox_conflict(svc->fails, svc->put_in_flight));
 		return;
 	case ALLOC_WRITE_FAILED:
 		svc->doubt = !svc->put_in_flight; /* it may have been taken all the same */
 		again(n, svc, outbox_backoff(svc->fails));
 		return;
 	case ALLOC_WRITE_NOT_SENT:
-		again(n, svc, svc->fails == 0 ? OUTBOX_NOW : outbox_backoff(svc->fails - 1U));
+		again(n, svc, outbox_not_sent(svc->fails));
 		return;
 	}
 }

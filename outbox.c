@@ -75,6 +75,16 @@ enum outbox_delay outbox_backoff(unsigned n)
 	return n < OUTBOX_LAST - OUTBOX_FIRST ? (enum outbox_delay)(OUTBOX_FIRST + n) : OUTBOX_LAST;
 }
 
+enum outbox_delay outbox_conflict(unsigned n, bool newer)
+{
+	return newer && n < OUTBOX_CONFLICT_PUTS ? OUTBOX_NOW : OUTBOX_CONFLICT;
+}
+
+enum outbox_delay outbox_not_sent(unsigned n)
+{
+	return n == 0 ? OUTBOX_NOW : outbox_backoff(n - 1U);
+}
+
 static struct outbox_item *first_of(const struct outbox *o, unsigned delay)
 {
 	const struct link *head = &o->list[delay];

@@ -25,6 +25,7 @@ enum outbox_delay {
 	OUTBOX_DELAYS
 };
 
+enum { OUTBOX_CONFLICT_PUTS = 5 }; /* conflicts in a row that a newer object cuts short */
 enum { OUTBOX_SETTLE_MS = 2000, OUTBOX_CONTESTED_MS = 600000 };
 
 enum outbox_state { OUTBOX_IDLE, OUTBOX_QUEUED, OUTBOX_UNDER_WAY };
@@ -62,6 +63,11 @@ void outbox_unqueue(struct outbox_item *item);
 void outbox_remove(struct outbox *o, struct outbox_item *item);
 /* The delay after n failures in a row. */
 enum outbox_delay outbox_backoff(unsigned n);
+/* After n failures in a row and then a conflict: at once if a newer object has come meanwhile. */
+enum outbox_delay outbox_conflict(unsigned n, bool newer);
+/* After n failures in a row and then a write that reached nobody: at once, but an API that cannot
+ * be reached at all is not asked in a circle. */
+enum outbox_delay outbox_not_sent(unsigned n);
 
 /* The first that is due, in the order in which they became so; NULL when there is none. */
 struct outbox_item *outbox_due(struct outbox *o, uint64_t now_ms);

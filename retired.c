@@ -34,6 +34,7 @@ struct entry {
 	unsigned by;
 	struct addr addr;
 	char *pool;    /* owned */
+	char *next;    /* owned; the pool's name by a record that is being read, when BY_NEXT */
 	char *service; /* owned; its key, when BY_SIGHT */
 	char uid[];
 };
@@ -110,6 +111,7 @@ static void entry_free(struct retired *r, struct entry *e)
 {
 	table_remove(&r->entries, e);
 	free(e->service);
+	free(e->next);
 	free(e->pool);
 	free(e);
 }
@@ -125,7 +127,7 @@ static int add(struct retired *r, const struct key *k, const char *pool, unsigne
 		return -E2BIG;
 	if (e == NULL)
 		e = entry_new(r, k, pool);
-	if (e == NULL || !text_set(&e->pool, pool))
+	if (e == NULL || !text_set(by == BY_NEXT ? &e->next : &e->pool, pool))
 		return -ENOMEM;
 	e->by |= by;
 	return 0;
@@ -260,6 +262,14 @@ static int read_lines(struct retired *r, char *text)
 	return err;
 }
 
+static void record_entry(struct entry *e)
+{
+	e->by |= BY_RECORD;
+	free(e->pool);
+	e->pool = e->next;
+	e->next = NULL;
+}
+
 static int read_record(struct retired *r, const char *text)
 {
 	char *copy = strdup(text);
@@ -276,7 +286,7 @@ static int read_record(struct retired *r, const char *text)
 	}
 	while ((e = table_next(&r->entries, e)) != NULL)
 		if ((e->by & BY_NEXT) != 0)
-			e->by |= BY_RECORD;
+			record_entry(e);
 		else
 			e->by &= ~(unsigned)BY_RECORD;
 	forget(r, BY_NEXT);

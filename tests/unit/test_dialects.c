@@ -285,7 +285,7 @@ static void run(const struct openelb_case *rows, size_t n)
 	}
 }
 
-/* Which Eip a Service gets (OpenELB, "IP address assignment"). */
+/* OpenELB, "IP address assignment": which Eip is whose. */
 static void test_openelb_choice(void)
 {
 #define EIPS                                                                                       \

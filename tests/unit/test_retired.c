@@ -123,7 +123,7 @@ static void test_record_bad(void)
 	static const char *const rows[] = {"u1 10.0.0.1\n", "=lan", "=lan\nu1\n", "=lan\nu1 \n",
 		"=lan\n 10.0.0.1\n", "=lan\nu1 10.0.0.1", "=lan\nu1 10.0.0.1/32\n",
 		"=lan\nu1 10.0.0.1\n\n", "=lan\nu1 10.0.0.1 x\n", "=lan\nu1 0.0.0.0\n",
-		"=lan\nu1 224.0.0.1\n", "=lan\nu1 127.0.0.1\n", "=lan\nu5 10.0.0.5\nu1 ten\n",
+		"=lan\nu1 224.0.0.1\n", "=lan\nu1 127.0.0.1\n", "=evil\nu9 10.0.0.9\nu1\n", "=lan\nu5 10.0.0.5\nu1 ten\n",
 		"=lan\n"
 		"uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu "
 		"10.0.0.1\n"};
