@@ -585,6 +585,12 @@ static int by_age(struct link *x, struct link *y)
 		&LINK_OF(x, struct svc, turning)->party, &LINK_OF(y, struct svc, turning)->party);
 }
 
+static int by_turn(struct link *x, struct link *y)
+{
+	return judge_turn(
+		&LINK_OF(x, struct svc, turning)->party, &LINK_OF(y, struct svc, turning)->party);
+}
+
 static void set_note(struct svc *svc, struct addr x, const struct svc *other, const char *text)
 {
 	char ip[ADDR_STRLEN];
@@ -695,6 +701,7 @@ static void adopt_all(struct alloc *a)
 		adopt(a, LINK_OF(l, struct svc, turning));
 	for (l = a->todo.next; l != &a->todo; l = l->next)
 		guard_rest(a, LINK_OF(l, struct svc, turning));
+	list_sort(&a->todo, by_turn);
 	a->adopting = false;
 }
 
@@ -887,7 +894,7 @@ int alloc_configure(struct alloc *a, const struct config *conf, uint64_t now_ms)
 			guard_rest(a, svc);
 		make_todo(a, svc);
 	}
-	list_sort(&a->todo, by_age);
+	list_sort(&a->todo, by_turn);
 	return 0;
 }
 
@@ -903,7 +910,7 @@ void alloc_set_namespaces(struct alloc *a, const struct cluster *c, bool forbidd
 	arrive(a, now_ms);
 	while ((svc = table_next(&a->svcs, svc)) != NULL)
 		make_todo(a, svc);
-	list_sort(&a->todo, by_age);
+	list_sort(&a->todo, by_turn);
 }
 
 /* Without unpacking it: all are looked at. */
@@ -935,7 +942,7 @@ void alloc_namespaces_changed(struct alloc *a, uint64_t now_ms)
 		if (n != NULL && n->generation > seen)
 			make_todo(a, svc);
 	}
-	list_sort(&a->todo, by_age);
+	list_sort(&a->todo, by_turn);
 }
 
 /* -- life -- */

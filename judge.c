@@ -67,6 +67,13 @@ int judge_elder(const struct judge_party *a, const struct judge_party *b)
 	return service_elder(&x, &y);
 }
 
+int judge_turn(const struct judge_party *a, const struct judge_party *b)
+{
+	struct cluster_service x = judge_view(a), y = judge_view(b);
+
+	return service_turn(&x, &y);
+}
+
 /* Whose place in a row that is. */
 static const struct judge_party *party_of(const struct pool_use *u)
 {

@@ -35,6 +35,8 @@ struct judge_party {
 struct cluster_service judge_view(const struct judge_party *p);
 /* <0 when a is the elder. */
 int judge_elder(const struct judge_party *a, const struct judge_party *b);
+/* <0 when a is decided first. */
+int judge_turn(const struct judge_party *a, const struct judge_party *b);
 
 /* pools is borrowed, hkey copied.  NULL when out of memory. */
 struct judge *judge_new(const struct hash_key *hkey, struct pool_set *pools) MUST_CHECK;

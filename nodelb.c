@@ -666,6 +666,14 @@ static int by_age(struct link *x, struct link *y)
 	return service_elder(&a, &b);
 }
 
+static int by_turn(struct link *x, struct link *y)
+{
+	struct cluster_service a = copy_view(LINK_OF(x, struct svc, turning)->copy);
+	struct cluster_service b = copy_view(LINK_OF(y, struct svc, turning)->copy);
+
+	return service_turn(&a, &b);
+}
+
 /* It keeps the nodes that its status shows. */
 static void adopt(struct nodelb *n, struct svc *svc)
 {
@@ -778,7 +786,7 @@ static void settle(struct nodelb *n)
 		adopt_all(n);
 	for (struct link *l = n->todo.next; l != &n->todo; l = l->next)
 		let_go(n, LINK_OF(l, struct svc, turning));
-	list_sort(&n->todo, by_age);
+	list_sort(&n->todo, by_turn);
 	while (!list_is_empty(&n->todo)) {
 		struct svc *svc = LINK_OF(n->todo.next, struct svc, turning);
 

@@ -324,16 +324,21 @@ struct service_age service_age(const struct cluster_service *s)
 	return (struct service_age){s->created_s, s->uid, s->key};
 }
 
+static int created_cmp(int64_t a, int64_t b)
+{
+	if (a == b)
+		return 0;
+	if (a == 0 || b == 0)
+		return a == 0 ? 1 : -1;
+	return a < b ? -1 : 1;
+}
+
 int service_age_cmp(const struct service_age *a, const struct service_age *b)
 {
-	int c;
+	int c = created_cmp(a->created_s, b->created_s);
 
-	if (a->created_s != b->created_s) {
-		if (a->created_s == 0 || b->created_s == 0)
-			return a->created_s == 0 ? 1 : -1;
-		return a->created_s < b->created_s ? -1 : 1;
-	}
-	c = strcmp(a->uid, b->uid);
+	if (c == 0)
+		c = strcmp(a->uid, b->uid);
 	return c != 0 ? c : strcmp(a->key, b->key);
 }
 
@@ -342,4 +347,11 @@ int service_elder(const struct cluster_service *a, const struct cluster_service 
 	const struct service_age x = service_age(a), y = service_age(b);
 
 	return service_age_cmp(&x, &y);
+}
+
+int service_turn(const struct cluster_service *a, const struct cluster_service *b)
+{
+	int c = created_cmp(a->created_s, b->created_s);
+
+	return c != 0 ? c : strcmp(a->key, b->key);
 }

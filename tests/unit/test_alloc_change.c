@@ -116,6 +116,13 @@ static void test_leader(void)
 		{"doubled, and no other is free", "DESIGN 3", POOLS POOL("p", "10.0.0.1"),
 			"mute; d/a " YOUNG " status=10.0.0.1; d/b " OLD " status=10.0.0.1",
 			"leader", "d/b = 10.0.0.1; d/a = poolExhausted"},
+		{"of one second, none has one: in the order of their names",
+			"DESIGN 3: deterministic", LAN,
+			"mute; d/c " OLD " uid=aaa; d/b " OLD " uid=bbb; d/a " OLD " uid=ccc",
+			"leader", "d/a = 10.0.0.1; d/b = 10.0.0.2; d/c = 10.0.0.3"},
+		{"none has one: the elder first", "DESIGN 3: deterministic", LAN,
+			"mute; d/a " YOUNG "; d/b " OLD, "leader",
+			"d/b = 10.0.0.1; d/a = 10.0.0.2"},
 		{"doubled lawfully: both keep", "MetalLB 1.2", LAN,
 			"mute; d/a " KEY " status=10.0.0.1; d/b " KEY
 			" ports=UDP/53 status=10.0.0.1",

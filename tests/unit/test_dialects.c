@@ -34,7 +34,7 @@ struct world {
 	struct cluster *cluster;
 	struct alloc *alloc;
 	struct counters counters;
-	unsigned version;
+	unsigned version, created;
 };
 
 static struct buf read_file(const char *path)
@@ -157,8 +157,10 @@ static void put_service(struct world *w, const char *key, const char *annotation
 	struct buf b;
 
 	buf_init(&b, 4096);
-	buf_addf(&b, "metadata: {namespace: %.*s, name: %s, annotations: %s}\n",
-		(int)strcspn(key, "/"), key, strchr(key, '/') + 1, annotations);
+	buf_addf(&b,
+		"metadata: {namespace: %.*s, name: %s, annotations: %s, "
+		"creationTimestamp: '2024-01-01T00:00:%02uZ'}\n",
+		(int)strcspn(key, "/"), key, strchr(key, '/') + 1, annotations, ++w->created);
 	buf_addf(&b, "spec: {type: LoadBalancer, ports: [{port: 80}]%s%s}\n",
 		spec[0] != '\0' ? ", " : "", spec);
 	put_all(w, text_of(&b));
@@ -322,7 +324,8 @@ static void test_openelb_choice(void)
 		{"else it is not", EIPS DEFAULT,
 			{{"three/a", "{}", "", "10.0.9.1"}, {"one/a", "{}", "", "10.0.1.1"}}},
 		{"nor beside pools that are not OpenELB's",
-			EIPS DEFAULT "---\n" NATIVE "pools: [{name: p, addresses: [10.0.5.0/24]}]\n",
+			EIPS DEFAULT "---\n" NATIVE
+				     "pools: [{name: p, addresses: [10.0.5.0/24]}]\n",
 			{{"three/a", "{}", "", "10.0.9.1"},
 				{"three/b", BY_IP("10.0.5.1"), "", "10.0.5.1"}}},
 		{"another class is another's", EIPS,
@@ -476,8 +479,7 @@ static void test_eip_canonical(void)
 			"network.kubesphere.io/v1alpha2\n  kind: Eip\n  metadata: {name: "
 			"e" DEFAULT_EIP "}\n  spec: {address: 10.0.0.9}\n",
 			"serviceAllocation: {priority: 2147483647, "},
-		{"beside a default one",
-			E("", "") EIP("d", DEFAULT_EIP, "address: 10.0.0.8"),
+		{"beside a default one", E("", "") EIP("d", DEFAULT_EIP, "address: 10.0.0.8"),
 			"  - 10.0.0.9\n  autoAssign: false\n"},
 	};
 

@@ -19,9 +19,9 @@
  *   writes N, results N      so many since the last such line
  */
 #include "check.h"
-#include "oom.h"
 #include "json.h"
 #include "nodelb.h"
+#include "oom.h"
 
 #include <stdarg.h>
 #include <time.h>
@@ -717,6 +717,9 @@ static void test_ports(void)
 		{"a new leader: also the nodes that its status does not show just now",
 			N3 "+ b local age=9\nends b n1\n+ a age=1\nleader\na = portTaken x/b\n"
 			   "ends b n2\nb = 10.0.0.2\n"},
+		{"a new leader, two of one age: in the order of their names",
+			"node n1 int=10.0.0.1\nquiet\n+ b age=5\n+ a age=5\ngo\nleader\n"
+			"a = 10.0.0.1\nb = portTaken x/a\n"},
 		{"a new leader: two in the status of one node, the elder keeps it",
 			"node n1 int=10.0.0.1\nquiet\n+ b age=9 status=10.0.0.1\n+ a age=1 "
 			"status=10.0.0.1\n"

@@ -335,6 +335,20 @@ static void test_elder(void)
 	}
 }
 
+static void test_turn(void)
+{
+	static const struct cluster_service a = {.created_s = 5, .uid = "z", .key = "n/a"},
+					    b = {.created_s = 5, .uid = "a", .key = "n/b"},
+					    young = {.created_s = 6, .uid = "", .key = "a"},
+					    unknown = {.created_s = 0, .uid = "", .key = "a"};
+
+	CHECK(service_turn(&a, &b) < 0 && service_turn(&b, &a) > 0);
+	CHECK(service_turn(&b, &young) < 0 && service_turn(&young, &b) > 0);
+	CHECK(service_turn(&young, &unknown) < 0 && service_turn(&unknown, &young) > 0);
+	CHECK_INT(service_turn(&a, &a), 0);
+}
+
 CHECK_MAIN("test_service", CHECK_TEST(test_served), CHECK_TEST(test_request),
 	CHECK_TEST(test_request_protocol), CHECK_TEST(test_request_long_text),
-	CHECK_TEST(test_sharing), CHECK_TEST(test_sharing_many_ports), CHECK_TEST(test_elder))
+	CHECK_TEST(test_sharing), CHECK_TEST(test_sharing_many_ports), CHECK_TEST(test_elder),
+	CHECK_TEST(test_turn))
