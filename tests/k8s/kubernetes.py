@@ -214,7 +214,9 @@ class Kubernetes(ApiServer):
         """lbd's finished requests so far, by the audit log: dicts {verb, resource ("services/status"), namespace, name, code,
         address}."""
         out = []
-        for line in (self.dir / "audit.log").read_text().splitlines():
+        for line in (self.dir / "audit.log").read_text().splitlines(keepends=True):
+            if not line.endswith("\n"):
+                break  # being written
             e = json.loads(line)
             o = e.get("objectRef") or {}
             what = "/".join(p for p in (o.get("resource"), o.get("subresource")) if p)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -197,6 +198,13 @@ def test_history_is_forgotten(lab):
         wait_for("a 410", lambda: node.dump()["counters"]["lbd_watch_expired_total"] > before, 20)
 
 
+def freeze(pid):
+    """SIGSTOP, and until it has reached each thread."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_for("stopped", lambda: all(stat.read_text().rpartition(")")[2].split()[0] == "T"
+                                    for stat in Path(f"/proc/{pid}/task").glob("*/stat")))
+
+
 def test_server_freezes(lab):
     """The API server answers nothing for longer than the Leases last: nothing is withdrawn or moved; then all goes on."""
     ip = lab.expose("web")
@@ -204,7 +212,7 @@ def test_server_freezes(lab):
     owner = lab.wait_owner(ip)
     wait_for("a leader", lambda: leader(lab))
     with Steady(lab, ip, owner):
-        os.kill(lab.server.pid, signal.SIGSTOP)
+        freeze(lab.server.pid)
         try:
             with pytest.raises(TimeoutError):
                 lab.server.raw("GET", "/readyz", timeout=4)
