@@ -18,8 +18,8 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc arena arp buf claims cluster cluster_decode config copy crd crdstat doc elect elig event explain_text group health history http1 iface json judge kubeconf label leader \
-        member nodelb nodeset object outbox plan pool publish retired rights rival service vip watch
+PURE := $(CONFIG) addr alloc arena arp buf bfd claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text group health history http1 iface json judge kubeconf label leader \
+        member nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
 SHELL_UNITS := contest control crdwatch creds daemon dry explain feed file http keep kube lbd log net pass reload secret status tls why wire writer
 
 USES_addr     :=
@@ -52,10 +52,14 @@ USES_claims   := addr buf cluster vip
 USES_health   :=
 USES_history  :=
 USES_rival    := addr buf json
-USES_member   := addr claims cluster
-USES_group    := addr elig member vip
-USES_publish  := addr buf cluster config elig iface leader member
-USES_elect    := addr buf claims cluster config elig group health leader member publish vip
+USES_member   := addr claims cluster suspect
+USES_suspect  :=
+USES_dispute  :=
+USES_bfd      := addr
+USES_peers    := addr bfd cluster config elig iface member
+USES_group    := addr dispute elig member vip
+USES_publish  := buf cluster config elig leader member
+USES_elect    := addr buf claims cluster config dispute elig group health leader member publish suspect vip
 USES_plan     := addr elect vip
 USES_arp      := addr
 USES_event    := buf

@@ -46,8 +46,24 @@ enum {
 	BACK_OFF_SLOTS = 4,       /* R16 */
 	CONFLICT_MS = 10 * 1000,  /* R26: asked again */
 	CONFLICT_QUIET_MS = 1000, /* this long without an answer: free */
-	RACE_MS = 2000,           /* two that took at once settle it on the wire in this time */
-	DEFENCE_MS = 1000,        /* one claim against a member's, at most, in this time */
+	COLD_GAP_MS = 1700,       /* R10: three rounds in coldHold, 5 s */
+	VETO_MAX_MS = 40 * 1000,  /* R12 */
+	WITNESS_MS = 1000,        /* how often one is looked for after the first second */
+	WEAK_MS = 5000,           /* R8: with a witness for so long it is weak no more */
+	ASK_MS = 150,             /* R22: for an answer of the owner */
+	ASKS_UNICAST = 3,         /* then as many by broadcast (R10) */
+	ASKS = 6,
+	VERIFY_MS = 200,          /* R22: after a yield */
+	AUDIT_MS = 10 * 1000,     /* R22: each VIP of an owner so often, if it can be */
+	AUDIT_GAP_MS = 100,
+	AUDIT_SCAN = 256,         /* groups looked at in a step */
+	RECLAIM_GAP_MS = 100,     /* R23 */
+	RECLAIM_MAX = 1000,       /* groups in that time */
+	RECLAIM_PEER_MS = 5000,   /* for one peer */
+	HOLD_EVENTS = 3,          /* R14: from this one on it doubles */
+	HOLD_FORGET_MS = 600 * 1000,
+	HOLD_MAX_MS = 300 * 1000,
+	RECLAIM_MS = 10 * 1000,   /* while a peer that should be there is not heard */
 	SOFT_MS = 30 * 1000,      /* R27 */
 	SOFT_ENDPOINT_MS = 2000,  /* R27 */
 	SCALE_MEMBERS = 32,       /* above, renewals become rarer (F36) */
@@ -69,6 +85,17 @@ struct elect {
 	struct groups groups;
 	struct health health;
 	struct publish *publish; /* owned */
+
+	/* R22, R23: where the next step begins in the table of groups, and when */
+	struct round {
+		size_t at;
+		uint64_t due_ms; /* TIME_NEVER = none is under way */
+	} audit, reclaim;
+	uint64_t reclaim_again_ms;
+	struct hold_down {
+		uint64_t until_ms, event_ms, span_ms;
+		unsigned events;
+	} hold; /* R14 */
 
 	bool synced_once, joined;
 	uint64_t join_ms;  /* first sync + JOIN_MS */
@@ -97,6 +124,22 @@ static uint64_t probe_gap_ms(const struct elect *e)
 	uint64_t ms = e->in->conf->elections.bfd_interval_ms / 3;
 
 	return ms > 0 ? ms : 1;
+}
+
+/* R14: a fault of our own: last in rank for a while, longer when it comes again and again. */
+static void hold_down(struct elect *e, uint64_t now_ms)
+{
+	struct hold_down *h = &e->hold;
+	uint64_t span_ms = e->in != NULL ? e->in->conf->elections.hold_down_ms : 0;
+
+	if (h->events > 0 && now_ms - h->event_ms >= HOLD_FORGET_MS)
+		*h = (struct hold_down){0};
+	h->event_ms = now_ms;
+	h->events++;
+	h->span_ms = h->events < HOLD_EVENTS || h->span_ms == 0
+			     ? span_ms
+			     : time_min(2 * h->span_ms, HOLD_MAX_MS);
+	h->until_ms = now_ms + h->span_ms;
 }
 
 /* Ranks may have changed. */
@@ -166,7 +209,10 @@ static void forget_member(struct elect *e, struct member *m)
 			g->wire_owner = NULL;
 		if (g->owner == m)
 			group_set_owner(g, NULL);
+		if (g->dispute != NULL && g->dispute->rival == m)
+			group_end_dispute(g);
 	}
+	e->ops->forgot(e->ctx, m->node);
 	members_forget(&e->members, m);
 }
 
@@ -259,6 +305,52 @@ static bool may_own(const struct elect *e, const struct group *g)
 	return is_eligible(g) && !e->draining && publish_may_speak(e->publish);
 }
 
+/* -- what BFD says of a group's owner -- */
+
+static bool carries(const struct group *g, unsigned ifindex)
+{
+	for (size_t i = 0; g->elig != NULL && i < g->elig->n_paths; i++)
+		if (g->elig->paths[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* Of m where g's VIPs are: heard on one of those links is heard. */
+static enum elect_peer peer_on(const struct member *m, const struct group *g)
+{
+	enum elect_peer best = ELECT_PEER_NEVER;
+
+	for (size_t i = 0; i < m->n_links; i++)
+		if (member_liveness(m->links[i].state) > member_liveness(best) &&
+			carries(g, m->links[i].ifindex))
+			best = m->links[i].state;
+	return best;
+}
+
+static bool is_heard_on(const struct member *m, const struct group *g)
+{
+	enum elect_peer p = peer_on(m, g);
+
+	return p == ELECT_PEER_UP || p == ELECT_PEER_LATE;
+}
+
+/* What the inquiries about m have come to where g's VIPs are: the least certain counts. */
+static enum member_fate fate_on(const struct member *m, const struct group *g)
+{
+	enum member_fate fate = FATE_UNKNOWN;
+
+	for (size_t i = 0; i < m->n_links; i++) {
+		const struct member_link *l = &m->links[i];
+
+		if (l->state != ELECT_PEER_SILENT || !carries(g, l->ifindex))
+			continue;
+		if (l->inquiry.fate != FATE_DEAD)
+			return l->inquiry.fate;
+		fate = FATE_DEAD;
+	}
+	return fate;
+}
+
 /* What the others say of one group. */
 struct survey {
 	struct member *holder;            /* lives, and has it; the strongest of them */
@@ -287,16 +379,30 @@ static bool claim_beats(
  * does not say so of a claim that stands: one forged object moves no VIP. */
 static bool is_offered(const struct member *m, const struct claim *c)
 {
-	if (m->peer == ELECT_PEER_LEAVING)
+	if (m->peer == ELECT_PEER_LEAVING) /* BFD's word is authenticated */
 		return true;
 	return c != NULL ? (c->flags & CLAIM_OFFERED) != 0 : member_is_released(m);
+}
+
+/* Is m with claim c more likely the one that answers than the holder so far? */
+static bool is_likelier(const struct elect *e, const struct group *g, const struct member *m,
+	const struct claim *c, const struct survey *s)
+{
+	bool silent = peer_on(m, g) == ELECT_PEER_SILENT;
+
+	if (s->holder == NULL)
+		return true;
+	if ((peer_on(s->holder, g) == ELECT_PEER_SILENT) != silent)
+		return !silent;
+	return claim_beats(c, m->node, s->holder_claim, s->holder->node, vip_of(e, g)->key);
 }
 
 static void survey_member(const struct elect *e, const struct group *g, struct member *m,
 	uint64_t now_ms, struct survey *s)
 {
 	const struct claim *c = claims_on(&m->claims, g->addrs, g->n_addrs);
-	bool wire = g->wire_owner == m && now_ms - g->wire_ms < member_lease_ms(m, e->lease_ms);
+	bool wire = g->wire_owner == m && (now_ms - g->wire_ms < member_lease_ms(m, e->lease_ms) ||
+						  is_heard_on(m, g));
 	uint64_t term = c != NULL ? c->term : 0;
 
 	if (c == NULL && !wire)
@@ -304,7 +410,7 @@ static void survey_member(const struct elect *e, const struct group *g, struct m
 	if (term > s->known_term)
 		s->known_term = term;
 	s->unpublished |= c == NULL;
-	if (m->expired) {
+	if (m->expired && (e->health.ok || peer_on(m, g) != ELECT_PEER_SILENT)) {
 		if (s->expired == NULL || term > s->expired_term) {
 			s->expired = m;
 			s->expired_term = term;
@@ -314,8 +420,7 @@ static void survey_member(const struct elect *e, const struct group *g, struct m
 			s->leaving = m;
 			s->leaving_term = term;
 		}
-	} else if (s->holder == NULL ||
-		   claim_beats(c, m->node, s->holder_claim, s->holder->node, vip_of(e, g)->key)) {
+	} else if (is_likelier(e, g, m, c, s)) {
 		s->holder = m;
 		s->holder_claim = c;
 	}
@@ -343,12 +448,35 @@ static bool is_expiry_void(const struct elect *e)
 	return bad >= 2 && 2 * bad > others;
 }
 
+/* May a group be taken from a member that lives by its Lease and did not offer it (R9, R10)?  That is
+ * settled on the wire, without the API. */
+static enum ground ground_on(const struct group *g, const struct member *holder)
+{
+	switch (peer_on(holder, g)) {
+	case ELECT_PEER_SILENT:
+		return fate_on(holder, g) != FATE_UNKNOWN ? GROUND_SILENT : GROUND_NONE;
+	case ELECT_PEER_UP:
+	case ELECT_PEER_LATE:
+		return g->misses == ASKS ? GROUND_ORPHAN : GROUND_NONE;
+	case ELECT_PEER_NEVER:
+		return holder->cold.fate != FATE_UNKNOWN ? GROUND_COLD : GROUND_NONE;
+	case ELECT_PEER_DEAF:
+	case ELECT_PEER_LEAVING:
+		break;
+	}
+	return GROUND_NONE;
+}
+
 /* May the group be taken, and why (R9)? */
 static enum ground find_ground(const struct elect *e, const struct group *g, const struct survey *s)
 {
 	const struct claim *old;
 
-	if (s->holder != NULL || !e->health.synced)
+	if (s->holder != NULL)
+		return ground_on(g, s->holder);
+	if (s->leaving != NULL && s->leaving->peer == ELECT_PEER_LEAVING && e->joined)
+		return GROUND_OFFERED;
+	if (!e->health.synced)
 		return GROUND_NONE;
 	old = claims_on(&e->old, g->addrs, g->n_addrs);
 	if (old != NULL && old->term >= s->leaving_term && old->term >= s->expired_term)
@@ -378,13 +506,26 @@ static bool comes_before(const struct elect *e, const struct group *g, const str
 	return member_before(m->node, e->node, v->key);
 }
 
+/* G4: those that have no session with the dead do not know of it (R13). */
+static bool sees(const struct elect *e, const struct group *g, const struct member *m,
+	const struct member *dead)
+{
+	if (g->ground != GROUND_SILENT || dead == NULL)
+		return true;
+	for (size_t i = 0; i < g->elig->n_paths; i++)
+		if (e->ops->watches(e->ctx, g->elig->paths[i].ifindex, m->node, dead->node))
+			return true;
+	return false;
+}
+
 /* Would m, which lives and stays, take g before this node?  except (may be NULL) is being taken
  * from. */
 static bool outranks(const struct elect *e, const struct group *g, const struct member *m,
 	const struct member *except)
 {
 	return !m->self && m != except && member_is_alive(m) && !member_is_leaving(m) &&
-	       m->peer != ELECT_PEER_SILENT && comes_before(e, g, m);
+	       peer_on(m, g) != ELECT_PEER_SILENT && sees(e, g, m, except) &&
+	       comes_before(e, g, m);
 }
 
 /* How many members outrank this one. */
@@ -410,14 +551,18 @@ static bool is_over_share(const struct elect *e, size_t n_held)
 }
 
 /* How long WAIT lasts (R13, R14), but for the grace. */
-static uint64_t wait_ms(struct elect *e, struct group *g, const struct survey *s)
+static uint64_t wait_ms(
+	struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
 	uint64_t slots;
 
 	if (g->ground == GROUND_OWN)
 		return 0;
-	slots = rank_of(e, g, s->leaving != NULL ? s->leaving : s->expired);
-	if (is_over_share(e, e->groups.n_owned_vips))
+	slots = rank_of(e, g,
+		s->holder != NULL    ? s->holder
+		: s->leaving != NULL ? s->leaving
+				     : s->expired);
+	if (is_over_share(e, e->groups.n_owned_vips) || now_ms < e->hold.until_ms)
 		slots += time_min(members_count_alive(&e->members) - 1, OVER_SHARE_SLOTS);
 	return slots * slot_ms(e);
 }
@@ -449,8 +594,12 @@ static void take(struct elect *e, struct group *g, const struct survey *s, uint6
 	if (s->unpublished && term < UINT64_MAX)
 		term++; /* its claim, one above what was known, may still come */
 	g->term = term < UINT64_MAX ? term + 1 : term;
+	g->weak = s->holder != NULL && (fate_on(s->holder, g) == FATE_DEAD_UNWITNESSED ||
+					       s->holder->cold.fate == FATE_DEAD_UNWITNESSED);
 	group_enter(&e->groups, g, ELECT_OWNER, now_ms);
 	g->foreign_ms = 0;
+	if (g->weak)
+		g->due_ms = now_ms + WEAK_MS;
 	if (g->ground == GROUND_FREE) {
 		g->probes_left = LATE_PROBES;
 		g->due_ms = now_ms + LATE_PROBE_MS;
@@ -473,21 +622,73 @@ static void step_idle(struct elect *e, struct group *g, uint64_t now_ms)
 		group_enter(&e->groups, g, ELECT_WATCH, now_ms);
 }
 
+/* -- does the owner answer (R22)? -- */
+
+static const uint8_t mac_none[6];
+
+static void ask_owner(struct elect *e, struct group *g)
+{
+	if (g->misses < ASKS_UNICAST && memcmp(g->wire_mac, mac_none, sizeof mac_none) != 0)
+		e->ops->ask(e->ctx, vip_of(e, g), g->wire_mac);
+	else
+		e->ops->probe(e->ctx, vip_of(e, g));
+}
+
+/* The first question, after delay_ms. */
+static void begin_audit(struct elect *e, struct group *g, uint64_t delay_ms, uint64_t now_ms)
+{
+	g->asked = true;
+	g->misses = 0;
+	g->due_ms = now_ms + delay_ms;
+	if (delay_ms > 0)
+		return;
+	ask_owner(e, g);
+	g->due_ms = now_ms + ASK_MS;
+}
+
+static void end_audit(struct group *g)
+{
+	g->asked = false;
+	g->misses = 0;
+}
+
+/* Goes on asking until it answers, or all was silence.  Leaves in due_ms when to come back. */
+static void audit(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
+{
+	if (g->asked && (s->holder == NULL || !is_heard_on(s->holder, g)))
+		end_audit(g);
+	if (!g->asked) {
+		g->due_ms = TIME_NEVER;
+		return;
+	}
+	if (now_ms < g->due_ms)
+		return;
+	if (g->misses < ASKS)
+		g->misses++;
+	if (g->misses == ASKS) {
+		g->due_ms = TIME_NEVER;
+		return;
+	}
+	ask_owner(e, g);
+	g->due_ms = now_ms + ASK_MS;
+}
+
 static void step_watch(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
 	enum ground ground;
 
-	g->due_ms = TIME_NEVER;
 	if (!may_own(e, g)) {
 		group_enter(&e->groups, g, ELECT_IDLE, now_ms);
 		return;
 	}
+	audit(e, g, s, now_ms);
 	ground = find_ground(e, g, s);
 	if (ground == GROUND_NONE) {
 		/* A word on the wire holds as long as a Lease would. */
 		if (g->wire_owner != NULL &&
 			now_ms - g->wire_ms < member_lease_ms(g->wire_owner, e->lease_ms))
-			g->due_ms = g->wire_ms + member_lease_ms(g->wire_owner, e->lease_ms);
+			g->due_ms = time_min(g->due_ms,
+				g->wire_ms + member_lease_ms(g->wire_owner, e->lease_ms));
 	} else if (now_ms < g->hold_ms) {
 		g->due_ms = g->hold_ms;
 	} else {
@@ -528,7 +729,7 @@ static void step_wait(struct elect *e, struct group *g, const struct survey *s, 
 {
 	if (!keeps_ground(e, g, s, now_ms))
 		return;
-	g->due_ms = g->since_ms + wait_ms(e, g, s);
+	g->due_ms = g->since_ms + wait_ms(e, g, s, now_ms);
 	if (now_ms < g->due_ms)
 		return;
 	/* Looked at again each slot: what a better member is heard to hold may end its grace. */
@@ -553,9 +754,11 @@ static void enter_conflict(struct elect *e, struct group *g, uint64_t now_ms)
 /* A member of at least our strength claims what we hold. */
 static bool must_yield(const struct elect *e, const struct group *g, const struct survey *s)
 {
-	const struct claim mine = {.term = g->term};
+	const struct claim mine = {.term = g->term, .flags = g->weak ? CLAIM_WEAK : 0};
 
-	if (s->holder == NULL || s->holder_claim == NULL)
+	if (s->holder == NULL || s->holder_claim == NULL ||
+		peer_on(s->holder, g) == ELECT_PEER_SILENT ||
+		peer_on(s->holder, g) == ELECT_PEER_DEAF) /* R21 */
 		return false;
 	return claim_beats(s->holder_claim, s->holder->node, &mine, e->node, vip_of(e, g)->key);
 }
@@ -620,33 +823,99 @@ static void leave_office(struct elect *e, struct group *g, uint64_t now_ms)
 	publish_claims_changed(e->publish);
 }
 
-/* Two that took at once hear each other before the API tells them (R19, strength 1): the better
- * hash stays.  Later than that a frame alone moves nothing: it is easily forged. */
-static bool lost_race(const struct elect *e, const struct group *g, uint64_t now_ms)
-{
-	const struct member *m = g->wire_owner;
+/* -- another claims what we own (R18 to R20) -- */
 
-	return m != NULL && g->wire_ms >= g->since_ms && now_ms - g->since_ms < RACE_MS &&
-	       g->ground != GROUND_FENCE && !m->expired && !member_is_leaving(m) &&
-	       member_before(m->node, e->node, vip_of(e, g)->key);
+/* Our claim is published, and was read back: the API tells who stays. */
+static bool is_published(const struct elect *e, const struct group *g)
+{
+	const struct claim *c = claims_on(&e->self->claims, g->addrs, g->n_addrs);
+
+	return e->health.ok && c != NULL && c->term == g->term;
+}
+
+static struct dispute_view dispute_view(
+	const struct elect *e, const struct group *g, const struct survey *s)
+{
+	const struct member *rival = g->dispute->rival;
+	bool weak = g->weak || g->state == ELECT_HANDOVER;
+
+	return (struct dispute_view){
+		.strength = weak		 ? DISPUTE_WEAK
+			    : is_published(e, g) ? DISPUTE_PUBLISHED
+						 : DISPUTE_WIRE,
+		.outranked = member_before(rival->node, e->node, vip_of(e, g)->key),
+		.rival_beats = s->holder == rival && must_yield(e, g, s),
+		.rival_is_deaf = !is_heard_on(rival, g),
+	};
+}
+
+/* Returns whether it was given up. */
+static bool settle_dispute(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
+{
+	struct dispute_view v;
+
+	while (g->dispute != NULL) {
+		v = dispute_view(e, g, s);
+		switch (dispute_step(g->dispute, &v, now_ms)) {
+		case DISPUTE_ASK:
+			e->ops->ask(e->ctx, vip_of(e, g), g->dispute->mac);
+			continue;
+		case DISPUTE_DEFEND:
+			e->ops->announce(e->ctx, vip_of(e, g));
+			continue;
+		case DISPUTE_OVER:
+			group_end_dispute(g);
+			continue;
+		case DISPUTE_REST:
+			return false;
+		case DISPUTE_YIELD:
+			hold_down(e, now_ms);
+			give_up(e, g, now_ms);
+			if (g->state == ELECT_WATCH)
+				begin_audit(e, g, VERIFY_MS, now_ms);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* R8: a weak take becomes a whole one. */
+static void strengthen(struct elect *e, struct group *g, uint64_t now_ms)
+{
+	bool seen = false;
+
+	for (size_t i = 0; i < g->elig->n_paths && !seen; i++) {
+		unsigned ifindex = g->elig->paths[i].ifindex;
+
+		(void)e->ops->ask_witness(e->ctx, ifindex, "");
+		seen = e->ops->witnessed(e->ctx, ifindex, "", now_ms - WEAK_MS);
+	}
+	if (seen && g->dispute == NULL) {
+		g->weak = false;
+		publish_claims_changed(e->publish);
+	}
 }
 
 static void step_owner(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
 	if (!may_own(e, g)) {
 		leave_office(e, g, now_ms);
-	} else if (must_yield(e, g, s) || lost_race(e, g, now_ms)) {
+	} else if (must_yield(e, g, s)) {
 		give_up(e, g, now_ms);
-	} else if (g->foreign_ms != 0 && g->due_ms != TIME_NEVER) {
+	} else if (settle_dispute(e, g, s, now_ms)) {
+		return;
+	} else if (g->foreign_ms != 0 && g->due_ms != TIME_NEVER && !g->weak) {
 		enter_conflict(e, g, now_ms); /* R15: a late answer withdraws a fresh take */
 	} else if (now_ms >= g->due_ms) {
-		if (g->probes_left == 0) {
-			g->due_ms = TIME_NEVER;
-			return;
+		g->due_ms = TIME_NEVER;
+		if (g->probes_left > 0) {
+			g->probes_left--;
+			g->due_ms = now_ms + LATE_PROBE_MS;
+			e->ops->probe(e->ctx, vip_of(e, g));
+		} else if (g->weak) {
+			strengthen(e, g, now_ms);
+			g->due_ms = g->weak ? now_ms + WEAK_MS : TIME_NEVER;
 		}
-		g->probes_left--;
-		g->due_ms = now_ms + LATE_PROBE_MS;
-		e->ops->probe(e->ctx, vip_of(e, g));
 	}
 }
 
@@ -770,7 +1039,8 @@ static char *claims_text(const void *ctx)
 	buf_init(&b, CLAIMS_ROOM);
 	for (size_t i = 0; i < e->groups.n && err == 0; i++) {
 		const struct group *g = e->groups.v[i];
-		unsigned flags = g->state == ELECT_HANDOVER ? CLAIM_OFFERED : 0;
+		unsigned flags = (g->state == ELECT_HANDOVER ? CLAIM_OFFERED : 0) |
+				 (g->weak ? CLAIM_WEAK : 0);
 
 		for (size_t a = 0; group_is_owned(g) && a < g->n_addrs && err == 0; a++)
 			err = claims_add(&c, g->addrs[a], g->term, flags);
@@ -820,6 +1090,7 @@ struct elect *elect_new(const struct elect_conf *conf, const struct elect_ops *o
 	e->counters = counters;
 	e->generation = 1;
 	e->join_ms = TIME_NEVER;
+	e->reclaim.due_ms = e->reclaim_again_ms = TIME_NEVER;
 	e->publish = publish_new(conf->node, conf->identity, conf->version, rng);
 	e->self = members_get(&e->members, conf->node, 0);
 	if (groups_init(&e->groups, hkey) < 0 || e->publish == NULL || e->self == NULL ||
@@ -923,14 +1194,47 @@ void elect_on_synced(struct elect *e, bool synced, uint64_t now_ms)
 	e->groups.wake_ms = 0;
 }
 
-void elect_on_peer(struct elect *e, const char *node, enum elect_peer state, uint64_t now_ms)
+static bool is_absent(enum elect_peer state)
 {
-	struct member *m = members_get(&e->members, node, now_ms);
+	return state == ELECT_PEER_NEVER || state == ELECT_PEER_SILENT || state == ELECT_PEER_DEAF;
+}
 
-	if (m == NULL || m->self || m->peer == state)
+/* R23: all that we own is claimed once more, a part at a time. */
+static void begin_reclaim(struct elect *e, uint64_t now_ms)
+{
+	e->reclaim = (struct round){.due_ms = now_ms};
+	e->groups.wake_ms = 0;
+}
+
+void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum elect_peer state,
+	unsigned loss_permille, uint64_t now_ms)
+{
+	struct member *m = members_find(&e->members, node);
+	struct member_link *l = m != NULL && !m->self ? member_link(m, ifindex) : NULL;
+	enum elect_peer was;
+
+	if (l == NULL || l->state == state)
 		return;
-	m->peer = state;
-	members_changed(e);
+	was = l->state;
+	member_set_link(m, l, state, loss_permille);
+	if (is_absent(was) && !is_absent(state) && now_ms >= l->reclaimed_ms) {
+		l->reclaimed_ms = now_ms + RECLAIM_PEER_MS;
+		begin_reclaim(e, now_ms);
+	}
+	if (state == ELECT_PEER_LATE && e->in != NULL)
+		suspect_begin(&l->inquiry.suspicion, l->loss, probe_gap_ms(e), now_ms);
+	else if (state != ELECT_PEER_SILENT)
+		l->inquiry = (struct inquiry){0};
+	if (state != ELECT_PEER_NEVER)
+		m->cold = (struct inquiry){0};
+	if (state != ELECT_PEER_LATE && was != ELECT_PEER_LATE)
+		members_changed(e);
+	e->groups.wake_ms = 0;
+}
+
+void elect_on_link(struct elect *e, uint64_t now_ms)
+{
+	hold_down(e, now_ms);
 }
 
 /* R16: a member asks for what we wait for. */
@@ -944,12 +1248,36 @@ static void on_member_probe(struct elect *e, struct group *g, const struct membe
 	groups_mark(&e->groups, g);
 }
 
-/* A member speaks for the group: it owns it, unless the Leases say that it goes. */
-static void on_member_claim(struct elect *e, struct group *g, struct member *m, uint64_t now_ms)
+/* Its word against ours (R18). */
+static void begin_dispute(struct elect *e, struct group *g, struct member *m,
+	enum elect_wire what, const uint8_t mac[6], uint64_t now_ms)
 {
-	const struct vip_group *v = vip_of(e, g);
+	if (g->dispute == NULL)
+		g->dispute = calloc(1, sizeof *g->dispute);
+	if (g->dispute == NULL)
+		return; /* out of memory: the next claim is as good */
+	dispute_on_claim(g->dispute, m, mac, now_ms);
+	if (what == ELECT_WIRE_ANSWER || peer_on(m, g) == ELECT_PEER_DEAF)
+		dispute_confirm(g->dispute, now_ms);
+	groups_mark(&e->groups, g);
+}
+
+/* It answers: what was asked about it has its answer (R12). */
+static void inquiries_answered(struct member *m, const struct group *g, uint64_t now_ms)
+{
+	for (size_t i = 0; i < m->n_links; i++)
+		if (carries(g, m->links[i].ifindex))
+			suspect_on_answer(&m->links[i].inquiry.suspicion, now_ms);
+	suspect_on_answer(&m->cold.suspicion, now_ms);
+}
+
+/* A member speaks for the group: it owns it, unless the Leases say that it goes. */
+static void on_member_claim(struct elect *e, struct group *g, struct member *m,
+	enum elect_wire what, const uint8_t mac[6], uint64_t now_ms)
+{
 	const struct member *w = g->wire_owner;
 
+	inquiries_answered(m, g, now_ms);
 	/* The word of one who goes or is gone does not replace a living one's: both answer while a
 	 * successor relieves a node that is cut from the API. */
 	if ((m->expired || member_is_leaving(m)) && w != NULL && w != m && !w->expired &&
@@ -957,12 +1285,12 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m, 
 		return;
 	g->wire_owner = m;
 	g->wire_ms = now_ms;
+	memcpy(g->wire_mac, mac, sizeof g->wire_mac);
+	if (g->state == ELECT_WATCH)
+		end_audit(g);
 	groups_mark(&e->groups, g);
-	if (g->state != ELECT_OWNER || v == NULL || m->expired || member_is_leaving(m) ||
-		(g->defended_ms != 0 && now_ms - g->defended_ms < DEFENCE_MS))
-		return;
-	g->defended_ms = now_ms; /* so that it hears us; who stays is settled by the claims */
-	e->ops->announce(e->ctx, v);
+	if (g->state == ELECT_OWNER && !m->expired && !member_is_leaving(m))
+		begin_dispute(e, g, m, what, mac, now_ms);
 }
 
 /* A host that is no member.  An OWNER in service is not moved by it (R26, arp.c defends); a free
@@ -1003,7 +1331,7 @@ void elect_on_wire(struct elect *e, enum elect_wire what, struct addr vip, const
 	case ELECT_WIRE_CLAIM:
 	case ELECT_WIRE_ANSWER:
 		if (m != NULL)
-			on_member_claim(e, g, m, now_ms);
+			on_member_claim(e, g, m, what, mac, now_ms);
 		else
 			on_foreign(e, g, what, now_ms);
 		return;
@@ -1012,6 +1340,7 @@ void elect_on_wire(struct elect *e, enum elect_wire what, struct addr vip, const
 
 void elect_fence(struct elect *e, uint64_t now_ms)
 {
+	hold_down(e, now_ms);
 	for (size_t i = 0; i < e->groups.n; i++) {
 		struct group *g = e->groups.v[i];
 
@@ -1058,6 +1387,179 @@ bool elect_released(const struct elect *e)
 	return publish_is_released(e->publish);
 }
 
+/* -- inquiries about members (R8, R12) -- */
+
+static void probe_for(struct elect *e, const struct member *m, unsigned ifindex, unsigned sample)
+{
+	for (size_t i = 0; i < e->groups.n && sample > 0; i++) {
+		const struct group *g = e->groups.v[i];
+		const struct vip_group *v = vip_of(e, g);
+
+		if (g->owner != m || v == NULL || (ifindex != 0 && !carries(g, ifindex)))
+			continue;
+		e->ops->probe(e->ctx, v);
+		sample--;
+	}
+}
+
+static void mark_groups_of(struct elect *e, const struct member *m)
+{
+	for (size_t i = 0; i < e->groups.n; i++)
+		if (e->groups.v[i]->owner == m)
+			groups_mark(&e->groups, e->groups.v[i]);
+}
+
+/* Does somebody else show that our link works?  ifindex 0: one of the links that we listen on. */
+static enum member_fate witness(struct elect *e, const struct member *m, const struct inquiry *q,
+	unsigned ifindex)
+{
+	bool known = e->ops->ask_witness(e->ctx, ifindex, m->node);
+
+	if (e->ops->witnessed(e->ctx, ifindex, m->node, q->suspicion.began_ms))
+		return FATE_DEAD;
+	return known ? FATE_UNKNOWN : FATE_DEAD_UNWITNESSED;
+}
+
+/* ifindex 0: wherever it may be. */
+static void step_inquiry(struct elect *e, struct member *m, struct inquiry *q, unsigned ifindex,
+	uint64_t now_ms)
+{
+	uint64_t veto_max_ms = e->health.ok ? TIME_NEVER : VETO_MAX_MS;
+	enum member_fate fate = q->fate;
+	unsigned sample;
+
+	if (suspect_asks(&q->suspicion, now_ms, &sample)) {
+		(void)e->ops->ask_witness(e->ctx, ifindex, m->node);
+		probe_for(e, m, ifindex, sample);
+	}
+	if (suspect_verdict(&q->suspicion, veto_max_ms, now_ms) != SUSPECT_UNANSWERED) {
+		fate = FATE_UNKNOWN;
+		q->witness_ms = 0;
+	} else if (fate != FATE_DEAD && now_ms >= q->witness_ms) {
+		bool fresh = now_ms - q->suspicion.due_ms < WITNESS_MS;
+
+		fate = witness(e, m, q, ifindex);
+		q->witness_ms = now_ms + (fresh ? probe_gap_ms(e) : WITNESS_MS);
+	}
+	if (fate == q->fate)
+		return;
+	q->fate = fate;
+	mark_groups_of(e, m);
+}
+
+/* G6: a Lease that stands still since we came, of a node that nobody hears. */
+static void begin_cold(struct elect *e, struct member *m, uint64_t now_ms)
+{
+	if (e->joined && !m->renewed && !m->self && m->has_lease && !m->expired &&
+		m->peer == ELECT_PEER_NEVER && m->n_held > 0)
+		suspect_begin(&m->cold.suspicion, 0, COLD_GAP_MS, now_ms);
+	else
+		m->cold = (struct inquiry){0};
+}
+
+static void step_inquiries(struct elect *e, uint64_t now_ms)
+{
+	for (struct member *m = e->members.head; m != NULL; m = m->hh.next) {
+		for (size_t i = 0; i < m->n_links; i++) {
+			struct member_link *l = &m->links[i];
+
+			if (l->state == ELECT_PEER_LATE || l->state == ELECT_PEER_SILENT)
+				step_inquiry(e, m, &l->inquiry, l->ifindex, now_ms);
+		}
+		begin_cold(e, m, now_ms);
+		if (m->cold.suspicion.began_ms != 0)
+			step_inquiry(e, m, &m->cold, 0, now_ms);
+	}
+}
+
+static uint64_t inquiry_next(const struct inquiry *q)
+{
+	uint64_t at = suspect_next(&q->suspicion);
+
+	return q->witness_ms != 0 && q->fate != FATE_DEAD ? time_min(at, q->witness_ms) : at;
+}
+
+/* -- rounds through all groups (R22, R23) -- */
+
+/* Would this node be the next for g, and is its owner one that can be asked? */
+static bool is_auditor(struct elect *e, struct group *g)
+{
+	return g->state == ELECT_WATCH && !g->asked && g->owner != NULL &&
+	       is_heard_on(g->owner, g) && rank_of(e, g, g->owner) == 0;
+}
+
+static uint64_t audit_gap_ms(const struct elect *e)
+{
+	uint64_t ms = AUDIT_MS / (e->groups.n > 0 ? e->groups.n : 1);
+
+	return ms > AUDIT_GAP_MS ? ms : AUDIT_GAP_MS;
+}
+
+/* Without BFD nobody is UP, and nobody is asked. */
+static bool has_peers(const struct elect *e)
+{
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		if (m->peer == ELECT_PEER_UP)
+			return true;
+	return false;
+}
+
+static void step_audit(struct elect *e, uint64_t now_ms)
+{
+	struct round *r = &e->audit;
+	size_t scan = e->groups.n < AUDIT_SCAN ? e->groups.n : AUDIT_SCAN;
+
+	if (now_ms < r->due_ms)
+		return;
+	r->due_ms = now_ms + audit_gap_ms(e);
+	for (; scan > 0; scan--) {
+		struct group *g = e->groups.v[r->at++ % e->groups.n];
+
+		if (vip_of(e, g) == NULL || !is_auditor(e, g))
+			continue;
+		begin_audit(e, g, 0, now_ms);
+		groups_mark(&e->groups, g);
+		return;
+	}
+}
+
+/* Is somebody who should be there not heard, so that it may not hear us either? */
+static bool is_one_missing(const struct elect *e)
+{
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		for (size_t i = 0; !m->expired && !member_is_released(m) && i < m->n_links; i++)
+			if (m->links[i].state == ELECT_PEER_SILENT ||
+				m->links[i].state == ELECT_PEER_DEAF)
+				return true;
+	return false;
+}
+
+static void step_reclaim(struct elect *e, uint64_t now_ms)
+{
+	struct round *r = &e->reclaim;
+	unsigned left = RECLAIM_MAX;
+
+	if (now_ms >= e->reclaim_again_ms) {
+		e->reclaim_again_ms = TIME_NEVER;
+		begin_reclaim(e, now_ms);
+	}
+	if (now_ms >= r->due_ms) {
+		for (; r->at < e->groups.n && left > 0; r->at++) {
+			const struct vip_group *v = vip_of(e, e->groups.v[r->at]);
+
+			if (v == NULL || e->groups.v[r->at]->state != ELECT_OWNER)
+				continue;
+			e->ops->announce(e->ctx, v);
+			left--;
+		}
+		r->due_ms = r->at < e->groups.n ? now_ms + RECLAIM_GAP_MS : TIME_NEVER;
+	}
+	if (!is_one_missing(e))
+		e->reclaim_again_ms = TIME_NEVER;
+	else if (e->reclaim_again_ms == TIME_NEVER)
+		e->reclaim_again_ms = now_ms + RECLAIM_MS;
+}
+
 /* -- the pass -- */
 
 /* The join time is over: what was ours before and was not restored is no longer claimed. */
@@ -1078,9 +1580,16 @@ static uint64_t next_wake(const struct elect *e)
 	uint64_t at = e->groups.resync ? 0 : TIME_NEVER;
 
 	for (size_t i = 0; i < e->groups.n_active; i++)
-		at = time_min(at, e->groups.active[i]->due_ms);
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		at = time_min(at, group_due(e->groups.active[i]));
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next) {
 		at = time_min(at, expires_at(e, m));
+		at = time_min(at, inquiry_next(&m->cold));
+		for (size_t i = 0; i < m->n_links; i++)
+			at = time_min(at, inquiry_next(&m->links[i].inquiry));
+	}
+	at = time_min(at, time_min(e->reclaim.due_ms, e->reclaim_again_ms));
+	if (has_peers(e))
+		at = time_min(at, e->audit.due_ms);
 	if (e->health.ok)
 		at = time_min(at, health_ends(&e->health));
 	if (!e->joined)
@@ -1102,12 +1611,15 @@ void elect_pass(struct elect *e, uint64_t now_ms)
 	set_durations(e);
 	if (groups_take(&e->groups, e->in->vips, now_ms))
 		publish_claims_changed(e->publish);
+	step_inquiries(e, now_ms);
+	step_audit(e, now_ms);
+	step_reclaim(e, now_ms);
 	for (size_t i = 0; i < e->groups.n_active; i++) {
 		struct group *g = e->groups.active[i];
 
-		if (g->marked || g->due_ms <= now_ms)
+		if (g->marked || group_due(g) <= now_ms)
 			step(e, g, now_ms);
-		g->active = g->marked || g->due_ms != TIME_NEVER;
+		g->active = g->marked || group_due(g) != TIME_NEVER;
 		if (g->active)
 			e->groups.active[n++] = g;
 	}
@@ -1154,6 +1666,10 @@ bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v)
 					    : NULL,
 		.elig = g->elig != NULL ? g->elig : &unknown,
 		.addrs = g->addrs,
+		.weak = g->weak,
+		.disputed = g->dispute != NULL,
+		.wire_mac = memcmp(g->wire_mac, mac_none, sizeof mac_none) != 0 ? g->wire_mac
+									       : NULL,
 	};
 	return true;
 }

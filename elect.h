@@ -48,12 +48,24 @@ enum elect_state {
 	ELECT_CONFLICT, /* a foreign host answers for it */
 };
 
+/* None of them may call back. */
 struct elect_ops {
 	/* Send one probe for each of the group's VIPs (ELECT_PROBE); answers come by
 	 * elect_on_wire(). */
 	void (*probe)(void *ctx, const struct vip_group *g);
 	/* Claim the group's VIPs on the wire, now (a defence, R19). */
 	void (*announce)(void *ctx, const struct vip_group *g);
+	/* Ask one station for the group's first VIP, by unicast (R18, R22). */
+	void (*ask)(void *ctx, const struct vip_group *g, const uint8_t mac[6]);
+	/* Ask third parties on a link to show that it works: members, the gateway, other neighbours
+	 * (R8).  Returns whether there is any but suspect. */
+	bool (*ask_witness)(void *ctx, unsigned ifindex, const char *suspect);
+	/* Was one of them heard there later than since_ms? */
+	bool (*witnessed)(void *ctx, unsigned ifindex, const char *suspect, uint64_t since_ms);
+	/* Would node have a BFD session with owner in that segment (R2)? */
+	bool (*watches)(void *ctx, unsigned ifindex, const char *node, const char *owner);
+	/* The node is no member any more. */
+	void (*forgot)(void *ctx, const char *node);
 };
 
 /* conf's strings are copied; ops, ctx, rng are borrowed. */
@@ -69,9 +81,12 @@ void elect_on_lease(
 	struct elect *e, const struct cluster_lease *lease, bool deleted, uint64_t now_ms);
 /* Are all lists complete and all watches live? */
 void elect_on_synced(struct elect *e, bool synced, uint64_t now_ms);
-/* The BFD verdict on a member (shared/OWNERSHIP.md R7), all segments. Without BFD every peer is
- * NEVER. */
-void elect_on_peer(struct elect *e, const char *node, enum elect_peer state, uint64_t now_ms);
+/* What BFD says of a member in one segment (shared/OWNERSHIP.md R7); loss of its packets in the last
+ * 10 s, per mille. Without BFD every peer is NEVER. */
+void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum elect_peer state,
+	unsigned loss_permille, uint64_t now_ms);
+/* A link came up, or its address changed: hold-down begins (R14). */
+void elect_on_link(struct elect *e, uint64_t now_ms);
 /* A wire claim or an answer for a VIP was heard. mac tells a member (its Lease's macs) from a
  * foreign host. */
 enum elect_wire { ELECT_WIRE_CLAIM, ELECT_WIRE_ANSWER, ELECT_WIRE_PROBE };
@@ -114,6 +129,8 @@ struct elect_view {
 			      call */
 	const struct elig *elig;  /* this node's verdict */
 	const struct addr *addrs; /* of elig->paths[].vip; valid until the next elect_pass() */
+	bool weak, disputed;
+	const uint8_t *wire_mac; /* last seen speaking or answering for it; NULL = none; as addrs */
 };
 /* false for an unknown group. */
 bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v);

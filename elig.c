@@ -569,15 +569,27 @@ size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_
 
 /* -- what the node publishes of itself -- */
 
-/* A subnet that two nodes can meet in: neither link-local nor a single address. */
-static bool is_meeting_place(const struct addr_prefix *p)
+bool elig_is_meeting_place(const struct addr_prefix *p)
 {
 	if (addr_family(p->base) == ADDR_V4)
 		return p->len < 32;
 	return p->len < 128 && p->base.hi >> 54 != 0xfe80u >> 6;
 }
 
-int elig_subnets_text(const struct iface_table *ifaces, struct buf *out)
+static void add_subnet(struct buf *out, const struct addr_prefix *p, const struct addr *host)
+{
+	char text[ADDR_PREFIX_STRLEN];
+
+	if (out->len > 0)
+		buf_addc(out, ',');
+	if (host != NULL)
+		buf_addf(out, "%s/%u", addr_format(*host, text), p->len);
+	else
+		buf_adds(out, addr_prefix_format(*p, text));
+}
+
+/* Each subnet once; hosts: as the first address in it. */
+static int subnets_text(const struct iface_table *ifaces, bool hosts, struct buf *out)
 {
 	struct addr_prefix seen[ELIG_MAX_SUBNETS];
 	const struct iface *i = NULL;
@@ -586,18 +598,28 @@ int elig_subnets_text(const struct iface_table *ifaces, struct buf *out)
 	while ((i = iface_next(ifaces, i)) != NULL) {
 		for (size_t a = 0; iface_is_usable(i) && a < i->n_addrs; a++) {
 			const struct addr_prefix *p = &i->addrs[a].subnet;
-			char text[ADDR_PREFIX_STRLEN];
 
 			for (k = 0; k < n; k++)
 				if (seen[k].len == p->len && addr_eq(seen[k].base, p->base))
 					break;
-			if (k < n || n == ELIG_MAX_SUBNETS || !is_meeting_place(p))
+			if (k < n || n == ELIG_MAX_SUBNETS || i->addrs[a].tentative ||
+				!elig_is_meeting_place(p))
 				continue;
 			seen[n++] = *p;
-			buf_addf(out, "%s%s", n > 1 ? "," : "", addr_prefix_format(*p, text));
+			add_subnet(out, p, hosts ? &i->addrs[a].addr : NULL);
 		}
 	}
 	return out->bad ? -ENOMEM : 0;
+}
+
+int elig_addresses_text(const struct iface_table *ifaces, struct buf *out)
+{
+	return subnets_text(ifaces, true, out);
+}
+
+int elig_subnets_text(const struct iface_table *ifaces, struct buf *out)
+{
+	return subnets_text(ifaces, false, out);
 }
 
 /* One entry for each MAC; returns false when there is no more room. */

@@ -72,8 +72,12 @@ size_t elig_set_count(const struct elig_set *s);
 /* The interfaces on which a VIP of any pool could be announced from this node: where to listen.
  * Returns how many are written. */
 size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_t max);
-/* The text for lbd.io/subnets and lbd.io/macs of this node's Lease: "10.0.0.0/24,fd00::/64" and
+/* A subnet that two nodes can meet in: neither link-local nor a single address. */
+bool elig_is_meeting_place(const struct addr_prefix *p);
+/* The text for lbd.io/addresses, lbd.io/subnets and lbd.io/macs of this node's Lease:
+ * "10.0.0.5/24,fd00::5/64" (its first address in each subnet), "10.0.0.0/24,fd00::/64" and
  * "eth0=02:..,eth1=.." of its usable interfaces.  0 or -ENOMEM. */
+int elig_addresses_text(const struct iface_table *ifaces, struct buf *out) MUST_CHECK;
 int elig_subnets_text(const struct iface_table *ifaces, struct buf *out) MUST_CHECK;
 int elig_macs_text(const struct iface_table *ifaces, struct buf *out) MUST_CHECK;
 

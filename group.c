@@ -90,6 +90,12 @@ bool group_is_owned(const struct group *g)
 	       (g->state == ELECT_PROBE && g->ground == GROUND_FENCE);
 }
 
+void group_end_dispute(struct group *g)
+{
+	free(g->dispute);
+	g->dispute = NULL;
+}
+
 void group_enter(struct groups *t, struct group *g, enum elect_state state, uint64_t now_ms)
 {
 	bool was = group_is_owned(g);
@@ -97,10 +103,15 @@ void group_enter(struct groups *t, struct group *g, enum elect_state state, uint
 	g->state = state;
 	g->since_ms = now_ms;
 	g->due_ms = TIME_NEVER;
-	g->outranked = false;
+	g->outranked = g->asked = false;
+	g->misses = 0;
 	g->changed = true;
+	if (state != ELECT_OWNER)
+		group_end_dispute(g);
 	if (state != ELECT_OWNER && state != ELECT_PROBE && state != ELECT_WAIT)
 		g->ground = GROUND_NONE;
+	if (!group_is_owned(g))
+		g->weak = false;
 	if (group_is_owned(g) == was)
 		return;
 	if (was)
@@ -140,6 +151,7 @@ bool group_set_verdict(struct groups *t, struct group *g, const struct elig *e)
 static void group_free(struct groups *t, struct group *g)
 {
 	elig_set_drop(t->verdicts, g->elig);
+	group_end_dispute(g);
 	free(g);
 }
 
@@ -203,11 +215,13 @@ static void inherit(struct groups *t, struct group *g, const struct legacy *v, s
 		if (l->from->wire_ms >= g->wire_ms) {
 			g->wire_owner = l->from->wire_owner;
 			g->wire_ms = l->from->wire_ms;
+			memcpy(g->wire_mac, l->from->wire_mac, sizeof g->wire_mac);
 		}
 		if (!group_is_owned(l->from) || (group_is_owned(g) && g->term >= l->from->term))
 			continue;
 		group_enter(t, g, ELECT_OWNER, l->from->since_ms);
 		g->term = l->from->term;
+		g->weak = l->from->weak;
 		if (l->from->state == ELECT_PROBE) { /* fenced: goes on asking */
 			g->ground = GROUND_FENCE;
 			group_start_probe(t, g, l->from->probes_left, l->from->since_ms);

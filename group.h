@@ -8,6 +8,7 @@
 #define LBD_GROUP_H
 
 #include "base.h"
+#include "dispute.h"
 #include "elect.h"
 #include "elig.h"
 #include "member.h"
@@ -24,15 +25,21 @@ enum ground {
 	GROUND_EXPIRED, /* G3 */
 	GROUND_OWN,     /* G7 */
 	GROUND_FENCE,   /* R24: ours already, after a stall */
+	GROUND_SILENT,  /* G4 */
+	GROUND_ORPHAN,  /* G5 */
+	GROUND_COLD,    /* G6 */
 };
 
-/* One VIP group, as this node sees it; 120 bytes with one address.  id, addrs and gone are
+/* One VIP group, as this node sees it; 128 bytes with one address.  id, addrs and gone are
  * group.c's, the rest elect.c's; state changes by group_enter() alone. */
 struct group {
 	uint64_t id;
 	enum elect_state state : 3;
-	enum ground ground : 3; /* WAIT, PROBE and OWNER: why */
+	enum ground ground : 4; /* WAIT, PROBE and OWNER: why */
 	bool gone : 1, marked : 1, active : 1, changed : 1, judged : 1, outranked : 1;
+	bool weak : 1;       /* OWNER: taken without a witness (R8) */
+	bool asked : 1;      /* WATCH: its owner was asked for it, the answer is due (R22) */
+	unsigned misses : 3; /* WATCH: so often there was none */
 	unsigned probes_left : 4;
 	unsigned rank : 16;
 	uint32_t n_addrs;
@@ -41,10 +48,11 @@ struct group {
 	uint64_t hold_ms;    /* not to be waited for before */
 	uint64_t term;       /* of our last take */
 	uint64_t foreign_ms; /* a foreign host spoke for it; 0 = not */
-	uint64_t defended_ms;
+	struct dispute *dispute;   /* owned; NULL = none */
 	struct member *owner;      /* another, as far as known; borrowed; by group_set_owner() */
 	struct member *wire_owner; /* last member heard speaking for it; borrowed */
 	uint64_t wire_ms;
+	uint8_t wire_mac[6];      /* last one seen speaking or answering for it; zero = none */
 	uint64_t rank_generation; /* of which rank is; 0 = of none */
 	const struct elig *elig;  /* held in groups.verdicts; this node's; NULL = none yet */
 	struct addr addrs[];      /* n_addrs, sorted */
@@ -80,11 +88,18 @@ void groups_note_dirty(struct groups *t, uint64_t id);
  * gone: the claims are others. */
 bool groups_take(struct groups *t, const struct vip_table *vips, uint64_t now_ms);
 
+/* When it is to be stepped again. */
+static inline uint64_t group_due(const struct group *g)
+{
+	return g->dispute != NULL ? time_min(g->due_ms, g->dispute->due_ms) : g->due_ms;
+}
+
 /* Does this node answer for it? */
 bool group_is_owned(const struct group *g);
 /* This node's verdict on it is e now.  false when out of memory: the old one stays. */
 bool group_set_verdict(struct groups *t, struct group *g, const struct elig *e) MUST_CHECK;
 void group_enter(struct groups *t, struct group *g, enum elect_state state, uint64_t now_ms);
+void group_end_dispute(struct group *g); /* NULL or not */
 /* Who has it, as far as known; NULL = this node, or nobody.  Keeps the members' n_held. */
 void group_set_owner(struct group *g, struct member *m);
 /* Enters PROBE, to ask the wire n times. */

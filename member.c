@@ -35,19 +35,34 @@ static void sha256(const void *data, size_t n, uint8_t ret[SHA256_LEN])
 	REQUIRE(err == 0);
 }
 
-/* MetalLB's order: ascending by sha256(node + "#" + first address of the Service).  Its first 64
- * bits order any real cluster; names break a tie. */
+/* The first 64 bits of a hash: enough to order any real cluster. */
+static uint64_t leading_bits(const uint8_t sum[SHA256_LEN])
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		v = v << 8 | sum[i];
+	return v;
+}
+
+uint64_t member_ring_score(const char *node)
+{
+	uint8_t sum[SHA256_LEN];
+
+	sha256(node, strlen(node), sum);
+	return leading_bits(sum);
+}
+
+/* MetalLB's order: ascending by sha256(node + "#" + first address of the Service); names break
+ * a tie. */
 static uint64_t score_of(const char *node, struct addr key)
 {
 	char text[CONFIG_MAX_NAME + 1 + ADDR_STRLEN + 1], ip[ADDR_STRLEN];
 	uint8_t sum[SHA256_LEN];
-	uint64_t score = 0;
 	int n = snprintf(text, sizeof text, "%s#%s", node, addr_format(key, ip));
 
 	sha256(text, time_min((uint64_t)n, sizeof text - 1), sum);
-	for (size_t i = 0; i < 8; i++)
-		score = score << 8 | sum[i];
-	return score;
+	return leading_bits(sum);
 }
 
 bool member_before(const char *a, const char *b, struct addr key)
@@ -88,11 +103,12 @@ static void member_free(struct member *m)
 	claims_free(&m->claims);
 	free(m->claims_rv);
 	free(m->macs);
+	free(m->links);
 	free(m->node);
 	free(m);
 }
 
-static struct member *find_member(const struct members *t, const char *node)
+struct member *members_find(const struct members *t, const char *node)
 {
 	struct member *m;
 
@@ -102,7 +118,7 @@ static struct member *find_member(const struct members *t, const char *node)
 
 struct member *members_get(struct members *t, const char *node, uint64_t now_ms)
 {
-	struct member *m = find_member(t, node);
+	struct member *m = members_find(t, node);
 
 	if (m != NULL)
 		return m;
@@ -153,6 +169,54 @@ struct member *members_with_mac(const struct members *t, const uint8_t mac[6])
 			if (memcmp(m->macs[i], mac, 6) == 0)
 				return m;
 	return NULL;
+}
+
+/* -- what BFD says -- */
+
+unsigned member_liveness(enum elect_peer state)
+{
+	switch (state) {
+	case ELECT_PEER_NEVER:
+		return 0;
+	case ELECT_PEER_SILENT:
+		return 1;
+	case ELECT_PEER_DEAF:
+		return 2;
+	case ELECT_PEER_LATE:
+		return 3;
+	case ELECT_PEER_UP:
+		return 4;
+	case ELECT_PEER_LEAVING: /* said in one segment, meant for all */
+		return 5;
+	}
+	return 0;
+}
+
+struct member_link *member_link(struct member *m, unsigned ifindex)
+{
+	struct member_link *v;
+
+	for (size_t i = 0; i < m->n_links; i++)
+		if (m->links[i].ifindex == ifindex)
+			return &m->links[i];
+	if (m->n_links == MEMBER_MAX_LINKS)
+		return NULL;
+	v = realloc(m->links, (m->n_links + 1) * sizeof *v);
+	if (v == NULL)
+		return NULL;
+	m->links = v;
+	v[m->n_links] = (struct member_link){.ifindex = ifindex};
+	return &v[m->n_links++];
+}
+
+void member_set_link(struct member *m, struct member_link *l, enum elect_peer state, unsigned loss)
+{
+	l->state = state;
+	l->loss = loss;
+	m->peer = ELECT_PEER_NEVER;
+	for (size_t i = 0; i < m->n_links; i++)
+		if (member_liveness(m->links[i].state) > member_liveness(m->peer))
+			m->peer = m->links[i].state;
 }
 
 /* -- what follows from what they said -- */
@@ -270,6 +334,7 @@ bool member_on_lease(struct member *m, const struct cluster_lease *lease, uint64
 		m->text[TEXT_RV] = NULL;
 	}
 	parse_macs(m);
+	m->renewed |= m->has_lease;
 	m->has_lease = true;
 	m->observed_ms = now_ms;
 	m->duration_ms = time_min(lease->duration_ms, LEASE_MAX_MS);

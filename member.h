@@ -13,6 +13,7 @@
 #include "counter.h"
 #include "elect.h"
 #include "hash.h"
+#include "suspect.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +33,30 @@ enum member_text {
 	TEXT_COUNT
 };
 
+/* What an inquiry about a node has come to (R8, R12). */
+enum member_fate {
+	FATE_UNKNOWN, /* it lives, or nothing is certain */
+	FATE_DEAD,
+	FATE_DEAD_UNWITNESSED, /* there is nobody else who could witness it */
+};
+
+struct inquiry {
+	struct suspicion suspicion;
+	enum member_fate fate;
+	uint64_t witness_ms; /* when a witness is looked for again; TIME_NEVER or 0 = is not */
+};
+
+/* What BFD says of a node in one segment. */
+struct member_link {
+	unsigned ifindex;
+	enum elect_peer state;
+	unsigned loss; /* per mille */
+	uint64_t reclaimed_ms; /* when our claims were last repeated for it (R23); 0 = never */
+	struct inquiry inquiry;
+};
+
+enum { MEMBER_MAX_LINKS = 64 };
+
 struct member {
 	char *node; /* owned; the key */
 	bool self;
@@ -40,8 +65,12 @@ struct member {
 	uint64_t duration_ms;   /* that its Lease states, bounded */
 	bool has_lease;
 	bool lease_gone, claims_gone; /* deleted: remembered as it was until it expires (R5) */
+	bool renewed;                 /* its Lease changed since this node first saw it */
 	bool expired;                 /* written by elect.c */
-	enum elect_peer peer;         /* written by elect.c */
+	enum elect_peer peer;         /* of all links: by member_set_link() */
+	struct member_link *links;    /* owned */
+	size_t n_links;
+	struct inquiry cold; /* G6: its Lease stands, nobody ever heard it */
 	uint8_t (*macs)[6];           /* owned */
 	size_t n_macs;
 	struct claims claims;
@@ -58,6 +87,7 @@ struct members {
 /* -- the table -- */
 /* Finds or makes it.  NULL when out of memory. */
 struct member *members_get(struct members *t, const char *node, uint64_t now_ms) MUST_CHECK;
+struct member *members_find(const struct members *t, const char *node); /* NULL: unknown */
 /* Removes and frees it: nothing may point to it any more. */
 void members_forget(struct members *t, struct member *m);
 void members_free(struct members *t);
@@ -76,6 +106,13 @@ bool member_on_claims(struct member *m, const struct cluster_lease *lease,
 /* One of the two was deleted: counts as unchanged. */
 void member_on_deleted(struct member *m, enum cluster_lease_role role);
 
+/* -- what BFD says -- */
+/* How far a state is from silence. */
+unsigned member_liveness(enum elect_peer state);
+/* Finds or makes it.  NULL when out of memory, or of room. */
+struct member_link *member_link(struct member *m, unsigned ifindex) MUST_CHECK;
+void member_set_link(struct member *m, struct member_link *l, enum elect_peer state, unsigned loss);
+
 /* -- what follows from it -- */
 bool member_is_released(const struct member *m);
 bool member_is_alive(const struct member *m);
@@ -93,6 +130,8 @@ uint64_t member_expires_at(const struct member *m, uint64_t lease_ms, uint64_t h
 /* -- names -- */
 /* MetalLB's order: does node a come before node b by hash alone? */
 bool member_before(const char *a, const char *b, struct addr key);
+/* Its place on the ring of nodes (R2): the first 64 bits of sha256(node). */
+uint64_t member_ring_score(const char *node);
 /* "lbd-node-<node>", "lbd-claims-<node>"; long names are cut and hashed (INTERFACES). */
 void member_object_name(enum cluster_lease_role role, const char *node, char ret[MEMBER_NAMELEN]);
 

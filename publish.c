@@ -175,20 +175,6 @@ void publish_start(struct publish *p, uint64_t now_ms)
 	p->renew_at_ms = now_ms;
 }
 
-static void addresses_text(const struct publish *p, const struct elig_input *in, struct buf *out)
-{
-	const struct cluster_node *n = cluster_node(in->cluster, p->node);
-	const struct iface *i = NULL;
-	char text[ADDR_STRLEN];
-
-	for (size_t k = 0; n != NULL && k < n->n_internal_ips; k++)
-		buf_addf(out, "%s%s", out->len > 0 ? "," : "",
-			addr_format(n->internal_ips[k], text));
-	while (out->len == 0 && (i = iface_next(in->ifaces, i)) != NULL)
-		if (iface_is_usable(i) && i->n_addrs > 0)
-			buf_adds(out, addr_format(i->addrs[0].addr, text));
-}
-
 /* Replaces *slot when the text differs; returns whether it did. */
 static bool refresh(char **slot, struct buf *b)
 {
@@ -206,8 +192,9 @@ void publish_refresh(struct publish *p, const struct elig_input *in)
 	bool changed = false;
 
 	buf_init(&b, FACTS_MAX_BYTES);
-	addresses_text(p, in, &b);
-	changed |= refresh(&p->addresses, &b);
+	if (elig_addresses_text(in->ifaces, &b) == 0)
+		changed |= refresh(&p->addresses, &b);
+	buf_reset(&b);
 	if (elig_macs_text(in->ifaces, &b) == 0)
 		changed |= refresh(&p->macs, &b);
 	buf_reset(&b);

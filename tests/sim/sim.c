@@ -600,7 +600,47 @@ static void op_announce(void *ctx, const struct vip_group *g)
 		broadcast(ctx, ELECT_WIRE_CLAIM, vip_member(g, i)->addr);
 }
 
-static const struct elect_ops ops = {op_probe, op_announce};
+/* No BFD here: nobody is ever UP or SILENT. */
+static void op_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
+{
+	(void)mac;
+	op_probe(ctx, g);
+}
+
+static bool op_ask_witness(void *ctx, unsigned ifindex, const char *suspect)
+{
+	(void)ctx;
+	(void)ifindex;
+	(void)suspect;
+	return true;
+}
+
+static bool op_witnessed(void *ctx, unsigned ifindex, const char *suspect, uint64_t since_ms)
+{
+	(void)ctx;
+	(void)ifindex;
+	(void)suspect;
+	(void)since_ms;
+	return false;
+}
+
+static bool op_watches(void *ctx, unsigned ifindex, const char *node, const char *owner)
+{
+	(void)ctx;
+	(void)ifindex;
+	(void)node;
+	(void)owner;
+	return false;
+}
+
+static void op_forgot(void *ctx, const char *node)
+{
+	(void)ctx;
+	(void)node;
+}
+
+static const struct elect_ops ops = {
+	op_probe, op_announce, op_ask, op_ask_witness, op_witnessed, op_watches, op_forgot};
 
 /* -- one node -- */
 

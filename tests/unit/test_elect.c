@@ -16,7 +16,9 @@ static struct world w;
 static struct elect *e;
 static struct rng rng;
 static uint64_t now;
-static unsigned probes, announcements;
+static unsigned probes, announcements, asks;
+static bool third_party; /* is there a host that could witness? */
+static uint64_t witness_ms; /* when it was heard last */
 static unsigned long rv = 1000;
 static struct lease_action last_lease, last_claims; /* the newest request on each object */
 static char claims_now[4096];                       /* what the API holds */
@@ -36,7 +38,47 @@ static void on_announce(void *ctx, const struct vip_group *g)
 	announcements += (unsigned)g->n_vips;
 }
 
-static const struct elect_ops ops = {on_probe, on_announce};
+static void on_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
+{
+	(void)ctx;
+	(void)g;
+	(void)mac;
+	asks++;
+}
+
+static bool on_ask_witness(void *ctx, unsigned ifindex, const char *suspect)
+{
+	(void)ctx;
+	(void)ifindex;
+	(void)suspect;
+	return third_party;
+}
+
+static bool on_witnessed(void *ctx, unsigned ifindex, const char *suspect, uint64_t since_ms)
+{
+	(void)ctx;
+	(void)ifindex;
+	(void)suspect;
+	return witness_ms > since_ms;
+}
+
+static bool on_watches(void *ctx, unsigned ifindex, const char *node, const char *owner)
+{
+	(void)ctx;
+	(void)ifindex;
+	(void)node;
+	(void)owner;
+	return true;
+}
+
+static void on_forgot(void *ctx, const char *node)
+{
+	(void)ctx;
+	(void)node;
+}
+
+static const struct elect_ops ops = {
+	on_probe, on_announce, on_ask, on_ask_witness, on_witnessed, on_watches, on_forgot};
 
 /* -- the Leases of others -- */
 
@@ -185,7 +227,9 @@ static void open_cluster(void)
 	world_node(&w, "n2", "", "");
 	world_node(&w, "n3", "", "");
 	now = 100000;
-	probes = announcements = n_writes = 0;
+	probes = announcements = asks = n_writes = 0;
+	third_party = true;
+	witness_ms = 0;
 	claims_now[0] = claims_rv[0] = lease_rv[0] = '\0';
 	api_up = watch_up = true;
 	start("n1/b/1");
@@ -538,14 +582,14 @@ static void test_unhealthy(void)
 static void test_expiry_void(void)
 {
 	open_working();
-	elect_on_peer(e, "n2", ELECT_PEER_UP, now);
-	elect_on_peer(e, "n3", ELECT_PEER_UP, now);
+	elect_on_peer(e, "n2", 2, ELECT_PEER_UP, 0, now);
+	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
 	put_claims("n2", "5:10.0.0.120");
 	serve("web", "10.0.0.120");
 	turn(now + 100000); /* both expire while heard: it is the API's fault */
 	CHECK_INT(liveness("n2"), ELECT_EXPIRED);
 	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
-	elect_on_peer(e, "n2", ELECT_PEER_NEVER, now);
+	elect_on_peer(e, "n2", 2, ELECT_PEER_NEVER, 0, now);
 	turn(now + 1000);
 	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
 	close_cluster();
@@ -580,7 +624,7 @@ static void test_take_offered(void)
 		if (rows[i].claims != NULL)
 			put_claims("n2", rows[i].claims);
 		if (rows[i].bfd)
-			elect_on_peer(e, "n2", ELECT_PEER_LEAVING, now);
+			elect_on_peer(e, "n2", 2, ELECT_PEER_LEAVING, 0, now);
 		turn(now + 300);
 		CHECK_INT(view("10.0.0.120").state, rows[i].term > 0 ? ELECT_OWNER : ELECT_WATCH);
 		CHECK_INT(view("10.0.0.120").term, rows[i].term);

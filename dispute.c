@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dispute.c - another member claims a VIP that this node owns.
+ *
+ * In:   its claims, its answers, what both can say for themselves.  Out: ask, defend, yield.
+ *
+ * A frame is easily forged: a claim counts only once its sender has answered for the VIP itself
+ * (R18).  Who then defends and goes on hearing the rival is not heard by it (F7), and yields.
+ *
+ * Source: shared/OWNERSHIP.md R18 to R20.
+ */
+#include "dispute.h"
+
+#include <string.h>
+
+enum {
+	ASK_MS = 100,     /* for an answer, each of ASKS times (R18) */
+	ASKS = 2,
+	DEFEND_MS = 100,  /* R19 */
+	DEFENCES = 15,
+	DUEL_MS = 500,    /* R20 */
+	QUIET_MS = 1000,  /* no claim for so long: over */
+};
+
+void dispute_on_claim(
+	struct dispute *d, struct member *rival, const uint8_t mac[6], uint64_t now_ms)
+{
+	if (d->rival != rival)
+		*d = (struct dispute){.rival = rival, .began_ms = now_ms, .due_ms = now_ms};
+	memcpy(d->mac, mac, sizeof d->mac);
+	d->claimed_ms = now_ms;
+	if (d->confirmed) /* to be answered, as soon as that is allowed again */
+		d->due_ms = time_min(d->due_ms, d->last_ms + DEFEND_MS);
+}
+
+void dispute_confirm(struct dispute *d, uint64_t now_ms)
+{
+	if (d->confirmed)
+		return;
+	d->confirmed = true;
+	d->due_ms = now_ms;
+}
+
+static enum dispute_step defend(struct dispute *d, uint64_t now_ms)
+{
+	if (d->defended_ms == 0)
+		d->defended_ms = now_ms;
+	d->defences++;
+	d->last_ms = now_ms;
+	d->due_ms = now_ms + DEFEND_MS;
+	return DISPUTE_DEFEND;
+}
+
+/* Nothing confirms it: one defence, and the VIP stays. */
+static enum dispute_step step_unconfirmed(struct dispute *d, uint64_t now_ms)
+{
+	if (d->asked < ASKS) {
+		d->asked++;
+		d->due_ms = now_ms + ASK_MS;
+		return DISPUTE_ASK;
+	}
+	if (d->defences == 0)
+		return defend(d, now_ms);
+	d->due_ms = d->claimed_ms + QUIET_MS;
+	return now_ms >= d->due_ms ? DISPUTE_OVER : DISPUTE_REST;
+}
+
+/* How long the rival may go on claiming against our defence; TIME_NEVER = for ever. */
+static uint64_t patience_ms(const struct dispute_view *v)
+{
+	if (v->strength != DISPUTE_PUBLISHED)
+		return DUEL_MS;
+	return v->rival_is_deaf ? 3 * DUEL_MS : TIME_NEVER;
+}
+
+static bool loses(const struct dispute_view *v)
+{
+	switch (v->strength) {
+	case DISPUTE_WEAK:
+		return true;
+	case DISPUTE_WIRE:
+		return v->outranked;
+	case DISPUTE_PUBLISHED:
+		return v->rival_beats;
+	}
+	return true;
+}
+
+enum dispute_step dispute_step(struct dispute *d, const struct dispute_view *v, uint64_t now_ms)
+{
+	uint64_t patience = patience_ms(v);
+
+	if (d->confirmed && loses(v))
+		return DISPUTE_YIELD;
+	if (now_ms < d->due_ms)
+		return DISPUTE_REST;
+	if (!d->confirmed)
+		return step_unconfirmed(d, now_ms);
+	/* Still claiming, so long after we answered it: it cannot hear us. */
+	if (d->defended_ms != 0 && patience != TIME_NEVER &&
+		d->claimed_ms >= d->defended_ms + patience)
+		return DISPUTE_YIELD;
+	if (d->claimed_ms >= d->last_ms && d->defences < DEFENCES)
+		return defend(d, now_ms);
+	d->due_ms = d->claimed_ms + QUIET_MS;
+	return now_ms >= d->due_ms ? DISPUTE_OVER : DISPUTE_REST;
+}
