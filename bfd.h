@@ -74,7 +74,7 @@ struct bfd_user {
 	void (*changed)(void *ctx, struct bfd_session *s);
 };
 
-/* ops, ctx, rng (jitter, discriminators, first sequence numbers) and counters (may be NULL) are
+/* ops, ctx, rng (jitter, discriminators) and counters (may be NULL) are
  * borrowed.  NULL when out of memory. */
 struct bfd *bfd_new(const struct bfd_ops *ops, void *ctx, const struct hash_key *hkey,
 	struct rng *rng, struct counters *counters) MUST_CHECK;

@@ -29,6 +29,24 @@
 	X(ARP_DROP_SENDER,     "lbd_arp_frames_dropped_total", "reason=\"sender\"",   "ARP frames not used")              \
 	X(ARP_DROP_OWN,        "lbd_arp_frames_dropped_total", "reason=\"own\"",      "ARP frames not used")              \
 	X(ARP_DROP_IFACE,      "lbd_arp_frames_dropped_total", "reason=\"interface\"","ARP frames not used")              \
+	X(BFD_SENT,            "lbd_bfd_packets_sent_total",      "",             "BFD packets sent")                     \
+	X(BFD_RECEIVED,        "lbd_bfd_packets_received_total",  "",             "BFD packets of known sessions")        \
+	X(BFD_SEND_ERRORS,     "lbd_bfd_send_errors_total",       "",             "BFD packets the kernel did not take")  \
+	X(BFD_DETECTED,        "lbd_bfd_sessions_lost_total",     "",             "BFD sessions that were up and fell silent") \
+	X(BFD_DROP_LENGTH,     "lbd_bfd_packets_dropped_total", "reason=\"length\"", "BFD packets not used") \
+	X(BFD_DROP_VERSION,    "lbd_bfd_packets_dropped_total", "reason=\"version\"", "BFD packets not used") \
+	X(BFD_DROP_MULTIPLIER, "lbd_bfd_packets_dropped_total", "reason=\"multiplier\"", "BFD packets not used") \
+	X(BFD_DROP_MULTIPOINT, "lbd_bfd_packets_dropped_total", "reason=\"multipoint\"", "BFD packets not used") \
+	X(BFD_DROP_DISCRIMINATOR,"lbd_bfd_packets_dropped_total", "reason=\"discriminator\"", "BFD packets not used") \
+	X(BFD_DROP_STATE,      "lbd_bfd_packets_dropped_total", "reason=\"state\"", "BFD packets not used") \
+	X(BFD_DROP_SESSION,    "lbd_bfd_packets_dropped_total", "reason=\"session\"", "BFD packets not used") \
+	X(BFD_DROP_PATH,       "lbd_bfd_packets_dropped_total", "reason=\"path\"", "BFD packets not used") \
+	X(BFD_DROP_TTL,        "lbd_bfd_packets_dropped_total", "reason=\"ttl\"", "BFD packets not used") \
+	X(BFD_DROP_AUTH,       "lbd_bfd_packets_dropped_total", "reason=\"auth\"", "BFD packets not used") \
+	X(BFD_DROP_AUTH_TYPE,  "lbd_bfd_packets_dropped_total", "reason=\"authType\"", "BFD packets not used") \
+	X(BFD_DROP_KEY,        "lbd_bfd_packets_dropped_total", "reason=\"key\"", "BFD packets not used") \
+	X(BFD_DROP_SEQUENCE,   "lbd_bfd_packets_dropped_total", "reason=\"sequence\"", "BFD packets not used") \
+	X(BFD_DROP_DIGEST,     "lbd_bfd_packets_dropped_total", "reason=\"digest\"", "BFD packets not used") \
 	X(NET_CAPTURE_DROPS,   "lbd_capture_drops_total",         "",             "frames the capture rings lost")        \
 	X(NET_NETLINK_OVERRUN, "lbd_netlink_overruns_total",      "",             "netlink socket overruns, each followed by a fresh dump") \
 	X(API_REQUESTS,        "lbd_api_requests_total",   "",                    "requests sent to the API server")      \
