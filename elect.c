@@ -1227,9 +1227,10 @@ void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum ele
 		l->inquiry = (struct inquiry){0};
 	if (state != ELECT_PEER_NEVER)
 		m->cold = (struct inquiry){0};
-	if (state != ELECT_PEER_LATE && was != ELECT_PEER_LATE)
+	if (state == ELECT_PEER_LATE || (was == ELECT_PEER_LATE && state == ELECT_PEER_UP))
+		e->groups.wake_ms = 0; /* a single packet: nobody's rank is another for it */
+	else
 		members_changed(e);
-	e->groups.wake_ms = 0;
 }
 
 void elect_on_link(struct elect *e, uint64_t now_ms)
@@ -1286,8 +1287,7 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 	g->wire_owner = m;
 	g->wire_ms = now_ms;
 	memcpy(g->wire_mac, mac, sizeof g->wire_mac);
-	if (g->state == ELECT_WATCH)
-		end_audit(g);
+	end_audit(g);
 	groups_mark(&e->groups, g);
 	if (g->state == ELECT_OWNER && !m->expired && !member_is_leaving(m))
 		begin_dispute(e, g, m, what, mac, now_ms);
@@ -1411,11 +1411,14 @@ static void mark_groups_of(struct elect *e, const struct member *m)
 
 /* Does somebody else show that our link works?  ifindex 0: one of the links that we listen on. */
 static enum member_fate witness(struct elect *e, const struct member *m, const struct inquiry *q,
-	unsigned ifindex)
+	unsigned ifindex, uint64_t now_ms)
 {
 	bool known = e->ops->ask_witness(e->ctx, ifindex, m->node);
+	uint64_t since_ms = q->suspicion.began_ms;
 
-	if (e->ops->witnessed(e->ctx, ifindex, m->node, q->suspicion.began_ms))
+	if (q->suspicion.again) /* asked each second: it may have begun just now */
+		since_ms = time_min(since_ms, now_ms - WITNESS_MS);
+	if (e->ops->witnessed(e->ctx, ifindex, m->node, since_ms))
 		return FATE_DEAD;
 	return known ? FATE_UNKNOWN : FATE_DEAD_UNWITNESSED;
 }
@@ -1436,9 +1439,9 @@ static void step_inquiry(struct elect *e, struct member *m, struct inquiry *q, u
 		fate = FATE_UNKNOWN;
 		q->witness_ms = 0;
 	} else if (fate != FATE_DEAD && now_ms >= q->witness_ms) {
-		bool fresh = now_ms - q->suspicion.due_ms < WITNESS_MS;
+		bool fresh = now_ms < q->suspicion.due_ms + WITNESS_MS;
 
-		fate = witness(e, m, q, ifindex);
+		fate = witness(e, m, q, ifindex, now_ms);
 		q->witness_ms = now_ms + (fresh ? probe_gap_ms(e) : WITNESS_MS);
 	}
 	if (fate == q->fate)
@@ -1472,9 +1475,9 @@ static void step_inquiries(struct elect *e, uint64_t now_ms)
 	}
 }
 
-static uint64_t inquiry_next(const struct inquiry *q)
+static uint64_t inquiry_next(const struct inquiry *q, uint64_t now_ms)
 {
-	uint64_t at = suspect_next(&q->suspicion);
+	uint64_t at = suspect_next(&q->suspicion, now_ms);
 
 	return q->witness_ms != 0 && q->fate != FATE_DEAD ? time_min(at, q->witness_ms) : at;
 }
@@ -1575,7 +1578,7 @@ static void end_join(struct elect *e, uint64_t now_ms)
 }
 
 /* When something will have to be looked at again, if nothing happens. */
-static uint64_t next_wake(const struct elect *e)
+static uint64_t next_wake(const struct elect *e, uint64_t now_ms)
 {
 	uint64_t at = e->groups.resync ? 0 : TIME_NEVER;
 
@@ -1583,9 +1586,9 @@ static uint64_t next_wake(const struct elect *e)
 		at = time_min(at, group_due(e->groups.active[i]));
 	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next) {
 		at = time_min(at, expires_at(e, m));
-		at = time_min(at, inquiry_next(&m->cold));
+		at = time_min(at, inquiry_next(&m->cold, now_ms));
 		for (size_t i = 0; i < m->n_links; i++)
-			at = time_min(at, inquiry_next(&m->links[i].inquiry));
+			at = time_min(at, inquiry_next(&m->links[i].inquiry, now_ms));
 	}
 	at = time_min(at, time_min(e->reclaim.due_ms, e->reclaim_again_ms));
 	if (has_peers(e))
@@ -1624,7 +1627,7 @@ void elect_pass(struct elect *e, uint64_t now_ms)
 			e->groups.active[n++] = g;
 	}
 	e->groups.n_active = n;
-	e->groups.wake_ms = next_wake(e);
+	e->groups.wake_ms = next_wake(e, now_ms);
 }
 
 size_t elect_dirty_count(const struct elect *e)

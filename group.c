@@ -104,8 +104,9 @@ void group_enter(struct groups *t, struct group *g, enum elect_state state, uint
 	g->since_ms = now_ms;
 	g->due_ms = TIME_NEVER;
 	g->outranked = g->asked = false;
-	g->misses = 0;
 	g->changed = true;
+	if (state != ELECT_WAIT && state != ELECT_PROBE)
+		g->misses = 0; /* else they are the ground */
 	if (state != ELECT_OWNER)
 		group_end_dispute(g);
 	if (state != ELECT_OWNER && state != ELECT_PROBE && state != ELECT_WAIT)

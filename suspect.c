@@ -88,9 +88,9 @@ enum suspect_verdict suspect_verdict(
 	return s->rounds_left == 0 && now_ms >= s->due_ms ? SUSPECT_UNANSWERED : SUSPECT_ASKING;
 }
 
-uint64_t suspect_next(const struct suspicion *s)
+uint64_t suspect_next(const struct suspicion *s, uint64_t now_ms)
 {
-	if (s->began_ms == 0 || (s->rounds_left == 0 && !s->answered))
-		return s->began_ms == 0 ? TIME_NEVER : s->due_ms;
-	return s->due_ms;
+	bool over = s->rounds_left == 0 && !s->answered && now_ms >= s->due_ms;
+
+	return s->began_ms == 0 || over ? TIME_NEVER : s->due_ms;
 }

@@ -19,6 +19,9 @@ static uint64_t now;
 static unsigned probes, announcements, asks;
 static bool third_party; /* is there a host that could witness? */
 static uint64_t witness_ms; /* when it was heard last */
+static const uint8_t *answerer; /* the MAC of a member that answers what is asked; NULL = nobody */
+static struct addr asked_for;
+static bool asked;
 static unsigned long rv = 1000;
 static struct lease_action last_lease, last_claims; /* the newest request on each object */
 static char claims_now[4096];                       /* what the API holds */
@@ -26,9 +29,19 @@ static char claims_rv[24], lease_rv[24];
 static bool api_up, watch_up;
 static unsigned n_writes;
 
+static const uint8_t mac_n2[6] = {2, 0, 0, 0, 2, 2}, mac_n3[6] = {2, 0, 0, 0, 3, 2},
+		     mac_x[6] = {2, 9, 9, 9, 9, 9};
+
+static void note_question(const struct vip_group *g)
+{
+	asked = true;
+	asked_for = vip_member(g, 0)->addr;
+}
+
 static void on_probe(void *ctx, const struct vip_group *g)
 {
 	(void)ctx;
+	note_question(g);
 	probes += (unsigned)g->n_vips;
 }
 
@@ -41,8 +54,8 @@ static void on_announce(void *ctx, const struct vip_group *g)
 static void on_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
 {
 	(void)ctx;
-	(void)g;
 	(void)mac;
+	note_question(g);
 	asks++;
 }
 
@@ -174,6 +187,9 @@ static void pass(void)
 	struct lease_action a;
 
 	elect_pass(e, now);
+	if (asked && answerer != NULL)
+		elect_on_wire(e, ELECT_WIRE_ANSWER, asked_for, answerer, now);
+	asked = false;
 	while (elect_next_action(e, now, &a))
 		answer(&a);
 }
@@ -230,6 +246,8 @@ static void open_cluster(void)
 	probes = announcements = asks = n_writes = 0;
 	third_party = true;
 	witness_ms = 0;
+	answerer = NULL;
+	asked = false;
 	claims_now[0] = claims_rv[0] = lease_rv[0] = '\0';
 	api_up = watch_up = true;
 	start("n1/b/1");
@@ -585,6 +603,7 @@ static void test_expiry_void(void)
 	elect_on_peer(e, "n2", 2, ELECT_PEER_UP, 0, now);
 	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
 	put_claims("n2", "5:10.0.0.120");
+	answerer = mac_n2;
 	serve("web", "10.0.0.120");
 	turn(now + 100000); /* both expire while heard: it is the API's fault */
 	CHECK_INT(liveness("n2"), ELECT_EXPIRED);
@@ -704,9 +723,6 @@ static void test_restore(void)
 
 /* -- on the wire -- */
 
-static const uint8_t mac_n2[6] = {2, 0, 0, 0, 2, 2}, mac_n3[6] = {2, 0, 0, 0, 3, 2},
-		     mac_x[6] = {2, 9, 9, 9, 9, 9};
-
 static void test_wire_member(void)
 {
 	const char *ip;
@@ -726,14 +742,357 @@ static void test_wire_member(void)
 	put_claims("n2", ""); /* published, then withdrawn: the wire's word is void */
 	turn(now + 50);
 	CHECK_INT(view(ip).state, ELECT_OWNER);
-	/* In service a claim on the wire does not move it, it is answered. */
+	close_cluster();
+}
+
+/* The MAC of the one of n2 and n3 that comes first for ip. */
+static const uint8_t *member_first(const char *ip)
+{
+	unsigned char sum[2][32];
+	char text[64];
+
+	for (unsigned i = 0; i < 2; i++) {
+		(void)snprintf(text, sizeof text, "n%u#%s", i + 2, ip);
+		if (mbedtls_md(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256),
+			    (const unsigned char *)text, strlen(text), sum[i]) != 0)
+			abort();
+	}
+	return memcmp(sum[0], sum[1], 32) < 0 ? mac_n2 : mac_n3;
+}
+
+/* R18: a claim that its sender does not answer for is asked about twice and defended against once.
+ */
+static void test_dispute_forged(void)
+{
+	const char *ip = address(true);
+
+	open_working();
+	serve("web", ip);
+	turn(now + 3000);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	asks = announcements = 0;
+	elect_on_wire(e, ELECT_WIRE_CLAIM, world_ip(ip), mac_n3, now);
+	elect_on_wire(e, ELECT_WIRE_CLAIM, world_ip(ip), mac_n3, now);
+	turn(now + 250);
+	CHECK(view(ip).disputed);
+	turn(now + 2000);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	CHECK_INT(asks, 2);
+	CHECK_INT(announcements, 1);
+	CHECK(!view(ip).disputed);
+	close_cluster();
+}
+
+/* A rival that answers for the VIP, as it claims it again each 100 ms. */
+static void rival_claims(const char *ip, const uint8_t mac[6], uint64_t until)
+{
+	elect_on_wire(e, ELECT_WIRE_CLAIM, world_ip(ip), mac, now);
+	pass();
+	elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip(ip), mac, now);
+	while (now < until && view(ip).state == ELECT_OWNER) {
+		turn(now + 100);
+		elect_on_wire(e, ELECT_WIRE_CLAIM, world_ip(ip), mac, now);
+	}
+	pass();
+}
+
+/* R19: whose claim is published and read back stays; R20: against a rival that cannot hear it not
+ * for ever. */
+static void test_dispute_published(void)
+{
+	const char *ip = address(true);
+	uint64_t start;
+
+	open_working();
+	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
+	serve("web", ip);
 	turn(now + 3000);
 	announcements = 0;
-	elect_on_wire(e, ELECT_WIRE_CLAIM, a, mac_n3, now);
-	elect_on_wire(e, ELECT_WIRE_CLAIM, a, mac_n3, now);
-	turn(now + 100);
+	start = now;
+	rival_claims(ip, mac_n3, now + 3000);
 	CHECK_INT(view(ip).state, ELECT_OWNER);
+	CHECK_INT(announcements, 15); /* I11 */
+	turn(now + 2000);
+	CHECK(!view(ip).disputed);
+
+	elect_on_peer(e, "n3", 2, ELECT_PEER_DEAF, 0, now);
+	start = now;
+	rival_claims(ip, mac_n3, now + 3000);
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	CHECK(now - start >= 1500 && now - start < 1800);
+	close_cluster();
+}
+
+/* The API tells that the rival's term is higher. */
+static void test_dispute_higher_term(void)
+{
+	const char *ip = address(true);
+	char text[64];
+
+	open_working();
+	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
+	serve("web", ip);
+	turn(now + 3000);
+	(void)snprintf(text, sizeof text, "9:%s", ip);
+	put_claims("n3", text);
+	pass();
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	CHECK_STR(view(ip).owner, "n3");
+	close_cluster();
+}
+
+/* R21: a claim in the API of one who is not heard makes nobody yield (F1). */
+static void test_dispute_not_heard(void)
+{
+	const char *ip = address(true);
+	char text[64];
+
+	open_working();
+	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
+	serve("web", ip);
+	turn(now + 3000);
+	elect_on_peer(e, "n3", 2, ELECT_PEER_LATE, 0, now);
+	elect_on_peer(e, "n3", 2, ELECT_PEER_SILENT, 0, now);
+	(void)snprintf(text, sizeof text, "9:%s", ip);
+	put_claims("n3", text);
+	turn(now + 2000);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	close_cluster();
+}
+
+/* Without the API the hash decides, in the first moment as later. */
+static void test_dispute_unpublished(void)
+{
+	for (unsigned best = 0; best < 2; best++) {
+		const char *ip = address(best == 1);
+
+		open_working();
+		elect_on_peer(e, "n2", 2, ELECT_PEER_UP, 0, now);
+		elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
+		api_up = false;
+		serve("web", ip);
+		turn(now + 4000);
+		CHECK_INT(view(ip).state, ELECT_OWNER);
+		rival_claims(ip, member_first(ip), now + 300);
+		CHECK_INT(view(ip).state, best == 1 ? ELECT_OWNER : ELECT_WATCH);
+		close_cluster();
+	}
+}
+
+/* -- BFD: a dead owner is replaced without the API (R9 G4, R12) -- */
+
+/* n2 owns ip, published long ago, and was heard. */
+static void open_owned_by_n2(const char *ip)
+{
+	char text[64];
+
+	open_working();
+	elect_on_peer(e, "n2", 2, ELECT_PEER_UP, 0, now);
+	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
+	(void)snprintf(text, sizeof text, "3:%s", ip);
+	put_claims("n2", text);
+	answerer = mac_n2;
+	serve("web", ip);
+	turn_with(now + 9000, "n2", "n3");
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	api_up = watch_up = false;
+	elect_on_synced(e, false, now);
+	pass();
+	probes = 0;
+}
+
+static void fall_silent(const char *node)
+{
+	answerer = NULL;
+	elect_on_peer(e, node, 2, ELECT_PEER_LATE, 0, now);
+	turn(now + 100);
+	elect_on_peer(e, node, 2, ELECT_PEER_SILENT, 0, now);
+}
+
+static void test_silent_owner(void)
+{
+	uint64_t start;
+
+	open_owned_by_n2(address(true));
+	witness_ms = now + 50;
+	fall_silent("n2");
+	CHECK_INT(probes, 3);
+	start = now;
+	turn(now + 10);
+	CHECK_INT(view(address(true)).state, ELECT_PROBE);
+	turn(now + 10);
+	CHECK_INT(view(address(true)).state, ELECT_OWNER);
+	CHECK(now - start <= 20);
+	CHECK(!view(address(true)).weak);
+	CHECK_INT(view(address(true)).term, 4);
+	close_cluster();
+}
+
+/* An answer with its MAC: it lives, whatever BFD says; asked again each second, and in vain once it
+ * is dead. */
+static void test_silent_owner_answers(void)
+{
+	const char *ip = address(true);
+
+	open_owned_by_n2(ip);
+	witness_ms = now + 50;
+	answerer = NULL;
+	elect_on_peer(e, "n2", 2, ELECT_PEER_LATE, 0, now);
+	turn(now + 50);
+	elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip(ip), mac_n2, now);
+	turn(now + 50);
+	elect_on_peer(e, "n2", 2, ELECT_PEER_SILENT, 0, now);
+	for (unsigned i = 0; i < 5; i++) {
+		probes = 0;
+		turn(now + 900);
+		CHECK_INT(view(ip).state, ELECT_WATCH);
+		while (probes == 0)
+			turn(now + 10);
+		elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip(ip), mac_n2, now);
+	}
+	witness_ms = now + 1010;
+	turn(now + 1500);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	close_cluster();
+}
+
+/* Others may answer for the dead (F9), for so long. */
+static void test_silent_owner_veto_ends(void)
+{
+	const char *ip = address(true);
+	uint64_t start;
+
+	open_owned_by_n2(ip);
+	fall_silent("n2");
+	start = now;
+	while (view(ip).state == ELECT_WATCH && now - start < 60000) {
+		elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip(ip), mac_n2, now);
+		witness_ms = now + 10;
+		turn(now + 20);
+	}
+	CHECK(now - start >= 39000 && now - start < 41500);
+	close_cluster();
+}
+
+/* F1: an isolated node takes nothing; when it is told that it is not alone, it does. */
+static void test_silent_owner_no_witness(void)
+{
+	const char *ip = address(true);
+
+	open_owned_by_n2(ip);
+	witness_ms = now - 1;
+	fall_silent("n2");
+	turn(now + 30000);
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	witness_ms = now;
+	turn(now + 1100);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	close_cluster();
+
+	open_owned_by_n2(ip); /* nobody else could tell: weak, until somebody does */
+	third_party = false;
+	fall_silent("n2");
+	turn(now + 50);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	CHECK(view(ip).weak);
+	witness_ms = now + 4000;
+	turn(now + 12000);
+	CHECK(!view(ip).weak);
+	close_cluster();
+}
+
+/* Only who was UP can fall silent; DEAF and NEVER fall to their Leases alone (F7, F18). */
+static void test_not_silent(void)
+{
+	static const enum elect_peer state[] = {
+		ELECT_PEER_DEAF, ELECT_PEER_UP, ELECT_PEER_LATE};
+	const char *ip = address(true);
+
+	for (unsigned i = 0; i < ARRAY_LEN(state); i++) {
+		open_owned_by_n2(ip);
+		elect_on_peer(e, "n2", 2, state[i], 0, now);
+		while (now < 150000) {
+			witness_ms = now;
+			elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip(ip), mac_n2, now);
+			turn(now + 400);
+		}
+		CHECK_INT(view(ip).state, ELECT_WATCH);
+		close_cluster();
+	}
+}
+
+/* G5: its owner lives and is mute. */
+static void test_orphan(void)
+{
+	const char *ip = address(true);
+	uint64_t start;
+
+	open_owned_by_n2(ip);
+	answerer = NULL;
+	start = now;
+	asks = 0;
+	while (view(ip).state != ELECT_OWNER && now - start < 30000)
+		turn(now + 100);
+	CHECK_INT(asks, 3);
+	CHECK(now - start < 12000);
+	close_cluster();
+}
+
+/* A better node is there: it waits its slots, and is the first of those that see the dead. */
+static void test_silent_owner_rank(void)
+{
+	const char *ip = address(false);
+	uint64_t start;
+
+	open_owned_by_n2(ip);
+	witness_ms = now + 50;
+	fall_silent("n2");
+	start = now;
+	while (view(ip).state != ELECT_OWNER && now - start < 1000)
+		turn(now + 1);
+	CHECK(now - start <= 70);
+	close_cluster();
+}
+
+/* R23: one who was not heard is told at once what we own. */
+static void test_reclaim(void)
+{
+	const char *ip = address(true);
+
+	open_owned_by_n2(ip);
+	witness_ms = now + 50;
+	fall_silent("n2");
+	turn(now + 50);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	announcements = 0;
+	turn(now + 30500);
+	CHECK_INT(announcements, 3); /* it may not hear us, and should */
+	announcements = 0;
+	elect_on_peer(e, "n2", 2, ELECT_PEER_UP, 0, now);
+	pass();
 	CHECK_INT(announcements, 1);
+	elect_on_peer(e, "n2", 2, ELECT_PEER_SILENT, 0, now);
+	elect_on_peer(e, "n2", 2, ELECT_PEER_UP, 0, now);
+	pass();
+	CHECK_INT(announcements, 1);
+	close_cluster();
+}
+
+/* R14: after a stall a node is last in rank for a while. */
+static void test_hold_down(void)
+{
+	const char *ip = address(true);
+	uint64_t start;
+
+	open_owned_by_n2(ip);
+	witness_ms = now + 50;
+	w.conf.elections.hold_down_ms = 5000;
+	elect_fence(e, now);
+	fall_silent("n2");
+	start = now;
+	while (view(ip).state != ELECT_OWNER && now - start < 1000)
+		turn(now + 1);
+	CHECK(now - start >= 100 && now - start < 150); /* two others: two slots */
 	close_cluster();
 }
 
@@ -1169,6 +1528,9 @@ static void test_lost_answer(void)
 	turn(now + 2000);
 	elect_drain(e, "by hand", now + 10000, now);
 	elect_pass(e, now);
+	if (asked && answerer != NULL)
+		elect_on_wire(e, ELECT_WIRE_ANSWER, asked_for, answerer, now);
+	asked = false;
 	while (elect_next_action(e, now, &a)) {
 		if (a.role == CLUSTER_LEASE_CLAIMS) { /* "1o:..." is applied */
 			(void)snprintf(claims_rv, sizeof claims_rv, "%lu", ++rv);
@@ -1227,7 +1589,13 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_take_free), CHECK_TEST(test_take_behind), CHECK_TEST(test_join),
 	CHECK_TEST(test_watch_holder), CHECK_TEST(test_take_expired), CHECK_TEST(test_unhealthy),
 	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_share), CHECK_TEST(test_restore),
-	CHECK_TEST(test_wire_member), CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
+	CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
+	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
+	CHECK_TEST(test_dispute_not_heard), CHECK_TEST(test_dispute_unpublished),
+	CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_answers),
+	CHECK_TEST(test_silent_owner_veto_ends), CHECK_TEST(test_silent_owner_no_witness),
+	CHECK_TEST(test_not_silent), CHECK_TEST(test_orphan), CHECK_TEST(test_silent_owner_rank),
+	CHECK_TEST(test_reclaim), CHECK_TEST(test_hold_down), CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
 	CHECK_TEST(test_wire_dead_and_living), CHECK_TEST(test_dispute), CHECK_TEST(test_fence),
 	CHECK_TEST(test_inherit), CHECK_TEST(test_drain), CHECK_TEST(test_release),
 	CHECK_TEST(test_ineligible), CHECK_TEST(test_impersonated), CHECK_TEST(test_write_errors),
