@@ -132,6 +132,7 @@ static void arm(struct daemon *d, uint64_t now_ms)
 {
 	uint64_t next_ms = time_min(arp_next_deadline(d->arp), writer_next_deadline(d));
 
+	next_ms = time_min(next_ms, mesh_next_deadline(d));
 	next_ms = time_min(next_ms, crdwatch_next_deadline(d));
 	next_ms = time_min(next_ms, secret_next_deadline(d));
 	if (d->synced_once)
@@ -188,6 +189,7 @@ static void begin_drain(struct daemon *d)
 	d->phase = DAEMON_DRAINING;
 	d->phase_until_ms = now_ms + DAEMON_DRAIN_MS;
 	elect_drain(d->elect, "shutdown", d->phase_until_ms, now_ms);
+	mesh_set_leaving(d, true);
 	daemon_mark(d);
 }
 
@@ -237,6 +239,7 @@ static void close_all(struct daemon *d)
 	feed_stop(d);
 	kube_close(d->kube, on_part_closed, d);
 	net_close(d->net);
+	mesh_stop(d);
 	control_close(d->control, on_part_closed, d);
 	file_watch_close(d->conf_watch);
 	uv_close((uv_handle_t *)&d->prepare, NULL);
@@ -378,7 +381,11 @@ static int open_net(struct daemon *d)
 		.node = d->node};
 	elect_set_input(d->elect, &d->elig_input, daemon_now_ms());
 	wire_sync(d, daemon_now_ms());
-	return 0;
+	err = mesh_start(d);
+	if (err != 0)
+		log_error("bfd", "not started", "err", strerror(-err), NULL);
+	mesh_sync(d);
+	return err;
 }
 
 static int open_kube(struct daemon *d)

@@ -8,6 +8,7 @@
 
 #include "alloc.h"
 #include "arp.h"
+#include "bfdio.h"
 #include "cluster.h"
 #include "config.h"
 #include "control.h"
@@ -23,10 +24,12 @@
 #include "log.h"
 #include "net.h"
 #include "nodelb.h"
+#include "peers.h"
 #include "plan.h"
 #include "retired.h"
 #include "rival.h"
 #include "vip.h"
+#include "witness.h"
 
 #include <uv.h>
 
@@ -142,6 +145,9 @@ struct daemon {
 	struct event_queue *events;
 	struct arp *arp;
 	struct net *net;
+	struct bfdio *bfdio; /* owned, as the next two; NULL in a dry run */
+	struct peers *peers;
+	struct witness *witness;
 	struct kube *kube;
 	struct control *control;
 	struct dry *dry; /* NULL = what is decided is done */
@@ -245,6 +251,26 @@ extern const struct elect_ops wire_elect_ops;
 extern const struct net_ops wire_net_ops;
 /* Tells ARP which interfaces there are, and listens where a VIP could be. */
 void wire_sync(struct daemon *d, uint64_t now_ms);
+
+/* -- mesh.c -- */
+/* 0 or -errno.  Nothing in a dry run, nor in what follows. */
+int mesh_start(struct daemon *d) MUST_CHECK;
+void mesh_stop(struct daemon *d);
+/* Interfaces or the configuration are others. */
+void mesh_sync(struct daemon *d);
+void mesh_on_lease(struct daemon *d, const struct cluster_lease *l);
+/* This node goes, and says so to the others by BFD; or it stays after all. */
+void mesh_set_leaving(struct daemon *d, bool leaving);
+/* Tells elect.c what BFD has found; before elect_pass(). */
+void mesh_run(struct daemon *d);
+/* Sends what the pass has asked for. */
+void mesh_flush(struct daemon *d);
+uint64_t mesh_next_deadline(const struct daemon *d);
+/* elect_ops */
+bool mesh_ask_witness(void *ctx, unsigned ifindex, const char *suspect);
+bool mesh_witnessed(void *ctx, unsigned ifindex, const char *suspect, uint64_t since_ms);
+bool mesh_watches(void *ctx, unsigned ifindex, const char *node, const char *owner);
+void mesh_forgot(void *ctx, const char *node);
 
 /* -- reload.c -- */
 /* Reads and parses the file.  0 with *ret_conf; -EALREADY: the text is what it was; else the errors

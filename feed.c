@@ -23,6 +23,8 @@ static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 		keep_on_lease(d, l, deleted);
 	else
 		elect_on_lease(d->elect, l, deleted, now_ms);
+	if (!deleted)
+		mesh_on_lease(d, l);
 	if (l->role == CLUSTER_LEASE_CLAIMS)
 		alloc_claims_changed(d->alloc);
 }

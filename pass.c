@@ -310,6 +310,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 {
 	crdwatch_run(d, now_ms);
 	secret_run(d, now_ms);
+	mesh_run(d);
 	if (d->synced_once) {
 		bool all;
 
@@ -334,6 +335,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 	watch_leadership(d, now_ms);
 	doubt_watches(d, now_ms);
 	arp_tick(d->arp, now_ms);
+	mesh_flush(d);
 	writer_results(d, now_ms);
 	writer_run(d, now_ms);
 }

@@ -349,7 +349,10 @@ static void on_changed(void *ctx, struct bfd_session *s)
 	struct peers *p = ctx;
 
 	(void)s;
+	if (p->changed)
+		return;
 	p->changed = true;
+	p->ops->wake(p->ctx);
 }
 
 static const struct bfd_user user = {on_changed};
@@ -607,6 +610,14 @@ bool peers_heard_since(
 		if (v.heard && v.heard_us > since_us)
 			return true;
 	}
+	return false;
+}
+
+bool peers_has_other(const struct peers *p, unsigned ifindex, const char *except)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i]->path.ifindex == ifindex && strcmp(p->v[i]->node, except) != 0)
+			return true;
 	return false;
 }
 

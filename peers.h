@@ -24,6 +24,8 @@ struct peers_ops {
 	 * said of one that is gone. */
 	void (*state)(void *ctx, const char *node, unsigned ifindex, enum elect_peer state,
 		unsigned loss_permille);
+	/* peers_update() has something to tell. */
+	void (*wake)(void *ctx);
 };
 
 /* bfd, ops, ctx are borrowed.  NULL when out of memory. */
@@ -51,6 +53,8 @@ uint64_t peers_next_deadline_us(const struct peers *p, uint64_t now_us);
 /* Was a node other than except heard there, later than that? */
 bool peers_heard_since(
 	const struct peers *p, unsigned ifindex, const char *except, uint64_t since_us);
+/* Is there a session with another node than that one there? */
+bool peers_has_other(const struct peers *p, unsigned ifindex, const char *except);
 /* Would a and b have a session in that segment (R2)? */
 bool peers_watches(const struct peers *p, unsigned ifindex, const char *a, const char *b);
 struct peers_info {

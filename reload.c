@@ -212,6 +212,7 @@ int reload_use(struct daemon *d, struct config *conf)
 	d->rebuild = true;
 	arp_set_reannounce(d->arp, conf->elections.reannounce_ms, now_ms);
 	wire_sync(d, now_ms);
+	mesh_sync(d);
 	reload_log_level(d);
 	if (conf->servicelb_active != old->servicelb_active)
 		change_mode(d);

@@ -159,6 +159,7 @@ static void on_ifaces(void *ctx)
 		return;
 	wire_sync(d, now_ms);
 	elect_set_input(d->elect, &d->elig_input, now_ms);
+	mesh_sync(d);
 	daemon_mark(d);
 }
 
@@ -193,7 +194,14 @@ static void on_announce(void *ctx, const struct vip_group *g)
 	each_path(ctx, g, true);
 }
 
-const struct elect_ops wire_elect_ops = {on_probe, on_announce};
+static void on_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
+{
+	(void)mac;
+	each_path(ctx, g, false);
+}
+
+const struct elect_ops wire_elect_ops = {on_probe, on_announce, on_ask, mesh_ask_witness,
+	mesh_witnessed, mesh_watches, mesh_forgot};
 
 static void on_closed(void *ctx)
 {

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * witness.h - does a link of this node work?  Neighbours that the kernel knows there are asked
+ * (OWNERSHIP R8).  On the caller's libuv loop.
+ */
+#ifndef LBD_WITNESS_H
+#define LBD_WITNESS_H
+
+#include "base.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct witness; /* opaque */
+
+struct witness_ops {
+	/* CLOCK_BOOTTIME, ms */
+	uint64_t (*now_ms)(void);
+	/* A neighbour answered. */
+	void (*seen)(void *ctx);
+	/* The last handle is closed and the witness is freed. */
+	void (*closed)(void *ctx);
+};
+
+/* ops and ctx are borrowed.  Opens nothing before it is asked.  NULL when out of memory. */
+struct witness *witness_new(uv_loop_t *loop, const struct witness_ops *ops, void *ctx) MUST_CHECK;
+void witness_close(struct witness *w); /* closed() comes from the loop; NULL: nothing */
+
+/* Has the kernel ask up to four neighbours on the link, by unicast.  (The suspect's own kernel is as
+ * good as any: if it answers, the link works, and lbd does not run there.)  Returns whether there is
+ * any, as far as is known by now. */
+bool witness_ask(struct witness *w, unsigned ifindex);
+/* Did one answer there after since_ms? */
+bool witness_seen(const struct witness *w, unsigned ifindex, uint64_t since_ms);
+
+#endif
