@@ -479,7 +479,7 @@ static enum elect_peer state_when_down(
 {
 	bool silent = now_us - v->heard_us >= SLOW_SILENT_US;
 
-	if (silent || v->heard_us <= v->since_us)
+	if (silent || v->heard_us < v->since_us)
 		return x->was_up ? ELECT_PEER_SILENT : ELECT_PEER_NEVER;
 	if (v->remote_down_us != TIME_NEVER && now_us >= v->remote_down_us + DEAF_US)
 		return ELECT_PEER_DEAF;
@@ -512,7 +512,7 @@ static uint64_t turns_at(const struct bfd_view *v, uint64_t now_us)
 		return TIME_NEVER;
 	if (v->state == BFD_UP)
 		return now_us < late_us(v) ? late_us(v) : TIME_NEVER;
-	if (v->heard_us <= v->since_us || now_us - v->heard_us >= SLOW_SILENT_US)
+	if (v->heard_us < v->since_us || now_us - v->heard_us >= SLOW_SILENT_US)
 		return TIME_NEVER;
 	if (v->remote_down_us != TIME_NEVER && now_us < v->remote_down_us + DEAF_US)
 		at = v->remote_down_us + DEAF_US;
@@ -546,6 +546,8 @@ uint64_t peers_next_deadline_us(const struct peers *p, uint64_t now_us)
 		if (p->v[i]->session == NULL)
 			continue;
 		bfd_view(p->v[i]->session, now_us, &v);
+		if (state_of(p->v[i], &v, now_us) != p->v[i]->state)
+			return 0;
 		at = time_min(at, turns_at(&v, now_us));
 	}
 	return at;
