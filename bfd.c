@@ -745,6 +745,7 @@ static struct bfd_session *new_session(const struct bfd_path *path, const struct
 	s->remote_state = BFD_DOWN;
 	s->remote_rx_us = 1; /* 6.8.1 */
 	s->remote_down_us = TIME_NEVER;
+	s->sent_us = now_us;
 	enter(s, BFD_DOWN, BFD_DIAG_NONE, now_us);
 	s->polling = false; /* nobody heard other timers */
 	return s;
