@@ -14,7 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { HEADER = 24, IF1 = 3, KEYED = 0x80 };
+enum { HEADER = 24, IF1 = 3, KEYED = 0x80, MAX_INPUT = 256 };
 
 static const struct bfd_key key = {.id = 1, .len = 20, .secret = "not in the corpus..."};
 
@@ -61,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t now_us = 1000000000;
 	struct bfd_view v;
 
+	size = size < MAX_INPUT ? size : MAX_INPUT;
 	REQUIRE(b != NULL);
 	bfd_set_keys(b, &key, 1);
 	for (unsigned i = 0; i < 2; i++) {
