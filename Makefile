@@ -18,8 +18,8 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc arena arp buf bfd claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text group health history http1 iface json judge kubeconf label leader \
-        member nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
+PURE := $(CONFIG) addr alloc arena arp bfd bfdkey buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text group health history http1 iface json judge \
+        kubeconf label leader member nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
 SHELL_UNITS := bfdio contest control crdwatch creds daemon dry explain feed file http keep kube lbd log mesh net pass reload secret status tls why wire witness writer
 
 USES_addr     :=
@@ -62,6 +62,7 @@ USES_publish  := buf cluster config elig leader member
 USES_elect    := addr buf claims cluster config dispute elig group health leader member publish suspect vip
 USES_plan     := addr elect vip
 USES_arp      := addr
+USES_bfdkey   :=
 USES_event    := buf
 USES_explain_text := buf json
 USES_http1    := buf
@@ -76,6 +77,7 @@ USES_kube     := buf cluster creds event http json leader log object rights watc
 USES_net      := addr iface log
 USES_control  := buf json log
 USES_file     := buf
+USES_bfdio    := addr bfd bfdkey buf file log
 USES_contest  := $(PURE) kube log
 USES_daemon   := $(PURE) bfdio contest control crdwatch dry explain feed file keep kube log mesh net pass reload secret wire witness
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret

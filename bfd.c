@@ -141,6 +141,26 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* -- paths -- */
+
+struct path_key {
+	uint64_t ifindex, local_hi, local_lo, remote_hi, remote_lo;
+};
+
+uint32_t bfd_path_hash(const struct hash_key *hkey, const struct bfd_path *p)
+{
+	const struct path_key k = {
+		p->ifindex, p->local.hi, p->local.lo, p->remote.hi, p->remote.lo};
+
+	return hash_bytes(hkey, &k, sizeof k);
+}
+
+bool bfd_path_eq(const struct bfd_path *a, const struct bfd_path *b)
+{
+	return a->ifindex == b->ifindex && addr_eq(a->local, b->local) &&
+	       addr_eq(a->remote, b->remote);
+}
+
 /* -- codec -- */
 
 /* false, and the counter of the reason, in the order of 6.8.6. */
@@ -456,31 +476,16 @@ static void expire(struct bfd_session *s, uint64_t now_us)
 
 /* -- reception -- */
 
-struct path_key {
-	uint64_t ifindex, local_hi, local_lo, remote_hi, remote_lo;
-};
-
-static uint32_t hash_path(const struct bfd *b, const struct bfd_path *p)
-{
-	const struct path_key k = {
-		p->ifindex, p->local.hi, p->local.lo, p->remote.hi, p->remote.lo};
-
-	return hash_bytes(&b->hkey, &k, sizeof k);
-}
-
 static bool has_path(const void *elt, const void *key, size_t len)
 {
-	const struct bfd_session *s = elt;
-	const struct bfd_path *p = key;
-
 	(void)len;
-	return s->path.ifindex == p->ifindex && addr_eq(s->path.local, p->local) &&
-	       addr_eq(s->path.remote, p->remote);
+	return bfd_path_eq(&((const struct bfd_session *)elt)->path, key);
 }
 
 static struct bfd_session *by_path(const struct bfd *b, const struct bfd_path *p)
 {
-	return table_find(&b->sessions, hash_path(b, p), has_path, p, sizeof *p);
+	return table_find(
+		&b->sessions, bfd_path_hash(&b->hkey, p), has_path, p, sizeof *p);
 }
 
 static struct bfd_session *by_discr(const struct bfd *b, uint32_t discr)
@@ -768,7 +773,7 @@ int bfd_add(struct bfd *b, const struct bfd_path *path, const struct bfd_conf *c
 	s = new_session(path, conf, user, ctx, now_us);
 	if (s == NULL)
 		return -ENOMEM;
-	s->hash = hash_path(b, path);
+	s->hash = bfd_path_hash(&b->hkey, path);
 	s->local_discr = draw_discr(b, slot);
 	draw_jitter(b, s);
 	look(s, &s->shown);
@@ -793,6 +798,8 @@ void bfd_del(struct bfd *b, struct bfd_session *s)
 	b->slots[s->local_discr & (BFD_MAX_SESSIONS - 1)] = NULL;
 	table_remove(&b->sessions, s);
 	deadline_remove(&b->due, &s->due);
+	if (b->ops->gone != NULL)
+		b->ops->gone(b->ctx, &s->path);
 	free(s);
 }
 

@@ -65,7 +65,13 @@ struct bfd_ops {
 	/* Sends one control packet: destination port, source port and TTL 255 are the shell's.  0 or
 	 * -errno: lost, the next one follows as always.  Must not call back. */
 	int (*send)(void *ctx, const struct bfd_path *path, const uint8_t *packet, size_t len);
+	/* bfd_del(): nothing more will be sent on the path.  May be NULL; must not call back. */
+	void (*gone)(void *ctx, const struct bfd_path *path);
 };
+
+/* For tables by path. */
+uint32_t bfd_path_hash(const struct hash_key *hkey, const struct bfd_path *p);
+bool bfd_path_eq(const struct bfd_path *a, const struct bfd_path *b);
 
 /* Whose session it is. */
 struct bfd_user {

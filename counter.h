@@ -32,6 +32,7 @@
 	X(BFD_SENT,            "lbd_bfd_packets_sent_total",      "",             "BFD packets sent")                     \
 	X(BFD_RECEIVED,        "lbd_bfd_packets_received_total",  "",             "BFD packets of known sessions")        \
 	X(BFD_SEND_ERRORS,     "lbd_bfd_send_errors_total",       "",             "BFD packets the kernel did not take")  \
+	X(BFD_SOCKET_ERRORS,   "lbd_bfd_socket_errors_total",     "",             "times a BFD socket could not be opened") \
 	X(BFD_DETECTED,        "lbd_bfd_sessions_lost_total",     "",             "BFD sessions that were up and fell silent") \
 	X(BFD_DROP_LENGTH,     "lbd_bfd_packets_dropped_total", "reason=\"length\"", "BFD packets not used") \
 	X(BFD_DROP_VERSION,    "lbd_bfd_packets_dropped_total", "reason=\"version\"", "BFD packets not used") \
