@@ -18,8 +18,8 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc arena arp bfd bfdkey buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text group health history http1 iface json judge \
-        kubeconf label leader member nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
+PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text group health history http1 iface \
+        json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
 SHELL_UNITS := bfdio contest control crdwatch creds daemon dry explain feed file http keep kube lbd log mesh net pass reload secret status tls why wire witness writer
 
 USES_addr     :=
@@ -61,8 +61,10 @@ USES_group    := addr dispute elig member vip
 USES_publish  := buf cluster config elig leader member
 USES_elect    := addr buf claims cluster config dispute elig group health leader member publish suspect vip
 USES_plan     := addr elect vip
-USES_arp      := addr
+USES_arp      := addr announcer
 USES_bfdkey   :=
+USES_announcer := addr
+USES_ndp      := addr announcer
 USES_event    := buf
 USES_explain_text := buf json
 USES_http1    := buf

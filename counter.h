@@ -48,6 +48,22 @@
 	X(BFD_DROP_KEY,        "lbd_bfd_packets_dropped_total", "reason=\"key\"", "BFD packets not used") \
 	X(BFD_DROP_SEQUENCE,   "lbd_bfd_packets_dropped_total", "reason=\"sequence\"", "BFD packets not used") \
 	X(BFD_DROP_DIGEST,     "lbd_bfd_packets_dropped_total", "reason=\"digest\"", "BFD packets not used") \
+	X(NDP_REQUESTS,       "lbd_ndp_solicitations_received_total", "", "neighbor solicitations for announced addresses") \
+	X(NDP_REPLIES,        "lbd_ndp_advertisements_sent_total", "", "neighbor advertisements sent in answer") \
+	X(NDP_ANNOUNCEMENTS,  "lbd_ndp_announcements_sent_total", "", "unsolicited neighbor advertisements sent") \
+	X(NDP_PROBES,         "lbd_ndp_probes_sent_total", "", "DAD and NUD probes sent") \
+	X(NDP_SEND_ERRORS,    "lbd_ndp_send_errors_total", "", "NDP frames the kernel did not take") \
+	X(NDP_CLAIMS_HEARD,   "lbd_ndp_claims_heard_total", "", "announcements of our addresses by other hosts") \
+	X(NDP_SENDER_IS_VIP,  "lbd_ndp_sender_is_vip_total", "", "ordinary solicitations with an announced address as sender") \
+	X(NDP_DEFENCES,       "lbd_ndp_defences_sent_total", "", "announcements sent against a foreign claim") \
+	X(NDP_DROP_SHORT,     "lbd_ndp_frames_dropped_total", "reason=\"short\"", "NDP frames not used") \
+	X(NDP_DROP_FORMAT,    "lbd_ndp_frames_dropped_total", "reason=\"format\"", "NDP frames not used") \
+	X(NDP_DROP_HOPS,      "lbd_ndp_frames_dropped_total", "reason=\"hopLimit\"", "NDP frames not used") \
+	X(NDP_DROP_CHECKSUM,  "lbd_ndp_frames_dropped_total", "reason=\"checksum\"", "NDP frames not used") \
+	X(NDP_DROP_OPTIONS,   "lbd_ndp_frames_dropped_total", "reason=\"options\"", "NDP frames not used") \
+	X(NDP_DROP_SENDER,    "lbd_ndp_frames_dropped_total", "reason=\"sender\"", "NDP frames not used") \
+	X(NDP_DROP_OWN,       "lbd_ndp_frames_dropped_total", "reason=\"own\"", "NDP frames not used") \
+	X(NDP_DROP_IFACE,     "lbd_ndp_frames_dropped_total", "reason=\"interface\"", "NDP frames not used") \
 	X(NET_CAPTURE_DROPS,   "lbd_capture_drops_total",         "",             "frames the capture rings lost")        \
 	X(NET_NETLINK_OVERRUN, "lbd_netlink_overruns_total",      "",             "netlink socket overruns, each followed by a fresh dump") \
 	X(API_REQUESTS,        "lbd_api_requests_total",   "",                    "requests sent to the API server")      \

@@ -1,4 +1,4 @@
-/* uses: arp addr */
+/* uses: arp announcer addr */
 /* SPDX-License-Identifier: Apache-2.0
  *
  * fuzz_arp.c - a frame off the wire into the ARP responder.  The first byte chooses the interface
@@ -19,7 +19,7 @@ static const uint8_t mac[2][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}};
 static const uint8_t vip[4] = {192, 168, 1, 200};
 
 struct rig {
-	struct arp *a;
+	struct ann *a;
 	const uint8_t *frame;
 	size_t len;
 	unsigned ifindex;
@@ -45,17 +45,17 @@ static int on_send(void *ctx, unsigned ifindex, const uint8_t *f, size_t len)
 }
 
 static void on_heard(
-	void *ctx, enum arp_heard what, unsigned ifindex, struct addr a, const uint8_t from[6])
+	void *ctx, enum ann_heard what, unsigned ifindex, struct addr a, const uint8_t from[6])
 {
 	struct rig *r = ctx;
 
-	REQUIRE(r->len >= ARP_FRAME_LEN && ifindex == r->ifindex && what <= ARP_HEARD_SENDER);
+	REQUIRE(r->len >= ARP_FRAME_LEN && ifindex == r->ifindex && what <= ANN_HEARD_SENDER);
 	REQUIRE(addr_family(a) == ADDR_V4 && memcmp(from, r->frame + 22, 6) == 0);
 	REQUIRE((from[0] & 1) == 0 && memcmp(from, mac[0], 6) != 0 && memcmp(from, mac[1], 6) != 0);
 	r->told++;
 }
 
-static const struct arp_ops ops = {.send = on_send, .heard = on_heard};
+static const struct ann_ops ops = {.send = on_send, .heard = on_heard};
 
 /* Made once: the table is not what is fuzzed, and making it costs more than all the rest. */
 static struct rig *the_rig(void)
@@ -66,8 +66,8 @@ static struct rig *the_rig(void)
 	if (r.a != NULL)
 		return &r;
 	r.a = arp_new(&ops, &r, &key, NULL);
-	REQUIRE(r.a != NULL && arp_set_iface(r.a, IF1, mac[0], 0) == 0);
-	REQUIRE(arp_set_iface(r.a, IF2, mac[1], 0) == 0);
+	REQUIRE(r.a != NULL && ann_set_iface(r.a, IF1, mac[0], 0) == 0);
+	REQUIRE(ann_set_iface(r.a, IF2, mac[1], 0) == 0);
 	return &r;
 }
 
@@ -83,11 +83,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r->frame = data + 1;
 	r->len = size - 1;
 	r->replies = r->announcements = r->told = 0;
-	REQUIRE(arp_add(r->a, IF1, addr_from_v4(vip), 0) == 0);
-	arp_on_frame(r->a, r->ifindex, r->frame, r->len, now_ms);
+	REQUIRE(ann_add(r->a, IF1, addr_from_v4(vip), 0) == 0);
+	ann_on_frame(r->a, r->ifindex, r->frame, r->len, now_ms);
 	REQUIRE(r->replies <= 1 && r->announcements <= 2 && r->told <= 1);
 	REQUIRE(r->replies == 0 || r->announcements == 0);
-	REQUIRE(arp_count(r->a) == 1);
-	arp_del(r->a, IF1, addr_from_v4(vip));
+	REQUIRE(ann_count(r->a) == 1);
+	ann_del(r->a, IF1, addr_from_v4(vip));
 	return 0;
 }

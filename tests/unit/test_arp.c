@@ -24,15 +24,15 @@ struct sent {
 };
 
 struct heard {
-	enum arp_heard what;
+	enum ann_heard what;
 	unsigned ifindex;
 	struct addr vip;
 	uint8_t mac[6];
 };
 
-/* The world around one struct arp. */
+/* The world around one struct ann. */
 struct rig {
-	struct arp *a;
+	struct ann *a;
 	struct counters c;
 	struct sent sent[MAX_SENT]; /* the first ones */
 	size_t n_sent;
@@ -61,7 +61,7 @@ static int on_send(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len
 }
 
 static void on_heard(
-	void *ctx, enum arp_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
+	void *ctx, enum ann_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
 	struct rig *r = ctx;
 
@@ -71,7 +71,7 @@ static void on_heard(
 	}
 	r->n_heard++;
 	if (r->give_up)
-		arp_del(r->a, ifindex, vip);
+		ann_del(r->a, ifindex, vip);
 }
 
 static bool is_member(void *ctx, const uint8_t mac[6])
@@ -81,7 +81,7 @@ static bool is_member(void *ctx, const uint8_t mac[6])
 	return r->member != NULL && memcmp(mac, r->member, 6) == 0;
 }
 
-static const struct arp_ops ops = {.send = on_send, .heard = on_heard, .is_member = is_member};
+static const struct ann_ops ops = {.send = on_send, .heard = on_heard, .is_member = is_member};
 
 /* Two interfaces, no VIP. */
 static void set_up(struct rig *r)
@@ -90,14 +90,14 @@ static void set_up(struct rig *r)
 
 	memset(r, 0, sizeof(*r));
 	r->a = arp_new(&ops, r, &key, &r->c);
-	if (r->a == NULL || arp_set_iface(r->a, IF1, mac1, 0) != 0 ||
-		arp_set_iface(r->a, IF2, mac2, 0) != 0)
+	if (r->a == NULL || ann_set_iface(r->a, IF1, mac1, 0) != 0 ||
+		ann_set_iface(r->a, IF2, mac2, 0) != 0)
 		abort();
 }
 
 static void tear_down(struct rig *r)
 {
-	arp_free(r->a);
+	ann_free(r->a);
 }
 
 static struct addr vip(void)
@@ -109,8 +109,8 @@ static struct addr vip(void)
 static void set_up_quiet(struct rig *r)
 {
 	set_up(r);
-	CHECK_INT(arp_add(r->a, IF1, vip(), 0), 0);
-	arp_tick(r->a, 10000);
+	CHECK_INT(ann_add(r->a, IF1, vip(), 0), 0);
+	ann_tick(r->a, 10000);
 	r->n_sent = 0;
 	memset(&r->c, 0, sizeof(r->c));
 }
@@ -140,7 +140,7 @@ static void give(struct rig *r, unsigned ifindex, const struct frame *f, uint64_
 {
 	unsigned char *p = check_guard(f->b, f->n);
 
-	arp_on_frame(r->a, ifindex, p, f->n, now_ms);
+	ann_on_frame(r->a, ifindex, p, f->n, now_ms);
 	check_unguard(p, f->n);
 }
 
@@ -177,10 +177,10 @@ static void test_announcement_bytes(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
 	CHECK_INT(r.n_sent, 0);
-	CHECK_INT(arp_next_deadline(r.a), 0);
-	arp_tick(r.a, 0);
+	CHECK_INT(ann_next_deadline(r.a), 0);
+	ann_tick(r.a, 0);
 	CHECK_INT(r.n_sent, 2);
 	CHECK_STR(text(&r, 0), ANNOUNCE_REQUEST);
 	CHECK_STR(text(&r, 1), ANNOUNCE_REPLY);
@@ -243,15 +243,15 @@ static void test_probe_bytes(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_probe(r.a, IF2, vip()), 0);
+	CHECK_INT(ann_probe(r.a, IF2, vip(), 0), 0);
 	CHECK_STR(text(&r, 0),
 		"ffffffffffff 020000000002 0806 0001 0800 06 04 0001 020000000002 00000000 "
 		"000000000000 c0a801c8");
 	CHECK_INT(r.c.v[COUNTER_ARP_PROBES], 1);
-	CHECK_INT(arp_probe(r.a, 99, vip()), -ENODEV);
-	CHECK_INT(arp_probe(r.a, IF1, (struct addr){.hi = 1}), -EINVAL);
+	CHECK_INT(ann_probe(r.a, 99, vip(), 0), -ENODEV);
+	CHECK_INT(ann_probe(r.a, IF1, (struct addr){.hi = 1}, 0), -EINVAL);
 	r.send_rc = -ENETDOWN;
-	CHECK_INT(arp_probe(r.a, IF1, vip()), -ENETDOWN);
+	CHECK_INT(ann_probe(r.a, IF1, vip(), 0), -ENETDOWN);
 	CHECK_INT(r.c.v[COUNTER_ARP_PROBES], 1);
 	CHECK_INT(r.c.v[COUNTER_ARP_SEND_ERRORS], 1);
 	tear_down(&r);
@@ -263,9 +263,9 @@ static void test_never_target_broadcast(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
 	for (uint64_t now = 0; now <= 6000; now += 50)
-		arp_tick(r.a, now);
+		ann_tick(r.a, now);
 	for (size_t i = 0; i < r.n_sent; i++)
 		CHECK(memcmp(r.sent[i].b + 32, broadcast, 6) != 0);
 	tear_down(&r);
@@ -279,18 +279,18 @@ static void test_burst_schedule(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_next_deadline(r.a), TIME_NEVER);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 1000), 0);
+	CHECK_INT(ann_next_deadline(r.a), TIME_NEVER);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 1000), 0);
 	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
-		CHECK_INT(arp_next_deadline(r.a), at[i]);
-		arp_tick(r.a, at[i] - 1);
+		CHECK_INT(ann_next_deadline(r.a), at[i]);
+		ann_tick(r.a, at[i] - 1);
 		CHECK_INT(r.n_sent, 2 * i);
-		arp_tick(r.a, at[i]);
+		ann_tick(r.a, at[i]);
 		CHECK_INT(r.n_sent, 2 * i + 2);
 	}
-	CHECK_INT(arp_next_deadline(r.a), TIME_NEVER);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 7000), 0); /* idempotent */
-	CHECK_INT(arp_next_deadline(r.a), TIME_NEVER);
+	CHECK_INT(ann_next_deadline(r.a), TIME_NEVER);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 7000), 0); /* idempotent */
+	CHECK_INT(ann_next_deadline(r.a), TIME_NEVER);
 	tear_down(&r);
 }
 
@@ -300,10 +300,10 @@ static void test_burst_after_stall(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
-	arp_tick(r.a, 900);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
+	ann_tick(r.a, 900);
 	CHECK_INT(r.n_sent, 2);
-	CHECK_INT(arp_next_deadline(r.a), 2000);
+	CHECK_INT(ann_next_deadline(r.a), 2000);
 	tear_down(&r);
 }
 
@@ -312,19 +312,19 @@ static void test_announce_again(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_announce(r.a, IF1, vip(), 0), -ENOENT);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
-	arp_tick(r.a, 0);
-	CHECK_INT(arp_announce(r.a, IF1, vip(), 50), 0);
-	CHECK_INT(arp_next_deadline(r.a), 50);
-	arp_tick(r.a, 50);
+	CHECK_INT(ann_announce(r.a, IF1, vip(), 0), -ENOENT);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
+	ann_tick(r.a, 0);
+	CHECK_INT(ann_announce(r.a, IF1, vip(), 50), 0);
+	CHECK_INT(ann_next_deadline(r.a), 50);
+	ann_tick(r.a, 50);
 	CHECK_INT(r.n_sent, 4);
-	CHECK_INT(arp_next_deadline(r.a), 100); /* the burst goes on */
-	arp_tick(r.a, 9000);
-	CHECK_INT(arp_announce(r.a, IF1, vip(), 9500), 0);
-	arp_tick(r.a, 9500);
+	CHECK_INT(ann_next_deadline(r.a), 100); /* the burst goes on */
+	ann_tick(r.a, 9000);
+	CHECK_INT(ann_announce(r.a, IF1, vip(), 9500), 0);
+	ann_tick(r.a, 9500);
 	CHECK_INT(r.n_sent, 8);
-	CHECK_INT(arp_next_deadline(r.a), TIME_NEVER);
+	CHECK_INT(ann_next_deadline(r.a), TIME_NEVER);
 	tear_down(&r);
 }
 
@@ -334,14 +334,14 @@ static void test_reannounce(void)
 	struct rig r;
 
 	set_up_quiet(&r);
-	arp_set_reannounce(r.a, 600000, 10000);
-	first = arp_next_deadline(r.a);
+	ann_set_reannounce(r.a, 600000, 10000);
+	first = ann_next_deadline(r.a);
 	CHECK(first > 10000 && first <= 610000);
-	arp_tick(r.a, first);
+	ann_tick(r.a, first);
 	CHECK_INT(r.n_sent, 2);
-	CHECK_INT(arp_next_deadline(r.a), first + 600000);
-	arp_set_reannounce(r.a, 0, first);
-	CHECK_INT(arp_next_deadline(r.a), TIME_NEVER);
+	CHECK_INT(ann_next_deadline(r.a), first + 600000);
+	ann_set_reannounce(r.a, 0, first);
+	CHECK_INT(ann_next_deadline(r.a), TIME_NEVER);
 	tear_down(&r);
 }
 
@@ -357,17 +357,17 @@ static void test_reannounce_spread(void)
 	for (unsigned i = 0; i < N; i++) {
 		b[2] = (uint8_t)(i >> 8);
 		b[3] = (uint8_t)i;
-		CHECK_INT(arp_add(r.a, IF1, addr_from_v4(b), 0), 0);
+		CHECK_INT(ann_add(r.a, IF1, addr_from_v4(b), 0), 0);
 	}
-	while (arp_next_deadline(r.a) <= now)
-		arp_tick(r.a, now);
+	while (ann_next_deadline(r.a) <= now)
+		ann_tick(r.a, now);
 	r.n_sent = 0;
-	arp_set_reannounce(r.a, PERIOD, now);
-	for (; arp_next_deadline(r.a) <= 10000 + PERIOD; moments++) {
+	ann_set_reannounce(r.a, PERIOD, now);
+	for (; ann_next_deadline(r.a) <= 10000 + PERIOD; moments++) {
 		uint64_t before = r.n_sent;
 
-		now = arp_next_deadline(r.a);
-		arp_tick(r.a, now);
+		now = ann_next_deadline(r.a);
+		ann_tick(r.a, now);
 		most = r.n_sent - before > most ? r.n_sent - before : most;
 	}
 	CHECK_INT(r.n_sent, 2 * N);
@@ -382,12 +382,12 @@ static void test_del_stops_at_once(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
-	arp_del(r.a, IF1, vip());
-	arp_del(r.a, IF1, vip());
-	CHECK_INT(arp_count(r.a), 0);
-	CHECK_INT(arp_next_deadline(r.a), TIME_NEVER);
-	arp_tick(r.a, 1);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
+	ann_del(r.a, IF1, vip());
+	ann_del(r.a, IF1, vip());
+	CHECK_INT(ann_count(r.a), 0);
+	CHECK_INT(ann_next_deadline(r.a), TIME_NEVER);
+	ann_tick(r.a, 1);
 	give(&r, IF1, &f, 1);
 	CHECK_INT(r.n_sent, 0);
 	tear_down(&r);
@@ -398,9 +398,9 @@ static void test_add_refusals(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_add(r.a, 99, vip(), 0), -ENODEV);
-	CHECK_INT(arp_add(r.a, IF1, (struct addr){.hi = 0xfd00000000000000u}, 0), -EINVAL);
-	CHECK_INT(arp_count(r.a), 0);
+	CHECK_INT(ann_add(r.a, 99, vip(), 0), -ENODEV);
+	CHECK_INT(ann_add(r.a, IF1, (struct addr){.hi = 0xfd00000000000000u}, 0), -EINVAL);
+	CHECK_INT(ann_count(r.a), 0);
 	tear_down(&r);
 }
 
@@ -411,7 +411,7 @@ static void add_many(struct rig *r, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		const uint8_t b[4] = {10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i};
 
-		if (arp_add(r->a, IF1, addr_from_v4(b), 0) != 0)
+		if (ann_add(r->a, IF1, addr_from_v4(b), 0) != 0)
 			abort();
 	}
 }
@@ -422,14 +422,14 @@ static void test_many_in_slices(void)
 
 	set_up(&r);
 	add_many(&r, 10000);
-	arp_tick(r.a, 0);
+	ann_tick(r.a, 0);
 	CHECK(r.n_sent > 0 && r.n_sent <= 2 * 256);
-	CHECK_INT(arp_next_deadline(r.a), 0);
-	for (int i = 0; i < 100 && arp_next_deadline(r.a) == 0; i++)
-		arp_tick(r.a, 0);
+	CHECK_INT(ann_next_deadline(r.a), 0);
+	for (int i = 0; i < 100 && ann_next_deadline(r.a) == 0; i++)
+		ann_tick(r.a, 0);
 	CHECK_INT(r.n_sent, 20000);
-	CHECK_INT(arp_next_deadline(r.a), 100);
-	CHECK_INT(arp_count(r.a), 10000);
+	CHECK_INT(ann_next_deadline(r.a), 100);
+	CHECK_INT(ann_count(r.a), 10000);
 	tear_down(&r);
 }
 
@@ -442,17 +442,17 @@ static void test_order_of_deadlines(void)
 	for (unsigned i = 0; i < 500; i++) {
 		const uint8_t b[4] = {10, 0, (uint8_t)(i >> 8), (uint8_t)i};
 
-		CHECK_INT(arp_add(r.a, IF1, addr_from_v4(b), (i * 7919) % 977), 0);
+		CHECK_INT(ann_add(r.a, IF1, addr_from_v4(b), (i * 7919) % 977), 0);
 	}
 	for (unsigned i = 0; i < 500; i += 3) { /* holes in the heap */
 		const uint8_t b[4] = {10, 0, (uint8_t)(i >> 8), (uint8_t)i};
 
-		arp_del(r.a, IF1, addr_from_v4(b));
+		ann_del(r.a, IF1, addr_from_v4(b));
 	}
-	while (arp_next_deadline(r.a) != TIME_NEVER) {
-		CHECK(arp_next_deadline(r.a) >= last);
-		last = arp_next_deadline(r.a);
-		arp_tick(r.a, last);
+	while (ann_next_deadline(r.a) != TIME_NEVER) {
+		CHECK(ann_next_deadline(r.a) >= last);
+		last = ann_next_deadline(r.a);
+		ann_tick(r.a, last);
 	}
 	CHECK_INT(r.n_sent, 333 * 6 * 2);
 	tear_down(&r);
@@ -469,14 +469,14 @@ static void test_full_socket_is_tried_again(void)
 		add_many(&r, 100);
 		r.send_rc = errors[i];
 		r.room = 21;
-		arp_tick(r.a, 0);
+		ann_tick(r.a, 0);
 		CHECK_INT(r.n_sent, 21);
 		CHECK_INT(r.c.v[COUNTER_ARP_SEND_ERRORS], 1); /* not one for each that waits */
-		CHECK_INT(arp_next_deadline(r.a), 2);
+		CHECK_INT(ann_next_deadline(r.a), 2);
 		r.send_rc = 0;
-		arp_tick(r.a, 2);
+		ann_tick(r.a, 2);
 		CHECK_INT(r.n_sent, 21 + 90 * 2); /* the one cut in two is sent whole again */
-		CHECK_INT(arp_next_deadline(r.a), 100);
+		CHECK_INT(ann_next_deadline(r.a), 100);
 		tear_down(&r);
 	}
 }
@@ -487,16 +487,16 @@ static void test_full_socket_gives_up(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
 	r.send_rc = -ENOBUFS;
-	while (arp_next_deadline(r.a) < 5000) {
-		CHECK(arp_next_deadline(r.a) > now || now == 0);
-		now = arp_next_deadline(r.a);
-		arp_tick(r.a, now);
+	while (ann_next_deadline(r.a) < 5000) {
+		CHECK(ann_next_deadline(r.a) > now || now == 0);
+		now = ann_next_deadline(r.a);
+		ann_tick(r.a, now);
 	}
-	arp_tick(r.a, 5000);
-	arp_tick(r.a, 5200);
-	CHECK_INT(arp_next_deadline(r.a), TIME_NEVER);
+	ann_tick(r.a, 5000);
+	ann_tick(r.a, 5200);
+	CHECK_INT(ann_next_deadline(r.a), TIME_NEVER);
 	CHECK_INT(r.n_sent, 0);
 	tear_down(&r);
 }
@@ -506,13 +506,13 @@ static void test_other_error_goes_on(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
 	r.send_rc = -ENETDOWN;
-	arp_tick(r.a, 0);
-	CHECK_INT(arp_next_deadline(r.a), 100);
+	ann_tick(r.a, 0);
+	CHECK_INT(ann_next_deadline(r.a), 100);
 	CHECK_INT(r.c.v[COUNTER_ARP_SEND_ERRORS], 1);
 	r.send_rc = 0;
-	arp_tick(r.a, 100);
+	ann_tick(r.a, 100);
 	CHECK_INT(r.n_sent, 2);
 	tear_down(&r);
 }
@@ -523,12 +523,12 @@ static void test_full_socket_is_per_interface(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
 	r.send_rc = -ENOBUFS;
-	arp_tick(r.a, 0);
+	ann_tick(r.a, 0);
 	r.send_rc = 0;
-	CHECK_INT(arp_add(r.a, IF2, vip(), 1), 0);
-	arp_tick(r.a, 1);
+	CHECK_INT(ann_add(r.a, IF2, vip(), 1), 0);
+	ann_tick(r.a, 1);
 	CHECK_INT(r.n_sent, 2);
 	CHECK_INT(r.sent[0].ifindex, IF2);
 	tear_down(&r);
@@ -681,16 +681,16 @@ static void test_own_mac_for_60_s(void)
 	struct rig r;
 
 	set_up_quiet(&r);
-	CHECK_INT(arp_set_iface(r.a, IF1, mac1b, 20000), 0);
-	CHECK(arp_is_own_mac(r.a, mac1b, 20000) && arp_is_own_mac(r.a, mac1, 79999));
-	CHECK(!arp_is_own_mac(r.a, mac1, 80000));
+	CHECK_INT(ann_set_iface(r.a, IF1, mac1b, 20000), 0);
+	CHECK(ann_is_own_mac(r.a, mac1b, 20000) && ann_is_own_mac(r.a, mac1, 79999));
+	CHECK(!ann_is_own_mac(r.a, mac1, 80000));
 	give(&r, IF1, &f, 79999);
 	CHECK_INT(r.n_heard, 0);
 	give(&r, IF1, &f, 80000);
 	CHECK_INT(r.n_heard, 1);
-	arp_del_iface(r.a, IF2, 90000);
-	CHECK(arp_is_own_mac(r.a, mac2, 149999) && !arp_is_own_mac(r.a, mac2, 150000));
-	CHECK(!arp_is_own_mac(r.a, peer, 0));
+	ann_del_iface(r.a, IF2, 90000);
+	CHECK(ann_is_own_mac(r.a, mac2, 149999) && !ann_is_own_mac(r.a, mac2, 150000));
+	CHECK(!ann_is_own_mac(r.a, peer, 0));
 	tear_down(&r);
 }
 
@@ -700,13 +700,13 @@ static void test_own_mac_shared(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_set_iface(r.a, 5, mac1, 0), 0);
-	arp_del_iface(r.a, IF1, 0);
-	CHECK(arp_is_own_mac(r.a, mac1, 1000000));
-	arp_del_iface(r.a, 5, 1000000);
-	CHECK(arp_is_own_mac(r.a, mac1, 1059999));
-	CHECK_INT(arp_set_iface(r.a, 6, mac1, 1060000), 0); /* came back after its time */
-	CHECK(arp_is_own_mac(r.a, mac1, 2000000));
+	CHECK_INT(ann_set_iface(r.a, 5, mac1, 0), 0);
+	ann_del_iface(r.a, IF1, 0);
+	CHECK(ann_is_own_mac(r.a, mac1, 1000000));
+	ann_del_iface(r.a, 5, 1000000);
+	CHECK(ann_is_own_mac(r.a, mac1, 1059999));
+	CHECK_INT(ann_set_iface(r.a, 6, mac1, 1060000), 0); /* came back after its time */
+	CHECK(ann_is_own_mac(r.a, mac1, 2000000));
 	tear_down(&r);
 }
 
@@ -718,11 +718,11 @@ static void test_own_mac_churn(void)
 	for (unsigned i = 0; i < 20000; i++) { /* a MAC that changes each ms, all within the 60 s */
 		const uint8_t mac[6] = {2, 9, 0, 0, (uint8_t)(i >> 8), (uint8_t)i};
 
-		if (arp_set_iface(r.a, IF1, mac, i) != 0)
+		if (ann_set_iface(r.a, IF1, mac, i) != 0)
 			abort();
 	}
-	CHECK(!arp_is_own_mac(r.a, mac1, 20000)); /* the oldest is forgotten: there is a limit */
-	CHECK(arp_is_own_mac(r.a, mac2, 20000));
+	CHECK(!ann_is_own_mac(r.a, mac1, 20000)); /* the oldest is forgotten: there is a limit */
+	CHECK(ann_is_own_mac(r.a, mac2, 20000));
 	tear_down(&r);
 }
 
@@ -734,15 +734,15 @@ static void test_mac_change_announces(void)
 	struct rig r;
 
 	set_up_quiet(&r);
-	CHECK_INT(arp_set_iface(r.a, IF1, mac1, 20000), 0);
-	CHECK_INT(arp_next_deadline(r.a), TIME_NEVER);
-	CHECK_INT(arp_set_iface(r.a, IF1, mac1b, 20000), 0);
-	CHECK_INT(arp_next_deadline(r.a), 20000);
-	arp_tick(r.a, 20000);
+	CHECK_INT(ann_set_iface(r.a, IF1, mac1, 20000), 0);
+	CHECK_INT(ann_next_deadline(r.a), TIME_NEVER);
+	CHECK_INT(ann_set_iface(r.a, IF1, mac1b, 20000), 0);
+	CHECK_INT(ann_next_deadline(r.a), 20000);
+	ann_tick(r.a, 20000);
 	CHECK_STR(text(&r, 0),
 		"ffffffffffff 0200000000b1 0806 0001 0800 06 04 0001 0200000000b1 c0a801c8 "
 		"000000000000 c0a801c8");
-	CHECK_INT(arp_next_deadline(r.a), 20100); /* a whole burst */
+	CHECK_INT(ann_next_deadline(r.a), 20100); /* a whole burst */
 	give(&r, IF1, &f, 20001);
 	CHECK(r.n_sent == 3 && memcmp(r.sent[2].b + 22, mac1b, 6) == 0);
 	tear_down(&r);
@@ -753,15 +753,15 @@ static void test_iface_gone(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
-	CHECK_INT(arp_add(r.a, IF2, vip(), 0), 0);
-	arp_del_iface(r.a, IF1, 0);
-	arp_del_iface(r.a, IF1, 0);
-	CHECK_INT(arp_count(r.a), 1);
-	arp_tick(r.a, 0);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
+	CHECK_INT(ann_add(r.a, IF2, vip(), 0), 0);
+	ann_del_iface(r.a, IF1, 0);
+	ann_del_iface(r.a, IF1, 0);
+	CHECK_INT(ann_count(r.a), 1);
+	ann_tick(r.a, 0);
 	CHECK_INT(r.n_sent, 2);
 	CHECK_INT(r.sent[0].ifindex, IF2);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), -ENODEV);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), -ENODEV);
 	tear_down(&r);
 }
 
@@ -777,13 +777,13 @@ static void test_retain_ifaces(void)
 	struct rig r;
 
 	set_up(&r);
-	CHECK_INT(arp_add(r.a, IF1, vip(), 0), 0);
-	CHECK_INT(arp_add(r.a, IF2, vip(), 0), 0);
-	arp_retain_ifaces(r.a, is_if2, &asked, 1000);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
+	CHECK_INT(ann_add(r.a, IF2, vip(), 0), 0);
+	ann_retain_ifaces(r.a, is_if2, &asked, 1000);
 	CHECK_INT(asked, 2);
-	CHECK_INT(arp_count(r.a), 1);
-	CHECK(arp_info(r.a, IF2, vip(), &(struct arp_vip_info){0}));
-	CHECK(!arp_is_own_mac(r.a, mac1, 61000) && arp_is_own_mac(r.a, mac2, 61000));
+	CHECK_INT(ann_count(r.a), 1);
+	CHECK(ann_info(r.a, IF2, vip(), &(struct ann_info){0}));
+	CHECK(!ann_is_own_mac(r.a, mac1, 61000) && ann_is_own_mac(r.a, mac2, 61000));
 	tear_down(&r);
 }
 
@@ -798,14 +798,14 @@ static void test_heard(void)
 		bool announced;
 		int what; /* -1 = nothing */
 	} rows[] = {
-		{"announcement request", 1, vip_b, vip_b, true, ARP_HEARD_CLAIM},
-		{"announcement reply", 2, vip_b, vip_b, true, ARP_HEARD_CLAIM},
-		{"announcement, not ours", 1, vip_b, vip_b, false, ARP_HEARD_CLAIM},
-		{"answer", 2, vip_b, client_b, true, ARP_HEARD_ANSWER},
-		{"answer to a probe", 2, vip_b, any_b, false, ARP_HEARD_ANSWER},
-		{"probe", 1, any_b, vip_b, true, ARP_HEARD_PROBE},
-		{"probe, not ours", 1, any_b, vip_b, false, ARP_HEARD_PROBE},
-		{"kube-proxy without strictARP", 1, vip_b, client_b, true, ARP_HEARD_SENDER},
+		{"announcement request", 1, vip_b, vip_b, true, ANN_HEARD_CLAIM},
+		{"announcement reply", 2, vip_b, vip_b, true, ANN_HEARD_CLAIM},
+		{"announcement, not ours", 1, vip_b, vip_b, false, ANN_HEARD_CLAIM},
+		{"answer", 2, vip_b, client_b, true, ANN_HEARD_ANSWER},
+		{"answer to a probe", 2, vip_b, any_b, false, ANN_HEARD_ANSWER},
+		{"probe", 1, any_b, vip_b, true, ANN_HEARD_PROBE},
+		{"probe, not ours", 1, any_b, vip_b, false, ANN_HEARD_PROBE},
+		{"kube-proxy without strictARP", 1, vip_b, client_b, true, ANN_HEARD_SENDER},
 		{"the same, not ours", 1, vip_b, client_b, false, -1},
 		{"client", 1, client_b, vip_b, true, -1},
 	};
@@ -817,7 +817,7 @@ static void test_heard(void)
 		set_up_quiet(&r);
 		check_row = rows[i].name;
 		if (!rows[i].announced)
-			arp_del(r.a, IF1, vip());
+			ann_del(r.a, IF1, vip());
 		give(&r, IF1, &f, 10000);
 		CHECK_INT(r.n_heard, rows[i].what >= 0 ? 1 : 0);
 		if (r.n_heard == 1) {
@@ -826,9 +826,9 @@ static void test_heard(void)
 			CHECK(addr_eq(r.heard[0].vip, vip()));
 			CHECK(memcmp(r.heard[0].mac, peer, 6) == 0);
 		}
-		CHECK_INT(r.c.v[COUNTER_ARP_SENDER_IS_VIP], rows[i].what == ARP_HEARD_SENDER);
+		CHECK_INT(r.c.v[COUNTER_ARP_SENDER_IS_VIP], rows[i].what == ANN_HEARD_SENDER);
 		CHECK_INT(r.c.v[COUNTER_ARP_CLAIMS_HEARD],
-			rows[i].what == ARP_HEARD_CLAIM && rows[i].announced);
+			rows[i].what == ANN_HEARD_CLAIM && rows[i].announced);
 		tear_down(&r);
 	}
 }
@@ -836,7 +836,7 @@ static void test_heard(void)
 static void test_defence_rate(void)
 {
 	struct frame f = make(broadcast, 1, peer, vip_b, vip_b);
-	struct arp_vip_info info;
+	struct ann_info info;
 	struct rig r;
 
 	set_up_quiet(&r);
@@ -845,8 +845,8 @@ static void test_defence_rate(void)
 	CHECK_INT(r.c.v[COUNTER_ARP_DEFENCES], 3);
 	CHECK_INT(r.n_sent, 6);
 	CHECK_STR(text(&r, 0), ANNOUNCE_REQUEST);
-	CHECK_INT(arp_count(r.a), 1); /* never yielded */
-	CHECK(arp_info(r.a, IF1, vip(), &info) && info.foreign && info.foreign_ms == 49900 &&
+	CHECK_INT(ann_count(r.a), 1); /* never yielded */
+	CHECK(ann_info(r.a, IF1, vip(), &info) && info.foreign && info.foreign_ms == 49900 &&
 		memcmp(info.foreign_mac, peer, 6) == 0);
 	tear_down(&r);
 }
@@ -855,20 +855,20 @@ static void test_defence_rate(void)
 static void test_no_defence(void)
 {
 	struct frame f = make(broadcast, 2, peer, vip_b, vip_b);
-	struct arp_vip_info info;
+	struct ann_info info;
 	struct rig r;
 
 	set_up_quiet(&r);
 	r.member = peer;
 	give(&r, IF1, &f, 20000);
 	CHECK_INT(r.n_heard, 1);
-	CHECK(arp_info(r.a, IF1, vip(), &info) && !info.foreign);
+	CHECK(ann_info(r.a, IF1, vip(), &info) && !info.foreign);
 	r.member = NULL;
 	r.give_up = true;
 	give(&r, IF1, &f, 20000);
 	CHECK_INT(r.n_heard, 2);
 	CHECK_INT(r.n_sent, 0);
-	CHECK_INT(arp_count(r.a), 0);
+	CHECK_INT(ann_count(r.a), 0);
 	tear_down(&r);
 }
 
@@ -882,30 +882,30 @@ static void test_probe_answered_first(void)
 	r.give_up = true;
 	give(&r, IF1, &f, 20000);
 	CHECK_INT(r.n_sent, 1);
-	CHECK_INT(arp_count(r.a), 0);
+	CHECK_INT(ann_count(r.a), 0);
 	tear_down(&r);
 }
 
 static void test_info(void)
 {
 	struct frame f = make(broadcast, 1, peer, client_b, vip_b);
-	struct arp_vip_info info;
+	struct ann_info info;
 	struct rig r;
 
 	set_up(&r);
-	CHECK(!arp_info(r.a, IF1, vip(), &info));
-	CHECK(!arp_info(r.a, IF1, (struct addr){.hi = 1}, &info));
-	CHECK_INT(arp_add(r.a, IF1, vip(), 77), 0);
-	arp_tick(r.a, 77);
+	CHECK(!ann_info(r.a, IF1, vip(), &info));
+	CHECK(!ann_info(r.a, IF1, (struct addr){.hi = 1}, &info));
+	CHECK_INT(ann_add(r.a, IF1, vip(), 77), 0);
+	ann_tick(r.a, 77);
 	give(&r, IF1, &f, 78);
 	r.send_rc = -EAGAIN;
 	give(&r, IF1, &f, 79);
-	CHECK(arp_info(r.a, IF1, vip(), &info));
+	CHECK(ann_info(r.a, IF1, vip(), &info));
 	CHECK(info.since_ms == 77 && info.ifindex == IF1 && addr_eq(info.ip, vip()));
 	CHECK(info.requests == 2 && info.replies == 1 && info.announcements == 2);
 	CHECK(!info.foreign);
 	tear_down(&r);
-	arp_free(NULL);
+	ann_free(NULL);
 }
 
 CHECK_MAIN("test_arp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_reply_bytes),

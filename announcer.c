@@ -1,0 +1,709 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * announcer.c - which addresses are announced on which interface, and when: what ARP and NDP share.
+ *
+ * Owns: a table of (interface, address) with one deadline each, the MACs that are or were ours.
+ *       No socket, no clock, no frame.
+ * In:   the plan's addresses, rtnetlink's interfaces, foreign claims, ann_tick().
+ * Out:  ann_proto.announce(); ann_ops.
+ * RFCs: 5227 (defence 2.4 (c)); 4861 7.2.6 leaves repetition to its limits, which are not kept:
+ *       see the burst.
+ */
+#include "announcer.h"
+
+#include "table.h"
+
+#include <errno.h>
+
+enum {
+	BURST_LEN = 6,
+	DEFEND_INTERVAL_MS = 10000, /* RFC 5227 1.1 */
+	OWN_MAC_MS = 60000,         /* OWNERSHIP R1 */
+	OWN_MAC_MAX = 4 * ANN_MAX_IFACES,
+	RETRY_MS = 2,
+	GIVE_UP_MS = 200,
+	TICK_MAX = 256,
+	SLOW_SLOTS = 128,
+	KEY_MAX = 4 + ANN_ADDR_MAX,
+};
+
+static const uint16_t burst_at_ms[BURST_LEN] = {0, 100, 400, 800, 2000, 5000};
+
+/* A MAC of ours. */
+struct own {
+	uint8_t mac[6];
+	unsigned refs;     /* interfaces that have it now */
+	uint64_t until_ms; /* no refs: counts as ours until then */
+	UT_hash_handle hh;
+};
+
+/* A foreign host that claimed one of our addresses: few ever have one. */
+struct ann_foreign {
+	uint64_t heard_ms, defended_ms;
+	uint8_t mac[6];
+	bool defended;
+};
+
+struct ann {
+	const struct ann_proto *proto; /* borrowed */
+	const struct ann_ops *ops;     /* borrowed */
+	void *ctx;                     /* borrowed */
+	struct counters *counters;     /* borrowed, may be NULL */
+	struct hash_key hkey;
+	uint64_t reannounce_ms;
+	struct ann_port *ports; /* owned, by ifindex */
+	struct own *own;        /* owned, by MAC */
+	struct table vips;      /* of struct ann_vip, owned */
+	struct ann_vip **heap;  /* owned; every VIP, the one due first on top */
+	uint32_t n_heap, heap_cap;
+	uint64_t state[]; /* the protocol's */
+};
+
+/* ifindex in host order, then the address. */
+struct key {
+	uint8_t b[KEY_MAX];
+	size_t n;
+};
+
+void *ann_state(struct ann *a)
+{
+	return a->state;
+}
+
+const struct hash_key *ann_hash_key(const struct ann *a)
+{
+	return &a->hkey;
+}
+
+void ann_bump(struct ann *a, enum counter_id id)
+{
+	counter_inc(a->counters, id);
+}
+
+static void count(struct ann *a, enum ann_counter what, uint64_t n)
+{
+	counter_add(a->counters, a->proto->counter[what], n);
+}
+
+/* -- the heap of deadlines -- */
+
+static void heap_put(struct ann *a, uint32_t at, struct ann_vip *v)
+{
+	a->heap[at] = v;
+	v->heap_at = at;
+}
+
+static void heap_up(struct ann *a, struct ann_vip *v)
+{
+	uint32_t at = v->heap_at;
+
+	while (at > 0 && a->heap[(at - 1) / 2]->due_ms > v->due_ms) {
+		heap_put(a, at, a->heap[(at - 1) / 2]);
+		at = (at - 1) / 2;
+	}
+	heap_put(a, at, v);
+}
+
+static void heap_down(struct ann *a, struct ann_vip *v)
+{
+	uint32_t at = v->heap_at;
+
+	for (;;) {
+		uint32_t child = 2 * at + 1;
+
+		if (child + 1 < a->n_heap && a->heap[child + 1]->due_ms < a->heap[child]->due_ms)
+			child++;
+		if (child >= a->n_heap || a->heap[child]->due_ms >= v->due_ms)
+			break;
+		heap_put(a, at, a->heap[child]);
+		at = child;
+	}
+	heap_put(a, at, v);
+}
+
+static void set_due(struct ann *a, struct ann_vip *v, uint64_t due_ms)
+{
+	v->due_ms = due_ms;
+	heap_up(a, v);
+	heap_down(a, v);
+}
+
+static int heap_add(struct ann *a, struct ann_vip *v)
+{
+	uint32_t cap = a->heap_cap + a->heap_cap / 4 + 64;
+	struct ann_vip **heap;
+
+	if (a->n_heap == a->heap_cap) {
+		heap = realloc(a->heap, cap * sizeof(struct ann_vip *));
+		if (heap == NULL)
+			return -ENOMEM;
+		a->heap = heap;
+		a->heap_cap = cap;
+	}
+	heap_put(a, a->n_heap++, v);
+	heap_up(a, v);
+	return 0;
+}
+
+static void heap_remove(struct ann *a, const struct ann_vip *v)
+{
+	struct ann_vip *last = a->heap[--a->n_heap];
+
+	if (last == v)
+		return;
+	heap_put(a, v->heap_at, last);
+	heap_up(a, last);
+	heap_down(a, last);
+}
+
+/* -- our MACs -- */
+
+static struct own *find_own(const struct ann *a, const uint8_t mac[6])
+{
+	struct own *o;
+
+	HASH_FIND_KEYED(hh, a->own, &a->hkey, mac, 6, o);
+	return o;
+}
+
+bool ann_is_own_mac(const struct ann *a, const uint8_t mac[6], uint64_t now_ms)
+{
+	const struct own *o = find_own(a, mac);
+
+	return o != NULL && (o->refs > 0 || now_ms < o->until_ms);
+}
+
+/* Forgets MACs whose time is over, and when there are too many, the oldest.
+ *
+ * (The analyzer takes a table's head for an element that may have a predecessor, and so for freed.)
+ * NOLINTBEGIN(clang-analyzer-unix.Malloc) */
+static void prune_own(struct ann *a, uint64_t now_ms)
+{
+	struct own *o, *tmp;
+
+	HASH_ITER (hh, a->own, o, tmp)
+		if (o->refs == 0 && (now_ms >= o->until_ms || HASH_COUNT(a->own) >= OWN_MAC_MAX)) {
+			HASH_DEL(a->own, o);
+			free(o);
+		}
+}
+
+static int take_mac(struct ann *a, const uint8_t mac[6], uint64_t now_ms)
+{
+	struct own *o = find_own(a, mac);
+
+	if (o != NULL) {
+		o->refs++;
+		return 0;
+	}
+	prune_own(a, now_ms);
+	o = calloc(1, sizeof(*o));
+	if (o == NULL)
+		return -ENOMEM;
+	memcpy(o->mac, mac, sizeof(o->mac));
+	o->refs = 1;
+	HASH_ADD_KEYED(hh, a->own, &a->hkey, o->mac, sizeof(o->mac), o);
+	if (hash_oom(o)) {
+		free(o);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void retire_mac(struct ann *a, const uint8_t mac[6], uint64_t now_ms)
+{
+	struct own *o = find_own(a, mac);
+
+	REQUIRE(o != NULL && o->refs > 0);
+	if (--o->refs == 0)
+		o->until_ms = now_ms + OWN_MAC_MS;
+}
+
+/* -- tables -- */
+
+struct ann *ann_new(const struct ann_proto *proto, const struct ann_ops *ops, void *ctx,
+	const struct hash_key *hkey, struct counters *counters)
+{
+	struct ann *a = calloc(1, sizeof(*a) + proto->state_len);
+
+	if (a == NULL)
+		return NULL;
+	a->proto = proto;
+	a->ops = ops;
+	a->ctx = ctx;
+	a->hkey = *hkey;
+	a->counters = counters;
+	return a;
+}
+
+void ann_free(struct ann *a)
+{
+	struct ann_vip *v = NULL;
+	struct ann_port *p, *p_tmp;
+	struct own *o, *o_tmp;
+
+	if (a == NULL)
+		return;
+	while ((v = table_next(&a->vips, v)) != NULL)
+		free(v->foreign);
+	table_free_all(&a->vips);
+	HASH_ITER (hh, a->ports, p, p_tmp) {
+		HASH_DEL(a->ports, p);
+		free(p);
+	}
+	HASH_ITER (hh, a->own, o, o_tmp) {
+		HASH_DEL(a->own, o);
+		free(o);
+	}
+	free(a->heap);
+	free(a);
+}
+
+/* NOLINTEND(clang-analyzer-unix.Malloc) */
+
+struct ann_port *ann_port(const struct ann *a, unsigned ifindex)
+{
+	struct ann_port *p;
+
+	HASH_FIND_KEYED(hh, a->ports, &a->hkey, &ifindex, sizeof(ifindex), p);
+	return p;
+}
+
+static struct key make_key(const struct ann *a, unsigned ifindex, const uint8_t *ip)
+{
+	struct key k = {.n = sizeof(ifindex) + a->proto->addr_len};
+
+	memcpy(k.b, &ifindex, sizeof(ifindex));
+	memcpy(k.b + sizeof(ifindex), ip, a->proto->addr_len);
+	return k;
+}
+
+static bool vip_is(const void *elt, const void *key, size_t len)
+{
+	const struct ann_vip *v = elt;
+	const uint8_t *k = key;
+
+	return memcmp(k, &v->port->ifindex, sizeof(v->port->ifindex)) == 0 &&
+	       memcmp(k + sizeof(v->port->ifindex), v->ip, len - sizeof(v->port->ifindex)) == 0;
+}
+
+struct ann_vip *ann_vip(const struct ann *a, unsigned ifindex, const uint8_t *ip)
+{
+	const struct key k = make_key(a, ifindex, ip);
+
+	return table_find(&a->vips, hash_bytes(&a->hkey, k.b, k.n), vip_is, k.b, k.n);
+}
+
+/* false: not of the family. */
+static bool to_wire(const struct ann *a, struct addr ip, uint8_t ret_ip[ANN_ADDR_MAX])
+{
+	if (addr_family(ip) != a->proto->family)
+		return false;
+	if (a->proto->family == ADDR_V4)
+		addr_to_v4(ip, ret_ip);
+	else
+		addr_to_v6(ip, ret_ip);
+	return true;
+}
+
+static struct ann_vip *find_addr(const struct ann *a, unsigned ifindex, struct addr ip)
+{
+	uint8_t bytes[ANN_ADDR_MAX];
+
+	return to_wire(a, ip, bytes) ? ann_vip(a, ifindex, bytes) : NULL;
+}
+
+static void drop_vip(struct ann *a, struct ann_vip *v)
+{
+	heap_remove(a, v);
+	table_remove(&a->vips, v);
+	free(v->foreign);
+	free(v);
+}
+
+/* -- when -- */
+
+/* The next of v's moments in the slow repetition, after the given time. */
+static uint64_t slow_ms(const struct ann *a, const struct ann_vip *v, uint64_t after_ms)
+{
+	uint64_t period = a->reannounce_ms, t;
+
+	if (period == 0)
+		return TIME_NEVER;
+	t = after_ms - after_ms % period + period / SLOW_SLOTS * (v->hash % SLOW_SLOTS);
+	return t > after_ms ? t : t + period;
+}
+
+static void schedule(struct ann *a, struct ann_vip *v, uint64_t now_ms)
+{
+	uint64_t due_ms =
+		v->step < BURST_LEN ? v->burst_ms + burst_at_ms[v->step] : slow_ms(a, v, now_ms);
+
+	v->late_ms = 0;
+	set_due(a, v, due_ms);
+}
+
+/* Not now: at due_ms instead, which counts as late. */
+static void postpone(struct ann *a, struct ann_vip *v, uint64_t due_ms)
+{
+	uint64_t late_ms = v->late_ms + due_ms - v->due_ms;
+
+	v->late_ms = (uint16_t)time_min(late_ms, UINT16_MAX);
+	set_due(a, v, due_ms);
+}
+
+static void start_burst(struct ann *a, struct ann_vip *v, uint64_t now_ms)
+{
+	v->burst_ms = now_ms;
+	v->step = 0;
+	schedule(a, v, now_ms);
+}
+
+/* One announcement was sent, or lost for good: what it covers of the burst is done. */
+static void finish_step(struct ann *a, struct ann_vip *v, uint64_t now_ms)
+{
+	while (v->step < BURST_LEN && v->burst_ms + burst_at_ms[v->step] <= now_ms)
+		v->step++;
+	schedule(a, v, now_ms);
+}
+
+/* 0, or what send() said of the first frame that failed. */
+static int announce(struct ann *a, struct ann_vip *v)
+{
+	unsigned sent = 0;
+	int rc = a->proto->announce(a, v, &sent);
+
+	v->announcements += sent;
+	count(a, ANN_COUNT_ANNOUNCEMENTS, sent);
+	return rc;
+}
+
+static void try_announce(struct ann *a, struct ann_vip *v, uint64_t now_ms)
+{
+	bool last_try = now_ms >= v->due_ms - v->late_ms + GIVE_UP_MS;
+	int rc = -EAGAIN;
+
+	if (v->port->blocked_ms <= now_ms)
+		rc = announce(a, v);
+	if (rc != -EAGAIN && rc != -ENOBUFS) {
+		finish_step(a, v, now_ms);
+		return;
+	}
+	if (v->port->blocked_ms <= now_ms)
+		v->port->blocked_ms = now_ms + RETRY_MS;
+	if (last_try)
+		finish_step(a, v, now_ms);
+	else
+		postpone(a, v, v->port->blocked_ms);
+}
+
+uint64_t ann_next_deadline(const struct ann *a)
+{
+	return a->n_heap > 0 ? a->heap[0]->due_ms : TIME_NEVER;
+}
+
+void ann_tick(struct ann *a, uint64_t now_ms)
+{
+	for (unsigned i = 0; i < TICK_MAX && ann_next_deadline(a) <= now_ms; i++)
+		try_announce(a, a->heap[0], now_ms);
+}
+
+void ann_set_reannounce(struct ann *a, uint64_t reannounce_ms, uint64_t now_ms)
+{
+	struct ann_vip *v = NULL;
+
+	if (reannounce_ms == a->reannounce_ms)
+		return;
+	a->reannounce_ms = reannounce_ms;
+	while ((v = table_next(&a->vips, v)) != NULL)
+		if (v->step == BURST_LEN)
+			schedule(a, v, now_ms);
+}
+
+/* -- interfaces -- */
+
+static int add_port(struct ann *a, unsigned ifindex, const uint8_t mac[6], uint64_t now_ms)
+{
+	struct ann_port *p;
+	int rc;
+
+	if (HASH_COUNT(a->ports) >= ANN_MAX_IFACES)
+		return -E2BIG;
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return -ENOMEM;
+	p->ifindex = ifindex;
+	memcpy(p->mac, mac, sizeof(p->mac));
+	HASH_ADD_KEYED(hh, a->ports, &a->hkey, &p->ifindex, sizeof(p->ifindex), p);
+	if (hash_oom(p)) {
+		free(p);
+		return -ENOMEM;
+	}
+	rc = take_mac(a, mac, now_ms);
+	if (rc != 0) {
+		HASH_DEL(a->ports, p);
+		free(p);
+	}
+	return rc;
+}
+
+int ann_set_iface(struct ann *a, unsigned ifindex, const uint8_t mac[6], uint64_t now_ms)
+{
+	struct ann_port *p = ann_port(a, ifindex);
+	struct ann_vip *v = NULL;
+	int rc;
+
+	if (p == NULL)
+		return add_port(a, ifindex, mac, now_ms);
+	if (memcmp(p->mac, mac, sizeof(p->mac)) == 0)
+		return 0;
+	rc = take_mac(a, mac, now_ms);
+	if (rc != 0)
+		return rc;
+	retire_mac(a, p->mac, now_ms);
+	memcpy(p->mac, mac, sizeof(p->mac));
+	while ((v = table_next(&a->vips, v)) != NULL)
+		if (v->port == p)
+			start_burst(a, v, now_ms);
+	return 0;
+}
+
+void ann_set_source(struct ann *a, unsigned ifindex, const struct addr *source)
+{
+	struct ann_port *p = ann_port(a, ifindex);
+
+	if (p != NULL && (source == NULL || !to_wire(a, *source, p->source)))
+		memset(p->source, 0, sizeof(p->source));
+}
+
+void ann_del_iface(struct ann *a, unsigned ifindex, uint64_t now_ms)
+{
+	struct ann_port *p = ann_port(a, ifindex);
+	struct ann_vip *v, *next;
+
+	if (p == NULL)
+		return;
+	for (v = table_next(&a->vips, NULL); v != NULL; v = next) {
+		next = table_next(&a->vips, v);
+		if (v->port == p)
+			drop_vip(a, v);
+	}
+	retire_mac(a, p->mac, now_ms);
+	HASH_DEL(a->ports, p); /* NOLINT(clang-analyzer-core.NullDereference): see above */
+	free(p);
+}
+
+void ann_retain_ifaces(
+	struct ann *a, bool (*keep)(void *ctx, unsigned ifindex), void *ctx, uint64_t now_ms)
+{
+	struct ann_port *p, *tmp;
+
+	HASH_ITER (hh, a->ports, p, tmp)
+		if (!keep(ctx, p->ifindex))
+			ann_del_iface(a, p->ifindex, now_ms);
+}
+
+/* -- addresses -- */
+
+static int insert_vip(struct ann *a, struct ann_vip *v)
+{
+	if (table_add(&a->vips, v) < 0)
+		return -ENOMEM;
+	if (heap_add(a, v) != 0) {
+		table_remove(&a->vips, v);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static struct ann_vip *vip_new(
+	const struct ann *a, struct ann_port *port, const uint8_t *ip, uint64_t now_ms)
+{
+	size_t size = offsetof(struct ann_vip, ip) + a->proto->addr_len;
+	struct ann_vip *v = calloc(1, size > sizeof(*v) ? size : sizeof(*v));
+	struct key k;
+
+	if (v == NULL)
+		return NULL;
+	k = make_key(a, port->ifindex, ip);
+	v->hash = hash_bytes(&a->hkey, k.b, k.n);
+	memcpy(v->ip, ip, a->proto->addr_len);
+	v->port = port;
+	v->since_ms = now_ms;
+	v->due_ms = TIME_NEVER;
+	return v;
+}
+
+int ann_add(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_ms)
+{
+	struct ann_port *port = ann_port(a, ifindex);
+	uint8_t bytes[ANN_ADDR_MAX];
+	struct ann_vip *v;
+
+	if (!to_wire(a, ip, bytes))
+		return -EINVAL;
+	if (port == NULL)
+		return -ENODEV;
+	if (ann_vip(a, ifindex, bytes) != NULL)
+		return 0;
+	if (a->n_heap >= ANN_MAX_VIPS)
+		return -E2BIG;
+	v = vip_new(a, port, bytes, now_ms);
+	if (v == NULL)
+		return -ENOMEM;
+	if (insert_vip(a, v) != 0) {
+		free(v);
+		return -ENOMEM;
+	}
+	start_burst(a, v, now_ms);
+	return 0;
+}
+
+void ann_del(struct ann *a, unsigned ifindex, struct addr ip)
+{
+	struct ann_vip *v = find_addr(a, ifindex, ip);
+
+	if (v != NULL)
+		drop_vip(a, v);
+}
+
+int ann_announce(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_ms)
+{
+	struct ann_vip *v = find_addr(a, ifindex, ip);
+
+	if (v == NULL)
+		return -ENOENT;
+	if (v->due_ms > now_ms) {
+		v->late_ms = 0;
+		set_due(a, v, now_ms);
+	}
+	return 0;
+}
+
+int ann_probe(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_ms)
+{
+	return ann_probe_unicast(a, ifindex, ip, NULL, now_ms);
+}
+
+int ann_probe_unicast(struct ann *a, unsigned ifindex, struct addr ip, const uint8_t mac[6],
+	uint64_t now_ms)
+{
+	const struct ann_port *port = ann_port(a, ifindex);
+	uint8_t bytes[ANN_ADDR_MAX];
+	int rc;
+
+	if (!to_wire(a, ip, bytes))
+		return -EINVAL;
+	if (port == NULL)
+		return -ENODEV;
+	rc = a->proto->probe(a, port, bytes, mac, now_ms);
+	if (rc == 0)
+		count(a, ANN_COUNT_PROBES, 1);
+	return rc;
+}
+
+/* -- frames -- */
+
+void ann_on_frame(
+	struct ann *a, unsigned ifindex, const uint8_t *frame, size_t len, uint64_t now_ms)
+{
+	a->proto->on_frame(a, ifindex, frame, len, now_ms);
+}
+
+bool ann_is_station(const uint8_t mac[6])
+{
+	static const uint8_t zero[6];
+
+	return (mac[0] & 1) == 0 && memcmp(mac, zero, sizeof(zero)) != 0;
+}
+
+int ann_send(struct ann *a, const struct ann_port *port, const uint8_t *frame, size_t len)
+{
+	int rc = a->ops->send(a->ctx, port->ifindex, frame, len);
+
+	if (rc != 0)
+		count(a, ANN_COUNT_SEND_ERRORS, 1);
+	return rc;
+}
+
+void ann_tell(struct ann *a, enum ann_heard what, unsigned ifindex, const uint8_t *ip,
+	const uint8_t mac[6])
+{
+	struct addr vip = a->proto->family == ADDR_V4 ? addr_from_v4(ip) : addr_from_v6(ip);
+
+	a->ops->heard(a->ctx, what, ifindex, vip, mac);
+}
+
+void ann_answered(struct ann *a, struct ann_vip *v, int rc)
+{
+	v->requests++;
+	v->unanswered += rc != 0;
+	count(a, ANN_COUNT_REQUESTS, 1);
+	count(a, ANN_COUNT_REPLIES, rc == 0);
+}
+
+void ann_on_sender(struct ann *a, unsigned ifindex, const uint8_t *ip, const uint8_t mac[6])
+{
+	if (ann_vip(a, ifindex, ip) == NULL)
+		return;
+	count(a, ANN_COUNT_SENDER_IS_VIP, 1);
+	ann_tell(a, ANN_HEARD_SENDER, ifindex, ip, mac);
+}
+
+static void defend(struct ann *a, struct ann_vip *v, const uint8_t mac[6], uint64_t now_ms)
+{
+	struct ann_foreign *f = v->foreign != NULL ? v->foreign : calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return; /* out of memory: a defence without a memory of it would not be limited */
+	v->foreign = f;
+	f->heard_ms = now_ms;
+	memcpy(f->mac, mac, sizeof(f->mac));
+	if (f->defended && now_ms < f->defended_ms + DEFEND_INTERVAL_MS)
+		return;
+	f->defended = true;
+	f->defended_ms = now_ms;
+	if (announce(a, v) == 0)
+		count(a, ANN_COUNT_DEFENCES, 1);
+}
+
+void ann_on_claim(struct ann *a, unsigned ifindex, const uint8_t *ip, const uint8_t mac[6],
+	uint64_t now_ms)
+{
+	struct ann_vip *v;
+
+	if (ann_vip(a, ifindex, ip) != NULL)
+		count(a, ANN_COUNT_CLAIMS_HEARD, 1);
+	ann_tell(a, ANN_HEARD_CLAIM, ifindex, ip, mac);
+	v = ann_vip(a, ifindex, ip); /* heard() may have given it up */
+	if (v == NULL || (a->ops->is_member != NULL && a->ops->is_member(a->ctx, mac)))
+		return;
+	defend(a, v, mac, now_ms);
+}
+
+/* -- for status -- */
+
+bool ann_info(const struct ann *a, unsigned ifindex, struct addr ip, struct ann_info *ret_i)
+{
+	const struct ann_vip *v = find_addr(a, ifindex, ip);
+
+	if (v == NULL)
+		return false;
+	*ret_i = (struct ann_info){.ifindex = ifindex,
+		.ip = ip,
+		.since_ms = v->since_ms,
+		.requests = v->requests,
+		.replies = v->requests - v->unanswered,
+		.announcements = v->announcements,
+		.foreign = v->foreign != NULL};
+	if (v->foreign == NULL)
+		return true;
+	ret_i->foreign_ms = v->foreign->heard_ms;
+	memcpy(ret_i->foreign_mac, v->foreign->mac, sizeof(ret_i->foreign_mac));
+	return true;
+}
+
+size_t ann_count(const struct ann *a)
+{
+	return a->n_heap;
+}
