@@ -197,6 +197,11 @@ char *addr_format(struct addr a, char s[ADDR_STRLEN])
 	return s;
 }
 
+bool addr_is_link_local(struct addr a)
+{
+	return a.hi >> 54 == 0xfe80U >> 6;
+}
+
 bool addr_is_unusable(struct addr a)
 {
 	uint32_t v4 = (uint32_t)a.lo;

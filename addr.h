@@ -68,6 +68,7 @@ uint64_t addr_distance(struct addr a, struct addr b);
 int addr_parse(const char *s, size_t len, struct addr *ret_a) MUST_CHECK;
 /* RFC 5952 text.  Returns s. */
 char *addr_format(struct addr a, char s[ADDR_STRLEN]);
+bool addr_is_link_local(struct addr a); /* of IPv6 (RFC 4291 2.5.6): fe80::/10 */
 /* Not usable as a VIP: unspecified, loopback, multicast, IPv4 broadcast. Link-local is allowed. */
 bool addr_is_unusable(struct addr a);
 

@@ -106,18 +106,6 @@ static void set_max_share(struct config_decoder *d)
 		d->conf->elections.max_share = metallb ? 0 : 1.25;
 }
 
-static void note_ipv6(struct config_decoder *d)
-{
-	for (size_t i = 0; i < d->items[CONFIG_POOL].n; i++)
-		for (size_t k = 0; k < pool_item(d, i)->n_ranges; k++)
-			if (addr_family(pool_item(d, i)->ranges[k].first) == ADDR_V6) {
-				d->at.in = d->items[CONFIG_POOL].origins[i].in;
-				config_decode_not_yet(d, "announcement of IPv6 addresses",
-					d->items[CONFIG_POOL].origins[i].node);
-				return;
-			}
-}
-
 /* -- the end -- */
 
 static void warn_not_yet(struct config_decoder *d)
@@ -205,7 +193,6 @@ static int finish(struct config_decoder *d)
 	add_default_advertisement(d);
 	set_automatic(d);
 	set_max_share(d);
-	note_ipv6(d);
 	if (d->conf->from_cluster)
 		config_links_check_cluster(d);
 	config_links_check(d, d->documents_missing);

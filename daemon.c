@@ -130,7 +130,7 @@ static void on_timer(uv_timer_t *t)
 
 static void arm(struct daemon *d, uint64_t now_ms)
 {
-	uint64_t next_ms = time_min(arp_next_deadline(d->arp), writer_next_deadline(d));
+	uint64_t next_ms = time_min(wire_next_deadline(d), writer_next_deadline(d));
 
 	next_ms = time_min(next_ms, mesh_next_deadline(d));
 	next_ms = time_min(next_ms, crdwatch_next_deadline(d));
@@ -328,16 +328,15 @@ static int make_units(struct daemon *d)
 	d->alloc = alloc_new(&d->hkey, &d->counters);
 	d->nodelb = d->cluster != NULL ? nodelb_new(&d->hkey, d->cluster) : NULL;
 	d->events = event_new(&d->hkey, &d->counters);
-	d->arp = arp_new(&wire_arp_ops, d, &d->hkey, &d->counters);
 	d->dry = d->opt->dry_run ? dry_new(&d->hkey) : NULL;
 	if (d->opt->dry_run && d->dry == NULL)
 		return -ENOMEM;
 	if (d->cluster == NULL || d->retired == NULL || d->vips == NULL || d->elect == NULL ||
 		d->leader == NULL || d->plan == NULL || d->alloc == NULL || d->nodelb == NULL ||
-		d->events == NULL || d->arp == NULL)
+		d->events == NULL || wire_open(d) != 0)
 		return -ENOMEM;
 	keep_start(d);
-	arp_set_reannounce(d->arp, d->conf->elections.reannounce_ms, daemon_now_ms());
+	wire_set_reannounce(d, d->conf->elections.reannounce_ms, daemon_now_ms());
 	reload_candidacy(d, daemon_now_ms());
 	nodelb_configure(d->nodelb, d->conf);
 	reload_say_servicelb(d);
@@ -347,7 +346,8 @@ static int make_units(struct daemon *d)
 static void free_units(struct daemon *d)
 {
 	dry_free(d->dry);
-	arp_free(d->arp);
+	for (size_t f = 0; f < ADDR_FAMILIES; f++)
+		ann_free(d->ann[f]);
 	contest_reset(d);
 	event_free(d->events);
 	nodelb_free(d->nodelb);

@@ -7,7 +7,7 @@
 #define LBD_DAEMON_H
 
 #include "alloc.h"
-#include "arp.h"
+#include "announcer.h"
 #include "bfdio.h"
 #include "cluster.h"
 #include "config.h"
@@ -143,7 +143,7 @@ struct daemon {
 	struct alloc *alloc;
 	struct nodelb *nodelb; /* in servicelb mode, in its place */
 	struct event_queue *events;
-	struct arp *arp;
+	struct ann *ann[ADDR_FAMILIES]; /* ARP, NDP */
 	struct net *net;
 	struct bfdio *bfdio; /* owned, as the next two; NULL in a dry run */
 	struct peers *peers;
@@ -246,11 +246,26 @@ void keep_service(struct daemon *d, const char *key, const struct cluster_servic
 bool keep_next_action(struct daemon *d, uint64_t now_ms, struct lease_action *ret_a) MUST_CHECK;
 
 /* -- wire.c -- */
-extern const struct arp_ops wire_arp_ops;
+extern const struct ann_ops wire_ann_ops;
 extern const struct elect_ops wire_elect_ops;
 extern const struct net_ops wire_net_ops;
-/* Tells ARP which interfaces there are, and listens where a VIP could be. */
+/* The announcer of a's family. */
+static inline struct ann *wire_ann(const struct daemon *d, struct addr a)
+{
+	return d->ann[addr_family(a)];
+}
+/* Its name for the log. */
+static inline const char *wire_protocol(struct addr a)
+{
+	return addr_family(a) == ADDR_V4 ? "arp" : "ndp";
+}
+/* Makes the announcers: 0 or -ENOMEM. */
+int wire_open(struct daemon *d) MUST_CHECK;
+/* Tells the announcers which interfaces there are, and listens where a VIP could be. */
 void wire_sync(struct daemon *d, uint64_t now_ms);
+void wire_set_reannounce(struct daemon *d, uint64_t reannounce_ms, uint64_t now_ms);
+uint64_t wire_next_deadline(const struct daemon *d);
+void wire_tick(struct daemon *d, uint64_t now_ms);
 
 /* -- mesh.c -- */
 /* 0 or -errno.  Nothing in a dry run, nor in what follows. */

@@ -9,7 +9,7 @@
  * Source: OWNERSHIP R1, R11; MetalLB speaker/layer2_controller.go (ShouldAnnounce) for the order of
  *         selectors, weights and endpoints.
  *
- * bindAddress is announced by the ordinary responder for now.  Not done: IPv6 (NDP), BGP: both say
+ * bindAddress is announced by the ordinary responder for now.  Not done: BGP, which says
  * "protocolNotServed".  A group with several Local Services wants an endpoint of each here; where
  * no node has them all, nobody is eligible (OWNERSHIP F34 asks for "most").
  */
@@ -134,6 +134,8 @@ static bool subnet_served(const struct elig_input *in, const struct config_l2_ad
 	const struct addr_prefix *mine = subnet_of(i, a);
 	const struct iface *k = NULL;
 
+	if (addr_is_link_local(a))
+		return false; /* every link has this subnet, and each is one of its own */
 	while ((k = iface_next(in->ifaces, k)) != NULL && k->ifindex < i->ifindex) {
 		const struct addr_prefix *p = subnet_of(k, a);
 
@@ -320,10 +322,6 @@ static void judge(struct judging *j, const struct vip_group *g, const char *node
 	e->weight = 0;
 	e->n_paths = 0;
 	j->node = cluster_node(j->in->cluster, node);
-	if (g->family != ADDR_V4) {
-		e->reason = REASON_NOT_SERVED;
-		return;
-	}
 	if (j->node == NULL) {
 		e->reason = REASON_NO_NODE;
 		return;
@@ -496,11 +494,23 @@ static bool is_on_link(const struct elig_input *in, const struct config_l2_adver
 	return false;
 }
 
-/* On the interfaces in the range's subnet, or on all when there is none.  IPv6 waits for NDP. */
-static bool range_listens(const struct elig_input *in, const struct config_l2_advertisement *ad,
-	const struct iface *i, const struct addr_range *r)
+/* One question of elig_interfaces(). */
+struct listening {
+	const struct elig_input *in;
+	const struct config_l2_advertisement *ad;
+	enum addr_family family;
+	const struct iface *i;
+};
+
+/* On the interfaces that the advertisement names; else on those in the range's subnet, or on all
+ * when there is none. */
+static bool range_listens(const struct listening *q, const struct addr_range *r)
 {
-	return addr_family(r->first) == ADDR_V4 && (carries_range(i, r) || !is_on_link(in, ad, r));
+	if (addr_family(r->first) != q->family)
+		return false;
+	if (q->ad->interfaces.n > 0)
+		return true;
+	return carries_range(q->i, r) || !is_on_link(q->in, q->ad, r);
 }
 
 static bool has_orphans(const struct elig_input *in)
@@ -511,10 +521,9 @@ static bool has_orphans(const struct elig_input *in)
 }
 
 /* For an address that is kept although no pool has it. */
-static bool kept_listens(const struct elig_input *in, const struct config_l2_advertisement *ad,
-	const struct iface *i)
+static bool kept_listens(const struct listening *q)
 {
-	const struct retired *kept = vip_retired(in->vips);
+	const struct retired *kept = vip_retired(q->in->vips);
 	const void *at = NULL;
 	const char *pool;
 	struct addr x;
@@ -522,35 +531,33 @@ static bool kept_listens(const struct elig_input *in, const struct config_l2_adv
 	while (kept != NULL && retired_next(kept, &at, &x, &pool)) {
 		const struct addr_range r = {x, x};
 
-		if (config_l2_selects_pool(ad, config_pool_named(in->conf, pool)) &&
-			range_listens(in, ad, i, &r))
+		if (config_l2_selects_pool(q->ad, config_pool_named(q->in->conf, pool)) &&
+			range_listens(q, &r))
 			return true;
 	}
 	return false;
 }
 
-static bool ad_listens(const struct elig_input *in, const struct config_l2_advertisement *ad,
-	const struct iface *i)
+static bool ad_listens(const struct listening *q)
 {
-	if (ad->for_orphans && !has_orphans(in))
-		return false;
-	if (ad->interfaces.n > 0)
-		return names_interface(in, ad, i);
-	if (excluded(ad, i))
-		return false;
-	for (size_t p = 0; p < in->conf->n_pools; p++) {
-		const struct config_pool *pool = &in->conf->pools[p];
+	const struct config *c = q->in->conf;
 
-		if (!config_l2_selects_pool(ad, pool))
+	if (q->ad->for_orphans && !has_orphans(q->in))
+		return false;
+	if (q->ad->interfaces.n > 0 ? !names_interface(q->in, q->ad, q->i) : excluded(q->ad, q->i))
+		return false;
+	for (size_t p = 0; p < c->n_pools; p++) {
+		if (!config_l2_selects_pool(q->ad, &c->pools[p]))
 			continue;
-		for (size_t r = 0; r < pool->n_ranges; r++)
-			if (range_listens(in, ad, i, &pool->ranges[r]))
+		for (size_t r = 0; r < c->pools[p].n_ranges; r++)
+			if (range_listens(q, &c->pools[p].ranges[r]))
 				return true;
 	}
-	return kept_listens(in, ad, i);
+	return kept_listens(q);
 }
 
-size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_t max)
+size_t elig_interfaces(
+	const struct elig_input *in, enum addr_family family, unsigned *ret_ifindex, size_t max)
 {
 	const struct iface *i = NULL;
 	size_t n = 0;
@@ -558,11 +565,14 @@ size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_
 	while ((i = iface_next(in->ifaces, i)) != NULL && n < max) {
 		if (!iface_is_usable(i))
 			continue;
-		for (size_t k = 0; k < count_ads(in); k++)
-			if (ad_listens(in, &in->conf->l2_advertisements[k], i)) {
+		for (size_t k = 0; k < count_ads(in); k++) {
+			const struct listening q = {in, &in->conf->l2_advertisements[k], family, i};
+
+			if (ad_listens(&q)) {
 				ret_ifindex[n++] = i->ifindex;
 				break;
 			}
+		}
 	}
 	return n;
 }
@@ -573,7 +583,7 @@ bool elig_is_meeting_place(const struct addr_prefix *p)
 {
 	if (addr_family(p->base) == ADDR_V4)
 		return p->len < 32;
-	return p->len < 128 && p->base.hi >> 54 != 0xfe80u >> 6;
+	return p->len < 128 && !addr_is_link_local(p->base);
 }
 
 static void add_subnet(struct buf *out, const struct addr_prefix *p, const struct addr *host)

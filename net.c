@@ -2,14 +2,14 @@
  *
  * net.c - the shell for packets: rtnetlink, capture rings, injection.
  *
- * Owns: one NETLINK_ROUTE socket, the interface table, one pcap handle an interface.  Every uv
- *       handle is counted; the last close callback frees the whole.
- * In:   the kernel's link and address events, its answers to look-ups of routes; ARP frames that
- *       passed the kernel's filter.
+ * Owns: one NETLINK_ROUTE socket, the interface table, one pcap handle an interface and family.
+ *       Every uv handle is counted; the last close callback frees the whole.
+ * In:   the kernel's link and address events, its answers to look-ups of routes; ARP and NDP frames
+ *       that passed the kernel's filter.
  * Out:  net_ops; net_ifaces(); net_send().
  * Sources: rtnetlink(7), netlink(7), packet(7), pcap(3PCAP).
- * Not done: routes are asked for, not watched (a router has a million); IPv6 capture; a receive
- *       time stamp per frame.
+ * Not done: routes are asked for, not watched (a router has a million); a receive time stamp per
+ *       frame.
  *
  * A dump is asked for at start, after an overrun of the socket, and after a dump that the kernel
  * marked as interrupted: links first, addresses when those are done.  Events that come in between
@@ -54,7 +54,7 @@ enum {
 	MANY = 32,       /* frames found at once: time to ask for drops */
 	MAX_DROP = 4096, /* frames net_drop_queued() takes from one ring */
 	MAX_RANGES = 32, /* in the filter */
-	RANGE_TEXT = 2 * 64,
+	RANGE_TEXT = 512, /* of one in the filter's text */
 };
 
 #define REACH_SEQ 0x80000000U /* and the place of the address; dumps count from 1 */
@@ -75,10 +75,22 @@ struct capture {
 
 /* One interface that net_listen() named. */
 struct ring {
+	struct listener *of; /* borrowed */
 	unsigned ifindex;
 	struct capture *capture; /* owned; NULL = not open */
 	bool failed;             /* and logged */
 	bool wanted;             /* mark of net_listen() */
+};
+
+/* What net_listen() asked for of one family: ARP, or NDP. */
+struct listener {
+	enum addr_family family;
+	uint16_t ethertype;
+	struct ring **rings; /* owned, and what it points to; sorted by ifindex */
+	size_t n_rings;
+	struct addr_range ranges[MAX_RANGES]; /* what filter passes */
+	size_t n_ranges;
+	struct sock_fprog filter; /* its program owned; none when n_ranges is 0 */
 };
 
 struct net {
@@ -99,11 +111,7 @@ struct net {
 	uint32_t seq;
 	bool complained; /* about messages we cannot take */
 
-	struct ring **rings; /* owned, and what it points to; sorted by ifindex */
-	size_t n_rings;
-	struct addr_range ranges[MAX_RANGES]; /* what filter passes */
-	size_t n_ranges;
-	struct sock_fprog filter; /* its program owned; none when n_ranges is 0 */
+	struct listener listeners[ADDR_FAMILIES];
 };
 
 /* -- rtnetlink: asking -- */
@@ -372,7 +380,7 @@ static unsigned long v4_number(struct addr a)
 }
 
 /* Target address at 24, sender address at 14 of an ARP packet (RFC 826). */
-static void print_filter(const struct addr_range *v, size_t n, char *ret_s, size_t size)
+static void print_arp_filter(const struct addr_range *v, size_t n, char *ret_s, size_t size)
 {
 	static const unsigned offset[] = {24, 14};
 	size_t at = (size_t)snprintf(ret_s, size, "arp and (");
@@ -384,6 +392,59 @@ static void print_filter(const struct addr_range *v, size_t n, char *ret_s, size
 		at += (size_t)snprintf(ret_s + at, size - at,
 			"%s(arp[%u:4] >= 0x%lx and arp[%u:4] <= 0x%lx)", i > 0 ? " or " : "", off,
 			v4_number(r->first), off, v4_number(r->last));
+	}
+	at += (size_t)snprintf(ret_s + at, size - at, ")");
+	REQUIRE(at < size);
+}
+
+static uint32_t v6_word(struct addr a, unsigned i)
+{
+	uint64_t half = i < 2 ? a.hi : a.lo;
+
+	return (uint32_t)(i % 2 == 0 ? half >> 32 : half);
+}
+
+/* The target address, at 48 of the packet, is >= a (op '>') or <= a (op '<'), judged from its i-th
+ * word on. */
+static size_t print_bound(char *ret_s, size_t size, struct addr a, char op, unsigned i)
+{
+	unsigned off = 48 + 4 * i;
+	unsigned long word = v6_word(a, i);
+	size_t at;
+
+	if (i == 3)
+		return (size_t)snprintf(ret_s, size, "ip6[%u:4] %c= 0x%lx", off, op, word);
+	at = (size_t)snprintf(ret_s, size, "(ip6[%u:4] %c 0x%lx or (ip6[%u:4] = 0x%lx and ", off, op,
+		word, off, word);
+	REQUIRE(at < size);
+	at += print_bound(ret_s + at, size - at, a, op, i + 1);
+	REQUIRE(at < size);
+	return at + (size_t)snprintf(ret_s + at, size - at, "))");
+}
+
+static size_t print_range(char *ret_s, size_t size, const struct addr_range *r)
+{
+	size_t at = 0;
+	unsigned i;
+
+	for (i = 0; i < 3 && v6_word(r->first, i) == v6_word(r->last, i); i++)
+		at += (size_t)snprintf(ret_s + at, size - at, "ip6[%u:4] = 0x%lx and ", 48 + 4 * i,
+			(unsigned long)v6_word(r->first, i));
+	at += print_bound(ret_s + at, size - at, r->first, '>', i);
+	at += (size_t)snprintf(ret_s + at, size - at, " and ");
+	return at + print_bound(ret_s + at, size - at, r->last, '<', i);
+}
+
+/* ICMPv6 135 and 136 without extension headers, hop limit 255. */
+static void print_ndp_filter(const struct addr_range *v, size_t n, char *ret_s, size_t size)
+{
+	size_t at = (size_t)snprintf(ret_s, size,
+		"ip6[6] = 58 and ip6[7] = 255 and (ip6[40] = 135 or ip6[40] = 136) and (");
+
+	for (size_t i = 0; i < n; i++) {
+		at += (size_t)snprintf(ret_s + at, size - at, i > 0 ? " or (" : "(");
+		at += print_range(ret_s + at, size - at, &v[i]);
+		at += (size_t)snprintf(ret_s + at, size - at, ")");
 	}
 	at += (size_t)snprintf(ret_s + at, size - at, ")");
 	REQUIRE(at < size);
@@ -423,14 +484,17 @@ static int prepend_guard(const struct bpf_program *f, struct sock_fprog *ret_f)
 
 static int compile(const struct addr_range *v, size_t n, struct sock_fprog *ret_f)
 {
-	char text[2 * MAX_RANGES * RANGE_TEXT];
+	char text[MAX_RANGES * RANGE_TEXT];
 	pcap_t *dead = pcap_open_dead(DLT_EN10MB, SNAPLEN);
 	struct bpf_program f;
 	int rc = -ENOMEM;
 
 	if (dead == NULL)
 		return rc;
-	print_filter(v, n, text, sizeof(text));
+	if (addr_family(v[0].first) == ADDR_V4)
+		print_arp_filter(v, n, text, sizeof(text));
+	else
+		print_ndp_filter(v, n, text, sizeof(text));
 	if (pcap_compile(dead, &f, text, 1, PCAP_NETMASK_UNKNOWN) == 0) {
 		rc = prepend_guard(&f, ret_f);
 		pcap_freecode(&f);
@@ -439,13 +503,14 @@ static int compile(const struct addr_range *v, size_t n, struct sock_fprog *ret_
 	return rc;
 }
 
-static int merge(const struct addr_range *v, size_t n, struct addr_range *ret_v, size_t *ret_n)
+static int merge(enum addr_family family, const struct addr_range *v, size_t n,
+	struct addr_range *ret_v, size_t *ret_n)
 {
 	struct addr_set set = {0};
 	int rc = 0;
 
 	for (size_t i = 0; i < n && rc == 0; i++)
-		if (addr_family(v[i].first) == ADDR_V4)
+		if (addr_family(v[i].first) == family)
 			rc = addr_set_add(&set, v[i]);
 	if (rc == 0)
 		rc = coarsen(&set, ret_v, ret_n);
@@ -453,54 +518,54 @@ static int merge(const struct addr_range *v, size_t n, struct addr_range *ret_v,
 	return rc;
 }
 
-static bool same_ranges(const struct net *n, const struct addr_range *v, size_t n_v)
+static bool same_ranges(const struct listener *l, const struct addr_range *v, size_t n_v)
 {
-	if (n_v != n->n_ranges)
+	if (n_v != l->n_ranges)
 		return false;
 	for (size_t i = 0; i < n_v; i++)
-		if (!addr_eq(v[i].first, n->ranges[i].first) ||
-			!addr_eq(v[i].last, n->ranges[i].last))
+		if (!addr_eq(v[i].first, l->ranges[i].first) ||
+			!addr_eq(v[i].last, l->ranges[i].last))
 			return false;
 	return true;
 }
 
 static void capture_lost(struct capture *c, const char *why);
 
-static int attach(const struct net *n, pcap_t *p)
+static int attach(const struct listener *l, pcap_t *p)
 {
 	return setsockopt(
-		pcap_fileno(p), SOL_SOCKET, SO_ATTACH_FILTER, &n->filter, sizeof(n->filter));
+		pcap_fileno(p), SOL_SOCKET, SO_ATTACH_FILTER, &l->filter, sizeof(l->filter));
 }
 
-static void install(struct net *n)
+static void install(struct listener *l)
 {
-	for (size_t i = 0; i < n->n_rings; i++) {
-		struct capture *c = n->rings[i]->capture;
+	for (size_t i = 0; i < l->n_rings; i++) {
+		struct capture *c = l->rings[i]->capture;
 
-		if (c != NULL && n->n_ranges > 0 && attach(n, c->pcap) != 0)
+		if (c != NULL && l->n_ranges > 0 && attach(l, c->pcap) != 0)
 			capture_lost(c, strerror(errno));
 	}
 }
 
-static int set_ranges(struct net *n, const struct addr_range *ranges, size_t n_ranges)
+static int set_ranges(struct listener *l, const struct addr_range *ranges, size_t n_ranges)
 {
 	struct sock_fprog filter = {0};
 	struct addr_range v[MAX_RANGES];
 	size_t n_v = 0;
 	int rc;
 
-	rc = merge(ranges, n_ranges, v, &n_v);
-	if (rc != 0 || same_ranges(n, v, n_v))
+	rc = merge(l->family, ranges, n_ranges, v, &n_v);
+	if (rc != 0 || same_ranges(l, v, n_v))
 		return rc;
 	if (n_v > 0)
 		rc = compile(v, n_v, &filter);
 	if (rc != 0)
 		return rc;
-	free(n->filter.filter);
-	n->filter = filter;
-	memcpy(n->ranges, v, n_v * sizeof(v[0]));
-	n->n_ranges = n_v;
-	install(n);
+	free(l->filter.filter);
+	l->filter = filter;
+	memcpy(l->ranges, v, n_v * sizeof(v[0]));
+	l->n_ranges = n_v;
+	install(l);
 	return 0;
 }
 
@@ -545,13 +610,13 @@ static size_t drain(pcap_t *p)
 	return dropped;
 }
 
-static bool set_up(const struct net *n, pcap_t *p, unsigned ifindex, char *ret_why)
+static bool set_up(const struct listener *l, pcap_t *p, unsigned ifindex, char *ret_why)
 {
 	int rc;
 
-	/* Bound to ARP alone, the socket costs other traffic nothing, and sees nothing outgoing;
+	/* Bound to one protocol, the socket costs other traffic nothing, and sees nothing outgoing;
 	 * the price is prepend_guard(). */
-	(void)pcap_set_protocol_linux(p, ETH_P_ARP);
+	(void)pcap_set_protocol_linux(p, l->ethertype);
 	(void)pcap_set_snaplen(p, SNAPLEN);
 	(void)pcap_set_promisc(p, 0);
 	(void)pcap_set_immediate_mode(p, 1);
@@ -571,7 +636,7 @@ static bool set_up(const struct net *n, pcap_t *p, unsigned ifindex, char *ret_w
 		explain(p, PCAP_ERROR, ret_why);
 		return false;
 	}
-	if (attach(n, p) != 0) {
+	if (attach(l, p) != 0) {
 		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "filter: %s", strerror(errno));
 		return false;
 	}
@@ -579,11 +644,11 @@ static bool set_up(const struct net *n, pcap_t *p, unsigned ifindex, char *ret_w
 	return true;
 }
 
-static pcap_t *open_pcap(const struct net *n, const struct iface *i, char *ret_why)
+static pcap_t *open_pcap(const struct listener *l, const struct iface *i, char *ret_why)
 {
 	pcap_t *p = pcap_create(i->name, ret_why);
 
-	if (p != NULL && !set_up(n, p, i->ifindex, ret_why)) {
+	if (p != NULL && !set_up(l, p, i->ifindex, ret_why)) {
 		pcap_close(p);
 		return NULL;
 	}
@@ -592,7 +657,8 @@ static pcap_t *open_pcap(const struct net *n, const struct iface *i, char *ret_w
 
 static void on_readable(uv_poll_t *poll, int status, int events);
 
-static struct capture *capture_new(struct net *n, const struct iface *i, char *ret_why)
+static struct capture *capture_new(
+	struct net *n, const struct listener *l, const struct iface *i, char *ret_why)
 {
 	struct capture *c = calloc(1, sizeof(*c));
 	int rc;
@@ -603,7 +669,7 @@ static struct capture *capture_new(struct net *n, const struct iface *i, char *r
 	}
 	c->net = n;
 	c->ifindex = i->ifindex;
-	c->pcap = open_pcap(n, i, ret_why);
+	c->pcap = open_pcap(l, i, ret_why);
 	if (c->pcap == NULL)
 		goto fail;
 	rc = uv_poll_init(n->loop, &c->poll, pcap_get_selectable_fd(c->pcap));
@@ -622,18 +688,23 @@ fail:
 	return NULL;
 }
 
+static const char *protocol(const struct listener *l)
+{
+	return l->family == ADDR_V4 ? "ARP" : "NDP";
+}
+
 static void ring_open(struct net *n, struct ring *r, const struct iface *i)
 {
 	char why[PCAP_ERRBUF_SIZE] = "";
 
-	r->capture = capture_new(n, i, why);
+	r->capture = capture_new(n, r->of, i, why);
 	if (r->capture != NULL) {
 		r->capture->ring = r;
 		log_info("net", r->failed ? "capture works again" : "capture opened", "iface",
-			i->name, NULL);
+			i->name, "protocol", protocol(r->of), NULL);
 	} else if (!r->failed) {
-		log_warn("net", "cannot capture; trying again each second", "iface", i->name, "err",
-			why, NULL);
+		log_warn("net", "cannot capture; trying again each second", "iface", i->name,
+			"protocol", protocol(r->of), "err", why, NULL);
 	}
 	r->failed = r->capture == NULL;
 }
@@ -688,21 +759,31 @@ static void on_open_timer(uv_timer_t *timer)
 	update_rings(timer->data);
 }
 
-/* Opens what is wanted and can be had.  An interface that is down is not tried: its event comes. */
-static void update_rings(struct net *n)
+/* Opens what is wanted and can be had.  An interface that is down is not tried: its event comes.
+ * Returns whether to try again. */
+static bool update_listener(struct net *n, struct listener *l)
 {
 	bool again = false;
 
-	for (size_t k = 0; k < n->n_rings; k++) {
-		struct ring *r = n->rings[k];
+	for (size_t k = 0; k < l->n_rings; k++) {
+		struct ring *r = l->rings[k];
 		const struct iface *i = iface_get(n->ifaces, r->ifindex);
 
-		if (i == NULL || n->n_ranges == 0)
+		if (i == NULL || l->n_ranges == 0)
 			ring_close(r);
 		else if (r->capture == NULL && i->up)
 			ring_open(n, r, i);
 		again = again || (i != NULL && i->up && r->failed);
 	}
+	return again;
+}
+
+static void update_rings(struct net *n)
+{
+	bool again = false;
+
+	for (size_t f = 0; f < ADDR_FAMILIES; f++)
+		again |= update_listener(n, &n->listeners[f]);
 	if (again)
 		(void)uv_timer_start(&n->open_timer, on_open_timer, OPEN_AGAIN_MS, 0);
 	else
@@ -727,7 +808,8 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *b
 	struct capture *c = (struct capture *)(void *)user;
 
 	if (c->ring != NULL && !c->drop)
-		c->net->ops->on_frame(c->net->ctx, c->ifindex, bytes, h->caplen);
+		c->net->ops->on_frame(
+			c->net->ctx, c->ring->of->family, c->ifindex, bytes, h->caplen);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -751,40 +833,46 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		read_drops(c);
 }
 
+static size_t drop_queued(struct capture *c)
+{
+	if (c == NULL)
+		return 0;
+	if (!c->busy)
+		return drain(c->pcap);
+	c->drop = true; /* its ring holds less than a batch */
+	return 0;
+}
+
 size_t net_drop_queued(struct net *n)
 {
 	size_t dropped = 0;
 
-	for (size_t i = 0; i < n->n_rings; i++) {
-		struct capture *c = n->rings[i]->capture;
-
-		if (c != NULL && c->busy)
-			c->drop = true; /* its ring holds less than a batch */
-		else if (c != NULL)
-			dropped += drain(c->pcap);
-	}
+	for (size_t f = 0; f < ADDR_FAMILIES; f++)
+		for (size_t i = 0; i < n->listeners[f].n_rings; i++)
+			dropped += drop_queued(n->listeners[f].rings[i]->capture);
 	return dropped;
 }
 
 void net_count_drops(struct net *n)
 {
-	for (size_t i = 0; i < n->n_rings; i++)
-		if (n->rings[i]->capture != NULL)
-			read_drops(n->rings[i]->capture);
+	for (size_t f = 0; f < ADDR_FAMILIES; f++)
+		for (size_t i = 0; i < n->listeners[f].n_rings; i++)
+			if (n->listeners[f].rings[i]->capture != NULL)
+				read_drops(n->listeners[f].rings[i]->capture);
 }
 
 /* -- the set of interfaces -- */
 
-static struct ring *find_ring(const struct net *n, unsigned ifindex)
+static struct ring *find_ring(const struct listener *l, unsigned ifindex)
 {
-	size_t lo = 0, hi = n->n_rings;
+	size_t lo = 0, hi = l->n_rings;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (n->rings[mid]->ifindex == ifindex)
-			return n->rings[mid];
-		if (n->rings[mid]->ifindex < ifindex)
+		if (l->rings[mid]->ifindex == ifindex)
+			return l->rings[mid];
+		if (l->rings[mid]->ifindex < ifindex)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -801,12 +889,12 @@ static int by_ifindex(const void *a, const void *b)
 
 /* Marks or makes the rings of the new set in v; -ENOMEM undoes it. */
 static int want_rings(
-	struct net *n, const unsigned *ifindex, size_t count, struct ring **v, size_t *ret_n)
+	struct listener *l, const unsigned *ifindex, size_t count, struct ring **v, size_t *ret_n)
 {
 	size_t made = 0, k = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		struct ring *r = find_ring(n, ifindex[i]);
+		struct ring *r = find_ring(l, ifindex[i]);
 
 		if (r != NULL && r->wanted) /* named twice */
 			continue;
@@ -814,6 +902,7 @@ static int want_rings(
 			r = calloc(1, sizeof(*r));
 			if (r == NULL)
 				goto fail;
+			r->of = l;
 			r->ifindex = ifindex[i];
 			made++;
 		}
@@ -824,7 +913,7 @@ static int want_rings(
 	return 0;
 fail:
 	while (made > 0 && k-- > 0)
-		if (find_ring(n, v[k]->ifindex) == NULL) {
+		if (find_ring(l, v[k]->ifindex) == NULL) {
 			free(v[k]);
 			made--;
 		}
@@ -845,7 +934,7 @@ static size_t drop_doubles(struct ring **v, size_t n)
 	return k;
 }
 
-static int set_rings(struct net *n, const unsigned *ifindex, size_t count)
+static int set_rings(struct listener *l, const unsigned *ifindex, size_t count)
 {
 	struct ring **v = calloc(count + 1, sizeof(struct ring *));
 	size_t k = 0;
@@ -853,35 +942,36 @@ static int set_rings(struct net *n, const unsigned *ifindex, size_t count)
 
 	if (v == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < n->n_rings; i++)
-		n->rings[i]->wanted = false;
-	rc = want_rings(n, ifindex, count, v, &k);
+	for (size_t i = 0; i < l->n_rings; i++)
+		l->rings[i]->wanted = false;
+	rc = want_rings(l, ifindex, count, v, &k);
 	if (rc != 0) {
 		free(v);
 		return rc;
 	}
 	k = drop_doubles(v, k);
-	for (size_t i = 0; i < n->n_rings; i++)
-		if (!n->rings[i]->wanted) {
-			ring_close(n->rings[i]);
-			free(n->rings[i]);
+	for (size_t i = 0; i < l->n_rings; i++)
+		if (!l->rings[i]->wanted) {
+			ring_close(l->rings[i]);
+			free(l->rings[i]);
 		}
-	free(n->rings);
-	n->rings = v;
-	n->n_rings = k;
+	free(l->rings);
+	l->rings = v;
+	l->n_rings = k;
 	return 0;
 }
 
-int net_listen(struct net *n, const unsigned *ifindex, size_t n_ifindex,
+int net_listen(struct net *n, enum addr_family family, const unsigned *ifindex, size_t n_ifindex,
 	const struct addr_range *ranges, size_t n_ranges)
 {
+	struct listener *l = &n->listeners[family];
 	int rc;
 
 	if (n->closing)
 		return 0;
-	rc = set_ranges(n, ranges, n_ranges);
+	rc = set_ranges(l, ranges, n_ranges);
 	if (rc == 0)
-		rc = set_rings(n, ifindex, n_ifindex);
+		rc = set_rings(l, ifindex, n_ifindex);
 	update_rings(n);
 	return rc;
 }
@@ -889,8 +979,12 @@ int net_listen(struct net *n, const unsigned *ifindex, size_t n_ifindex,
 /* send(2) on the capture's own socket, which is what pcap_inject() does, for the sake of errno. */
 int net_send(struct net *n, unsigned ifindex, const uint8_t *frame, size_t len)
 {
-	const struct ring *r = find_ring(n, ifindex);
+	struct rd r_type = rd_init(frame, len);
+	const struct ring *r;
 
+	rd_skip(&r_type, 12);
+	r = find_ring(
+		&n->listeners[rd_be16(&r_type) == ETH_P_IPV6 ? ADDR_V6 : ADDR_V4], ifindex);
 	if (r == NULL || r->capture == NULL)
 		return -ENODEV;
 	if (send(pcap_fileno(r->capture->pcap), frame, len, MSG_DONTWAIT) < 0)
@@ -987,8 +1081,10 @@ static void net_free(struct net *n)
 {
 	if (n->fd >= 0)
 		(void)close(n->fd);
-	free(n->filter.filter);
-	free(n->rings);
+	for (size_t f = 0; f < ADDR_FAMILIES; f++) {
+		free(n->listeners[f].filter.filter);
+		free(n->listeners[f].rings);
+	}
 	iface_free(n->ifaces);
 	free(n);
 }
@@ -1006,6 +1102,8 @@ int net_open(uv_loop_t *loop, const struct net_ops *ops, void *ctx, struct count
 	n->ctx = ctx;
 	n->counters = counters;
 	n->fd = -1;
+	n->listeners[ADDR_V4] = (struct listener){.family = ADDR_V4, .ethertype = ETH_P_ARP};
+	n->listeners[ADDR_V6] = (struct listener){.family = ADDR_V6, .ethertype = ETH_P_IPV6};
 	n->ifaces = iface_new();
 	if (n->ifaces != NULL)
 		rc = open_netlink(&n->fd);
@@ -1037,16 +1135,22 @@ static void on_handle_closed(uv_handle_t *handle)
 	net_unref(handle->data);
 }
 
+static void close_rings(struct listener *l)
+{
+	for (size_t i = 0; i < l->n_rings; i++) {
+		ring_close(l->rings[i]);
+		free(l->rings[i]);
+	}
+	l->n_rings = 0;
+}
+
 void net_close(struct net *n)
 {
 	if (n == NULL || n->closing)
 		return;
 	n->closing = true;
-	for (size_t i = 0; i < n->n_rings; i++) {
-		ring_close(n->rings[i]);
-		free(n->rings[i]);
-	}
-	n->n_rings = 0;
+	for (size_t f = 0; f < ADDR_FAMILIES; f++)
+		close_rings(&n->listeners[f]);
 	uv_close((uv_handle_t *)&n->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&n->dump_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&n->open_timer, on_handle_closed);

@@ -14,8 +14,9 @@
 struct net; /* opaque */
 
 struct net_ops {
-	/* One ARP frame that passed the kernel's filter; frame is valid during the call. */
-	void (*on_frame)(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len);
+	/* One ARP or NDP frame that passed the kernel's filter; frame is valid during the call. */
+	void (*on_frame)(void *ctx, enum addr_family family, unsigned ifindex,
+		const uint8_t *frame, size_t len);
 	/* Links or addresses changed; net_ifaces() is up to date.  At most once a turn of the loop.
 	 */
 	void (*on_ifaces)(void *ctx);
@@ -38,14 +39,15 @@ const struct iface_table *net_ifaces(const struct net *n);
  * nothing changed. */
 int net_reach(struct net *n, const struct addr *v, size_t n_v) MUST_CHECK;
 
-/* Capture on exactly these interfaces, ARP whose sender or target address lies in one of the ranges
- * (kernel filter; above 32 IPv4 ranges it also passes the smallest gaps between them; IPv6 ranges
- * are left out, and without an IPv4 one nothing is opened).  Opens and closes the difference; an
- * interface that is up and cannot be opened is logged once and tried again each second and when it
- * changes.  0 or -ENOMEM (then what was captured before still is). */
-int net_listen(struct net *n, const unsigned *ifindex, size_t n_ifindex,
+/* Capture on exactly these interfaces: of IPv4, ARP whose sender or target address lies in one of
+ * the ranges of that family; of IPv6, solicitations and advertisements whose target does (kernel
+ * filter; above 32 ranges it also passes the smallest gaps between them; without a range nothing is
+ * opened).  Opens and closes the difference; an interface that is up and cannot be opened is logged
+ * once and tried again each second and when it changes.  0 or -ENOMEM (then what was captured
+ * before still is). */
+int net_listen(struct net *n, enum addr_family family, const unsigned *ifindex, size_t n_ifindex,
 	const struct addr_range *ranges, size_t n_ranges) MUST_CHECK;
-/* Injects a frame: 0; -ENODEV when not listening there; -errno, of which -EAGAIN and -ENOBUFS pass
+/* Injects a frame, ARP or IPv6: 0; -ENODEV when not listening there for the family; -errno, of which -EAGAIN and -ENOBUFS pass
  * by themselves.  Never blocks. */
 int net_send(struct net *n, unsigned ifindex, const uint8_t *frame, size_t len) MUST_CHECK;
 /* Throws away what waits unread in the capture rings (after a stall of the loop: stale questions

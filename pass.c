@@ -3,7 +3,7 @@
  * pass.c - the pass: what changed since the last one goes through the pure units, and the
  * difference of the plan goes to ARP and to Events.
  *
- * In:   dirty Services, Nodes, groups.  Out: arp_add(), arp_del(), Events, what writer.c may send.
+ * In:   dirty Services, Nodes, groups.  Out: ann_add(), ann_del(), Events, what writer.c may send.
  * Nothing else announces or withdraws (DESIGN section 1.2).
  */
 #include "dry.h"
@@ -79,7 +79,7 @@ static void conflict_events(struct daemon *d, uint64_t now_ms)
 	}
 }
 
-/* -- plan -> ARP -- */
+/* -- plan -> ARP, NDP -- */
 
 /* level: of the line that says so. */
 static void apply_change(
@@ -92,14 +92,14 @@ static void apply_change(
 	int err = 0;
 
 	if (on)
-		err = arp_add(d->arp, e->ifindex, e->vip, now_ms);
+		err = ann_add(wire_ann(d, e->vip), e->ifindex, e->vip, now_ms);
 	else
-		arp_del(d->arp, e->ifindex, e->vip);
+		ann_del(wire_ann(d, e->vip), e->ifindex, e->vip);
 	if (err != 0)
-		log_error("arp", "not announced", "ip", addr_format(e->vip, text), "err",
+		log_error(wire_protocol(e->vip), "not announced", "ip", addr_format(e->vip, text), "err",
 			strerror(-err), NULL);
 	else if (on != is_on(c->was))
-		log_write(level, "arp", on ? "announcing" : "no longer announcing", "ip",
+		log_write(level, wire_protocol(e->vip), on ? "announcing" : "no longer announcing", "ip",
 			addr_format(e->vip, text), "iface", i != NULL ? i->name : "", "reason",
 			reason_code(c->is != NULL ? c->is->reason : REASON_NO_IP), NULL);
 	if (err == -ENOMEM)
@@ -122,7 +122,7 @@ static void apply_plan(struct daemon *d, uint64_t now_ms)
 	}
 	if (on + off > DAEMON_EVENTS_A_PASS) {
 		level = LOG_DEBUG;
-		log_info("arp", "addresses taken up and given up (each one: level debug)",
+		log_info("plan", "addresses taken up and given up (each one: level debug)",
 			"announcing", log_number((int64_t)on, n_on), "ended",
 			log_number((int64_t)off, n_off), NULL);
 	}
@@ -334,7 +334,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 	}
 	watch_leadership(d, now_ms);
 	doubt_watches(d, now_ms);
-	arp_tick(d->arp, now_ms);
+	wire_tick(d, now_ms);
 	mesh_flush(d);
 	writer_results(d, now_ms);
 	writer_run(d, now_ms);

@@ -210,7 +210,7 @@ int reload_use(struct daemon *d, struct config *conf)
 	d->rebuild = vip_rebuild(d->vips, conf, d->cluster) != 0;
 	elect_set_input(d->elect, &d->elig_input, now_ms);
 	d->rebuild = true;
-	arp_set_reannounce(d->arp, conf->elections.reannounce_ms, now_ms);
+	wire_set_reannounce(d, conf->elections.reannounce_ms, now_ms);
 	wire_sync(d, now_ms);
 	mesh_sync(d);
 	reload_log_level(d);

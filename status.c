@@ -237,7 +237,7 @@ static void dump_entry(
 {
 	const struct iface *i = iface_get(net_ifaces(d->net), e->ifindex);
 	cJSON *o = cJSON_CreateObject();
-	struct arp_vip_info info;
+	struct ann_info info;
 
 	add_string(o, "interface", i != NULL ? i->name : "");
 	(void)cJSON_AddBoolToObject(o, "announced", e->announced);
@@ -245,7 +245,7 @@ static void dump_entry(
 	add_string(o, "text", reason_text(e->reason));
 	if (i != NULL && e->announced)
 		add_mac(o, "mac", i->mac);
-	if (arp_info(d->arp, e->ifindex, e->vip, &info)) {
+	if (ann_info(wire_ann(d, e->vip), e->ifindex, e->vip, &info)) {
 		add_time(o, "since", info.since_ms, now_ms);
 		add_number(o, "requests", info.requests);
 		add_number(o, "replies", info.replies);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * wire.c - between the capture rings, the interface table, ARP and the election.
+ * wire.c - between the capture rings, the interface table, ARP, NDP and the election.
  *
- * In:   net.c's frames and interface changes; what arp.c heard; what elect.c wants probed or
- * claimed. Out:  arp.c, elect.c, net.c.
+ * In:   net.c's frames and interface changes; what arp.c and ndp.c heard; what elect.c wants probed
+ *       or claimed.
+ * Out:  the announcers, elect.c, net.c.
  */
+#include "arp.h"
 #include "daemon.h"
 #include "log.h"
+#include "ndp.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,42 +24,42 @@ static int send_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t 
 	return net_send(d->net, ifindex, frame, len);
 }
 
-/* A host that is no member claims an address that is in service here: it is defended by arp.c, and
- * said once for each such host (OWNERSHIP R26). */
+/* A host that is no member claims an address that is in service here: it is defended by
+ * announcer.c, and said once for each such host (OWNERSHIP R26). */
 static void tell_foreign(struct daemon *d, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
-	struct arp_vip_info info;
+	struct ann_info info;
 	char msg[CONFIG_MAX_NAME + 128], text[ADDR_STRLEN];
 
-	if (elect_is_member_mac(d->elect, mac) || !arp_info(d->arp, ifindex, vip, &info) ||
+	if (elect_is_member_mac(d->elect, mac) || !ann_info(wire_ann(d, vip), ifindex, vip, &info) ||
 		(info.foreign && memcmp(info.foreign_mac, mac, sizeof info.foreign_mac) == 0))
 		return;
 	(void)snprintf(msg, sizeof msg,
 		"%02x:%02x:%02x:%02x:%02x:%02x, no node of this cluster, claims %s, which node "
 		"\"%s\" announces",
 		mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], addr_format(vip, text), d->node);
-	log_warn("arp", msg, NULL);
+	log_warn(wire_protocol(vip), msg, NULL);
 	daemon_vip_event(d, vip, EVENT_WARNING, "addressConflict", msg, daemon_now_ms());
 }
 
 static void on_heard(
-	void *ctx, enum arp_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
+	void *ctx, enum ann_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
 	struct daemon *d = ctx;
 
 	switch (what) {
-	case ARP_HEARD_CLAIM:
+	case ANN_HEARD_CLAIM:
 		tell_foreign(d, ifindex, vip, mac);
 		elect_on_wire(d->elect, ELECT_WIRE_CLAIM, vip, mac, daemon_now_ms());
 		break;
-	case ARP_HEARD_ANSWER:
+	case ANN_HEARD_ANSWER:
 		elect_on_wire(d->elect, ELECT_WIRE_ANSWER, vip, mac, daemon_now_ms());
 		break;
-	case ARP_HEARD_PROBE:
+	case ANN_HEARD_PROBE:
 		elect_on_wire(d->elect, ELECT_WIRE_PROBE, vip, mac, daemon_now_ms());
 		break;
-	case ARP_HEARD_SENDER:
-		return; /* counted by arp.c; not a claim (OWNERSHIP R17) */
+	case ANN_HEARD_SENDER:
+		return; /* counted by announcer.c; not a claim (OWNERSHIP R17) */
 	}
 	daemon_mark(d);
 }
@@ -68,15 +71,40 @@ static bool is_member(void *ctx, const uint8_t mac[6])
 	return elect_is_member_mac(d->elect, mac);
 }
 
-const struct arp_ops wire_arp_ops = {send_frame, on_heard, is_member};
+const struct ann_ops wire_ann_ops = {send_frame, on_heard, is_member};
 
-static void on_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
+int wire_open(struct daemon *d)
+{
+	d->ann[ADDR_V4] = arp_new(&wire_ann_ops, d, &d->hkey, &d->counters);
+	d->ann[ADDR_V6] = ndp_new(&wire_ann_ops, d, &d->hkey, &d->counters);
+	return d->ann[ADDR_V4] != NULL && d->ann[ADDR_V6] != NULL ? 0 : -ENOMEM;
+}
+
+void wire_set_reannounce(struct daemon *d, uint64_t reannounce_ms, uint64_t now_ms)
+{
+	for (size_t f = 0; f < ADDR_FAMILIES; f++)
+		ann_set_reannounce(d->ann[f], reannounce_ms, now_ms);
+}
+
+uint64_t wire_next_deadline(const struct daemon *d)
+{
+	return time_min(ann_next_deadline(d->ann[ADDR_V4]), ann_next_deadline(d->ann[ADDR_V6]));
+}
+
+void wire_tick(struct daemon *d, uint64_t now_ms)
+{
+	for (size_t f = 0; f < ADDR_FAMILIES; f++)
+		ann_tick(d->ann[f], now_ms);
+}
+
+static void on_frame(
+	void *ctx, enum addr_family family, unsigned ifindex, const uint8_t *frame, size_t len)
 {
 	struct daemon *d = ctx;
 	uint64_t now_ms;
 
 	if (daemon_wake(d, &now_ms))
-		arp_on_frame(d->arp, ifindex, frame, len, now_ms);
+		ann_on_frame(d->ann[family], ifindex, frame, len, now_ms);
 }
 
 static bool iface_exists(void *ctx, unsigned ifindex)
@@ -128,26 +156,48 @@ static int sync_reach(struct daemon *d)
 	return net_reach(d->net, v, n);
 }
 
-/* Tells ARP which interfaces there are, with which MAC; and listens where a VIP could be. */
+/* The interface's own link-local address that is in use: the source of NDP's frames. */
+static const struct addr *link_local(const struct iface *i)
+{
+	for (size_t k = 0; k < i->n_addrs; k++)
+		if (addr_family(i->addrs[k].addr) == ADDR_V6 && !i->addrs[k].tentative &&
+			addr_is_link_local(i->addrs[k].addr))
+			return &i->addrs[k].addr;
+	return NULL;
+}
+
+static int sync_ifaces(struct daemon *d, struct ann *a, uint64_t now_ms)
+{
+	const struct iface_table *t = net_ifaces(d->net);
+	const struct iface *i = NULL;
+	int err = 0;
+
+	while ((i = iface_next(t, i)) != NULL) {
+		if (i->ethernet && ann_set_iface(a, i->ifindex, i->mac, now_ms) != 0)
+			err = -ENOMEM;
+		ann_set_source(a, i->ifindex, link_local(i));
+	}
+	ann_retain_ifaces(a, iface_exists, d, now_ms);
+	return err;
+}
+
 void wire_sync(struct daemon *d, uint64_t now_ms)
 {
 	unsigned listen[DAEMON_MAX_LISTEN];
-	const struct iface_table *t = net_ifaces(d->net);
-	const struct iface *i = NULL;
 	struct addr_range *ranges = NULL;
-	size_t n, n_ranges;
+	size_t n, n_ranges = 0;
+	int err = list_ranges(d, &ranges, &n_ranges);
 
-	while ((i = iface_next(t, i)) != NULL)
-		if (i->ethernet && arp_set_iface(d->arp, i->ifindex, i->mac, now_ms) != 0)
+	for (enum addr_family f = 0; f < ADDR_FAMILIES; f++) {
+		if (sync_ifaces(d, d->ann[f], now_ms) != 0)
 			d->rebuild = true;
-	arp_retain_ifaces(d->arp, iface_exists, d, now_ms);
-	if (sync_reach(d) != 0)
-		d->rebuild = true;
-	n = elig_interfaces(&d->elig_input, listen, DAEMON_MAX_LISTEN);
-	if (list_ranges(d, &ranges, &n_ranges) != 0 ||
-		net_listen(d->net, listen, n, ranges, n_ranges) != 0)
-		d->rebuild = true;
+		n = elig_interfaces(&d->elig_input, f, listen, DAEMON_MAX_LISTEN);
+		if (err == 0)
+			err = net_listen(d->net, f, listen, n, ranges, n_ranges);
+	}
 	free(ranges);
+	if (sync_reach(d) != 0 || err != 0)
+		d->rebuild = true;
 }
 
 static void on_ifaces(void *ctx)
@@ -174,12 +224,13 @@ static void each_path(struct daemon *d, const struct vip_group *g, bool announce
 	for (size_t i = 0; i < v.elig->n_paths; i++) {
 		const struct elig_path *p = &v.elig->paths[i];
 		struct addr vip = v.addrs[p->vip];
-		int err = announce ? arp_announce(d->arp, p->ifindex, vip, now_ms)
-				   : arp_probe(d->arp, p->ifindex, vip);
+		struct ann *a = wire_ann(d, vip);
+		int err = announce ? ann_announce(a, p->ifindex, vip, now_ms)
+				   : ann_probe(a, p->ifindex, vip, now_ms);
 		char text[ADDR_STRLEN];
 
 		if (err != 0)
-			log_debug("arp", announce ? "claim not sent" : "probe not sent", "ip",
+			log_debug(wire_protocol(vip), announce ? "claim not sent" : "probe not sent", "ip",
 				addr_format(vip, text), "err", strerror(-err), NULL);
 	}
 }
