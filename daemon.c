@@ -346,8 +346,7 @@ static int make_units(struct daemon *d)
 static void free_units(struct daemon *d)
 {
 	dry_free(d->dry);
-	for (size_t f = 0; f < ADDR_FAMILIES; f++)
-		ann_free(d->ann[f]);
+	wire_free(d);
 	contest_reset(d);
 	event_free(d->events);
 	nodelb_free(d->nodelb);
@@ -374,6 +373,8 @@ static int open_net(struct daemon *d)
 			NULL);
 		return err;
 	}
+	if (d->opt->dry_run)
+		net_set_passive(d->net);
 	d->elig_input = (struct elig_input){.conf = d->conf,
 		.cluster = d->cluster,
 		.vips = d->vips,

@@ -144,6 +144,7 @@ struct daemon {
 	struct nodelb *nodelb; /* in servicelb mode, in its place */
 	struct event_queue *events;
 	struct ann *ann[ADDR_FAMILIES]; /* ARP, NDP */
+	struct mcast *mcast;            /* NULL in a dry run */
 	struct net *net;
 	struct bfdio *bfdio; /* owned, as the next two; NULL in a dry run */
 	struct peers *peers;
@@ -261,6 +262,9 @@ static inline const char *wire_protocol(struct addr a)
 }
 /* Makes the announcers: 0 or -ENOMEM. */
 int wire_open(struct daemon *d) MUST_CHECK;
+void wire_free(struct daemon *d);
+/* One change of the plan: 0, or what ann_add() or mcast_join() said. */
+int wire_apply(struct daemon *d, const struct plan_change *c, uint64_t now_ms) MUST_CHECK;
 /* Tells the announcers which interfaces there are, and listens where a VIP could be. */
 void wire_sync(struct daemon *d, uint64_t now_ms);
 void wire_set_reannounce(struct daemon *d, uint64_t reannounce_ms, uint64_t now_ms);

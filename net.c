@@ -25,6 +25,7 @@
 
 #include "bytes.h"
 #include "log.h"
+#include "nic.h"
 
 #include <pcap/pcap.h>
 
@@ -80,6 +81,7 @@ struct ring {
 	struct capture *capture; /* owned; NULL = not open */
 	bool failed;             /* and logged */
 	bool wanted;             /* mark of net_listen() */
+	bool promisc;            /* and said */
 };
 
 /* What net_listen() asked for of one family: ARP, or NDP. */
@@ -100,6 +102,7 @@ struct net {
 	struct counters *counters; /* borrowed, may be NULL */
 	unsigned handles;          /* open or closing */
 	bool closing;
+	bool passive;
 
 	struct iface_table *ifaces; /* owned */
 	uint64_t told;              /* generation of which the owner knows */
@@ -610,15 +613,15 @@ static size_t drain(pcap_t *p)
 	return dropped;
 }
 
-static bool set_up(const struct listener *l, pcap_t *p, unsigned ifindex, char *ret_why)
+static bool set_up(const struct ring *r, pcap_t *p, char *ret_why)
 {
 	int rc;
 
 	/* Bound to one protocol, the socket costs other traffic nothing, and sees nothing outgoing;
 	 * the price is prepend_guard(). */
-	(void)pcap_set_protocol_linux(p, l->ethertype);
+	(void)pcap_set_protocol_linux(p, r->of->ethertype);
 	(void)pcap_set_snaplen(p, SNAPLEN);
-	(void)pcap_set_promisc(p, 0);
+	(void)pcap_set_promisc(p, r->promisc);
 	(void)pcap_set_immediate_mode(p, 1);
 	(void)pcap_set_buffer_size(p, RING_BYTES);
 	rc = pcap_activate(p);
@@ -626,7 +629,7 @@ static bool set_up(const struct listener *l, pcap_t *p, unsigned ifindex, char *
 		explain(p, rc, ret_why);
 		return false;
 	}
-	if (pcap_datalink(p) != DLT_EN10MB || !is_bound_to(p, ifindex)) {
+	if (pcap_datalink(p) != DLT_EN10MB || !is_bound_to(p, r->ifindex)) {
 		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "not the Ethernet interface it was");
 		return false;
 	}
@@ -636,7 +639,7 @@ static bool set_up(const struct listener *l, pcap_t *p, unsigned ifindex, char *
 		explain(p, PCAP_ERROR, ret_why);
 		return false;
 	}
-	if (attach(l, p) != 0) {
+	if (attach(r->of, p) != 0) {
 		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "filter: %s", strerror(errno));
 		return false;
 	}
@@ -644,11 +647,11 @@ static bool set_up(const struct listener *l, pcap_t *p, unsigned ifindex, char *
 	return true;
 }
 
-static pcap_t *open_pcap(const struct listener *l, const struct iface *i, char *ret_why)
+static pcap_t *open_pcap(const struct ring *r, const struct iface *i, char *ret_why)
 {
 	pcap_t *p = pcap_create(i->name, ret_why);
 
-	if (p != NULL && !set_up(l, p, i->ifindex, ret_why)) {
+	if (p != NULL && !set_up(r, p, ret_why)) {
 		pcap_close(p);
 		return NULL;
 	}
@@ -658,7 +661,7 @@ static pcap_t *open_pcap(const struct listener *l, const struct iface *i, char *
 static void on_readable(uv_poll_t *poll, int status, int events);
 
 static struct capture *capture_new(
-	struct net *n, const struct listener *l, const struct iface *i, char *ret_why)
+	struct net *n, const struct ring *r, const struct iface *i, char *ret_why)
 {
 	struct capture *c = calloc(1, sizeof(*c));
 	int rc;
@@ -669,7 +672,7 @@ static struct capture *capture_new(
 	}
 	c->net = n;
 	c->ifindex = i->ifindex;
-	c->pcap = open_pcap(l, i, ret_why);
+	c->pcap = open_pcap(r, i, ret_why);
 	if (c->pcap == NULL)
 		goto fail;
 	rc = uv_poll_init(n->loop, &c->poll, pcap_get_selectable_fd(c->pcap));
@@ -693,11 +696,24 @@ static const char *protocol(const struct listener *l)
 	return l->family == ADDR_V4 ? "ARP" : "NDP";
 }
 
+static void find_promisc(const struct net *n, struct ring *r, const struct iface *i)
+{
+	bool was = r->promisc;
+
+	r->promisc = !n->passive && nic_needs_promisc(NIC_SYSFS, i->name);
+	if (r->promisc && !was)
+		log_info("net",
+			"Wi-Fi or a driver known to lose questions for service addresses: the "
+			"interface is made promiscuous",
+			"iface", i->name, "protocol", protocol(r->of), NULL);
+}
+
 static void ring_open(struct net *n, struct ring *r, const struct iface *i)
 {
 	char why[PCAP_ERRBUF_SIZE] = "";
 
-	r->capture = capture_new(n, r->of, i, why);
+	find_promisc(n, r, i);
+	r->capture = capture_new(n, r, i, why);
 	if (r->capture != NULL) {
 		r->capture->ring = r;
 		log_info("net", r->failed ? "capture works again" : "capture opened", "iface",
@@ -990,6 +1006,11 @@ int net_send(struct net *n, unsigned ifindex, const uint8_t *frame, size_t len)
 	if (send(pcap_fileno(r->capture->pcap), frame, len, MSG_DONTWAIT) < 0)
 		return -errno;
 	return 0;
+}
+
+void net_set_passive(struct net *n)
+{
+	n->passive = true;
 }
 
 const struct iface_table *net_ifaces(const struct net *n)

@@ -32,6 +32,9 @@ int net_open(uv_loop_t *loop, const struct net_ops *ops, void *ctx, struct count
  * this.  NULL: nothing. */
 void net_close(struct net *n);
 
+/* Nothing of this host is changed for the sake of hearing (a dry run). */
+void net_set_passive(struct net *n);
+
 const struct iface_table *net_ifaces(const struct net *n);
 
 /* The addresses whose routes are of interest (iface_reach()), in the place of those before.  The

@@ -89,12 +89,8 @@ static void apply_change(
 	const struct iface *i = iface_get(net_ifaces(d->net), e->ifindex);
 	bool on = is_on(c->is);
 	char text[ADDR_STRLEN];
-	int err = 0;
+	int err = wire_apply(d, c, now_ms);
 
-	if (on)
-		err = ann_add(wire_ann(d, e->vip), e->ifindex, e->vip, now_ms);
-	else
-		ann_del(wire_ann(d, e->vip), e->ifindex, e->vip);
 	if (err != 0)
 		log_error(wire_protocol(e->vip), "not announced", "ip", addr_format(e->vip, text), "err",
 			strerror(-err), NULL);

@@ -9,6 +9,7 @@
 #include "arp.h"
 #include "daemon.h"
 #include "log.h"
+#include "mcast.h"
 #include "ndp.h"
 
 #include <errno.h>
@@ -73,11 +74,45 @@ static bool is_member(void *ctx, const uint8_t mac[6])
 
 const struct ann_ops wire_ann_ops = {send_frame, on_heard, is_member};
 
+static bool has_group(const struct daemon *d, unsigned ifindex, struct addr vip)
+{
+	return d->mcast != NULL && ifindex != 0 && addr_family(vip) == ADDR_V6;
+}
+
 int wire_open(struct daemon *d)
 {
 	d->ann[ADDR_V4] = arp_new(&wire_ann_ops, d, &d->hkey, &d->counters);
 	d->ann[ADDR_V6] = ndp_new(&wire_ann_ops, d, &d->hkey, &d->counters);
-	return d->ann[ADDR_V4] != NULL && d->ann[ADDR_V6] != NULL ? 0 : -ENOMEM;
+	d->mcast = d->dry == NULL ? mcast_new(&d->hkey) : NULL;
+	if (d->ann[ADDR_V4] == NULL || d->ann[ADDR_V6] == NULL)
+		return -ENOMEM;
+	return d->mcast != NULL || d->dry != NULL ? 0 : -ENOMEM;
+}
+
+void wire_free(struct daemon *d)
+{
+	for (size_t f = 0; f < ADDR_FAMILIES; f++)
+		ann_free(d->ann[f]);
+	mcast_free(d->mcast);
+}
+
+/* Every address that this node may have to answer for has its group, announced or not: a take
+ * then waits for no switch to follow MLD. */
+int wire_apply(struct daemon *d, const struct plan_change *c, uint64_t now_ms)
+{
+	const struct plan_entry *e = c->is != NULL ? c->is : c->was;
+	bool grouped = has_group(d, e->ifindex, e->vip);
+	int err = 0;
+
+	if (grouped && c->was == NULL)
+		err = mcast_join(d->mcast, net_ifaces(d->net), e->ifindex, e->vip);
+	if (err == 0 && c->is != NULL && c->is->announced)
+		err = ann_add(wire_ann(d, e->vip), e->ifindex, e->vip, now_ms);
+	else
+		ann_del(wire_ann(d, e->vip), e->ifindex, e->vip);
+	if (grouped && c->is == NULL)
+		mcast_leave(d->mcast, e->ifindex, e->vip);
+	return err;
 }
 
 void wire_set_reannounce(struct daemon *d, uint64_t reannounce_ms, uint64_t now_ms)
@@ -95,6 +130,8 @@ void wire_tick(struct daemon *d, uint64_t now_ms)
 {
 	for (size_t f = 0; f < ADDR_FAMILIES; f++)
 		ann_tick(d->ann[f], now_ms);
+	if (d->mcast != NULL)
+		mcast_drop_held(d->mcast);
 }
 
 static void on_frame(
@@ -196,6 +233,8 @@ void wire_sync(struct daemon *d, uint64_t now_ms)
 			err = net_listen(d->net, f, listen, n, ranges, n_ranges);
 	}
 	free(ranges);
+	if (d->mcast != NULL)
+		mcast_sync(d->mcast, net_ifaces(d->net));
 	if (sync_reach(d) != 0 || err != 0)
 		d->rebuild = true;
 }
@@ -213,6 +252,15 @@ static void on_ifaces(void *ctx)
 	daemon_mark(d);
 }
 
+static int probe(struct daemon *d, unsigned ifindex, struct addr vip, uint64_t now_ms)
+{
+	int err = 0;
+
+	if (has_group(d, ifindex, vip)) /* RFC 4862 5.4.2 */
+		err = mcast_hold(d->mcast, net_ifaces(d->net), ifindex, vip);
+	return err != 0 ? err : ann_probe(wire_ann(d, vip), ifindex, vip, now_ms);
+}
+
 /* A probe, or a claim, for each of the group's VIPs on each of its paths. */
 static void each_path(struct daemon *d, const struct vip_group *g, bool announce)
 {
@@ -224,9 +272,8 @@ static void each_path(struct daemon *d, const struct vip_group *g, bool announce
 	for (size_t i = 0; i < v.elig->n_paths; i++) {
 		const struct elig_path *p = &v.elig->paths[i];
 		struct addr vip = v.addrs[p->vip];
-		struct ann *a = wire_ann(d, vip);
-		int err = announce ? ann_announce(a, p->ifindex, vip, now_ms)
-				   : ann_probe(a, p->ifindex, vip, now_ms);
+		int err = announce ? ann_announce(wire_ann(d, vip), p->ifindex, vip, now_ms)
+				   : probe(d, p->ifindex, vip, now_ms);
 		char text[ADDR_STRLEN];
 
 		if (err != 0)
@@ -245,10 +292,21 @@ static void on_announce(void *ctx, const struct vip_group *g)
 	each_path(ctx, g, true);
 }
 
+/* R18, R22: the first address alone.  Over NDP a link without an own address cannot ask so. */
 static void on_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
 {
-	(void)mac;
-	each_path(ctx, g, false);
+	struct daemon *d = ctx;
+	struct elect_view v;
+
+	if (!elect_view(d->elect, g->id, &v))
+		return;
+	for (size_t i = 0; i < v.elig->n_paths && v.elig->paths[i].vip == v.elig->paths[0].vip;
+		i++) {
+		struct addr vip = v.addrs[v.elig->paths[i].vip];
+		unsigned ifindex = v.elig->paths[i].ifindex;
+
+		(void)ann_probe_unicast(wire_ann(d, vip), ifindex, vip, mac, daemon_now_ms());
+	}
 }
 
 const struct elect_ops wire_elect_ops = {on_probe, on_announce, on_ask, mesh_ask_witness,

@@ -181,16 +181,16 @@ static void test_interfaces(void)
 	CHECK_INT(e.paths[0].ifindex, 3);
 	world_link(&w, 2, "eth0", 1, true);
 
-	CHECK_INT(elig_interfaces(&w.in, listen, 8), 2);
-	CHECK_INT(elig_interfaces(&w.in, listen, 1), 1);
-	CHECK_INT(elig_interfaces(&w.in, listen, 0), 0);
+	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 2);
+	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 1), 1);
+	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 0), 0);
 
 	w.ads[0].interfaces = (struct config_strings){names, 2};
 	e = self("10.0.0.100");
 	CHECK_INT(e.n_paths, 2);
 	CHECK_INT(e.paths[0].ifindex, 3);
 	CHECK_INT(e.paths[1].ifindex, 4);
-	CHECK_INT(elig_interfaces(&w.in, listen, 8), 2);
+	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 2);
 	w.ads[1] = (struct config_l2_advertisement){.name = "too"}; /* both: a union in order */
 	w.conf.n_l2_advertisements = 2;
 	e = self("10.0.0.100");
@@ -236,13 +236,13 @@ static void test_reach(void)
 	CHECK_INT(iface_set_reach(w.ifaces, &to, 1), 0);
 	e = self("10.0.0.100"); /* not known yet, or no route */
 	CHECK_INT(e.reason, REASON_NO_INTERFACE);
-	CHECK_INT(elig_interfaces(&w.in, listen, 8), 0);
+	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 0);
 	put_route(3);
 	e = self("10.0.0.100");
 	CHECK_INT(e.reason, REASON_OWNER);
 	CHECK_INT(e.n_paths, 1);
 	CHECK_INT(e.paths[0].ifindex, 3);
-	CHECK_INT(elig_interfaces(&w.in, listen, 8), 1);
+	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 1);
 	CHECK_INT(listen[0], 3);
 	put_route(4); /* it is down */
 	CHECK_INT(self("10.0.0.100").reason, REASON_NO_INTERFACE);
@@ -279,7 +279,7 @@ static void test_off_subnet(void)
 	CHECK(e.off_subnet);
 	CHECK_INT(e.n_paths, 2);
 	CHECK(other("10.0.0.100", "n2", "192.168.1.0/24").off_subnet);
-	CHECK_INT(elig_interfaces(&w.in, listen, 8), 2);
+	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 2);
 	put_lease("n2", "n2/x", "192.168.1.0/24,10.0.0.0/8");
 	e = self("10.0.0.100");
 	CHECK_INT(e.reason, REASON_NO_INTERFACE); /* n2 has it */
@@ -309,10 +309,40 @@ static void test_groups(void)
 	CHECK_INT(e.reason, REASON_OWNER); /* one of them has an endpoint */
 	world_endpoints(&w, "b", "");
 	CHECK_INT(self("10.0.0.110").reason, REASON_NO_ENDPOINTS);
+	world_close(&w);
+}
+
+/* By the same rules as IPv4; of link-local addresses every link has the subnet. */
+static void test_ipv6(void)
+{
+	unsigned listen[8];
+	struct elig e;
+
+	open_lan();
+	world_link(&w, 3, "eth1", 1, true);
+	world_link(&w, 4, "eth2", 1, true);
+	world_link(&w, 5, "cali0", 1, true);
+	world_addr(&w, 3, "fd00::1/64");
+	world_addr(&w, 4, "fd00::2/64");
+	for (unsigned i = 3; i <= 5; i++)
+		world_addr(&w, i, "fe80::1/64");
 	world_service(&w, "six", "'fd00::100'", "", "");
 	world_endpoints(&w, "six", "n1");
 	world_vips(&w);
-	CHECK_INT(self("fd00::100").reason, REASON_NOT_SERVED);
+	e = self("fd00::100");
+	CHECK_INT(e.reason, REASON_OWNER);
+	CHECK(!e.off_subnet && e.n_paths == 1 && e.paths[0].ifindex == 3);
+	CHECK_INT(elig_interfaces(&w.in, ADDR_V6, listen, 8), 2);
+	CHECK_INT(listen[0], 3);
+	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 1);
+	CHECK_INT(listen[0], 2);
+	w.ranges[0] = world_range("fe80::100-fe80::1ff");
+	world_service(&w, "near", "'fe80::100'", "", "");
+	world_endpoints(&w, "near", "n1");
+	world_vips(&w);
+	e = self("fe80::100");
+	CHECK_INT(e.reason, REASON_OWNER);
+	CHECK(!e.off_subnet && e.n_paths == 3 && e.paths[1].ifindex == 4);
 	world_close(&w);
 }
 
@@ -396,5 +426,5 @@ static void test_next_advertisement(void)
 CHECK_MAIN("test_elig", CHECK_TEST(test_eligible), CHECK_TEST(test_node_reasons),
 	CHECK_TEST(test_endpoints), CHECK_TEST(test_advertisements), CHECK_TEST(test_weights),
 	CHECK_TEST(test_interfaces), CHECK_TEST(test_reach), CHECK_TEST(test_off_subnet),
-	CHECK_TEST(test_groups), CHECK_TEST(test_kept_verdicts), CHECK_TEST(test_texts),
+	CHECK_TEST(test_groups), CHECK_TEST(test_ipv6), CHECK_TEST(test_kept_verdicts), CHECK_TEST(test_texts),
 	CHECK_TEST(test_next_advertisement))

@@ -25,7 +25,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { DEADLINE_MS = 10000, MAX_FRAMES = 512, FRAME_LEN = 42 };
+enum { DEADLINE_MS = 10000, MAX_FRAMES = 512, FRAME_LEN = 42, NS_LEN = 86 };
 
 static const uint8_t mac_v0[6] = {2, 0, 0, 0, 7, 0}, mac_v1[6] = {2, 0, 0, 0, 7, 1};
 
@@ -39,7 +39,7 @@ struct rig {
 	unsigned ifaces; /* calls of on_ifaces() */
 	unsigned v0;     /* ifindex */
 	int wire;        /* packet socket on v1 */
-	uint8_t frame[MAX_FRAMES][64];
+	uint8_t frame[MAX_FRAMES][96];
 	size_t len[MAX_FRAMES];
 	unsigned from[MAX_FRAMES];
 	size_t n;
@@ -117,13 +117,15 @@ static void wire_ask(const struct rig *r, const char *sender, const char *target
 
 /* -- the inside -- */
 
-static void on_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
+static void on_frame(
+	void *ctx, enum addr_family family, unsigned ifindex, const uint8_t *frame, size_t len)
 {
 	struct rig *r = ctx;
 
+	CHECK_INT(family, frame[13] == 0xdd ? ADDR_V6 : ADDR_V4);
 	CHECK(len >= FRAME_LEN && len <= 256);
 	if (r->n < MAX_FRAMES) {
-		memcpy(r->frame[r->n], frame, len < 64 ? len : 64);
+		memcpy(r->frame[r->n], frame, len < 96 ? len : 96);
 		r->len[r->n] = len;
 		r->from[r->n] = ifindex;
 	}
@@ -223,7 +225,7 @@ static void listen_on(struct rig *r, unsigned ifindex, const char *s)
 {
 	struct addr_range v = range(s);
 
-	CHECK_INT(net_listen(r->net, &ifindex, 1, &v, 1), 0);
+	CHECK_INT(net_listen(r->net, ADDR_V4, &ifindex, 1, &v, 1), 0);
 }
 
 /* The last octet of the target of captured frame i; -1. */
@@ -418,7 +420,7 @@ static void test_filter_many_ranges(void)
 
 		v[i].first = v[i].last = addr_from_v4(b);
 	}
-	CHECK_INT(net_listen(r.net, &r.v0, 1, v, ARRAY_LEN(v)), 0);
+	CHECK_INT(net_listen(r.net, ADDR_V4, &r.v0, 1, v, ARRAY_LEN(v)), 0);
 	wire_ask(&r, "192.168.1.1", "9.255.255.255");
 	wire_ask(&r, "192.168.1.1", "10.200.0.1");
 	for (unsigned i = 0; i < ARRAY_LEN(v); i += 50) {
@@ -429,6 +431,109 @@ static void test_filter_many_ranges(void)
 		UNTIL(&r, r.n >= n);
 	}
 	CHECK_INT(r.n, n);
+	tear_down(&r);
+}
+
+/* A solicitation, or what else of ICMPv6; its checksum is no matter of the filter. */
+static void wire_icmp6(const struct rig *r, uint8_t type, uint8_t hops, const char *target_ip)
+{
+	uint8_t f[NS_LEN] = {0x33, 0x33, 0xff, 0, 0, 1};
+
+	memcpy(f + 6, mac_v1, 6);
+	f[12] = 0x86;
+	f[13] = 0xdd;
+	f[14] = 0x60;
+	f[19] = NS_LEN - 54;
+	f[20] = 58;
+	f[21] = hops;
+	f[54] = type;
+	addr_to_v6(range(target_ip).first, f + 62);
+	wire_send(r, f, sizeof(f));
+}
+
+static bool is_target(const struct rig *r, size_t i, const char *s)
+{
+	uint8_t b[16];
+
+	addr_to_v6(range(s).first, b);
+	return i < r->n && memcmp(r->frame[i] + 62, b, sizeof(b)) == 0;
+}
+
+/* What is asked for at the ends of the range passes, and nothing beside it. */
+static void test_ndp_filter(void)
+{
+	static const char *const ranges[] = {"fd00::100-fd00::1ff", "fd00::/64",
+		"fd00::ffff:fff0-fd00::1:0:10", "fd00:0:0:1::-fd00:0:0:2::5", "fe80::7-fe80::7",
+		"2001:db8::-2001:db9::1"};
+
+	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+		struct addr_range v = range(ranges[i]);
+		char first[ADDR_STRLEN], last[ADDR_STRLEN], s[ADDR_STRLEN];
+		struct rig r;
+
+		check_row = ranges[i];
+		addr_format(v.first, first);
+		addr_format(v.last, last);
+		set_up(&r);
+		CHECK_INT(net_listen(r.net, ADDR_V6, &r.v0, 1, &v, 1), 0);
+		wire_icmp6(&r, 135, 255, addr_format(addr_prev(v.first), s));
+		wire_icmp6(&r, 135, 255, addr_format(addr_next(v.last), s));
+		wire_icmp6(&r, 135, 254, first);
+		wire_icmp6(&r, 134, 255, first);
+		wire_icmp6(&r, 128, 255, first);
+		wire_icmp6(&r, 135, 255, first);
+		wire_icmp6(&r, 136, 255, last);
+		UNTIL(&r, r.n >= 2);
+		CHECK(r.n == 2 && is_target(&r, 0, first) && is_target(&r, 1, last));
+		tear_down(&r);
+	}
+	check_row = "";
+}
+
+/* As many ranges as the filter takes, each of those that need most of it, and more. */
+static void test_ndp_filter_many_ranges(void)
+{
+	static struct addr_range v[100];
+	struct rig r;
+
+	set_up(&r);
+	for (unsigned i = 0; i < ARRAY_LEN(v); i++) {
+		v[i].first = (struct addr){
+			.hi = 0xfd00000000000000u + ((uint64_t)i << 40), .lo = 0x123456789abcdef0u};
+		v[i].last = (struct addr){
+			.hi = v[i].first.hi + 0x123456789u, .lo = 0x0fedcba987654321u};
+	}
+	CHECK_INT(net_listen(r.net, ADDR_V6, &r.v0, 1, v, ARRAY_LEN(v)), 0);
+	wire_icmp6(&r, 135, 255, "fc00::1");
+	for (unsigned i = 0; i < ARRAY_LEN(v); i++) {
+		char s[ADDR_STRLEN];
+
+		wire_icmp6(&r, 135, 255, addr_format(i % 2 == 0 ? v[i].first : v[i].last, s));
+		UNTIL(&r, r.n > i);
+		CHECK(is_target(&r, i, s));
+	}
+	CHECK_INT(r.n, ARRAY_LEN(v));
+	tear_down(&r);
+}
+
+/* Each family has its ranges and interfaces; the frame's type says by which it leaves. */
+static void test_two_families(void)
+{
+	static const uint8_t v6_frame[60] = {2, 0, 0, 0, 7, 1, 2, 0, 0, 0, 7, 0, 0x86, 0xdd};
+	struct addr_range v[] = {range("192.168.1.200"), range("fd00::100")};
+	struct rig r;
+
+	set_up(&r);
+	for (enum addr_family f = 0; f < ADDR_FAMILIES; f++)
+		CHECK_INT(net_listen(r.net, f, &r.v0, 1, v, 2), 0);
+	wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	UNTIL(&r, r.n >= 1);
+	wire_icmp6(&r, 135, 255, "fd00::100");
+	UNTIL(&r, r.n >= 2);
+	CHECK_INT(r.n, 2);
+	CHECK(can_send(&r) && net_send(r.net, r.v0, v6_frame, sizeof(v6_frame)) == 0);
+	CHECK_INT(net_listen(r.net, ADDR_V6, &r.v0, 0, v, 2), 0);
+	CHECK(can_send(&r) && net_send(r.net, r.v0, v6_frame, sizeof(v6_frame)) == -ENODEV);
 	tear_down(&r);
 }
 
@@ -492,13 +597,13 @@ static void test_listen_to_less(void)
 	set_up(&r);
 	listen_on(&r, r.v0, "192.168.1.200");
 	CHECK(can_send(&r));
-	CHECK_INT(net_listen(r.net, NULL, 0, &v, 1), 0);
+	CHECK_INT(net_listen(r.net, ADDR_V4, NULL, 0, &v, 1), 0);
 	CHECK(!can_send(&r));
-	CHECK_INT(net_listen(r.net, (unsigned[]){r.v0, r.v0, 4000}, 3, &v, 1), 0);
+	CHECK_INT(net_listen(r.net, ADDR_V4, (unsigned[]){r.v0, r.v0, 4000}, 3, &v, 1), 0);
 	CHECK(can_send(&r));
-	CHECK_INT(net_listen(r.net, &r.v0, 1, &v6, 1), 0); /* no IPv4 range */
+	CHECK_INT(net_listen(r.net, ADDR_V4, &r.v0, 1, &v6, 1), 0); /* no IPv4 range */
 	CHECK(!can_send(&r));
-	CHECK_INT(net_listen(r.net, &r.v0, 1, NULL, 0), 0);
+	CHECK_INT(net_listen(r.net, ADDR_V4, &r.v0, 1, NULL, 0), 0);
 	CHECK(!can_send(&r));
 	tear_down(&r);
 }
@@ -721,7 +826,7 @@ static void test_close_in_frame(void)
 
 static void do_listen_to_nothing(struct rig *r)
 {
-	CHECK_INT(net_listen(r->net, NULL, 0, NULL, 0), 0);
+	CHECK_INT(net_listen(r->net, ADDR_V4, NULL, 0, NULL, 0), 0);
 }
 
 static void do_listen_anew(struct rig *r)
@@ -783,7 +888,9 @@ int main(void)
 		CHECK_TEST(test_link_events), CHECK_TEST(test_address_events),
 		CHECK_TEST(test_routes), CHECK_TEST(test_enslaved), CHECK_TEST(test_overrun),
 		CHECK_TEST(test_filter), CHECK_TEST(test_filter_swapped),
-		CHECK_TEST(test_filter_many_ranges), CHECK_TEST(test_other_segments),
+		CHECK_TEST(test_filter_many_ranges), CHECK_TEST(test_ndp_filter),
+		CHECK_TEST(test_ndp_filter_many_ranges), CHECK_TEST(test_two_families),
+		CHECK_TEST(test_other_segments),
 		CHECK_TEST(test_send), CHECK_TEST(test_listen_to_less),
 		CHECK_TEST(test_drop_queued), CHECK_TEST(test_full_ring_is_counted),
 		CHECK_TEST(test_link_flap), CHECK_TEST(test_link_flap_unseen),

@@ -130,8 +130,8 @@ static void test_reasons(void)
 	serve("six", "'fd00::100'");
 	pass(false);
 	CHECK_INT(entry("10.0.0.100")->reason, REASON_NOT_OWNER);
-	CHECK_INT(entry("fd00::100")->reason, REASON_NOT_SERVED);
-	CHECK_INT(entry("fd00::100")->ifindex, 0);
+	CHECK_INT(entry("fd00::100")->reason, REASON_NOT_OWNER);
+	CHECK_INT(entry("fd00::100")->ifindex, 2);
 	CHECK(!entry("fd00::100")->announced);
 	world_link(&w, 2, "eth0", 1, false);
 	elect_set_input(e, &w.in, now);

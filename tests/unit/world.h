@@ -266,23 +266,29 @@ static inline void world_link(
 	world_send(w, &m);
 }
 
-/* "10.0.0.1/24" (IPv4). */
+/* "10.0.0.1/24", "fd00::1/64". */
 static inline void world_addr(struct world *w, unsigned ifindex, const char *text)
 {
-	struct ifaddrmsg i = {
-		.ifa_family = AF_INET, .ifa_flags = IFA_F_PERMANENT, .ifa_index = ifindex};
+	struct ifaddrmsg i = {.ifa_flags = IFA_F_PERMANENT, .ifa_index = ifindex};
 	const char *slash = strchr(text, '/');
-	unsigned char ip[4];
+	unsigned char ip[16];
 	struct world_msg m;
 	struct addr a;
+	bool v4;
 
 	if (slash == NULL || addr_parse(text, (size_t)(slash - text), &a) != 0)
 		abort();
-	addr_to_v4(a, ip);
+	v4 = addr_family(a) == ADDR_V4;
+	if (v4)
+		addr_to_v4(a, ip);
+	else
+		addr_to_v6(a, ip);
+	i.ifa_family = v4 ? AF_INET : AF_INET6;
 	i.ifa_prefixlen = (unsigned char)strtoul(slash + 1, NULL, 10);
 	world_begin(&m, RTM_NEWADDR, &i, sizeof i);
-	world_attr(&m, IFA_ADDRESS, ip, 4);
-	world_attr(&m, IFA_LOCAL, ip, 4);
+	world_attr(&m, IFA_ADDRESS, ip, v4 ? 4 : 16);
+	if (v4)
+		world_attr(&m, IFA_LOCAL, ip, 4);
 	world_send(w, &m);
 }
 
