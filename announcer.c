@@ -11,6 +11,7 @@
  */
 #include "announcer.h"
 
+#include "deadline.h"
 #include "table.h"
 
 #include <errno.h>
@@ -54,8 +55,7 @@ struct ann {
 	struct ann_port *ports; /* owned, by ifindex */
 	struct own *own;        /* owned, by MAC */
 	struct table vips;      /* of struct ann_vip, owned */
-	struct ann_vip **heap;  /* owned; every VIP, the one due first on top */
-	uint32_t n_heap, heap_cap;
+	struct deadlines due;   /* of every VIP's next announcement */
 	uint64_t state[]; /* the protocol's */
 };
 
@@ -83,77 +83,6 @@ void ann_bump(struct ann *a, enum counter_id id)
 static void count(struct ann *a, enum ann_counter what, uint64_t n)
 {
 	counter_add(a->counters, a->proto->counter[what], n);
-}
-
-/* -- the heap of deadlines -- */
-
-static void heap_put(struct ann *a, uint32_t at, struct ann_vip *v)
-{
-	a->heap[at] = v;
-	v->heap_at = at;
-}
-
-static void heap_up(struct ann *a, struct ann_vip *v)
-{
-	uint32_t at = v->heap_at;
-
-	while (at > 0 && a->heap[(at - 1) / 2]->due_ms > v->due_ms) {
-		heap_put(a, at, a->heap[(at - 1) / 2]);
-		at = (at - 1) / 2;
-	}
-	heap_put(a, at, v);
-}
-
-static void heap_down(struct ann *a, struct ann_vip *v)
-{
-	uint32_t at = v->heap_at;
-
-	for (;;) {
-		uint32_t child = 2 * at + 1;
-
-		if (child + 1 < a->n_heap && a->heap[child + 1]->due_ms < a->heap[child]->due_ms)
-			child++;
-		if (child >= a->n_heap || a->heap[child]->due_ms >= v->due_ms)
-			break;
-		heap_put(a, at, a->heap[child]);
-		at = child;
-	}
-	heap_put(a, at, v);
-}
-
-static void set_due(struct ann *a, struct ann_vip *v, uint64_t due_ms)
-{
-	v->due_ms = due_ms;
-	heap_up(a, v);
-	heap_down(a, v);
-}
-
-static int heap_add(struct ann *a, struct ann_vip *v)
-{
-	uint32_t cap = a->heap_cap + a->heap_cap / 4 + 64;
-	struct ann_vip **heap;
-
-	if (a->n_heap == a->heap_cap) {
-		heap = realloc(a->heap, cap * sizeof(struct ann_vip *));
-		if (heap == NULL)
-			return -ENOMEM;
-		a->heap = heap;
-		a->heap_cap = cap;
-	}
-	heap_put(a, a->n_heap++, v);
-	heap_up(a, v);
-	return 0;
-}
-
-static void heap_remove(struct ann *a, const struct ann_vip *v)
-{
-	struct ann_vip *last = a->heap[--a->n_heap];
-
-	if (last == v)
-		return;
-	heap_put(a, v->heap_at, last);
-	heap_up(a, last);
-	heap_down(a, last);
 }
 
 /* -- our MACs -- */
@@ -255,7 +184,7 @@ void ann_free(struct ann *a)
 		HASH_DEL(a->own, o);
 		free(o);
 	}
-	free(a->heap);
+	free(a->due.v);
 	free(a);
 }
 
@@ -315,7 +244,7 @@ static struct ann_vip *find_addr(const struct ann *a, unsigned ifindex, struct a
 
 static void drop_vip(struct ann *a, struct ann_vip *v)
 {
-	heap_remove(a, v);
+	deadline_remove(&a->due, &v->next);
 	table_remove(&a->vips, v);
 	free(v->foreign);
 	free(v);
@@ -334,27 +263,32 @@ static uint64_t slow_ms(const struct ann *a, const struct ann_vip *v, uint64_t a
 	return t > after_ms ? t : t + period;
 }
 
+/* When the next step of the burst is due. */
+static uint64_t step_ms(const struct ann_vip *v, uint64_t now_ms)
+{
+	return now_ms - ((uint32_t)now_ms - v->burst) + burst_at_ms[v->step];
+}
+
 static void schedule(struct ann *a, struct ann_vip *v, uint64_t now_ms)
 {
-	uint64_t due_ms =
-		v->step < BURST_LEN ? v->burst_ms + burst_at_ms[v->step] : slow_ms(a, v, now_ms);
+	uint64_t due_ms = v->step < BURST_LEN ? step_ms(v, now_ms) : slow_ms(a, v, now_ms);
 
 	v->late_ms = 0;
-	set_due(a, v, due_ms);
+	deadline_set(&a->due, &v->next, due_ms);
 }
 
 /* Not now: at due_ms instead, which counts as late. */
 static void postpone(struct ann *a, struct ann_vip *v, uint64_t due_ms)
 {
-	uint64_t late_ms = v->late_ms + due_ms - v->due_ms;
+	uint64_t late_ms = v->late_ms + due_ms - v->next.due;
 
 	v->late_ms = (uint16_t)time_min(late_ms, UINT16_MAX);
-	set_due(a, v, due_ms);
+	deadline_set(&a->due, &v->next, due_ms);
 }
 
 static void start_burst(struct ann *a, struct ann_vip *v, uint64_t now_ms)
 {
-	v->burst_ms = now_ms;
+	v->burst = (uint32_t)now_ms;
 	v->step = 0;
 	schedule(a, v, now_ms);
 }
@@ -362,7 +296,7 @@ static void start_burst(struct ann *a, struct ann_vip *v, uint64_t now_ms)
 /* One announcement was sent, or lost for good: what it covers of the burst is done. */
 static void finish_step(struct ann *a, struct ann_vip *v, uint64_t now_ms)
 {
-	while (v->step < BURST_LEN && v->burst_ms + burst_at_ms[v->step] <= now_ms)
+	while (v->step < BURST_LEN && step_ms(v, now_ms) <= now_ms)
 		v->step++;
 	schedule(a, v, now_ms);
 }
@@ -380,7 +314,7 @@ static int announce(struct ann *a, struct ann_vip *v)
 
 static void try_announce(struct ann *a, struct ann_vip *v, uint64_t now_ms)
 {
-	bool last_try = now_ms >= v->due_ms - v->late_ms + GIVE_UP_MS;
+	bool last_try = now_ms >= v->next.due - v->late_ms + GIVE_UP_MS;
 	int rc = -EAGAIN;
 
 	if (v->port->blocked_ms <= now_ms)
@@ -399,13 +333,20 @@ static void try_announce(struct ann *a, struct ann_vip *v, uint64_t now_ms)
 
 uint64_t ann_next_deadline(const struct ann *a)
 {
-	return a->n_heap > 0 ? a->heap[0]->due_ms : TIME_NEVER;
+	const struct deadline *first = deadline_first(&a->due);
+
+	return first != NULL ? first->due : TIME_NEVER;
 }
 
 void ann_tick(struct ann *a, uint64_t now_ms)
 {
-	for (unsigned i = 0; i < TICK_MAX && ann_next_deadline(a) <= now_ms; i++)
-		try_announce(a, a->heap[0], now_ms);
+	for (unsigned i = 0; i < TICK_MAX; i++) {
+		struct deadline *first = deadline_first(&a->due);
+
+		if (first == NULL || first->due > now_ms)
+			return;
+		try_announce(a, DEADLINE_OF(first, struct ann_vip, next), now_ms);
+	}
 }
 
 void ann_set_reannounce(struct ann *a, uint64_t reannounce_ms, uint64_t now_ms)
@@ -509,7 +450,7 @@ static int insert_vip(struct ann *a, struct ann_vip *v)
 {
 	if (table_add(&a->vips, v) < 0)
 		return -ENOMEM;
-	if (heap_add(a, v) != 0) {
+	if (deadline_add(&a->due, &v->next) != 0) {
 		table_remove(&a->vips, v);
 		return -ENOMEM;
 	}
@@ -530,7 +471,7 @@ static struct ann_vip *vip_new(
 	memcpy(v->ip, ip, a->proto->addr_len);
 	v->port = port;
 	v->since_ms = now_ms;
-	v->due_ms = TIME_NEVER;
+	v->next.due = TIME_NEVER;
 	return v;
 }
 
@@ -546,7 +487,7 @@ int ann_add(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_ms)
 		return -ENODEV;
 	if (ann_vip(a, ifindex, bytes) != NULL)
 		return 0;
-	if (a->n_heap >= ANN_MAX_VIPS)
+	if (a->due.n >= ANN_MAX_VIPS)
 		return -E2BIG;
 	v = vip_new(a, port, bytes, now_ms);
 	if (v == NULL)
@@ -573,9 +514,9 @@ int ann_announce(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_m
 
 	if (v == NULL)
 		return -ENOENT;
-	if (v->due_ms > now_ms) {
+	if (v->next.due > now_ms) {
 		v->late_ms = 0;
-		set_due(a, v, now_ms);
+		deadline_set(&a->due, &v->next, now_ms);
 	}
 	return 0;
 }
@@ -705,5 +646,5 @@ bool ann_info(const struct ann *a, unsigned ifindex, struct addr ip, struct ann_
 
 size_t ann_count(const struct ann *a)
 {
-	return a->n_heap;
+	return a->due.n;
 }

@@ -10,6 +10,7 @@
 #include "addr.h"
 #include "base.h"
 #include "counter.h"
+#include "deadline.h"
 #include "hash.h"
 
 #include <stdbool.h>
@@ -129,19 +130,18 @@ struct ann_port {
 
 struct ann_foreign;
 
-/* An address on an interface.  There are as many as VIPs: kept small. */
+/* An address on an interface.  There are as many as VIPs: kept small (of IPv4, 72 bytes). */
 struct ann_vip {
-	uint32_t hash; /* of ifindex and address */
-	uint32_t heap_at;
+	uint32_t hash;         /* of ifindex and address */
+	uint32_t unanswered;   /* of the requests: the reply could not be sent */
+	struct deadline next;  /* when to try the next announcement */
 	struct ann_port *port; /* borrowed; never NULL */
-	uint64_t burst_ms;     /* when the burst began */
-	uint64_t due_ms;       /* when to try the next announcement */
 	uint64_t since_ms;
-	uint64_t requests;           /* the protocol counts these */
+	uint64_t requests;
 	struct ann_foreign *foreign; /* owned; NULL = none was heard */
-	uint32_t unanswered;         /* of the requests: the reply could not be sent; the protocol's */
 	uint32_t announcements;
-	uint16_t late_ms; /* how long before due_ms the announcement was first due; saturated */
+	uint32_t burst;   /* when it began: the low bits, of a moment not long ago */
+	uint16_t late_ms; /* how long before next the announcement was first due; saturated */
 	uint8_t step;     /* of the burst: the next one to send */
 	uint8_t ip[];     /* addr_len bytes */
 };
