@@ -498,7 +498,7 @@ static bool is_on_link(const struct elig_input *in, const struct config_l2_adver
 struct listening {
 	const struct elig_input *in;
 	const struct config_l2_advertisement *ad;
-	enum addr_family family;
+	bool family[ADDR_FAMILIES]; /* of interest */
 	const struct iface *i;
 };
 
@@ -506,7 +506,7 @@ struct listening {
  * when there is none. */
 static bool range_listens(const struct listening *q, const struct addr_range *r)
 {
-	if (addr_family(r->first) != q->family)
+	if (!q->family[addr_family(r->first)])
 		return false;
 	if (q->ad->interfaces.n > 0)
 		return true;
@@ -556,25 +556,40 @@ static bool ad_listens(const struct listening *q)
 	return kept_listens(q);
 }
 
-size_t elig_interfaces(
-	const struct elig_input *in, enum addr_family family, unsigned *ret_ifindex, size_t max)
+static bool listens(struct listening *q)
 {
-	const struct iface *i = NULL;
+	for (size_t k = 0; iface_is_usable(q->i) && k < count_ads(q->in); k++) {
+		q->ad = &q->in->conf->l2_advertisements[k];
+		if (ad_listens(q))
+			return true;
+	}
+	return false;
+}
+
+static size_t list_listening(struct listening *q, unsigned *ret_ifindex, size_t max)
+{
 	size_t n = 0;
 
-	while ((i = iface_next(in->ifaces, i)) != NULL && n < max) {
-		if (!iface_is_usable(i))
-			continue;
-		for (size_t k = 0; k < count_ads(in); k++) {
-			const struct listening q = {in, &in->conf->l2_advertisements[k], family, i};
-
-			if (ad_listens(&q)) {
-				ret_ifindex[n++] = i->ifindex;
-				break;
-			}
-		}
-	}
+	while (n < max && (q->i = iface_next(q->in->ifaces, q->i)) != NULL)
+		if (listens(q))
+			ret_ifindex[n++] = q->i->ifindex;
 	return n;
+}
+
+size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_t max)
+{
+	struct listening q = {.in = in, .family = {[ADDR_V4] = true, [ADDR_V6] = true}};
+
+	return list_listening(&q, ret_ifindex, max);
+}
+
+size_t elig_interfaces_of(
+	const struct elig_input *in, enum addr_family family, unsigned *ret_ifindex, size_t max)
+{
+	struct listening q = {.in = in};
+
+	q.family[family] = true;
+	return list_listening(&q, ret_ifindex, max);
 }
 
 /* -- what the node publishes of itself -- */

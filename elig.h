@@ -69,9 +69,10 @@ void elig_set_free(struct elig_set *s);
 const struct elig *elig_set_keep(struct elig_set *s, const struct elig *e) MUST_CHECK;
 void elig_set_drop(struct elig_set *s, const struct elig *e); /* NULL: nothing */
 size_t elig_set_count(const struct elig_set *s);
-/* The interfaces on which a VIP of the family, of any pool, could be announced from this node:
- * where to listen.  Returns how many are written. */
-size_t elig_interfaces(
+/* The interfaces on which a VIP of any pool, or such a one of the family, could be announced from
+ * this node: where to listen.  Returns how many are written. */
+size_t elig_interfaces(const struct elig_input *in, unsigned *ret_ifindex, size_t max);
+size_t elig_interfaces_of(
 	const struct elig_input *in, enum addr_family family, unsigned *ret_ifindex, size_t max);
 /* A subnet that two nodes can meet in: neither link-local nor a single address. */
 bool elig_is_meeting_place(const struct addr_prefix *p);

@@ -130,22 +130,6 @@ uint64_t mesh_next_deadline(const struct daemon *d)
 
 /* -- what elect.c asks -- */
 
-/* Where VIPs could be, of either family, each once. */
-static size_t listen_links(const struct daemon *d, unsigned v[DAEMON_MAX_LISTEN])
-{
-	size_t n4 = elig_interfaces(&d->elig_input, ADDR_V4, v, DAEMON_MAX_LISTEN), n = n4;
-	unsigned more[DAEMON_MAX_LISTEN];
-	size_t n6 = elig_interfaces(&d->elig_input, ADDR_V6, more, DAEMON_MAX_LISTEN - n4);
-
-	for (size_t i = 0, k = 0; i < n6; i++) {
-		while (k < n4 && v[k] < more[i]) /* both are in order */
-			k++;
-		if (k == n4 || v[k] != more[i])
-			v[n++] = more[i];
-	}
-	return n;
-}
-
 /* fn on the link, or on each that VIPs could be on (0); returns whether it was true of one. */
 static bool on_links(const struct daemon *d, unsigned ifindex, const char *node, uint64_t since_ms,
 	bool (*fn)(const struct daemon *d, unsigned ifindex, const char *node, uint64_t since_ms))
@@ -156,7 +140,7 @@ static bool on_links(const struct daemon *d, unsigned ifindex, const char *node,
 
 	v[0] = ifindex;
 	if (ifindex == 0)
-		n = listen_links(d, v);
+		n = elig_interfaces(&d->elig_input, v, DAEMON_MAX_LISTEN);
 	for (size_t i = 0; i < n; i++)
 		any |= fn(d, v[i], node, since_ms);
 	return any;

@@ -228,7 +228,7 @@ void wire_sync(struct daemon *d, uint64_t now_ms)
 	for (enum addr_family f = 0; f < ADDR_FAMILIES; f++) {
 		if (sync_ifaces(d, d->ann[f], now_ms) != 0)
 			d->rebuild = true;
-		n = elig_interfaces(&d->elig_input, f, listen, DAEMON_MAX_LISTEN);
+		n = elig_interfaces_of(&d->elig_input, f, listen, DAEMON_MAX_LISTEN);
 		if (err == 0)
 			err = net_listen(d->net, f, listen, n, ranges, n_ranges);
 	}

@@ -181,16 +181,16 @@ static void test_interfaces(void)
 	CHECK_INT(e.paths[0].ifindex, 3);
 	world_link(&w, 2, "eth0", 1, true);
 
-	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 2);
-	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 1), 1);
-	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 0), 0);
+	CHECK_INT(elig_interfaces_of(&w.in, ADDR_V4, listen, 8), 2);
+	CHECK_INT(elig_interfaces_of(&w.in, ADDR_V4, listen, 1), 1);
+	CHECK_INT(elig_interfaces_of(&w.in, ADDR_V4, listen, 0), 0);
 
 	w.ads[0].interfaces = (struct config_strings){names, 2};
 	e = self("10.0.0.100");
 	CHECK_INT(e.n_paths, 2);
 	CHECK_INT(e.paths[0].ifindex, 3);
 	CHECK_INT(e.paths[1].ifindex, 4);
-	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 2);
+	CHECK_INT(elig_interfaces_of(&w.in, ADDR_V4, listen, 8), 2);
 	w.ads[1] = (struct config_l2_advertisement){.name = "too"}; /* both: a union in order */
 	w.conf.n_l2_advertisements = 2;
 	e = self("10.0.0.100");
@@ -236,13 +236,13 @@ static void test_reach(void)
 	CHECK_INT(iface_set_reach(w.ifaces, &to, 1), 0);
 	e = self("10.0.0.100"); /* not known yet, or no route */
 	CHECK_INT(e.reason, REASON_NO_INTERFACE);
-	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 0);
+	CHECK_INT(elig_interfaces_of(&w.in, ADDR_V4, listen, 8), 0);
 	put_route(3);
 	e = self("10.0.0.100");
 	CHECK_INT(e.reason, REASON_OWNER);
 	CHECK_INT(e.n_paths, 1);
 	CHECK_INT(e.paths[0].ifindex, 3);
-	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 1);
+	CHECK_INT(elig_interfaces_of(&w.in, ADDR_V4, listen, 8), 1);
 	CHECK_INT(listen[0], 3);
 	put_route(4); /* it is down */
 	CHECK_INT(self("10.0.0.100").reason, REASON_NO_INTERFACE);
@@ -279,7 +279,7 @@ static void test_off_subnet(void)
 	CHECK(e.off_subnet);
 	CHECK_INT(e.n_paths, 2);
 	CHECK(other("10.0.0.100", "n2", "192.168.1.0/24").off_subnet);
-	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 2);
+	CHECK_INT(elig_interfaces_of(&w.in, ADDR_V4, listen, 8), 2);
 	put_lease("n2", "n2/x", "192.168.1.0/24,10.0.0.0/8");
 	e = self("10.0.0.100");
 	CHECK_INT(e.reason, REASON_NO_INTERFACE); /* n2 has it */
@@ -332,10 +332,11 @@ static void test_ipv6(void)
 	e = self("fd00::100");
 	CHECK_INT(e.reason, REASON_OWNER);
 	CHECK(!e.off_subnet && e.n_paths == 1 && e.paths[0].ifindex == 3);
-	CHECK_INT(elig_interfaces(&w.in, ADDR_V6, listen, 8), 2);
+	CHECK_INT(elig_interfaces_of(&w.in, ADDR_V6, listen, 8), 2);
 	CHECK_INT(listen[0], 3);
-	CHECK_INT(elig_interfaces(&w.in, ADDR_V4, listen, 8), 1);
+	CHECK_INT(elig_interfaces_of(&w.in, ADDR_V4, listen, 8), 1);
 	CHECK_INT(listen[0], 2);
+	CHECK_INT(elig_interfaces(&w.in, listen, 8), 3);
 	w.ranges[0] = world_range("fe80::100-fe80::1ff");
 	world_service(&w, "near", "'fe80::100'", "", "");
 	world_endpoints(&w, "near", "n1");
