@@ -55,7 +55,7 @@ struct elect_ops {
 	void (*probe)(void *ctx, const struct vip_group *g);
 	/* Claim the group's VIPs on the wire, now (a defence, R19). */
 	void (*announce)(void *ctx, const struct vip_group *g);
-	/* Ask one station for the group's first VIP, by unicast (R18, R22). */
+	/* Ask one station for the group's VIPs, by unicast (R18, R22). */
 	void (*ask)(void *ctx, const struct vip_group *g, const uint8_t mac[6]);
 	/* Ask third parties on a link to show that it works: members, the gateway, other neighbours
 	 * (R8).  Returns whether there is any but suspect. */

@@ -252,17 +252,38 @@ static void on_ifaces(void *ctx)
 	daemon_mark(d);
 }
 
-static int probe(struct daemon *d, unsigned ifindex, struct addr vip, uint64_t now_ms)
+/* What is to be done about a VIP on one of its paths; mac: of whom to ask, else NULL. */
+typedef int (*path_fn)(
+	struct daemon *d, unsigned ifindex, struct addr vip, const uint8_t mac[6], uint64_t now_ms);
+
+static int probe(
+	struct daemon *d, unsigned ifindex, struct addr vip, const uint8_t mac[6], uint64_t now_ms)
 {
 	int err = 0;
 
+	(void)mac;
 	if (has_group(d, ifindex, vip)) /* RFC 4862 5.4.2 */
 		err = mcast_hold(d->mcast, net_ifaces(d->net), ifindex, vip);
 	return err != 0 ? err : ann_probe(wire_ann(d, vip), ifindex, vip, now_ms);
 }
 
-/* A probe, or a claim, for each of the group's VIPs on each of its paths. */
-static void each_path(struct daemon *d, const struct vip_group *g, bool announce)
+static int announce(
+	struct daemon *d, unsigned ifindex, struct addr vip, const uint8_t mac[6], uint64_t now_ms)
+{
+	(void)mac;
+	return ann_announce(wire_ann(d, vip), ifindex, vip, now_ms);
+}
+
+/* Over NDP a link without an address of its own cannot ask so. */
+static int ask(
+	struct daemon *d, unsigned ifindex, struct addr vip, const uint8_t mac[6], uint64_t now_ms)
+{
+	return ann_probe_unicast(wire_ann(d, vip), ifindex, vip, mac, now_ms);
+}
+
+/* For each of the group's VIPs on each of its paths. */
+static void each_path(
+	struct daemon *d, const struct vip_group *g, path_fn fn, const uint8_t mac[6])
 {
 	uint64_t now_ms = daemon_now_ms();
 	struct elect_view v;
@@ -272,41 +293,28 @@ static void each_path(struct daemon *d, const struct vip_group *g, bool announce
 	for (size_t i = 0; i < v.elig->n_paths; i++) {
 		const struct elig_path *p = &v.elig->paths[i];
 		struct addr vip = v.addrs[p->vip];
-		int err = announce ? ann_announce(wire_ann(d, vip), p->ifindex, vip, now_ms)
-				   : probe(d, p->ifindex, vip, now_ms);
+		int err = fn(d, p->ifindex, vip, mac, now_ms);
 		char text[ADDR_STRLEN];
 
 		if (err != 0)
-			log_debug(wire_protocol(vip), announce ? "claim not sent" : "probe not sent", "ip",
+			log_debug(wire_protocol(vip), "probe or claim not sent", "ip",
 				addr_format(vip, text), "err", strerror(-err), NULL);
 	}
 }
 
 static void on_probe(void *ctx, const struct vip_group *g)
 {
-	each_path(ctx, g, false);
+	each_path(ctx, g, probe, NULL);
 }
 
 static void on_announce(void *ctx, const struct vip_group *g)
 {
-	each_path(ctx, g, true);
+	each_path(ctx, g, announce, NULL);
 }
 
-/* R18, R22: the first address alone.  Over NDP a link without an own address cannot ask so. */
 static void on_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
 {
-	struct daemon *d = ctx;
-	struct elect_view v;
-
-	if (!elect_view(d->elect, g->id, &v))
-		return;
-	for (size_t i = 0; i < v.elig->n_paths && v.elig->paths[i].vip == v.elig->paths[0].vip;
-		i++) {
-		struct addr vip = v.addrs[v.elig->paths[i].vip];
-		unsigned ifindex = v.elig->paths[i].ifindex;
-
-		(void)ann_probe_unicast(wire_ann(d, vip), ifindex, vip, mac, daemon_now_ms());
-	}
+	each_path(ctx, g, ask, mac);
 }
 
 const struct elect_ops wire_elect_ops = {on_probe, on_announce, on_ask, mesh_ask_witness,
