@@ -498,10 +498,20 @@ static void turn(struct bfdio *io, struct listener *only)
 		if (io->listener[i] != NULL && (only == NULL || io->listener[i] == only))
 			drain(io->listener[i], &r);
 	late = late_us(io, &r);
-	if (late >= STALL_US)
+	if (late >= STALL_US) {
 		bfd_stalled(io->engine, late, io->now_us);
+		if (io->ops->on_stall != NULL)
+			io->ops->on_stall(io->ctx, late);
+	}
 	bfd_tick(io->engine, r.until_us);
 	arm(io);
+}
+
+uint64_t bfdio_late_us(const struct bfdio *io)
+{
+	uint64_t now_us = bfdio_now_us();
+
+	return io->armed_us < now_us ? now_us - io->armed_us : 0;
 }
 
 static void on_timer(uv_poll_t *poll, int status, int events)

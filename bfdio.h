@@ -32,6 +32,9 @@ struct bfdio_conf {
 };
 
 struct bfdio_ops {
+	/* The loop came so much later than there was something to do: frames that wait may be stale
+	 * (OWNERSHIP R24).  NULL: nobody asks.  Must not call back. */
+	void (*on_stall)(void *ctx, uint64_t us);
 	/* The last handle is closed and bfdio is freed. */
 	void (*on_closed)(void *ctx);
 };
@@ -50,6 +53,8 @@ void bfdio_set_conf(struct bfdio *io, const struct bfdio_conf *conf);
 
 /* Owned by io, until bfdio_close(). */
 struct bfd *bfdio_engine(const struct bfdio *io);
+/* How late the loop is for what the engine's timer is set to. */
+uint64_t bfdio_late_us(const struct bfdio *io);
 /* Reads the sockets, sends what is due and arms the timer.  To be called when the engine was told
  * something (a session, AdminDown); otherwise that waits for the loop's next turn.  bfd_user.changed()
  * may come from it. */

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MIN_STALL_MS = 100, RELEASE_MS = 2000, RETRY_MS = 1000 };
+enum { MIN_STALL_MS = 20, RELEASE_MS = 2000, RETRY_MS = 1000 };
 
 uint64_t daemon_now_ms(void)
 {
@@ -37,34 +37,48 @@ void daemon_mark(struct daemon *d)
 	d->dirty = true;
 }
 
-/* How late a timer may be before what waits in the rings is stale and ownership must be asked for
- * anew: BFD's detection time (OWNERSHIP R24). */
+/* How late the loop may be before what waits in the rings is stale and ownership must be asked for
+ * anew (OWNERSHIP R24): others take over a detection time after our last packet, and the timer that
+ * was missed was at most one interval away then. */
 static uint64_t stall_ms(const struct daemon *d)
 {
-	uint64_t ms = d->conf->elections.bfd_interval_ms * d->conf->elections.bfd_multiplier;
+	const struct config_elections *e = &d->conf->elections;
+	uint64_t ms = e->bfd_interval_ms * (e->bfd_multiplier - 1);
 
 	return ms > MIN_STALL_MS ? ms : MIN_STALL_MS;
 }
 
-/* For every entry into the daemon from the loop.  A wake-up long after the armed timer means that
- * the process was stopped, starved or suspended: then nothing that waited may be answered before
- * ownership was asked for again.  False: it was so. */
-bool daemon_wake(struct daemon *d, uint64_t *ret_now_ms)
+bool daemon_stalled(struct daemon *d, uint64_t late_ms)
 {
 	uint64_t now_ms = daemon_now_ms();
 	char late[24];
 
-	*ret_now_ms = now_ms;
-	if (now_ms < d->armed_ms || now_ms - d->armed_ms < stall_ms(d))
-		return true;
-	log_warn("lbd", "the event loop was stopped or starved: asking for every address again",
-		"ms", log_number((int64_t)(now_ms - d->armed_ms), late), NULL);
-	counter_inc(&d->counters, COUNTER_LOOP_STALLS);
+	if (late_ms < stall_ms(d))
+		return false;
 	d->armed_ms = TIME_NEVER;
+	if (d->fenced_ms != 0 && now_ms - d->fenced_ms < MIN_STALL_MS)
+		return true; /* the same stall, seen by another timer */
+	d->fenced_ms = now_ms;
+	log_warn("lbd", "the event loop was stopped or starved: asking for every address again",
+		"ms", log_number((int64_t)late_ms, late), NULL);
+	counter_inc(&d->counters, COUNTER_LOOP_STALLS);
 	(void)net_drop_queued(d->net);
 	elect_fence(d->elect, now_ms);
 	daemon_mark(d);
-	return false;
+	return true;
+}
+
+/* For every entry into the daemon from the loop.  A wake-up long after an armed timer means that
+ * the process was stopped, starved or suspended: then nothing that waited may be answered before
+ * ownership was asked for again.  False: it was so. */
+bool daemon_wake(struct daemon *d, uint64_t *ret_now_ms)
+{
+	uint64_t now_ms = daemon_now_ms(), late_ms = mesh_late_ms(d);
+
+	*ret_now_ms = now_ms;
+	if (now_ms > d->armed_ms && now_ms - d->armed_ms > late_ms)
+		late_ms = now_ms - d->armed_ms;
+	return !daemon_stalled(d, late_ms);
 }
 
 void daemon_event(struct daemon *d, const struct event_object *o, enum event_type type,

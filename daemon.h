@@ -113,6 +113,7 @@ struct daemon {
 	uv_prepare_t prepare;
 	uv_timer_t timer;
 	uv_signal_t sigterm, sigint, sighup;
+	uint64_t fenced_ms; /* when what is owned was last asked for again; 0 = never */
 	uint64_t armed_ms; /* when the timer will fire: a later wake-up than this was a stall */
 	bool dirty;        /* the next turn of the loop makes a pass */
 	enum daemon_phase phase;
@@ -206,6 +207,9 @@ void daemon_node_event(struct daemon *d, enum event_type type, const char *reaso
 /* For every entry from the loop: the time.  False: the loop was stopped or starved, what waited is
  * stale (OWNERSHIP R24). */
 bool daemon_wake(struct daemon *d, uint64_t *ret_now_ms);
+/* The loop came so late: fences what is owned, if that was long enough for others to take it.
+ * Returns whether it was. */
+bool daemon_stalled(struct daemon *d, uint64_t late_ms);
 
 /* -- pass.c -- */
 /* Derives the plan from the picture, applies the difference, sends what is due. */
@@ -284,6 +288,8 @@ void mesh_set_leaving(struct daemon *d, bool leaving);
 void mesh_run(struct daemon *d);
 /* Sends what the pass has asked for. */
 void mesh_flush(struct daemon *d);
+/* How late the loop is for BFD. */
+uint64_t mesh_late_ms(const struct daemon *d);
 uint64_t mesh_next_deadline(const struct daemon *d);
 /* elect_ops */
 bool mesh_ask_witness(void *ctx, unsigned ifindex, const char *suspect);

@@ -38,7 +38,12 @@ static void on_closed(void *ctx)
 	(void)ctx;
 }
 
-static const struct bfdio_ops bfdio_ops = {on_closed};
+static void on_stall(void *ctx, uint64_t us)
+{
+	daemon_stalled(ctx, us / 1000);
+}
+
+static const struct bfdio_ops bfdio_ops = {on_stall, on_closed};
 static const struct witness_ops witness_ops = {daemon_now_ms, on_wake, on_closed};
 
 /* -- life -- */
@@ -111,6 +116,11 @@ void mesh_run(struct daemon *d)
 {
 	if (d->peers != NULL)
 		peers_update(d->peers, bfdio_now_us());
+}
+
+uint64_t mesh_late_ms(const struct daemon *d)
+{
+	return d->peers != NULL && peers_count(d->peers) > 0 ? bfdio_late_us(d->bfdio) / 1000 : 0;
 }
 
 void mesh_flush(struct daemon *d)
