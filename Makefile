@@ -18,7 +18,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text group health history http1 iface \
+PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history http1 iface \
         json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
 SHELL_UNITS := bfdio contest control crdwatch creds daemon dry explain feed file http keep kube lbd log mcast mesh net nic pass reload secret status tls why wire witness writer
 
@@ -59,7 +59,9 @@ USES_bfd      := addr
 USES_peers    := addr bfd cluster config elig iface member
 USES_group    := addr dispute elig member vip
 USES_publish  := buf cluster config elig leader member
-USES_elect    := addr buf claims cluster config dispute elig group health leader member publish suspect vip
+USES_ground   := claims cluster config elig group health member publish vip
+USES_inquire  := claims elig ground group member suspect vip
+USES_elect    := addr buf claims cluster config dispute elig ground group health inquire leader member publish suspect vip
 USES_plan     := addr elect vip
 USES_arp      := addr announcer
 USES_bfdkey   :=

@@ -3,9 +3,12 @@
  * elect.c - who owns each VIP group: its state machine, step by step, and the events that move it.
  *
  * Owns: which member has which group, and every group's state.  Its parts: member.c (what Leases
- *       said), health.c (whether that can be trusted), group.c (the table of groups), publish.c
- *       (this node's own Leases). No socket, no clock.
- * In:   Leases by the watch, VIP groups by the vip table, frames that ARP heard, answers to writes.
+ *       said, what BFD says), health.c (whether Leases can be trusted), group.c (the table of
+ *       groups), ground.c (who has a group, may it be taken, after whom), inquire.c with suspect.c
+ *       (what is asked of the wire), dispute.c (two that own), publish.c (this node's own Leases).
+ *       No socket, no clock.
+ * In:   Leases by the watch, VIP groups by the vip table, frames that ARP and NDP heard, BFD's
+ *       verdicts, answers to writes.
  * Out:  each group's state (plan.c reads it), probes and claims through elect_ops, Lease writes
  *       (pulled).
  *
@@ -13,57 +16,32 @@
  * missed or repeated event wedges nothing.  Groups rest in WATCH or OWNER without a timer: they are
  * looked at again when a claim on them, a member's liveness or the input changes.
  *
- * Source: shared/OWNERSHIP.md.  Built: R3, R5, R7's inputs, R9 G1 G2 G3 G7, R11, R13-R17, R19's
- * half that reads claims, R24, R26, R27, R29.  Until BFD is there every peer is NEVER, so only
- * Leases tell that a node is dead, and a rank-0 node that lives by its Lease counts as UP in R13.
- * Beyond its text: G1 to G3 want health (R5), because a frozen watch shows old claims.  R13's two
- * seconds are not left to a node that is seen to have its share (R14).  G2
- * by Leases wants the claim itself offered.  Two that took at once settle it on the wire by hash,
- * in the first two seconds only. Not done: BFD's rules (G4 to G6, R2, R6, R8 witness, R12 vetoes,
- * R20 to R23), R4 (picture on disk), R14's hold-down, R18 (confirming a claim by unicast), R25,
- * R27's failback and rebalance.
+ * Source: docs/ownership.md, which says where this departs from shared/OWNERSHIP.md.  Not done: R4
+ * (picture on disk), R25, R27's failback and rebalance.
  */
 #include "elect.h"
 
-#include "claims.h"
-#include "group.h"
-#include "health.h"
-#include "member.h"
-#include "publish.h"
+#include "inquire.h"
 #include "text.h"
 
 #include <errno.h>
 #include <string.h>
 
 enum {
-	SLOT_MIN_MS = 10,
 	JOIN_MS = 3000,           /* after the first sync, before anything not ours is taken */
 	RANK0_GRACE_MS = 2000,    /* R13: the best node takes a free group undisturbed */
 	PROBE_MS = 10,            /* R15 */
 	LATE_PROBES = 2,          /* R15: more after service began, for neighbours slow to answer */
 	LATE_PROBE_MS = 100,      /* R15 */
-	OVER_SHARE_SLOTS = 4,     /* R14, at most */
 	BACK_OFF_SLOTS = 4,       /* R16 */
 	CONFLICT_MS = 10 * 1000,  /* R26: asked again */
 	CONFLICT_QUIET_MS = 1000, /* this long without an answer: free */
-	COLD_GAP_MS = 1700,       /* R10: three rounds in coldHold, 5 s */
-	VETO_MAX_MS = 40 * 1000,  /* R12 */
-	WITNESS_MS = 1000,        /* how often one is looked for after the first second */
 	WEAK_MS = 5000,           /* R8: with a witness for so long it is weak no more */
-	ASK_MS = 150,             /* R22: for an answer of the owner */
-	ASKS_UNICAST = 3,         /* then as many by broadcast (R10) */
-	ASKS = 6,
 	VERIFY_MS = 200,          /* R22: after a yield */
-	AUDIT_MS = 10 * 1000,     /* R22: each VIP of an owner so often, if it can be */
-	AUDIT_GAP_MS = 100,
-	AUDIT_SCAN = 256,         /* groups looked at in a step */
-	RECLAIM_GAP_MS = 100,     /* R23 */
-	RECLAIM_MAX = 1000,       /* groups in that time */
 	RECLAIM_PEER_MS = 5000,   /* for one peer */
 	HOLD_EVENTS = 3,          /* R14: from this one on it doubles */
 	HOLD_FORGET_MS = 600 * 1000,
 	HOLD_MAX_MS = 300 * 1000,
-	RECLAIM_MS = 10 * 1000,   /* while a peer that should be there is not heard */
 	SOFT_MS = 30 * 1000,      /* R27 */
 	SOFT_ENDPOINT_MS = 2000,  /* R27 */
 	SCALE_MEMBERS = 32,       /* above, renewals become rarer (F36) */
@@ -71,60 +49,7 @@ enum {
 	MAX_STEPS = 8, /* of one group in one pass; the longest way is IDLE..OWNER */
 };
 
-struct elect {
-	char *node;                  /* owned */
-	const struct elect_ops *ops; /* borrowed, as is ctx */
-	void *ctx;
-	struct counters *counters;
-
-	const struct elig_input *in; /* borrowed; NULL until the first elect_set_input() */
-	uint64_t renew_ms, lease_ms; /* scaled by F36 */
-	struct members members;
-	struct member *self;
-	uint64_t generation; /* one more when any rank may have changed */
-	struct groups groups;
-	struct health health;
-	struct publish *publish; /* owned */
-
-	/* R22, R23: where the next step begins in the table of groups, and when */
-	struct round {
-		size_t at;
-		uint64_t due_ms; /* TIME_NEVER = none is under way */
-	} audit, reclaim;
-	uint64_t reclaim_again_ms;
-	struct hold_down {
-		uint64_t until_ms, event_ms, span_ms;
-		unsigned events;
-	} hold; /* R14 */
-
-	bool synced_once, joined;
-	uint64_t join_ms;  /* first sync + JOIN_MS */
-	struct claims old; /* ours from before the restart (G7), until join_ms */
-
-	bool draining;
-	uint64_t drain_until_ms;
-};
-
 /* -- small things -- */
-
-static const struct vip_group *vip_of(const struct elect *e, const struct group *g)
-{
-	return vip_group(e->in->vips, g->id);
-}
-
-static uint64_t slot_ms(const struct elect *e)
-{
-	uint64_t ms = e->in->conf->elections.bfd_interval_ms / 2;
-
-	return ms > SLOT_MIN_MS ? ms : SLOT_MIN_MS;
-}
-
-static uint64_t probe_gap_ms(const struct elect *e)
-{
-	uint64_t ms = e->in->conf->elections.bfd_interval_ms / 3;
-
-	return ms > 0 ? ms : 1;
-}
 
 /* R14: a fault of our own: last in rank for a while, longer when it comes again and again. */
 static void hold_down(struct elect *e, uint64_t now_ms)
@@ -140,13 +65,6 @@ static void hold_down(struct elect *e, uint64_t now_ms)
 			     ? span_ms
 			     : time_min(2 * h->span_ms, HOLD_MAX_MS);
 	h->until_ms = now_ms + h->span_ms;
-}
-
-/* Ranks may have changed. */
-static void members_changed(struct elect *e)
-{
-	e->generation++;
-	groups_mark_all(&e->groups);
 }
 
 static struct group *group_with(const struct elect *e, struct addr a)
@@ -240,7 +158,7 @@ static void expire_members(struct elect *e, uint64_t now_ms)
 		}
 	}
 	if (any)
-		members_changed(e);
+		elect_members_changed(e);
 }
 
 /* -- health (R5) -- */
@@ -284,7 +202,7 @@ static void judge(struct elect *e, struct group *g)
 	struct elig verdict;
 
 	g->judged = true;
-	elig_judge_self(e->in, vip_of(e, g), &verdict);
+	elig_judge_self(e->in, elect_vip_of(e, g), &verdict);
 	if (g->elig != NULL && elig_equal(g->elig, &verdict))
 		return;
 	if (!group_set_verdict(&e->groups, g, &verdict)) {
@@ -305,280 +223,6 @@ static bool may_own(const struct elect *e, const struct group *g)
 	return is_eligible(g) && !e->draining && publish_may_speak(e->publish);
 }
 
-/* -- what BFD says of a group's owner -- */
-
-static bool carries(const struct group *g, unsigned ifindex)
-{
-	for (size_t i = 0; g->elig != NULL && i < g->elig->n_paths; i++)
-		if (g->elig->paths[i].ifindex == ifindex)
-			return true;
-	return false;
-}
-
-/* Of m where g's VIPs are: heard on one of those links is heard. */
-static enum elect_peer peer_on(const struct member *m, const struct group *g)
-{
-	enum elect_peer best = ELECT_PEER_NEVER;
-
-	for (size_t i = 0; i < m->n_links; i++)
-		if (member_liveness(m->links[i].state) > member_liveness(best) &&
-			carries(g, m->links[i].ifindex))
-			best = m->links[i].state;
-	return best;
-}
-
-static bool is_heard_on(const struct member *m, const struct group *g)
-{
-	enum elect_peer p = peer_on(m, g);
-
-	return p == ELECT_PEER_UP || p == ELECT_PEER_LATE;
-}
-
-/* What the inquiries about m have come to where g's VIPs are: the least certain counts. */
-static enum member_fate fate_on(const struct member *m, const struct group *g)
-{
-	enum member_fate fate = FATE_UNKNOWN;
-
-	for (size_t i = 0; i < m->n_links; i++) {
-		const struct member_link *l = &m->links[i];
-
-		if (l->state != ELECT_PEER_SILENT || !carries(g, l->ifindex))
-			continue;
-		if (l->inquiry.fate != FATE_DEAD)
-			return l->inquiry.fate;
-		fate = FATE_DEAD;
-	}
-	return fate;
-}
-
-/* What the others say of one group. */
-struct survey {
-	struct member *holder;            /* lives, and has it; the strongest of them */
-	const struct claim *holder_claim; /* NULL: heard on the wire alone */
-	struct member *leaving, *expired; /* has it, and goes, or is gone */
-	uint64_t leaving_term, expired_term;
-	uint64_t known_term; /* the highest of all */
-	bool unpublished;    /* somebody was heard on the wire whose term is not known yet */
-};
-
-/* Is claim a of node x stronger than claim b of node y (R19)?  NULL: no published claim. */
-static bool claim_beats(
-	const struct claim *a, const char *x, const struct claim *b, const char *y, struct addr key)
-{
-	bool weak_a = a == NULL || (a->flags & CLAIM_WEAK) != 0;
-	bool weak_b = b == NULL || (b->flags & CLAIM_WEAK) != 0;
-
-	if (weak_a != weak_b)
-		return weak_b;
-	if (a != NULL && b != NULL && a->term != b->term)
-		return a->term > b->term;
-	return member_before(x, y, key);
-}
-
-/* G2: may m, whose published claim c is (NULL: it was only heard), be relieved?  Its Lease alone
- * does not say so of a claim that stands: one forged object moves no VIP. */
-static bool is_offered(const struct member *m, const struct claim *c)
-{
-	if (m->peer == ELECT_PEER_LEAVING) /* BFD's word is authenticated */
-		return true;
-	return c != NULL ? (c->flags & CLAIM_OFFERED) != 0 : member_is_released(m);
-}
-
-/* Is m with claim c more likely the one that answers than the holder so far? */
-static bool is_likelier(const struct elect *e, const struct group *g, const struct member *m,
-	const struct claim *c, const struct survey *s)
-{
-	bool silent = peer_on(m, g) == ELECT_PEER_SILENT;
-
-	if (s->holder == NULL)
-		return true;
-	if ((peer_on(s->holder, g) == ELECT_PEER_SILENT) != silent)
-		return !silent;
-	return claim_beats(c, m->node, s->holder_claim, s->holder->node, vip_of(e, g)->key);
-}
-
-static void survey_member(const struct elect *e, const struct group *g, struct member *m,
-	uint64_t now_ms, struct survey *s)
-{
-	const struct claim *c = claims_on(&m->claims, g->addrs, g->n_addrs);
-	bool wire = g->wire_owner == m && (now_ms - g->wire_ms < member_lease_ms(m, e->lease_ms) ||
-						  is_heard_on(m, g));
-	uint64_t term = c != NULL ? c->term : 0;
-
-	if (c == NULL && !wire)
-		return;
-	if (term > s->known_term)
-		s->known_term = term;
-	s->unpublished |= c == NULL;
-	if (m->expired && (e->health.ok || peer_on(m, g) != ELECT_PEER_SILENT)) {
-		if (s->expired == NULL || term > s->expired_term) {
-			s->expired = m;
-			s->expired_term = term;
-		}
-	} else if (is_offered(m, c)) {
-		if (s->leaving == NULL || term > s->leaving_term) {
-			s->leaving = m;
-			s->leaving_term = term;
-		}
-	} else if (is_likelier(e, g, m, c, s)) {
-		s->holder = m;
-		s->holder_claim = c;
-	}
-}
-
-static struct survey survey(const struct elect *e, const struct group *g, uint64_t now_ms)
-{
-	struct survey s = {0};
-
-	for (struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		if (!m->self)
-			survey_member(e, g, m, now_ms, &s);
-	return s;
-}
-
-/* R9 G3: when most of the others look dead but are heard, the API is at fault. */
-static bool is_expiry_void(const struct elect *e)
-{
-	size_t others = 0, bad = 0;
-
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next) {
-		others += !m->self && m->has_lease;
-		bad += m->expired && member_is_heard(m);
-	}
-	return bad >= 2 && 2 * bad > others;
-}
-
-/* May a group be taken from a member that lives by its Lease and did not offer it (R9, R10)?  That is
- * settled on the wire, without the API. */
-static enum ground ground_on(const struct group *g, const struct member *holder)
-{
-	switch (peer_on(holder, g)) {
-	case ELECT_PEER_SILENT:
-		return fate_on(holder, g) != FATE_UNKNOWN ? GROUND_SILENT : GROUND_NONE;
-	case ELECT_PEER_UP:
-	case ELECT_PEER_LATE:
-		return g->misses == ASKS ? GROUND_ORPHAN : GROUND_NONE;
-	case ELECT_PEER_NEVER:
-		return holder->cold.fate != FATE_UNKNOWN ? GROUND_COLD : GROUND_NONE;
-	case ELECT_PEER_DEAF:
-	case ELECT_PEER_LEAVING:
-		break;
-	}
-	return GROUND_NONE;
-}
-
-/* May the group be taken, and why (R9)? */
-static enum ground find_ground(const struct elect *e, const struct group *g, const struct survey *s)
-{
-	const struct claim *old;
-
-	if (s->holder != NULL)
-		return ground_on(g, s->holder);
-	if (s->leaving != NULL && s->leaving->peer == ELECT_PEER_LEAVING && e->joined)
-		return GROUND_OFFERED;
-	if (!e->health.synced)
-		return GROUND_NONE;
-	old = claims_on(&e->old, g->addrs, g->n_addrs);
-	if (old != NULL && old->term >= s->leaving_term && old->term >= s->expired_term)
-		return GROUND_OWN;
-	if (!e->health.ok || !e->joined)
-		return GROUND_NONE;
-	if (s->leaving != NULL)
-		return GROUND_OFFERED;
-	if (s->expired != NULL)
-		return is_expiry_void(e) ? GROUND_NONE : GROUND_EXPIRED;
-	return GROUND_FREE;
-}
-
-/* -- rank (R13) -- */
-
-/* Would m come before this node for g, as far as this node can judge? */
-static bool comes_before(const struct elect *e, const struct group *g, const struct member *m)
-{
-	const struct vip_group *v = vip_of(e, g);
-	struct elig other;
-
-	elig_judge_other(e->in, v, m->node, m->text[TEXT_SUBNETS], &other);
-	if (other.reason != REASON_OWNER)
-		return false;
-	if (other.weight != g->elig->weight)
-		return other.weight > g->elig->weight;
-	return member_before(m->node, e->node, v->key);
-}
-
-/* G4: those that have no session with the dead do not know of it (R13). */
-static bool sees(const struct elect *e, const struct group *g, const struct member *m,
-	const struct member *dead)
-{
-	if (g->ground != GROUND_SILENT || dead == NULL)
-		return true;
-	for (size_t i = 0; i < g->elig->n_paths; i++)
-		if (e->ops->watches(e->ctx, g->elig->paths[i].ifindex, m->node, dead->node))
-			return true;
-	return false;
-}
-
-/* Would m, which lives and stays, take g before this node?  except (may be NULL) is being taken
- * from. */
-static bool outranks(const struct elect *e, const struct group *g, const struct member *m,
-	const struct member *except)
-{
-	return !m->self && m != except && member_is_alive(m) && !member_is_leaving(m) &&
-	       peer_on(m, g) != ELECT_PEER_SILENT && sees(e, g, m, except) &&
-	       comes_before(e, g, m);
-}
-
-/* How many members outrank this one. */
-static unsigned rank_of(struct elect *e, struct group *g, const struct member *except)
-{
-	if (g->rank_generation == e->generation)
-		return g->rank;
-	g->rank = 0;
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		g->rank += outranks(e, g, m, except);
-	g->rank_generation = e->generation;
-	return g->rank;
-}
-
-/* Is a node that holds so many VIPs over its share (R14)? */
-static bool is_over_share(const struct elect *e, size_t n_held)
-{
-	double share = e->in->conf->elections.max_share;
-	size_t members = members_count_alive(&e->members);
-
-	return share > 0 &&
-	       (double)n_held >= share * (double)vip_count(e->in->vips) / (double)members + 1;
-}
-
-/* How long WAIT lasts (R13, R14), but for the grace. */
-static uint64_t wait_ms(
-	struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
-{
-	uint64_t slots;
-
-	if (g->ground == GROUND_OWN)
-		return 0;
-	slots = rank_of(e, g,
-		s->holder != NULL    ? s->holder
-		: s->leaving != NULL ? s->leaving
-				     : s->expired);
-	if (is_over_share(e, e->groups.n_owned_vips) || now_ms < e->hold.until_ms)
-		slots += time_min(members_count_alive(&e->members) - 1, OVER_SHARE_SLOTS);
-	return slots * slot_ms(e);
-}
-
-/* R13: is a better member, which has not its share yet, to be left undisturbed with a free group?
- */
-static bool gives_grace(const struct elect *e, const struct group *g)
-{
-	if (g->ground != GROUND_FREE || g->rank == 0)
-		return false;
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		if (outranks(e, g, m, NULL) && !is_over_share(e, m->n_held))
-			return true;
-	return false;
-}
-
 /* -- states -- */
 
 static void take(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
@@ -594,7 +238,7 @@ static void take(struct elect *e, struct group *g, const struct survey *s, uint6
 	if (s->unpublished && term < UINT64_MAX)
 		term++; /* its claim, one above what was known, may still come */
 	g->term = term < UINT64_MAX ? term + 1 : term;
-	g->weak = s->holder != NULL && (fate_on(s->holder, g) == FATE_DEAD_UNWITNESSED ||
+	g->weak = s->holder != NULL && (ground_fate_on(s->holder, g) == FATE_DEAD_UNWITNESSED ||
 					       s->holder->cold.fate == FATE_DEAD_UNWITNESSED);
 	group_enter(&e->groups, g, ELECT_OWNER, now_ms);
 	g->foreign_ms = 0;
@@ -622,57 +266,6 @@ static void step_idle(struct elect *e, struct group *g, uint64_t now_ms)
 		group_enter(&e->groups, g, ELECT_WATCH, now_ms);
 }
 
-/* -- does the owner answer (R22)? -- */
-
-static const uint8_t mac_none[6];
-
-static void ask_owner(struct elect *e, struct group *g)
-{
-	if (g->misses < ASKS_UNICAST && memcmp(g->wire_mac, mac_none, sizeof mac_none) != 0)
-		e->ops->ask(e->ctx, vip_of(e, g), g->wire_mac);
-	else
-		e->ops->probe(e->ctx, vip_of(e, g));
-}
-
-/* The first question, after delay_ms. */
-static void begin_audit(struct elect *e, struct group *g, uint64_t delay_ms, uint64_t now_ms)
-{
-	g->asked = true;
-	g->misses = 0;
-	g->due_ms = now_ms + delay_ms;
-	if (delay_ms > 0)
-		return;
-	ask_owner(e, g);
-	g->due_ms = now_ms + ASK_MS;
-}
-
-static void end_audit(struct group *g)
-{
-	g->asked = false;
-	g->misses = 0;
-}
-
-/* Goes on asking until it answers, or all was silence.  Leaves in due_ms when to come back. */
-static void audit(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
-{
-	if (g->asked && (s->holder == NULL || !is_heard_on(s->holder, g)))
-		end_audit(g);
-	if (!g->asked) {
-		g->due_ms = TIME_NEVER;
-		return;
-	}
-	if (now_ms < g->due_ms)
-		return;
-	if (g->misses < ASKS)
-		g->misses++;
-	if (g->misses == ASKS) {
-		g->due_ms = TIME_NEVER;
-		return;
-	}
-	ask_owner(e, g);
-	g->due_ms = now_ms + ASK_MS;
-}
-
 static void step_watch(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
 	enum ground ground;
@@ -681,8 +274,8 @@ static void step_watch(struct elect *e, struct group *g, const struct survey *s,
 		group_enter(&e->groups, g, ELECT_IDLE, now_ms);
 		return;
 	}
-	audit(e, g, s, now_ms);
-	ground = find_ground(e, g, s);
+	inquire_owner(e, g, s, now_ms);
+	ground = ground_find(e, g, s);
 	if (ground == GROUND_NONE) {
 		/* A word on the wire holds as long as a Lease would. */
 		if (g->wire_owner != NULL &&
@@ -708,11 +301,11 @@ static bool keeps_ground(struct elect *e, struct group *g, const struct survey *
 		return false;
 	}
 	if (g->outranked) { /* R16: a better member asks for it */
-		g->hold_ms = now_ms + BACK_OFF_SLOTS * slot_ms(e);
+		g->hold_ms = now_ms + BACK_OFF_SLOTS * elect_slot_ms(e);
 		group_enter(&e->groups, g, ELECT_WATCH, now_ms);
 		return false;
 	}
-	ground = find_ground(e, g, s);
+	ground = ground_find(e, g, s);
 	if (ground == GROUND_NONE) {
 		group_enter(&e->groups, g, ELECT_WATCH, now_ms);
 		return false;
@@ -729,12 +322,12 @@ static void step_wait(struct elect *e, struct group *g, const struct survey *s, 
 {
 	if (!keeps_ground(e, g, s, now_ms))
 		return;
-	g->due_ms = g->since_ms + wait_ms(e, g, s, now_ms);
+	g->due_ms = g->since_ms + ground_wait_ms(e, g, s, now_ms);
 	if (now_ms < g->due_ms)
 		return;
 	/* Looked at again each slot: what a better member is heard to hold may end its grace. */
-	if (now_ms < g->due_ms + RANK0_GRACE_MS && gives_grace(e, g))
-		g->due_ms = now_ms + slot_ms(e);
+	if (now_ms < g->due_ms + RANK0_GRACE_MS && ground_gives_grace(e, g))
+		g->due_ms = now_ms + elect_slot_ms(e);
 	else
 		group_start_probe(&e->groups, g, 1, now_ms);
 }
@@ -751,23 +344,11 @@ static void enter_conflict(struct elect *e, struct group *g, uint64_t now_ms)
 		publish_claims_changed(e->publish);
 }
 
-/* A member of at least our strength claims what we hold. */
-static bool must_yield(const struct elect *e, const struct group *g, const struct survey *s)
-{
-	const struct claim mine = {.term = g->term, .flags = g->weak ? CLAIM_WEAK : 0};
-
-	if (s->holder == NULL || s->holder_claim == NULL ||
-		peer_on(s->holder, g) == ELECT_PEER_SILENT ||
-		peer_on(s->holder, g) == ELECT_PEER_DEAF) /* R21 */
-		return false;
-	return claim_beats(s->holder_claim, s->holder->node, &mine, e->node, vip_of(e, g)->key);
-}
-
 static void step_probe(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
 	bool fence = g->ground == GROUND_FENCE;
 
-	if (fence && (!may_own(e, g) || must_yield(e, g, s) ||
+	if (fence && (!may_own(e, g) || ground_must_yield(e, g, s) ||
 			     (g->wire_owner != NULL && g->wire_ms >= g->since_ms))) {
 		give_up(e, g, now_ms);
 		return;
@@ -782,8 +363,8 @@ static void step_probe(struct elect *e, struct group *g, const struct survey *s,
 		return;
 	if (g->probes_left > 0) {
 		g->probes_left--;
-		g->due_ms = now_ms + (fence ? probe_gap_ms(e) : PROBE_MS);
-		e->ops->probe(e->ctx, vip_of(e, g));
+		g->due_ms = now_ms + (fence ? elect_probe_gap_ms(e) : PROBE_MS);
+		e->ops->probe(e->ctx, elect_vip_of(e, g));
 	} else if (fence) {
 		group_enter(&e->groups, g, ELECT_OWNER,
 			now_ms); /* silence: it is still ours, term and all */
@@ -843,9 +424,9 @@ static struct dispute_view dispute_view(
 		.strength = weak		 ? DISPUTE_WEAK
 			    : is_published(e, g) ? DISPUTE_PUBLISHED
 						 : DISPUTE_WIRE,
-		.outranked = member_before(rival->node, e->node, vip_of(e, g)->key),
-		.rival_beats = s->holder == rival && must_yield(e, g, s),
-		.rival_is_deaf = !is_heard_on(rival, g),
+		.outranked = member_before(rival->node, e->node, elect_vip_of(e, g)->key),
+		.rival_beats = s->holder == rival && ground_must_yield(e, g, s),
+		.rival_is_deaf = !ground_is_heard_on(rival, g),
 	};
 }
 
@@ -858,10 +439,10 @@ static bool settle_dispute(struct elect *e, struct group *g, const struct survey
 		v = dispute_view(e, g, s);
 		switch (dispute_step(g->dispute, &v, now_ms)) {
 		case DISPUTE_ASK:
-			e->ops->ask(e->ctx, vip_of(e, g), g->dispute->mac);
+			e->ops->ask(e->ctx, elect_vip_of(e, g), g->dispute->mac);
 			continue;
 		case DISPUTE_DEFEND:
-			e->ops->announce(e->ctx, vip_of(e, g));
+			e->ops->announce(e->ctx, elect_vip_of(e, g));
 			continue;
 		case DISPUTE_OVER:
 			group_end_dispute(g);
@@ -872,7 +453,7 @@ static bool settle_dispute(struct elect *e, struct group *g, const struct survey
 			hold_down(e, now_ms);
 			give_up(e, g, now_ms);
 			if (g->state == ELECT_WATCH)
-				begin_audit(e, g, VERIFY_MS, now_ms);
+				inquire_begin_audit(e, g, VERIFY_MS, now_ms);
 			return true;
 		}
 	}
@@ -900,7 +481,7 @@ static void step_owner(struct elect *e, struct group *g, const struct survey *s,
 {
 	if (!may_own(e, g)) {
 		leave_office(e, g, now_ms);
-	} else if (must_yield(e, g, s)) {
+	} else if (ground_must_yield(e, g, s)) {
 		give_up(e, g, now_ms);
 	} else if (settle_dispute(e, g, s, now_ms)) {
 		return;
@@ -911,7 +492,7 @@ static void step_owner(struct elect *e, struct group *g, const struct survey *s,
 		if (g->probes_left > 0) {
 			g->probes_left--;
 			g->due_ms = now_ms + LATE_PROBE_MS;
-			e->ops->probe(e->ctx, vip_of(e, g));
+			e->ops->probe(e->ctx, elect_vip_of(e, g));
 		} else if (g->weak) {
 			strengthen(e, g, now_ms);
 			g->due_ms = g->weak ? now_ms + WEAK_MS : TIME_NEVER;
@@ -934,7 +515,7 @@ static void step_handover(struct elect *e, struct group *g, const struct survey 
 	if (may_own(e, g)) {
 		group_enter(&e->groups, g, ELECT_OWNER, now_ms);
 		publish_claims_changed(e->publish);
-	} else if (is_succeeded(g, s) || must_yield(e, g, s) || now_ms >= g->due_ms ||
+	} else if (is_succeeded(g, s) || ground_must_yield(e, g, s) || now_ms >= g->due_ms ||
 		   g->elig->n_paths == 0 || !publish_may_speak(e->publish) ||
 		   (e->draining && members_count_alive(&e->members) == 1)) {
 		give_up(e, g, now_ms);
@@ -959,7 +540,7 @@ static void step_conflict(struct elect *e, struct group *g, const struct survey 
 		g->probes_left--;
 		g->foreign_ms = 0;
 		g->due_ms = now_ms + CONFLICT_QUIET_MS;
-		e->ops->probe(e->ctx, vip_of(e, g));
+		e->ops->probe(e->ctx, elect_vip_of(e, g));
 	} else { /* it was heard since the probe */
 		g->probes_left = 1;
 		g->due_ms = now_ms + CONFLICT_MS - CONFLICT_QUIET_MS;
@@ -1000,7 +581,7 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 	struct survey s;
 
 	g->marked = false;
-	if (vip_of(e, g) == NULL) {
+	if (elect_vip_of(e, g) == NULL) {
 		e->groups.resync = true; /* the vip table was changed behind our back */
 		return;
 	}
@@ -1008,7 +589,7 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 		judge(e, g);
 	if (g->elig == NULL)
 		return;
-	s = survey(e, g, now_ms);
+	s = ground_survey(e, g, now_ms);
 	for (unsigned i = 0; i < MAX_STEPS; i++) {
 		enum elect_state was = g->state;
 
@@ -1168,7 +749,7 @@ void elect_on_lease(
 	} else if (lease->role == CLUSTER_LEASE_CLAIMS) {
 		claims_seen(e, m, lease);
 	} else if (member_on_lease(m, lease, now_ms)) {
-		members_changed(e);
+		elect_members_changed(e);
 	}
 }
 
@@ -1199,13 +780,6 @@ static bool is_absent(enum elect_peer state)
 	return state == ELECT_PEER_NEVER || state == ELECT_PEER_SILENT || state == ELECT_PEER_DEAF;
 }
 
-/* R23: all that we own is claimed once more, a part at a time. */
-static void begin_reclaim(struct elect *e, uint64_t now_ms)
-{
-	e->reclaim = (struct round){.due_ms = now_ms};
-	e->groups.wake_ms = 0;
-}
-
 void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum elect_peer state,
 	unsigned loss_permille, uint64_t now_ms)
 {
@@ -1219,10 +793,10 @@ void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum ele
 	member_set_link(m, l, state, loss_permille);
 	if (is_absent(was) && !is_absent(state) && now_ms >= l->reclaimed_ms) {
 		l->reclaimed_ms = now_ms + RECLAIM_PEER_MS;
-		begin_reclaim(e, now_ms);
+		inquire_begin_reclaim(e, now_ms);
 	}
 	if (state == ELECT_PEER_LATE && e->in != NULL)
-		suspect_begin(&l->inquiry.suspicion, l->loss, probe_gap_ms(e), now_ms);
+		suspect_begin(&l->inquiry.suspicion, l->loss, elect_probe_gap_ms(e), now_ms);
 	else if (state != ELECT_PEER_SILENT)
 		l->inquiry = (struct inquiry){0};
 	if (state != ELECT_PEER_NEVER)
@@ -1230,7 +804,7 @@ void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum ele
 	if (state == ELECT_PEER_LATE || (was == ELECT_PEER_LATE && state == ELECT_PEER_UP))
 		e->groups.wake_ms = 0; /* a single packet: nobody's rank is another for it */
 	else
-		members_changed(e);
+		elect_members_changed(e);
 }
 
 void elect_on_link(struct elect *e, uint64_t now_ms)
@@ -1243,7 +817,7 @@ static void on_member_probe(struct elect *e, struct group *g, const struct membe
 {
 	if (g->state != ELECT_WAIT && (g->state != ELECT_PROBE || g->ground == GROUND_FENCE))
 		return;
-	if (vip_of(e, g) == NULL || g->elig == NULL || !comes_before(e, g, m))
+	if (elect_vip_of(e, g) == NULL || g->elig == NULL || !ground_comes_before(e, g, m))
 		return;
 	g->outranked = true;
 	groups_mark(&e->groups, g);
@@ -1258,18 +832,9 @@ static void begin_dispute(struct elect *e, struct group *g, struct member *m,
 	if (g->dispute == NULL)
 		return; /* out of memory: the next claim is as good */
 	dispute_on_claim(g->dispute, m, mac, now_ms);
-	if (what == ELECT_WIRE_ANSWER || peer_on(m, g) == ELECT_PEER_DEAF)
+	if (what == ELECT_WIRE_ANSWER || ground_peer_on(m, g) == ELECT_PEER_DEAF)
 		dispute_confirm(g->dispute, now_ms);
 	groups_mark(&e->groups, g);
-}
-
-/* It answers: what was asked about it has its answer (R12). */
-static void inquiries_answered(struct member *m, const struct group *g, uint64_t now_ms)
-{
-	for (size_t i = 0; i < m->n_links; i++)
-		if (carries(g, m->links[i].ifindex))
-			suspect_on_answer(&m->links[i].inquiry.suspicion, now_ms);
-	suspect_on_answer(&m->cold.suspicion, now_ms);
 }
 
 /* A member speaks for the group: it owns it, unless the Leases say that it goes. */
@@ -1278,7 +843,7 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 {
 	const struct member *w = g->wire_owner;
 
-	inquiries_answered(m, g, now_ms);
+	inquire_answered(m, g, now_ms);
 	/* The word of one who goes or is gone does not replace a living one's: both answer while a
 	 * successor relieves a node that is cut from the API. */
 	if ((m->expired || member_is_leaving(m)) && w != NULL && w != m && !w->expired &&
@@ -1287,7 +852,7 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 	g->wire_owner = m;
 	g->wire_ms = now_ms;
 	memcpy(g->wire_mac, mac, sizeof g->wire_mac);
-	end_audit(g);
+	inquire_end_audit(g);
 	groups_mark(&e->groups, g);
 	if (g->state == ELECT_OWNER && !m->expired && !member_is_leaving(m))
 		begin_dispute(e, g, m, what, mac, now_ms);
@@ -1387,182 +952,6 @@ bool elect_released(const struct elect *e)
 	return publish_is_released(e->publish);
 }
 
-/* -- inquiries about members (R8, R12) -- */
-
-static void probe_for(struct elect *e, const struct member *m, unsigned ifindex, unsigned sample)
-{
-	for (size_t i = 0; i < e->groups.n && sample > 0; i++) {
-		const struct group *g = e->groups.v[i];
-		const struct vip_group *v = vip_of(e, g);
-
-		if (g->owner != m || v == NULL || (ifindex != 0 && !carries(g, ifindex)))
-			continue;
-		e->ops->probe(e->ctx, v);
-		sample--;
-	}
-}
-
-static void mark_groups_of(struct elect *e, const struct member *m)
-{
-	for (size_t i = 0; i < e->groups.n; i++)
-		if (e->groups.v[i]->owner == m)
-			groups_mark(&e->groups, e->groups.v[i]);
-}
-
-/* Does somebody else show that our link works?  ifindex 0: one of the links that we listen on. */
-static enum member_fate witness(struct elect *e, const struct member *m, const struct inquiry *q,
-	unsigned ifindex, uint64_t now_ms)
-{
-	bool known = e->ops->ask_witness(e->ctx, ifindex, m->node);
-	uint64_t since_ms = q->suspicion.began_ms;
-
-	if (q->suspicion.again) /* asked each second: it may have begun just now */
-		since_ms = time_min(since_ms, now_ms - WITNESS_MS);
-	if (e->ops->witnessed(e->ctx, ifindex, m->node, since_ms))
-		return FATE_DEAD;
-	return known ? FATE_UNKNOWN : FATE_DEAD_UNWITNESSED;
-}
-
-/* ifindex 0: wherever it may be. */
-static void step_inquiry(struct elect *e, struct member *m, struct inquiry *q, unsigned ifindex,
-	uint64_t now_ms)
-{
-	uint64_t veto_max_ms = e->health.ok ? TIME_NEVER : VETO_MAX_MS;
-	enum member_fate fate = q->fate;
-	unsigned sample;
-
-	if (suspect_asks(&q->suspicion, now_ms, &sample)) {
-		(void)e->ops->ask_witness(e->ctx, ifindex, m->node);
-		probe_for(e, m, ifindex, sample);
-	}
-	if (suspect_verdict(&q->suspicion, veto_max_ms, now_ms) != SUSPECT_UNANSWERED) {
-		fate = FATE_UNKNOWN;
-		q->witness_ms = 0;
-	} else if (fate != FATE_DEAD && now_ms >= q->witness_ms) {
-		bool fresh = now_ms < q->suspicion.due_ms + WITNESS_MS;
-
-		fate = witness(e, m, q, ifindex, now_ms);
-		q->witness_ms = now_ms + (fresh ? probe_gap_ms(e) : WITNESS_MS);
-	}
-	if (fate == q->fate)
-		return;
-	q->fate = fate;
-	mark_groups_of(e, m);
-}
-
-/* G6: a Lease that stands still since we came, of a node that nobody hears. */
-static void begin_cold(struct elect *e, struct member *m, uint64_t now_ms)
-{
-	if (e->joined && !m->renewed && !m->self && m->has_lease && !m->expired &&
-		m->peer == ELECT_PEER_NEVER && m->n_held > 0)
-		suspect_begin(&m->cold.suspicion, 0, COLD_GAP_MS, now_ms);
-	else
-		m->cold = (struct inquiry){0};
-}
-
-static void step_inquiries(struct elect *e, uint64_t now_ms)
-{
-	for (struct member *m = e->members.head; m != NULL; m = m->hh.next) {
-		for (size_t i = 0; i < m->n_links; i++) {
-			struct member_link *l = &m->links[i];
-
-			if (l->state == ELECT_PEER_LATE || l->state == ELECT_PEER_SILENT)
-				step_inquiry(e, m, &l->inquiry, l->ifindex, now_ms);
-		}
-		begin_cold(e, m, now_ms);
-		if (m->cold.suspicion.began_ms != 0)
-			step_inquiry(e, m, &m->cold, 0, now_ms);
-	}
-}
-
-static uint64_t inquiry_next(const struct inquiry *q, uint64_t now_ms)
-{
-	uint64_t at = suspect_next(&q->suspicion, now_ms);
-
-	return q->witness_ms != 0 && q->fate != FATE_DEAD ? time_min(at, q->witness_ms) : at;
-}
-
-/* -- rounds through all groups (R22, R23) -- */
-
-/* Would this node be the next for g, and is its owner one that can be asked? */
-static bool is_auditor(struct elect *e, struct group *g)
-{
-	return g->state == ELECT_WATCH && !g->asked && g->owner != NULL &&
-	       is_heard_on(g->owner, g) && rank_of(e, g, g->owner) == 0;
-}
-
-static uint64_t audit_gap_ms(const struct elect *e)
-{
-	uint64_t ms = AUDIT_MS / (e->groups.n > 0 ? e->groups.n : 1);
-
-	return ms > AUDIT_GAP_MS ? ms : AUDIT_GAP_MS;
-}
-
-/* Without BFD nobody is UP, and nobody is asked. */
-static bool has_peers(const struct elect *e)
-{
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		if (m->peer == ELECT_PEER_UP)
-			return true;
-	return false;
-}
-
-static void step_audit(struct elect *e, uint64_t now_ms)
-{
-	struct round *r = &e->audit;
-	size_t scan = e->groups.n < AUDIT_SCAN ? e->groups.n : AUDIT_SCAN;
-
-	if (now_ms < r->due_ms)
-		return;
-	r->due_ms = now_ms + audit_gap_ms(e);
-	for (; scan > 0; scan--) {
-		struct group *g = e->groups.v[r->at++ % e->groups.n];
-
-		if (vip_of(e, g) == NULL || !is_auditor(e, g))
-			continue;
-		begin_audit(e, g, 0, now_ms);
-		groups_mark(&e->groups, g);
-		return;
-	}
-}
-
-/* Is somebody who should be there not heard, so that it may not hear us either? */
-static bool is_one_missing(const struct elect *e)
-{
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		for (size_t i = 0; !m->expired && !member_is_released(m) && i < m->n_links; i++)
-			if (m->links[i].state == ELECT_PEER_SILENT ||
-				m->links[i].state == ELECT_PEER_DEAF)
-				return true;
-	return false;
-}
-
-static void step_reclaim(struct elect *e, uint64_t now_ms)
-{
-	struct round *r = &e->reclaim;
-	unsigned left = RECLAIM_MAX;
-
-	if (now_ms >= e->reclaim_again_ms) {
-		e->reclaim_again_ms = TIME_NEVER;
-		begin_reclaim(e, now_ms);
-	}
-	if (now_ms >= r->due_ms) {
-		for (; r->at < e->groups.n && left > 0; r->at++) {
-			const struct vip_group *v = vip_of(e, e->groups.v[r->at]);
-
-			if (v == NULL || e->groups.v[r->at]->state != ELECT_OWNER)
-				continue;
-			e->ops->announce(e->ctx, v);
-			left--;
-		}
-		r->due_ms = r->at < e->groups.n ? now_ms + RECLAIM_GAP_MS : TIME_NEVER;
-	}
-	if (!is_one_missing(e))
-		e->reclaim_again_ms = TIME_NEVER;
-	else if (e->reclaim_again_ms == TIME_NEVER)
-		e->reclaim_again_ms = now_ms + RECLAIM_MS;
-}
-
 /* -- the pass -- */
 
 /* The join time is over: what was ours before and was not restored is no longer claimed. */
@@ -1584,15 +973,9 @@ static uint64_t next_wake(const struct elect *e, uint64_t now_ms)
 
 	for (size_t i = 0; i < e->groups.n_active; i++)
 		at = time_min(at, group_due(e->groups.active[i]));
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next) {
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
 		at = time_min(at, expires_at(e, m));
-		at = time_min(at, inquiry_next(&m->cold, now_ms));
-		for (size_t i = 0; i < m->n_links; i++)
-			at = time_min(at, inquiry_next(&m->links[i].inquiry, now_ms));
-	}
-	at = time_min(at, time_min(e->reclaim.due_ms, e->reclaim_again_ms));
-	if (has_peers(e))
-		at = time_min(at, e->audit.due_ms);
+	at = time_min(at, inquire_next(e, now_ms));
 	if (e->health.ok)
 		at = time_min(at, health_ends(&e->health));
 	if (!e->joined)
@@ -1614,9 +997,7 @@ void elect_pass(struct elect *e, uint64_t now_ms)
 	set_durations(e);
 	if (groups_take(&e->groups, e->in->vips, now_ms))
 		publish_claims_changed(e->publish);
-	step_inquiries(e, now_ms);
-	step_audit(e, now_ms);
-	step_reclaim(e, now_ms);
+	inquire_step(e, now_ms);
 	for (size_t i = 0; i < e->groups.n_active; i++) {
 		struct group *g = e->groups.active[i];
 
@@ -1671,8 +1052,7 @@ bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v)
 		.addrs = g->addrs,
 		.weak = g->weak,
 		.disputed = g->dispute != NULL,
-		.wire_mac = memcmp(g->wire_mac, mac_none, sizeof mac_none) != 0 ? g->wire_mac
-									       : NULL,
+		.wire_mac = group_has_mac(g) ? g->wire_mac : NULL,
 	};
 	return true;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * elect.h - membership and the ownership of each VIP group: shared/OWNERSHIP.md's rules that need
- * only Leases, with the inputs for the wire and for BFD in place.  Pure: state in, events in,
+ * elect.h - membership and the ownership of each VIP group: shared/OWNERSHIP.md.  Pure: state in, events in,
  * actions out.
  */
 #ifndef LBD_ELECT_H

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Why a group may be taken (R9), or is asked for again. */
 enum ground {
@@ -87,6 +88,14 @@ void groups_note_dirty(struct groups *t, uint64_t id);
  * is set.  New ones go on where those with their VIPs were.  Returns whether one that was owned is
  * gone: the claims are others. */
 bool groups_take(struct groups *t, const struct vip_table *vips, uint64_t now_ms);
+
+/* Was somebody else heard speaking or answering for it? */
+static inline bool group_has_mac(const struct group *g)
+{
+	static const uint8_t none[6];
+
+	return memcmp(g->wire_mac, none, sizeof none) != 0;
+}
 
 /* When it is to be stepped again. */
 static inline uint64_t group_due(const struct group *g)

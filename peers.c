@@ -496,6 +496,8 @@ static enum elect_peer state_of(const struct peer *x, const struct bfd_view *v, 
 {
 	if (!v->heard)
 		return ELECT_PEER_NEVER;
+	if (v->state == BFD_ADMIN_DOWN) /* this node goes: it judges nobody any more */
+		return x->state;
 	if (v->remote_state == BFD_ADMIN_DOWN)
 		return ELECT_PEER_LEAVING;
 	if (v->state == BFD_UP)
@@ -508,7 +510,7 @@ static uint64_t turns_at(const struct bfd_view *v, uint64_t now_us)
 {
 	uint64_t at = TIME_NEVER;
 
-	if (!v->heard || v->remote_state == BFD_ADMIN_DOWN)
+	if (!v->heard || v->state == BFD_ADMIN_DOWN || v->remote_state == BFD_ADMIN_DOWN)
 		return TIME_NEVER;
 	if (v->state == BFD_UP)
 		return now_us < late_us(v) ? late_us(v) : TIME_NEVER;

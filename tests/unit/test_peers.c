@@ -76,7 +76,7 @@ static void on_wake(void *ctx)
 	((struct station *)ctx)->wakes++;
 }
 
-static const struct bfd_ops bfd_ops = {on_send};
+static const struct bfd_ops bfd_ops = {.send = on_send};
 static const struct peers_ops peers_ops = {on_state, on_wake};
 
 static void deliver(void)

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * elect_state.h - what elect.c and its parts ground.c and inquire.c have in common.  Nobody else
+ * includes it.
+ */
+#ifndef LBD_ELECT_STATE_H
+#define LBD_ELECT_STATE_H
+
+#include "claims.h"
+#include "elect.h"
+#include "group.h"
+#include "health.h"
+#include "member.h"
+#include "publish.h"
+
+enum {
+	ELECT_SLOT_MIN_MS = 10,
+	ELECT_ASKS = 6, /* questions to an owner without an answer that make an orphan (R10) */
+};
+
+struct elect {
+	char *node;                  /* owned */
+	const struct elect_ops *ops; /* borrowed, as is ctx */
+	void *ctx;
+	struct counters *counters;
+
+	const struct elig_input *in; /* borrowed; NULL until the first elect_set_input() */
+	uint64_t renew_ms, lease_ms; /* scaled by F36 */
+	struct members members;
+	struct member *self;
+	uint64_t generation; /* one more when any rank may have changed */
+	struct groups groups;
+	struct health health;
+	struct publish *publish; /* owned */
+
+	/* R22, R23: where the next step begins in the table of groups, and when */
+	struct round {
+		size_t at;
+		uint64_t due_ms; /* TIME_NEVER = none is under way */
+	} audit, reclaim;
+	uint64_t reclaim_again_ms;
+	struct hold_down {
+		uint64_t until_ms, event_ms, span_ms;
+		unsigned events;
+	} hold; /* R14 */
+
+	bool synced_once, joined;
+	uint64_t join_ms;  /* the first sync and a little more */
+	struct claims old; /* ours from before the restart (G7), until join_ms */
+
+	bool draining;
+	uint64_t drain_until_ms;
+};
+
+static inline const struct vip_group *elect_vip_of(const struct elect *e, const struct group *g)
+{
+	return vip_group(e->in->vips, g->id);
+}
+
+static inline uint64_t elect_slot_ms(const struct elect *e)
+{
+	uint64_t ms = e->in->conf->elections.bfd_interval_ms / 2;
+
+	return ms > ELECT_SLOT_MIN_MS ? ms : ELECT_SLOT_MIN_MS;
+}
+
+static inline uint64_t elect_probe_gap_ms(const struct elect *e)
+{
+	uint64_t ms = e->in->conf->elections.bfd_interval_ms / 3;
+
+	return ms > 0 ? ms : 1;
+}
+
+/* Ranks may have changed. */
+static inline void elect_members_changed(struct elect *e)
+{
+	e->generation++;
+	groups_mark_all(&e->groups);
+}
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ground.c - who has a VIP group, and may this node take it.
+ *
+ * In:   members' claims, what was heard of them on the wire and by BFD, inquiries' ends.
+ * Out:  the strongest holder, a ground to take, a rank.
+ *
+ * Source: shared/OWNERSHIP.md R7, R9 to R11, R13, R14, R19, R21.
+ */
+#include "ground.h"
+
+enum {
+	OVER_SHARE_SLOTS = 4, /* R14, at most */
+};
+
+/* -- what BFD says of a group's owner -- */
+
+bool ground_carries(const struct group *g, unsigned ifindex)
+{
+	for (size_t i = 0; g->elig != NULL && i < g->elig->n_paths; i++)
+		if (g->elig->paths[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* Of m where g's VIPs are: heard on one of those links is heard. */
+enum elect_peer ground_peer_on(const struct member *m, const struct group *g)
+{
+	enum elect_peer best = ELECT_PEER_NEVER;
+
+	for (size_t i = 0; i < m->n_links; i++)
+		if (member_liveness(m->links[i].state) > member_liveness(best) &&
+			ground_carries(g, m->links[i].ifindex))
+			best = m->links[i].state;
+	return best;
+}
+
+bool ground_is_heard_on(const struct member *m, const struct group *g)
+{
+	enum elect_peer p = ground_peer_on(m, g);
+
+	return p == ELECT_PEER_UP || p == ELECT_PEER_LATE;
+}
+
+/* What the inquiries about m have come to where g's VIPs are: the least certain counts. */
+enum member_fate ground_fate_on(const struct member *m, const struct group *g)
+{
+	enum member_fate fate = FATE_UNKNOWN;
+
+	for (size_t i = 0; i < m->n_links; i++) {
+		const struct member_link *l = &m->links[i];
+
+		if (l->state != ELECT_PEER_SILENT || !ground_carries(g, l->ifindex))
+			continue;
+		if (l->inquiry.fate != FATE_DEAD)
+			return l->inquiry.fate;
+		fate = FATE_DEAD;
+	}
+	return fate;
+}
+
+/* Is claim a of node x stronger than claim b of node y (R19)?  NULL: no published claim. */
+static bool claim_beats(
+	const struct claim *a, const char *x, const struct claim *b, const char *y, struct addr key)
+{
+	bool weak_a = a == NULL || (a->flags & CLAIM_WEAK) != 0;
+	bool weak_b = b == NULL || (b->flags & CLAIM_WEAK) != 0;
+
+	if (weak_a != weak_b)
+		return weak_b;
+	if (a != NULL && b != NULL && a->term != b->term)
+		return a->term > b->term;
+	return member_before(x, y, key);
+}
+
+/* G2: may m, whose published claim c is (NULL: it was only heard), be relieved?  Its Lease alone
+ * does not say so of a claim that stands: one forged object moves no VIP. */
+static bool is_offered(const struct member *m, const struct claim *c)
+{
+	if (m->peer == ELECT_PEER_LEAVING) /* BFD's word is authenticated */
+		return true;
+	return c != NULL ? (c->flags & CLAIM_OFFERED) != 0 : member_is_released(m);
+}
+
+/* Is m with claim c more likely the one that answers than the holder so far? */
+static bool is_likelier(const struct elect *e, const struct group *g, const struct member *m,
+	const struct claim *c, const struct survey *s)
+{
+	bool silent = ground_peer_on(m, g) == ELECT_PEER_SILENT;
+
+	if (s->holder == NULL)
+		return true;
+	if ((ground_peer_on(s->holder, g) == ELECT_PEER_SILENT) != silent)
+		return !silent;
+	return claim_beats(c, m->node, s->holder_claim, s->holder->node, elect_vip_of(e, g)->key);
+}
+
+static void survey_member(const struct elect *e, const struct group *g, struct member *m,
+	uint64_t now_ms, struct survey *s)
+{
+	const struct claim *c = claims_on(&m->claims, g->addrs, g->n_addrs);
+	bool wire = g->wire_owner == m && (now_ms - g->wire_ms < member_lease_ms(m, e->lease_ms) ||
+						  ground_is_heard_on(m, g));
+	uint64_t term = c != NULL ? c->term : 0;
+
+	if (c == NULL && !wire)
+		return;
+	if (term > s->known_term)
+		s->known_term = term;
+	s->unpublished |= c == NULL;
+	if (m->expired && (e->health.ok || ground_peer_on(m, g) != ELECT_PEER_SILENT)) {
+		if (s->expired == NULL || term > s->expired_term) {
+			s->expired = m;
+			s->expired_term = term;
+		}
+	} else if (is_offered(m, c)) {
+		if (s->leaving == NULL || term > s->leaving_term) {
+			s->leaving = m;
+			s->leaving_term = term;
+		}
+	} else if (is_likelier(e, g, m, c, s)) {
+		s->holder = m;
+		s->holder_claim = c;
+	}
+}
+
+struct survey ground_survey(const struct elect *e, const struct group *g, uint64_t now_ms)
+{
+	struct survey s = {0};
+
+	for (struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		if (!m->self)
+			survey_member(e, g, m, now_ms, &s);
+	return s;
+}
+
+/* R9 G3: when most of the others look dead but are heard, the API is at fault. */
+static bool is_expiry_void(const struct elect *e)
+{
+	size_t others = 0, bad = 0;
+
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next) {
+		others += !m->self && m->has_lease;
+		bad += m->expired && member_is_heard(m);
+	}
+	return bad >= 2 && 2 * bad > others;
+}
+
+/* May a group be taken from a member that lives by its Lease and did not offer it (R9, R10)?  That is
+ * settled on the wire, without the API. */
+static enum ground ground_on(const struct group *g, const struct member *holder)
+{
+	switch (ground_peer_on(holder, g)) {
+	case ELECT_PEER_SILENT:
+		return ground_fate_on(holder, g) != FATE_UNKNOWN ? GROUND_SILENT : GROUND_NONE;
+	case ELECT_PEER_UP:
+	case ELECT_PEER_LATE:
+		return g->misses == ELECT_ASKS ? GROUND_ORPHAN : GROUND_NONE;
+	case ELECT_PEER_NEVER:
+		return holder->cold.fate != FATE_UNKNOWN ? GROUND_COLD : GROUND_NONE;
+	case ELECT_PEER_DEAF:
+	case ELECT_PEER_LEAVING:
+		break;
+	}
+	return GROUND_NONE;
+}
+
+/* May the group be taken, and why (R9)? */
+enum ground ground_find(const struct elect *e, const struct group *g, const struct survey *s)
+{
+	const struct claim *old;
+
+	if (s->holder != NULL)
+		return ground_on(g, s->holder);
+	if (s->leaving != NULL && s->leaving->peer == ELECT_PEER_LEAVING && e->joined)
+		return GROUND_OFFERED;
+	if (!e->health.synced)
+		return GROUND_NONE;
+	old = claims_on(&e->old, g->addrs, g->n_addrs);
+	if (old != NULL && old->term >= s->leaving_term && old->term >= s->expired_term)
+		return GROUND_OWN;
+	if (!e->health.ok || !e->joined)
+		return GROUND_NONE;
+	if (s->leaving != NULL)
+		return GROUND_OFFERED;
+	if (s->expired != NULL)
+		return is_expiry_void(e) ? GROUND_NONE : GROUND_EXPIRED;
+	return GROUND_FREE;
+}
+
+/* -- rank (R13) -- */
+
+/* Would m come before this node for g, as far as this node can judge? */
+bool ground_comes_before(const struct elect *e, const struct group *g, const struct member *m)
+{
+	const struct vip_group *v = elect_vip_of(e, g);
+	struct elig other;
+
+	elig_judge_other(e->in, v, m->node, m->text[TEXT_SUBNETS], &other);
+	if (other.reason != REASON_OWNER)
+		return false;
+	if (other.weight != g->elig->weight)
+		return other.weight > g->elig->weight;
+	return member_before(m->node, e->node, v->key);
+}
+
+/* G4: those that have no session with the dead do not know of it (R13). */
+static bool sees(const struct elect *e, const struct group *g, const struct member *m,
+	const struct member *dead)
+{
+	if (g->ground != GROUND_SILENT || dead == NULL)
+		return true;
+	for (size_t i = 0; i < g->elig->n_paths; i++)
+		if (e->ops->watches(e->ctx, g->elig->paths[i].ifindex, m->node, dead->node))
+			return true;
+	return false;
+}
+
+/* Would m, which lives and stays, take g before this node?  except (may be NULL) is being taken
+ * from. */
+static bool outranks(const struct elect *e, const struct group *g, const struct member *m,
+	const struct member *except)
+{
+	return !m->self && m != except && member_is_alive(m) && !member_is_leaving(m) &&
+	       ground_peer_on(m, g) != ELECT_PEER_SILENT && sees(e, g, m, except) &&
+	       ground_comes_before(e, g, m);
+}
+
+/* How many members outrank this one. */
+unsigned ground_rank(struct elect *e, struct group *g, const struct member *except)
+{
+	if (g->rank_generation == e->generation)
+		return g->rank;
+	g->rank = 0;
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		g->rank += outranks(e, g, m, except);
+	g->rank_generation = e->generation;
+	return g->rank;
+}
+
+/* Is a node that holds so many VIPs over its share (R14)? */
+static bool is_over_share(const struct elect *e, size_t n_held)
+{
+	double share = e->in->conf->elections.max_share;
+	size_t members = members_count_alive(&e->members);
+
+	return share > 0 &&
+	       (double)n_held >= share * (double)vip_count(e->in->vips) / (double)members + 1;
+}
+
+/* How long WAIT lasts (R13, R14), but for the grace. */
+uint64_t ground_wait_ms(
+	struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
+{
+	uint64_t slots;
+
+	if (g->ground == GROUND_OWN)
+		return 0;
+	slots = ground_rank(e, g,
+		s->holder != NULL    ? s->holder
+		: s->leaving != NULL ? s->leaving
+				     : s->expired);
+	if (is_over_share(e, e->groups.n_owned_vips) || now_ms < e->hold.until_ms)
+		slots += time_min(members_count_alive(&e->members) - 1, OVER_SHARE_SLOTS);
+	return slots * elect_slot_ms(e);
+}
+
+/* R13: is a better member, which has not its share yet, to be left undisturbed with a free group?
+ */
+bool ground_gives_grace(const struct elect *e, const struct group *g)
+{
+	if (g->ground != GROUND_FREE || g->rank == 0)
+		return false;
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		if (outranks(e, g, m, NULL) && !is_over_share(e, m->n_held))
+			return true;
+	return false;
+}
+
+/* A member of at least our strength claims what we hold. */
+bool ground_must_yield(const struct elect *e, const struct group *g, const struct survey *s)
+{
+	const struct claim mine = {.term = g->term, .flags = g->weak ? CLAIM_WEAK : 0};
+
+	if (s->holder == NULL || s->holder_claim == NULL ||
+		ground_peer_on(s->holder, g) == ELECT_PEER_SILENT ||
+		ground_peer_on(s->holder, g) == ELECT_PEER_DEAF) /* R21 */
+		return false;
+	return claim_beats(s->holder_claim, s->holder->node, &mine, e->node, elect_vip_of(e, g)->key);
+}

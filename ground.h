@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ground.h - who has a VIP group, as the others say and BFD hears it; may this node take it, and
+ * after whom (OWNERSHIP R9, R10, R13, R14).  A part of elect.c; changes nothing.  Pure.
+ */
+#ifndef LBD_GROUND_H
+#define LBD_GROUND_H
+
+#include "elect_state.h"
+
+/* What the others say of one group. */
+struct survey {
+	struct member *holder;            /* lives, and has it; the strongest of them */
+	const struct claim *holder_claim; /* NULL: heard on the wire alone */
+	struct member *leaving, *expired; /* has it, and goes, or is gone */
+	uint64_t leaving_term, expired_term;
+	uint64_t known_term; /* the highest of all */
+	bool unpublished;    /* somebody was heard on the wire whose term is not known yet */
+};
+
+struct survey ground_survey(const struct elect *e, const struct group *g, uint64_t now_ms);
+
+/* -- what BFD says of a group's owner -- */
+/* Could g be announced on that link, from this node? */
+bool ground_carries(const struct group *g, unsigned ifindex);
+/* Of m where g's VIPs are: heard on one of those links is heard. */
+enum elect_peer ground_peer_on(const struct member *m, const struct group *g);
+bool ground_is_heard_on(const struct member *m, const struct group *g);
+/* What the inquiries about m have come to where g's VIPs are: the least certain counts. */
+enum member_fate ground_fate_on(const struct member *m, const struct group *g);
+
+/* -- what follows -- */
+/* May the group be taken, and why (R9, R10)? */
+enum ground ground_find(const struct elect *e, const struct group *g, const struct survey *s);
+/* A member of at least our strength claims what we hold. */
+bool ground_must_yield(const struct elect *e, const struct group *g, const struct survey *s);
+/* Would m come before this node for g, as far as this node can judge (R13)? */
+bool ground_comes_before(const struct elect *e, const struct group *g, const struct member *m);
+/* How many members outrank this one; except (may be NULL) is being taken from. */
+unsigned ground_rank(struct elect *e, struct group *g, const struct member *except);
+/* How long WAIT lasts (R13, R14), but for the grace. */
+uint64_t ground_wait_ms(
+	struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms);
+/* R13: is a better member, which has not its share yet, to be left undisturbed with a free group? */
+bool ground_gives_grace(const struct elect *e, const struct group *g);
+
+#endif

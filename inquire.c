@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * inquire.c - what this node asks the wire about others, and says again of its own.
+ *
+ * In:   members that BFD misses, answers.  Out: probes and claims through elect_ops, fates of
+ *       members, misses of groups; groups to step.
+ *
+ * Source: shared/OWNERSHIP.md R8, R10 (G5, G6), R12, R22, R23.
+ */
+#include "inquire.h"
+
+enum {
+	COLD_GAP_MS = 1700, /* R10: three rounds in coldHold, 5 s */
+	VETO_MAX_MS = 40 * 1000, /* R12 */
+	WITNESS_MS = 1000,  /* how often one is looked for after the first second */
+	ASK_MS = 150,       /* R22: for an answer of the owner */
+	ASKS_UNICAST = 3,   /* then as many by broadcast (R10) */
+	AUDIT_MS = 10 * 1000, /* R22: each VIP of an owner so often, if it can be */
+	AUDIT_GAP_MS = 100,
+	AUDIT_SCAN = 256,     /* groups looked at in a step */
+	RECLAIM_GAP_MS = 100, /* R23 */
+	RECLAIM_MAX = 1000,   /* groups in that time */
+	RECLAIM_MS = 10 * 1000, /* while a peer that should be there is not heard */
+};
+
+/* -- inquiries about members (R8, R12) -- */
+
+static void probe_for(struct elect *e, const struct member *m, unsigned ifindex, unsigned sample)
+{
+	for (size_t i = 0; i < e->groups.n && sample > 0; i++) {
+		const struct group *g = e->groups.v[i];
+		const struct vip_group *v = elect_vip_of(e, g);
+
+		if (g->owner != m || v == NULL || (ifindex != 0 && !ground_carries(g, ifindex)))
+			continue;
+		e->ops->probe(e->ctx, v);
+		sample--;
+	}
+}
+
+static void mark_groups_of(struct elect *e, const struct member *m)
+{
+	for (size_t i = 0; i < e->groups.n; i++)
+		if (e->groups.v[i]->owner == m)
+			groups_mark(&e->groups, e->groups.v[i]);
+}
+
+/* Does somebody else show that our link works?  ifindex 0: one of the links that we listen on. */
+static enum member_fate witness(struct elect *e, const struct member *m, const struct inquiry *q,
+	unsigned ifindex, uint64_t now_ms)
+{
+	bool known = e->ops->ask_witness(e->ctx, ifindex, m->node);
+	uint64_t since_ms = q->suspicion.began_ms;
+
+	if (q->suspicion.again) /* asked each second: it may have begun just now */
+		since_ms = time_min(since_ms, now_ms - WITNESS_MS);
+	if (e->ops->witnessed(e->ctx, ifindex, m->node, since_ms))
+		return FATE_DEAD;
+	return known ? FATE_UNKNOWN : FATE_DEAD_UNWITNESSED;
+}
+
+/* ifindex 0: wherever it may be. */
+static void step_inquiry(struct elect *e, struct member *m, struct inquiry *q, unsigned ifindex,
+	uint64_t now_ms)
+{
+	uint64_t veto_max_ms = e->health.ok ? TIME_NEVER : VETO_MAX_MS;
+	enum member_fate fate = q->fate;
+	unsigned sample;
+
+	if (suspect_asks(&q->suspicion, now_ms, &sample)) {
+		(void)e->ops->ask_witness(e->ctx, ifindex, m->node);
+		probe_for(e, m, ifindex, sample);
+	}
+	if (suspect_verdict(&q->suspicion, veto_max_ms, now_ms) != SUSPECT_UNANSWERED) {
+		fate = FATE_UNKNOWN;
+		q->witness_ms = 0;
+	} else if (fate != FATE_DEAD && now_ms >= q->witness_ms) {
+		bool fresh = now_ms < q->suspicion.due_ms + WITNESS_MS;
+
+		fate = witness(e, m, q, ifindex, now_ms);
+		q->witness_ms = now_ms + (fresh ? elect_probe_gap_ms(e) : WITNESS_MS);
+	}
+	if (fate == q->fate)
+		return;
+	q->fate = fate;
+	mark_groups_of(e, m);
+}
+
+/* G6: a Lease that stands still since we came, of a node that nobody hears. */
+static void begin_cold(struct elect *e, struct member *m, uint64_t now_ms)
+{
+	if (e->joined && !m->renewed && !m->self && m->has_lease && !m->expired &&
+		m->peer == ELECT_PEER_NEVER && m->n_held > 0)
+		suspect_begin(&m->cold.suspicion, 0, COLD_GAP_MS, now_ms);
+	else
+		m->cold = (struct inquiry){0};
+}
+
+static void step_inquiries(struct elect *e, uint64_t now_ms)
+{
+	for (struct member *m = e->members.head; m != NULL; m = m->hh.next) {
+		for (size_t i = 0; i < m->n_links; i++) {
+			struct member_link *l = &m->links[i];
+
+			if (l->state == ELECT_PEER_LATE || l->state == ELECT_PEER_SILENT)
+				step_inquiry(e, m, &l->inquiry, l->ifindex, now_ms);
+		}
+		begin_cold(e, m, now_ms);
+		if (m->cold.suspicion.began_ms != 0)
+			step_inquiry(e, m, &m->cold, 0, now_ms);
+	}
+}
+
+static uint64_t inquiry_next(const struct inquiry *q, uint64_t now_ms)
+{
+	uint64_t at = suspect_next(&q->suspicion, now_ms);
+
+	return q->witness_ms != 0 && q->fate != FATE_DEAD ? time_min(at, q->witness_ms) : at;
+}
+
+/* It answers: what was asked about it has its answer (R12). */
+void inquire_answered(struct member *m, const struct group *g, uint64_t now_ms)
+{
+	for (size_t i = 0; i < m->n_links; i++)
+		if (ground_carries(g, m->links[i].ifindex))
+			suspect_on_answer(&m->links[i].inquiry.suspicion, now_ms);
+	suspect_on_answer(&m->cold.suspicion, now_ms);
+}
+
+/* -- does an owner answer (R22)? -- */
+
+static void ask_owner(struct elect *e, struct group *g)
+{
+	if (g->misses < ASKS_UNICAST && group_has_mac(g))
+		e->ops->ask(e->ctx, elect_vip_of(e, g), g->wire_mac);
+	else
+		e->ops->probe(e->ctx, elect_vip_of(e, g));
+}
+
+/* The first question, after delay_ms. */
+void inquire_begin_audit(struct elect *e, struct group *g, uint64_t delay_ms, uint64_t now_ms)
+{
+	g->asked = true;
+	g->misses = 0;
+	g->due_ms = now_ms + delay_ms;
+	if (delay_ms > 0)
+		return;
+	ask_owner(e, g);
+	g->due_ms = now_ms + ASK_MS;
+}
+
+void inquire_end_audit(struct group *g)
+{
+	g->asked = false;
+	g->misses = 0;
+}
+
+/* Goes on asking until it answers, or all was silence.  Leaves in due_ms when to come back. */
+void inquire_owner(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
+{
+	if (g->asked && (s->holder == NULL || !ground_is_heard_on(s->holder, g)))
+		inquire_end_audit(g);
+	if (!g->asked) {
+		g->due_ms = TIME_NEVER;
+		return;
+	}
+	if (now_ms < g->due_ms)
+		return;
+	if (g->misses < ELECT_ASKS)
+		g->misses++;
+	if (g->misses == ELECT_ASKS) {
+		g->due_ms = TIME_NEVER;
+		return;
+	}
+	ask_owner(e, g);
+	g->due_ms = now_ms + ASK_MS;
+}
+
+/* -- rounds through all groups (R22, R23) -- */
+
+/* Would this node be the next for g, and is its owner one that can be asked? */
+static bool is_auditor(struct elect *e, struct group *g)
+{
+	return g->state == ELECT_WATCH && !g->asked && g->owner != NULL &&
+	       ground_is_heard_on(g->owner, g) && ground_rank(e, g, g->owner) == 0;
+}
+
+static uint64_t audit_gap_ms(const struct elect *e)
+{
+	uint64_t ms = AUDIT_MS / (e->groups.n > 0 ? e->groups.n : 1);
+
+	return ms > AUDIT_GAP_MS ? ms : AUDIT_GAP_MS;
+}
+
+/* Without BFD nobody is UP, and nobody is asked. */
+static bool has_peers(const struct elect *e)
+{
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		if (m->peer == ELECT_PEER_UP)
+			return true;
+	return false;
+}
+
+static void step_audit(struct elect *e, uint64_t now_ms)
+{
+	struct round *r = &e->audit;
+	size_t scan = e->groups.n < AUDIT_SCAN ? e->groups.n : AUDIT_SCAN;
+
+	if (now_ms < r->due_ms)
+		return;
+	r->due_ms = now_ms + audit_gap_ms(e);
+	for (; scan > 0; scan--) {
+		struct group *g = e->groups.v[r->at++ % e->groups.n];
+
+		if (elect_vip_of(e, g) == NULL || !is_auditor(e, g))
+			continue;
+		inquire_begin_audit(e, g, 0, now_ms);
+		groups_mark(&e->groups, g);
+		return;
+	}
+}
+
+/* Is somebody who should be there not heard, so that it may not hear us either? */
+static bool is_one_missing(const struct elect *e)
+{
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		for (size_t i = 0; !m->expired && !member_is_released(m) && i < m->n_links; i++)
+			if (m->links[i].state == ELECT_PEER_SILENT ||
+				m->links[i].state == ELECT_PEER_DEAF)
+				return true;
+	return false;
+}
+
+/* R23: all that we own is claimed once more, a part at a time. */
+void inquire_begin_reclaim(struct elect *e, uint64_t now_ms)
+{
+	e->reclaim = (struct round){.due_ms = now_ms};
+	e->groups.wake_ms = 0;
+}
+
+static void step_reclaim(struct elect *e, uint64_t now_ms)
+{
+	struct round *r = &e->reclaim;
+	unsigned left = RECLAIM_MAX;
+
+	if (now_ms >= e->reclaim_again_ms) {
+		e->reclaim_again_ms = TIME_NEVER;
+		inquire_begin_reclaim(e, now_ms);
+	}
+	if (now_ms >= r->due_ms) {
+		for (; r->at < e->groups.n && left > 0; r->at++) {
+			const struct vip_group *v = elect_vip_of(e, e->groups.v[r->at]);
+
+			if (v == NULL || e->groups.v[r->at]->state != ELECT_OWNER)
+				continue;
+			e->ops->announce(e->ctx, v);
+			left--;
+		}
+		r->due_ms = r->at < e->groups.n ? now_ms + RECLAIM_GAP_MS : TIME_NEVER;
+	}
+	if (!is_one_missing(e))
+		e->reclaim_again_ms = TIME_NEVER;
+	else if (e->reclaim_again_ms == TIME_NEVER)
+		e->reclaim_again_ms = now_ms + RECLAIM_MS;
+}
+
+void inquire_step(struct elect *e, uint64_t now_ms)
+{
+	step_inquiries(e, now_ms);
+	step_audit(e, now_ms);
+	step_reclaim(e, now_ms);
+}
+
+uint64_t inquire_next(const struct elect *e, uint64_t now_ms)
+{
+	uint64_t at = time_min(e->reclaim.due_ms, e->reclaim_again_ms);
+
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next) {
+		at = time_min(at, inquiry_next(&m->cold, now_ms));
+		for (size_t i = 0; i < m->n_links; i++)
+			at = time_min(at, inquiry_next(&m->links[i].inquiry, now_ms));
+	}
+	return has_peers(e) ? time_min(at, e->audit.due_ms) : at;
+}

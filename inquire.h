@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * inquire.h - what this node asks the wire about others: whether one that BFD misses still answers
+ * (OWNERSHIP R8, R12), whether an owner answers for its VIPs (R22); and what it says again of its
+ * own (R23).  A part of elect.c.  Pure.
+ */
+#ifndef LBD_INQUIRE_H
+#define LBD_INQUIRE_H
+
+#include "ground.h"
+
+/* Sends what is due, draws conclusions, marks groups.  Before groups are stepped. */
+void inquire_step(struct elect *e, uint64_t now_ms);
+uint64_t inquire_next(const struct elect *e, uint64_t now_ms);
+
+/* m answers for g: what was asked about it has its answer. */
+void inquire_answered(struct member *m, const struct group *g, uint64_t now_ms);
+/* All that we own is claimed once more, a part at a time. */
+void inquire_begin_reclaim(struct elect *e, uint64_t now_ms);
+
+/* -- one group in WATCH -- */
+/* Its owner is asked for it, first after delay_ms. */
+void inquire_begin_audit(struct elect *e, struct group *g, uint64_t delay_ms, uint64_t now_ms);
+void inquire_end_audit(struct group *g);
+/* Goes on asking until it answers, or all was silence.  Leaves in due_ms when to come back. */
+void inquire_owner(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms);
+
+#endif
