@@ -11,7 +11,9 @@ addresses can be used in each.  Everything is removed on any exit; what a killed
 tag's process being gone (sweep()).
 """
 
+import concurrent.futures
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -75,6 +77,35 @@ def sweep():
         m = re.match(r"lbd(\d+)-\S+", line.split()[0])
         if m and not Path(f"/proc/{m.group(1)}").exists():
             sh("ip", "netns", "del", line.split()[0], check=False)
+
+
+class Inside:
+    """A thread that lives in a network namespace: sockets made by it stay there."""
+
+    def __init__(self, namespace):
+        self.pool = concurrent.futures.ThreadPoolExecutor(1, initializer=self._enter, initargs=(namespace,))
+
+    @staticmethod
+    def _enter(namespace):
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(f"/run/netns/{namespace}") as f:
+            if libc.setns(f.fileno(), 0x40000000) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def start(self, fn, *args):
+        return self.pool.submit(fn, *args)
+
+    def run(self, fn, *args):
+        return self.start(fn, *args).result()
+
+    def close(self):
+        self.pool.shutdown()
 
 
 class Host:

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BFD speakers on a wire: lbd's own (tests/bench/bfdpeer), BIRD's, FRR's bfdd, with one face.
+
+    with Wire(nodes=2) as wire:
+        a = LbdBfd(wire.nodes[0], [(addr1, addr2)]); b = Bird(wire.nodes[1], [(addr2, addr1)])
+        a.wait(addr2, "Up"); wire.port(wire.nodes[1], False); a.wait(addr2, "Down")
+
+Times are seconds of CLOCK_BOOTTIME.
+"""
+
+import contextlib
+import datetime
+import ipaddress
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+from lab import ROOT, Inside, Lab, sh, wait_for
+
+BFDPEER = Path(os.environ.get("BFDPEER", ROOT / "build" / "bench" / "bfdpeer")).resolve()
+FRR_DIR = Path("/usr/lib/frr")
+
+
+def now():
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def from_wall_clock(text, form):
+    """A local time of a log, on our clock."""
+    return datetime.datetime.strptime(text, form).timestamp() - time.time() + now()
+
+
+def set_port_state(name, forwarding):
+    """RTM_SETLINK of a bridge port's state: at once, where `ip link set down` waits for an RCU grace period.  Returns when
+    that was."""
+    state = struct.pack("HHBxxx", 5, 1, 3 if forwarding else 0)  # IFLA_BRPORT_STATE
+    protinfo = struct.pack("HH", 4 + len(state), 12 | 0x8000) + state  # IFLA_PROTINFO, nested
+    body = struct.pack("BxHiII", socket.AF_BRIDGE, 0, socket.if_nametoindex(name), 0, 0) + protinfo
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as s:
+        at = now()
+        s.send(struct.pack("IHHII", 16 + len(body), 19, 5, 1, 0) + body)  # NLM_F_REQUEST | NLM_F_ACK
+        err = struct.unpack_from("i", s.recv(4096), 16)[0]
+        assert err == 0, os.strerror(-err)
+        return at
+
+
+class Wire(Lab):
+    """Hosts on a bridge, without an API server."""
+
+    def __init__(self, nodes=2):
+        self.inside_switch = None
+        super().__init__(nodes=nodes, pods=False, proxy=False)
+        self.inside_switch = Inside(f"{self.tag}-sw")
+        self.stack.callback(self.inside_switch.close)
+
+    def _start_api(self, args):
+        pass
+
+    def port(self, node, forwarding):
+        """The switch's port of a node; frames vanish while it is blocked, and nobody is told.  Returns when that was."""
+        return self.inside_switch.run(set_port_state, f"p-{node.name}", forwarding)
+
+    def span(self, node, third, n):
+        """n more addresses for a node: 10.91.<third>.0 and those after it."""
+        batch = "".join(f"addr add 10.91.{third}.{i}/16 dev eth0\n" for i in range(n))
+        sh("ip", "-n", node.ns, "-batch", "-", input=batch)
+        return [f"10.91.{third}.{i}" for i in range(n)]
+
+
+class Speaker:
+    """pairs: (local, remote) addresses; a session each, on eth0."""
+
+    name = ""
+
+    def __init__(self, node, pairs, interval_ms=100, multiplier=3, prefix=(), **options):
+        self.node, self.pairs, self.interval_ms, self.multiplier = node, pairs, interval_ms, multiplier
+        self.prefix, self.options = list(map(str, prefix)), options
+        self.dir = node.lab.dir / f"{self.name}-{node.name}-{id(self)}"
+        self.dir.mkdir()
+        self.log = self.dir / "log"
+        self.processes = []
+        node.lab.stack.callback(self.stop)
+        self.start()
+
+    def run(self, *argv, log=None):
+        p = self.node.popen(*self.prefix, *argv, log=log or self.dir / "output")
+        self.processes.append(p)
+        return p
+
+    @property
+    def pid(self):
+        """Of the process that speaks BFD."""
+        return self.processes[-1].pid
+
+    def stop(self, sig=signal.SIGTERM):
+        for p in reversed(self.processes):
+            if p.poll() is None:
+                p.send_signal(sig)
+            try:
+                p.wait(5)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
+        self.processes = []
+
+    def text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def changes(self):
+        """[(time, remote, state)], in order."""
+        raise NotImplementedError
+
+    def state(self, remote):
+        last = [s for _, r, s in self.changes() if r == remote]
+        return last[-1] if last else "Down"
+
+    def wait(self, remote, state, timeout=10):
+        wait_for(f"{self.name}: session with {remote} {state}", lambda: self.state(remote) == state, timeout)
+
+    def wait_all_up(self, timeout=20):
+        def up():
+            states = {}
+            for _, remote, state in self.changes():
+                states[remote] = state
+            return sum(s == "Up" for s in states.values()) == len(self.pairs)
+        wait_for(f"{self.name}: {len(self.pairs)} sessions Up", up, timeout, 0.1)
+
+    def downs(self):
+        """How often a session that was Up fell."""
+        last, n = {}, 0
+        for _, remote, state in self.changes():
+            n += last.get(remote) == "Up" and state != "Up"
+            last[remote] = state
+        return n
+
+    def first_down(self, since):
+        """When the first session fell after that, or None."""
+        return next((t for t, _, s in self.changes() if t >= since and s != "Up"), None)
+
+    def cpu_s(self):
+        """Processor time so far, of all threads."""
+        total = 0
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                total += int((task / "schedstat").read_text().split()[0])
+        return total / 1e9
+
+
+class LbdBfd(Speaker):
+    name = "lbd"
+
+    def start(self):
+        argv = ["-t", self.options.get("tx_ms", self.interval_ms) * 1000, "-r", self.options.get("rx_ms", self.interval_ms) * 1000,
+                "-m", self.multiplier]
+        for option, flag in (("key_file", "-k"), ("raw_key", "-K")):
+            if option in self.options:
+                argv += [flag, self.options[option]]
+        local, remote = self.pairs[0]
+        if len(self.pairs) > 1 and self.options.get("span"):
+            argv += ["-n", len(self.pairs), "eth0", local, remote]
+        else:
+            for local, remote in self.pairs:
+                argv += [self.options.get("iface", "eth0"), local, remote]
+        self.run("stdbuf", "-oL", BFDPEER, *argv, log=self.log)
+
+    def lines(self):
+        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
+
+    def changes(self):
+        return [(d["us"] / 1e6, d["remote"], d["state"]) for d in self.lines() if "us" in d]
+
+    def last(self, remote):
+        """The last line about a session."""
+        return [d for d in self.lines() if d.get("remote") == remote][-1]
+
+    def admin_down(self, down):
+        self.processes[-1].send_signal(signal.SIGUSR1 if down else signal.SIGUSR2)
+
+    def sums(self):
+        """Ends it: its counts."""
+        self.stop()
+        return self.lines()[-1]
+
+
+class Bird(Speaker):
+    name = "bird"
+    CHANGE = re.compile(r"^(\S+ \S+) .*Session to (\S+) changed state from (\w+) to (\w+)", re.M)
+
+    def start(self):
+        auth = self.options.get("auth", "")
+        lines = [f'log "{self.log}" all;', "timeformat log iso long us;", "router id 10.0.0.1;", "debug protocols {events, states};",
+                 "protocol device {}", "protocol bfd speaker {",
+                 f'  interface "eth0" {{ min rx interval {self.interval_ms} ms; min tx interval {self.interval_ms} ms;'
+                 f" multiplier {self.multiplier}; {auth} }};"]
+        if self.options.get("multihop"):
+            lines.append(f"  multihop {{ min rx interval {self.interval_ms} ms; min tx interval {self.interval_ms} ms;"
+                         f" multiplier {self.multiplier}; }};")
+        for local, remote in self.pairs:
+            where = "multihop on" if self.options.get("multihop") else 'dev "eth0"'
+            lines.append(f"  neighbor {remote} {where} local {local};" if not self.options.get("multihop") else
+                         f"  neighbor {remote} local {local} multihop on;")
+        config = self.dir / "bird.conf"
+        config.write_text("\n".join([*lines, "}"]) + "\n")
+        self.control = self.dir / "ctl"
+        self.run("bird", "-f", "-c", config, "-s", self.control, "-P", self.dir / "pid")
+
+    def changes(self):
+        return [(from_wall_clock(at, "%Y-%m-%d %H:%M:%S.%f"), remote, to) for at, remote, _, to in self.CHANGE.findall(self.text())]
+
+    def shows(self):
+        """birdc's table: {remote: (state, interval, timeout)}."""
+        out = self.node.run("birdc", "-s", self.control, "show", "bfd", "sessions").stdout
+        rows = [line.split() for line in out.splitlines()]
+        return {r[0]: (r[2], float(r[-2]), float(r[-1])) for r in rows if len(r) >= 6 and re.match(r"[0-9a-f.:]+$", r[0])}
+
+    def command(self, *words):
+        return self.node.run("birdc", "-s", self.control, *words).stdout
+
+
+class Frr(Speaker):
+    """zebra, which knows the interfaces, and bfdd."""
+
+    name = "frr"
+    CHANGE = re.compile(r"^(\S+ \S+) .*state-change: \[.*?peer:(\S+?)[ \]].*?\] (\S+) -> (\S+)", re.M)
+    STATE = {"up": "Up", "down": "Down", "init": "Init", "adm-down": "AdminDown"}
+
+    def start(self):
+        shutil.chown(self.dir, "frr", "frr")
+        self.dir.parent.chmod(0o755)
+        lines = [f"log file {self.log} debugging", "log timestamp precision 6", "debug bfd peer", "bfd"]
+        for local, remote in self.pairs:
+            v6 = ipaddress.ip_address(remote).version == 6
+            lines += [f" peer {remote} local-address {local} interface eth0" if v6 or True else "",
+                      f"  detect-multiplier {self.multiplier}", f"  receive-interval {self.interval_ms}",
+                      f"  transmit-interval {self.interval_ms}", "  no shutdown", " exit"]
+        config = self.dir / "bfdd.conf"
+        config.write_text("\n".join(lines) + "\n")
+        (self.dir / "zebra.conf").write_text("")
+        common = ["-z", self.dir / "zserv", "--vty_socket", self.dir, "-P", "0", "-u", "frr", "-g", "frr"]
+        self.run(FRR_DIR / "zebra", *common, "-f", self.dir / "zebra.conf", "-i", self.dir / "zebra.pid")
+        wait_for("zebra", (self.dir / "zserv").exists)
+        self.run(FRR_DIR / "bfdd", *common, "-f", config, "-i", self.dir / "bfdd.pid", "--bfdctl", self.dir / "bfdctl")
+
+    def changes(self):
+        return [(from_wall_clock(at, "%Y/%m/%d %H:%M:%S.%f"), remote, self.STATE.get(to, to))
+                for at, remote, _, to in self.CHANGE.findall(self.text())]
+
+    def shows(self):
+        """vtysh's view: {remote: dict}."""
+        out = self.node.run("vtysh", "--vty_socket", self.dir, "-c", "show bfd peers json", check=False).stdout
+        try:
+            return {p["peer"]: p for p in json.loads(out)}
+        except ValueError:
+            return {}
+
+    def command(self, *lines):
+        argv = [a for line in lines for a in ("-c", line)]
+        return self.node.run("vtysh", "--vty_socket", self.dir, *argv, check=False).stdout
