@@ -137,8 +137,8 @@ static void add(struct peer *p, const char *iface, const char *local, const char
 		path.ifindex = if_nametoindex(iface);
 		if (path.ifindex == 0)
 			die(iface, -errno);
-	} else {
-		p->conf.minimum_ttl = 254;
+	} else if (p->conf.minimum_ttl == UINT8_MAX) {
+		p->conf.minimum_ttl = 254; /* FRR's and MetalLB's default */
 	}
 	for (unsigned i = 0; i < p->count; i++) {
 		struct slot *slot = malloc(sizeof *slot);

@@ -10,7 +10,6 @@ Times are seconds of CLOCK_BOOTTIME.
 
 import contextlib
 import datetime
-import ipaddress
 import json
 import os
 import re
@@ -159,7 +158,7 @@ class LbdBfd(Speaker):
     def start(self):
         argv = ["-t", self.options.get("tx_ms", self.interval_ms) * 1000, "-r", self.options.get("rx_ms", self.interval_ms) * 1000,
                 "-m", self.multiplier]
-        for option, flag in (("key_file", "-k"), ("raw_key", "-K")):
+        for option, flag in (("key_file", "-k"), ("raw_key", "-K"), ("minimum_ttl", "-T")):
             if option in self.options:
                 argv += [flag, self.options[option]]
         local, remote = self.pairs[0]
@@ -203,9 +202,8 @@ class Bird(Speaker):
             lines.append(f"  multihop {{ min rx interval {self.interval_ms} ms; min tx interval {self.interval_ms} ms;"
                          f" multiplier {self.multiplier}; }};")
         for local, remote in self.pairs:
-            where = "multihop on" if self.options.get("multihop") else 'dev "eth0"'
-            lines.append(f"  neighbor {remote} {where} local {local};" if not self.options.get("multihop") else
-                         f"  neighbor {remote} local {local} multihop on;")
+            where = f"local {local} multihop on" if self.options.get("multihop") else f'dev "eth0" local {local}'
+            lines.append(f"  neighbor {remote} {where};")
         config = self.dir / "bird.conf"
         config.write_text("\n".join([*lines, "}"]) + "\n")
         self.control = self.dir / "ctl"
@@ -236,9 +234,7 @@ class Frr(Speaker):
         self.dir.parent.chmod(0o755)
         lines = [f"log file {self.log} debugging", "log timestamp precision 6", "debug bfd peer", "bfd"]
         for local, remote in self.pairs:
-            v6 = ipaddress.ip_address(remote).version == 6
-            lines += [f" peer {remote} local-address {local} interface eth0" if v6 or True else "",
-                      f"  detect-multiplier {self.multiplier}", f"  receive-interval {self.interval_ms}",
+            lines += [f" peer {remote} local-address {local} interface eth0", f"  detect-multiplier {self.multiplier}", f"  receive-interval {self.interval_ms}",
                       f"  transmit-interval {self.interval_ms}", "  no shutdown", " exit"]
         config = self.dir / "bfdd.conf"
         config.write_text("\n".join(lines) + "\n")

@@ -148,6 +148,7 @@ def test_keyed(wire):
     assert a.downs() == 0 and b.downs() == 0
     write(0, "no longer the same")
     a.wait(n2.addr, "Down")
+    a.wait(n2.addr6, "Down")
     sums = a.sums()
     assert sums["downs"] == 2 and sums["key"] > 0 and "digest" not in sums
 
@@ -170,9 +171,9 @@ def test_keyed_with_bird(wire):
 
 
 def test_multihop(wire):
-    """RFC 5883: port 4784, by address alone."""
+    """RFC 5883: port 4784, by address alone. BIRD sends with the host's TTL there, 64."""
     n1, n2 = wire.nodes
-    lbd = LbdBfd(n1, both_families(n1, n2), iface="-")
+    lbd = LbdBfd(n1, both_families(n1, n2), iface="-", minimum_ttl=60)
     bird = Bird(n2, both_families(n2, n1), multihop=True)
     lbd.wait_all_up()
     bird.wait_all_up()
@@ -239,7 +240,7 @@ def test_stopped(wire):
     b.wait(n1.addr, "Down")
     time.sleep(0.5)
     os.kill(a.pid, signal.SIGCONT)
-    a.wait(n2.addr, "Down")
+    wait_for("word of it", lambda: a.downs() == 2)
     a.wait_all_up()
     b.wait_all_up()
     assert "detection time expired" not in {d.get("diag") for d in a.lines()}
