@@ -71,8 +71,8 @@ void ann_set_reannounce(struct ann *a, uint64_t reannounce_ms, uint64_t now_ms);
  * -E2BIG. */
 int ann_set_iface(
 	struct ann *a, unsigned ifindex, const uint8_t mac[6], uint64_t now_ms) MUST_CHECK;
-/* This node's own address there, the source of frames that a VIP cannot be the source of; NULL:
- * none.  Of NDP: a link-local one.  No such interface: nothing. */
+/* This node's own address there, the source of ann_probe_unicast() over NDP: a link-local one.
+ * NULL: none.  No such interface: nothing. */
 void ann_set_source(struct ann *a, unsigned ifindex, const struct addr *source);
 /* The interface is gone: its VIPs are dropped without a word on the wire. */
 void ann_del_iface(struct ann *a, unsigned ifindex, uint64_t now_ms);

@@ -12,7 +12,8 @@
  *       random delay before an answer to ff02::1 and its limits on unsolicited advertisements: the
  *       burst is announcer.c's; VLAN tags, as in arp.c.
  *
- * Every advertisement carries Override and the target's link-layer address.  One to all nodes is
+ * Every advertisement comes from the VIP itself, as kernels have it (ndisc6 takes no other), and
+ * carries Override and the target's link-layer address.  One to all nodes is
  * all that it takes: Linux has no `locktime` for IPv6 and obeys at once, also when it has just
  * confirmed the entry.  An answer to a probe goes to all nodes, too, and nothing in it tells it
  * from an unsolicited one; what comes in the second after a probe of this node's counts as its
@@ -283,16 +284,10 @@ static bool was_probed(struct ann *a, unsigned ifindex, const uint8_t *ip, uint6
 
 /* -- what goes out -- */
 
-/* Where NDP gives the choice, our own address speaks for the VIP: that is always valid there. */
-static const uint8_t *source_for(const struct ann_port *port, const uint8_t *vip)
-{
-	return is_zero_ip(port->source) ? vip : port->source;
-}
-
 static int advertise(struct ann *a, const struct ann_vip *v)
 {
 	const struct ndp_fields f = {.dst_mac = mac_all_nodes,
-		.src = source_for(v->port, v->ip),
+		.src = v->ip,
 		.dst = ip_all_nodes,
 		.type = TYPE_NA,
 		.flags = FLAG_OVERRIDE,
@@ -367,7 +362,7 @@ static int probe(struct ann *a, const struct ann_port *port, const uint8_t *ip, 
 static void answer(struct ann *a, struct ann_vip *v, const struct packet *p)
 {
 	const struct ndp_fields f = {.dst_mac = p->mac,
-		.src = source_for(v->port, v->ip),
+		.src = v->ip,
 		.dst = p->src,
 		.type = TYPE_NA,
 		.flags = FLAG_SOLICITED | FLAG_OVERRIDE,
