@@ -159,6 +159,8 @@ def test_foreign_host(lan):
     owner = lan.wait_owner(ip)
     serve(lan, ip)
     wait_for("an answer by HTTP", lambda: lan.client.curl(f"[{ip}]"))
+    # in the second after a probe of lbd's it would pass for an answer
+    wait_for("the burst at 2 s", lambda: owner.dump()["counters"]["lbd_ndp_announcements_sent_total"] >= 5)
     claim(lan.api, ip)
     wait_for("the claim heard", lambda: owner.dump()["counters"]["lbd_ndp_claims_heard_total"] > 0)
     assert owner.announces(ip)
