@@ -33,6 +33,7 @@ def steps(asan_lab):
     yield "purity", [*make, "purity"], {}
     yield "unit tests that let allocations fail", [*make, "unit-plain"], {}
     yield "unit tests, asan + ubsan", [*san, "unit"], {}
+    yield "simulator", [*make, "sim"], {}
     yield "simulator, asan + ubsan", [*san, "sim"], {}
     yield "allocator, a million random operations", [*make, "alloc-random"], {}
     yield "allocator, random operations, asan + ubsan", [*san, "alloc-random"], {}

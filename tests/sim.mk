@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-# make sim [SEEDS=300] [SEED=1] [VERBOSE=1]: the seeded simulator of elect, leader, plan and alloc (tests/sim/sim.c).
-SEEDS ?= $(if $(LONG),100000,300)
+# make sim [SEEDS=2000] [SEED=1] [VERBOSE=1] [KEEP=3,7]: the seeded simulator (tests/sim), then its scenarios (not when SEED or KEEP
+# is given).  LONG=1: a million failovers, and 200 nodes with 10,000 Services.  Under the sanitizers a tenth.
+SEEDS ?= $(if $(LONG),$(if $(SAN),10000,60000),$(if $(SAN),200,2000))
 SEED  ?= 1
 
-$(O)/sim/sim.o: tests/sim/sim.c | $(O)/sim/.dir
-	$(call say,CC,$<)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -MMD -MP -c -o $@ $<
+SIM_UNITS := alloc arp claims elect leader object plan
+SIM_OBJS  := $(patsubst tests/sim/%.c,$(O)/sim/%.o,$(filter-out tests/sim/alloc_random.c,$(wildcard tests/sim/*.c)))
 
-$(O)/sim/sim: $(O)/sim/sim.o $(sort $(call objs,plan) $(call objs,alloc))
+$(O)/sim/%.o: tests/sim/%.c | $(O)/sim/.dir
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) -Itests/sim -Itests/unit $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/sim/sim: $(SIM_OBJS) $(sort $(foreach u,$(SIM_UNITS),$(call objs,$(u))))
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_PURE)
 
 .PHONY: sim
 sim: $(O)/sim/sim
-	$(Q)$(O)/sim/sim --seeds $(SEEDS) --seed $(SEED) $(if $(VERBOSE),--verbose)
+	$(Q)$(if $(filter command line,$(origin SEED)),,$(O)/sim/sim --scenario all && )$(if $(LONG),$(O)/sim/sim --big && )$(O)/sim/sim \
+		--seeds $(SEEDS) --seed $(SEED) $(if $(VERBOSE),--verbose) $(if $(KEEP),--keep $(KEEP))
 
 # make alloc-random [OPS=1000000] [SEED=1] [VERBOSE=1]: random operations against a naive model (tests/sim/alloc_random.c); under
 # the sanitizers a share of them, unless LONG=1
 OPS ?= $(if $(and $(SAN),$(if $(LONG),,short)),100000,1000000)
-
-$(O)/sim/alloc_random.o: tests/sim/alloc_random.c | $(O)/sim/.dir
-	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(O)/sim/alloc_random: $(O)/sim/alloc_random.o $(sort $(call objs,alloc) $(call objs,cluster) $(call objs,config))
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_PURE)

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lan.c - the simulated LAN.
+ *
+ * Owns: frames under way, the state of every link, the guests: a client that asks and believes what
+ *       it hears, as a Linux neighbour does, and a foreign host.
+ * In:   frames of nodes; faults.
+ * Out:  frames to nodes.
+ *
+ * A segment is a switch: a frame for one MAC goes to whoever has it (to both of two clones), a
+ * broadcast to all but its sender.
+ */
+#include "lan.h"
+
+#include "check.h"
+#include "node.h"
+
+#include "bytes.h"
+
+#include <string.h>
+
+enum {
+	DELAY_MIN_US = 40,
+	DELAY_SPREAD_US = 200,
+	ETHER_ARP = 0x0806,
+	ARP_LEN = 42,
+	ARP_REQUEST = 1,
+	ARP_REPLY = 2,
+	VIP_SLOTS = 65536, /* of a segment: the address's lower half */
+	MAX_ANSWERS = 8,
+};
+
+/* One direction between two hosts. */
+struct lan_link {
+	uint8_t cuts; /* faults that cut it */
+};
+
+struct host {
+	uint8_t mac[6];
+};
+
+struct answer_for {
+	struct addr vip;
+	uint8_t mac[6];
+};
+
+struct segment {
+	struct host *hosts; /* owned */
+	struct lan_link *links; /* owned; from * n_hosts + to */
+	unsigned loss, duplicate, delay_ms;
+	bool reflects;
+	struct answer_for answers[MAX_ANSWERS];
+	unsigned n_answers;
+	struct lan_asked *asked; /* owned; by the lower half of the address */
+};
+
+struct lan {
+	unsigned n_hosts;
+	struct segment segments[SIM_SEGMENTS];
+	struct frame *free; /* owned, as are those in slabs */
+	struct frame **slabs;
+	size_t n_slabs, cap_slabs;
+	uint64_t generation, frames;
+};
+
+static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+/* -- frames -- */
+
+enum { SLAB = 256 };
+
+static struct frame *frame_get(struct lan *l)
+{
+	struct frame *f = l->free;
+
+	if (f == NULL) {
+		struct frame *slab = sim_alloc(SLAB, sizeof *slab);
+
+		l->slabs = sim_grow(l->slabs, &l->cap_slabs, l->n_slabs + 1, sizeof *l->slabs);
+		l->slabs[l->n_slabs++] = slab;
+		for (unsigned i = 0; i < SLAB; i++) {
+			slab[i].next = l->free;
+			l->free = &slab[i];
+		}
+		f = l->free;
+	}
+	l->free = f->next;
+	f->refs = 1;
+	return f;
+}
+
+void frame_put(struct sim *s, struct frame *f)
+{
+	if (--f->refs > 0)
+		return;
+	f->next = s->lan->free;
+	s->lan->free = f;
+}
+
+struct lan *lan_new(struct sim *s)
+{
+	struct lan *l = sim_alloc(1, sizeof *l);
+
+	l->generation = 1;
+	l->n_hosts = s->setup.n_nodes + LAN_GUESTS;
+	for (unsigned k = 0; k < s->setup.n_segments; k++) {
+		struct segment *g = &l->segments[k];
+
+		g->hosts = sim_alloc(l->n_hosts, sizeof *g->hosts);
+		g->links = sim_alloc((size_t)l->n_hosts * l->n_hosts, sizeof *g->links);
+		g->asked = sim_alloc(VIP_SLOTS, sizeof *g->asked);
+		for (unsigned i = s->setup.n_nodes; i < l->n_hosts; i++)
+			memcpy(g->hosts[i].mac,
+				(uint8_t[]){2, 0xaa, 0, 0, (uint8_t)k,
+					(uint8_t)(i - s->setup.n_nodes)},
+				6);
+	}
+	return l;
+}
+
+void lan_free(struct lan *l)
+{
+	if (l == NULL)
+		return;
+	for (unsigned k = 0; k < SIM_SEGMENTS; k++) {
+		free(l->segments[k].hosts);
+		free(l->segments[k].links);
+		free(l->segments[k].asked);
+	}
+	for (size_t i = 0; i < l->n_slabs; i++)
+		free(l->slabs[i]);
+	free(l->slabs);
+	free(l);
+}
+
+void lan_set_mac(struct sim *s, unsigned segment, unsigned host, const uint8_t mac[6])
+{
+	memcpy(s->lan->segments[segment].hosts[host].mac, mac, 6);
+}
+
+const uint8_t *lan_mac(const struct sim *s, unsigned segment, unsigned host)
+{
+	return s->lan->segments[segment].hosts[host].mac;
+}
+
+static struct lan_link *link_of(const struct sim *s, unsigned segment, unsigned from, unsigned to)
+{
+	return &s->lan->segments[segment].links[(size_t)from * s->lan->n_hosts + to];
+}
+
+/* -- delivery -- */
+
+static void guest_on_frame(
+	struct sim *s, unsigned segment, unsigned guest, const struct frame *f);
+
+static void on_frame(struct sim *s, const struct event *ev)
+{
+	struct frame *f = ev->p;
+	unsigned segment = ev->a, host = ev->b;
+
+	if (host < s->setup.n_nodes)
+		node_on_frame(&s->nodes[host], segment, f);
+	else
+		guest_on_frame(s, segment, host - s->setup.n_nodes, f);
+	frame_put(s, f);
+}
+
+static void deliver(struct sim *s, unsigned segment, unsigned from, unsigned to, struct frame *f)
+{
+	const struct segment *g = &s->lan->segments[segment];
+	unsigned copies = sim_chance(&s->rng_lan, g->duplicate) ? 2 : 1;
+
+	if (link_of(s, segment, from, to)->cuts > 0 || sim_chance(&s->rng_lan, g->loss))
+		return;
+	for (unsigned i = 0; i < copies; i++) {
+		uint64_t us = DELAY_MIN_US + rng_below(&s->rng_lan, DELAY_SPREAD_US);
+
+		if (g->delay_ms > 0)
+			us += rng_below(&s->rng_lan, (uint64_t)g->delay_ms * SIM_MS);
+		f->refs++;
+		sim_post(s, s->now_us + us,
+			&(struct event){.fn = on_frame, .p = f, .a = segment, .b = to});
+	}
+}
+
+static bool is_for(const struct segment *g, unsigned from, unsigned to, const uint8_t *dst)
+{
+	bool all = (dst[0] & 1) != 0;
+
+	if (from == to)
+		return all && g->reflects;
+	return all || memcmp(g->hosts[to].mac, dst, 6) == 0;
+}
+
+void lan_send(struct sim *s, unsigned segment, unsigned host, const uint8_t *data, size_t len)
+{
+	struct lan *l = s->lan;
+	struct frame *f = frame_get(l);
+
+	REQUIRE(len <= LAN_FRAME_MAX);
+	l->frames++;
+	f->len = (uint16_t)len;
+	memcpy(f->data, data, len);
+	for (unsigned to = 0; to < l->n_hosts; to++)
+		if (is_for(&l->segments[segment], host, to, data))
+			deliver(s, segment, host, to, f);
+	frame_put(s, f);
+}
+
+/* -- faults -- */
+
+void lan_cut(struct sim *s, unsigned segment, unsigned from, unsigned to, bool cut)
+{
+	struct lan_link *k = link_of(s, segment, from, to);
+
+	REQUIRE(cut || k->cuts > 0);
+	k->cuts = (uint8_t)(cut ? k->cuts + 1 : k->cuts - 1);
+	s->lan->generation++;
+}
+
+void lan_part(struct sim *s, unsigned segment, uint64_t mask)
+{
+	unsigned n = s->setup.n_nodes;
+
+	for (unsigned a = 0; a < s->lan->n_hosts; a++)
+		for (unsigned b = 0; b < s->lan->n_hosts; b++) {
+			bool left = (mask >> (a < n ? a : 0) & 1) != 0;
+			bool right = (mask >> (b < n ? b : 0) & 1) != 0;
+
+			if (left != right)
+				lan_cut(s, segment, a, b, true);
+		}
+}
+
+void lan_set_loss(struct sim *s, unsigned segment, unsigned percent)
+{
+	s->lan->segments[segment].loss = percent;
+	s->lan->generation++;
+}
+
+void lan_set_chaos(struct sim *s, unsigned segment, unsigned duplicate_percent, unsigned delay_ms)
+{
+	s->lan->segments[segment].duplicate = duplicate_percent;
+	s->lan->segments[segment].delay_ms = delay_ms;
+}
+
+void lan_set_reflecting(struct sim *s, unsigned segment, bool on)
+{
+	s->lan->segments[segment].reflects = on;
+}
+
+void lan_mend(struct sim *s, unsigned segment)
+{
+	struct segment *g = &s->lan->segments[segment];
+
+	memset(g->links, 0, (size_t)s->lan->n_hosts * s->lan->n_hosts * sizeof *g->links);
+	lan_set_loss(s, segment, 0);
+	lan_set_chaos(s, segment, 0, 0);
+	lan_be_quiet(s, segment);
+}
+
+bool lan_passes(const struct sim *s, unsigned segment, unsigned from, unsigned to)
+{
+	return link_of(s, segment, from, to)->cuts == 0;
+}
+
+unsigned lan_loss(const struct sim *s, unsigned segment)
+{
+	return s->lan->segments[segment].loss;
+}
+
+uint64_t lan_generation(const struct sim *s)
+{
+	return s->lan->generation;
+}
+
+uint64_t lan_frames(const struct sim *s)
+{
+	return s->lan->frames;
+}
+
+/* -- ARP of the guests -- */
+
+struct arp_words {
+	uint16_t op;
+	uint8_t sha[6], spa[4], tpa[4];
+};
+
+static void send_arp(struct sim *s, unsigned segment, unsigned guest, const uint8_t *dst,
+	const struct arp_words *p)
+{
+	uint8_t data[ARP_LEN];
+	struct wr w = wr_init(data, sizeof data);
+
+	wr_bytes(&w, dst, 6);
+	wr_bytes(&w, p->sha, 6);
+	wr_be16(&w, ETHER_ARP);
+	wr_be16(&w, 1);
+	wr_be16(&w, 0x0800);
+	wr_u8(&w, 6);
+	wr_u8(&w, 4);
+	wr_be16(&w, p->op);
+	wr_bytes(&w, p->sha, 6);
+	wr_bytes(&w, p->spa, 4);
+	wr_bytes(&w, p->op == ARP_REPLY ? dst : (const uint8_t[6]){0}, 6);
+	wr_bytes(&w, p->tpa, 4);
+	REQUIRE(wr_len(&w) == ARP_LEN);
+	lan_send(s, segment, s->setup.n_nodes + guest, data, sizeof data);
+}
+
+static bool read_arp(const struct frame *f, struct arp_words *ret_p)
+{
+	struct rd r = rd_init(f->data, f->len);
+
+	rd_skip(&r, 12);
+	if (rd_be16(&r) != ETHER_ARP)
+		return false;
+	rd_skip(&r, 6);
+	ret_p->op = rd_be16(&r);
+	rd_copy(&r, ret_p->sha, 6);
+	rd_copy(&r, ret_p->spa, 4);
+	rd_skip(&r, 6);
+	rd_copy(&r, ret_p->tpa, 4);
+	return !r.bad;
+}
+
+static void send_claim(
+	struct sim *s, unsigned segment, unsigned op, struct addr vip, const uint8_t mac[6])
+{
+	struct arp_words p = {.op = (uint16_t)op};
+
+	memcpy(p.sha, mac, 6);
+	addr_to_v4(vip, p.spa);
+	addr_to_v4(vip, p.tpa);
+	send_arp(s, segment, LAN_FOREIGN, broadcast, &p);
+}
+
+void lan_claim(struct sim *s, unsigned segment, struct addr vip)
+{
+	send_claim(s, segment, ARP_REQUEST, vip,
+		lan_mac(s, segment, s->setup.n_nodes + LAN_FOREIGN));
+}
+
+void lan_answer_for(struct sim *s, unsigned segment, struct addr vip, const uint8_t *mac)
+{
+	struct segment *g = &s->lan->segments[segment];
+	struct answer_for *a;
+
+	if (g->n_answers == MAX_ANSWERS)
+		return;
+	a = &g->answers[g->n_answers++];
+	a->vip = vip;
+	memcpy(a->mac, mac != NULL ? mac : lan_mac(s, segment, s->setup.n_nodes + LAN_FOREIGN), 6);
+}
+
+void lan_be_quiet(struct sim *s, unsigned segment)
+{
+	s->lan->segments[segment].n_answers = 0;
+}
+
+static void foreign_on_arp(struct sim *s, unsigned segment, const struct arp_words *p)
+{
+	const struct segment *g = &s->lan->segments[segment];
+
+	for (unsigned i = 0; p->op == ARP_REQUEST && i < g->n_answers; i++) {
+		struct arp_words back = {.op = ARP_REPLY};
+		uint8_t ip[4];
+
+		addr_to_v4(g->answers[i].vip, ip);
+		if (memcmp(ip, p->tpa, 4) != 0 || memcmp(ip, p->spa, 4) == 0)
+			continue;
+		memcpy(back.sha, g->answers[i].mac, 6);
+		memcpy(back.spa, ip, 4);
+		memcpy(back.tpa, p->spa, 4);
+		send_arp(s, segment, LAN_FOREIGN, p->sha, &back);
+	}
+}
+
+/* -- the client -- */
+
+static struct lan_asked *slot_of(const struct sim *s, unsigned segment, const uint8_t ip[4])
+{
+	return &s->lan->segments[segment].asked[ip[2] << 8 | ip[3]];
+}
+
+const struct lan_asked *lan_asked(const struct sim *s, unsigned segment, struct addr vip)
+{
+	uint8_t ip[4];
+
+	addr_to_v4(vip, ip);
+	return slot_of(s, segment, ip);
+}
+
+void lan_ask(struct sim *s, unsigned segment, struct addr vip)
+{
+	struct arp_words p = {.op = ARP_REQUEST, .spa = {10, (uint8_t)segment, 0, 99}};
+	struct lan_asked *a;
+
+	memcpy(p.sha, lan_mac(s, segment, s->setup.n_nodes + LAN_CLIENT), 6);
+	addr_to_v4(vip, p.tpa);
+	a = slot_of(s, segment, p.tpa);
+	a->asked_us = s->now_us;
+	a->n_answers = 0;
+	send_arp(s, segment, LAN_CLIENT, broadcast, &p);
+}
+
+/* Linux: an answer, and an announcement that is a request, or a reply to the sender itself. */
+static void client_on_arp(struct sim *s, unsigned segment, const struct arp_words *p)
+{
+	struct lan_asked *a = slot_of(s, segment, p->spa);
+	const uint8_t me[4] = {10, (uint8_t)segment, 0, 99};
+
+	if (memcmp(p->spa, p->tpa, 4) == 0) {
+		memcpy(a->mac, p->sha, 6);
+	} else if (p->op == ARP_REPLY && memcmp(p->tpa, me, 4) == 0) {
+		memcpy(a->mac, p->sha, 6);
+		a->answered_us = s->now_us;
+		a->n_answers++;
+	}
+}
+
+static void guest_on_frame(struct sim *s, unsigned segment, unsigned guest, const struct frame *f)
+{
+	struct arp_words p;
+
+	if (!read_arp(f, &p))
+		return;
+	if (guest == LAN_CLIENT)
+		client_on_arp(s, segment, &p);
+	else
+		foreign_on_arp(s, segment, &p);
+}

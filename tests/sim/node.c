@@ -1,0 +1,931 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * node.c - one simulated node.
+ *
+ * Owns: the shipping cluster, vip, elect, leader, plan, alloc and arp objects of one node.
+ * In:   watch events, answers, frames, its own timer, faults.
+ * Out:  requests to the server, frames to the LAN, what it announces to the judge.
+ *
+ * Everything between "the shell" lines is what daemon.c, feed.c, pass.c, wire.c and writer.c do
+ * around the same units, in their order; the loop's stall check is daemon_wake()'s.
+ */
+#include "node.h"
+
+#include "check.h"
+#include "users.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	SPIN_MAX = 400, /* passes at one moment */
+	MIN_STALL_MS = 100,
+	DRAIN_MS = 2000,
+	RELEASE_MS = 2000,
+	RETRY_MS = 1000,
+	RESTART_MS = 15000, /* at most, after a clean exit */
+	STATUS_IN_FLIGHT = 6,
+	CLOCK_START_US = 1000 * SIM_S,
+	PPM = 200,
+	HOSTS_A_SUBNET = 250,
+};
+
+/* -- the clock -- */
+
+static uint64_t clock_us(const struct node *n)
+{
+	uint64_t d = n->sim->now_us - n->clock.global_us;
+
+	return n->clock.local_us + (uint64_t)((int64_t)d + (int64_t)d * n->clock.ppm / 1000000);
+}
+
+/* When the node's clock will have come to a moment of its own. */
+static uint64_t global_us(const struct node *n, uint64_t local_us)
+{
+	uint64_t now_us = clock_us(n);
+
+	if (local_us <= now_us)
+		return n->sim->now_us;
+	return n->sim->now_us + (local_us - now_us) +
+	       (uint64_t)((int64_t)(local_us - now_us) * (n->clock.ppm < 0 ? -n->clock.ppm : 0) /
+			  999000) +
+	       1;
+}
+
+uint64_t node_clock_ms(const struct node *n)
+{
+	return clock_us(n) / 1000;
+}
+
+/* -- the shell: ARP and the election's words to the wire -- */
+
+static int send_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
+{
+	struct node *n = ctx;
+	unsigned segment = ifindex - NODE_IFINDEX;
+
+	if (segment >= n->sim->setup.n_segments || !n->ports[segment].there ||
+		!n->ports[segment].carrier)
+		return -ENETDOWN;
+	check_on_sent(n->sim, n, segment, frame, len);
+	lan_send(n->sim, segment, n->index, frame, len);
+	return 0;
+}
+
+static void on_heard(
+	void *ctx, enum arp_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
+{
+	static const enum elect_wire words[] = {[ARP_HEARD_CLAIM] = ELECT_WIRE_CLAIM,
+		[ARP_HEARD_ANSWER] = ELECT_WIRE_ANSWER,
+		[ARP_HEARD_PROBE] = ELECT_WIRE_PROBE};
+	struct node *n = ctx;
+
+	(void)ifindex;
+	if (what == ARP_HEARD_SENDER)
+		return;
+	elect_on_wire(n->elect, words[what], vip, mac, n->now_ms);
+	n->dirty = true;
+}
+
+static bool is_member(void *ctx, const uint8_t mac[6])
+{
+	const struct node *n = ctx;
+
+	return elect_is_member_mac(n->elect, mac);
+}
+
+static const struct arp_ops arp_ops = {send_frame, on_heard, is_member};
+
+static void each_path(struct node *n, const struct vip_group *g, bool announce)
+{
+	struct elect_view v;
+
+	if (!elect_view(n->elect, g->id, &v))
+		return;
+	for (size_t i = 0; i < v.elig->n_paths; i++) {
+		const struct elig_path *p = &v.elig->paths[i];
+		int err = announce ? arp_announce(
+					     n->arp, p->ifindex, v.addrs[p->vip], n->now_ms)
+				   : arp_probe(n->arp, p->ifindex, v.addrs[p->vip]);
+
+		(void)err; /* no carrier: the shell only says so in its log */
+	}
+}
+
+static void on_probe(void *ctx, const struct vip_group *g)
+{
+	each_path(ctx, g, false);
+}
+
+static void on_announce(void *ctx, const struct vip_group *g)
+{
+	each_path(ctx, g, true);
+}
+
+static const struct elect_ops elect_ops = {on_probe, on_announce};
+
+static enum pool_claim claim(void *ctx, struct addr x)
+{
+	static const enum pool_claim words[] = {[ELECT_CLAIM_NONE] = POOL_UNCLAIMED,
+		[ELECT_CLAIM_STALE] = POOL_STALE,
+		[ELECT_CLAIM_ALIVE] = POOL_CLAIMED};
+	const struct node *n = ctx;
+
+	return words[elect_claim(n->elect, x)];
+}
+
+static const struct alloc_ops alloc_ops = {.claim = claim};
+
+static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
+{
+	struct node *n = ctx;
+
+	if (l->role == CLUSTER_LEASE_LEADER)
+		leader_on_lease(n->leader, deleted ? NULL : l, n->now_ms);
+	else
+		elect_on_lease(n->elect, l, deleted, n->now_ms);
+}
+
+/* -- the shell: interfaces -- */
+
+static void tell_link(struct node *n, unsigned segment)
+{
+	const struct port *p = &n->ports[segment];
+	unsigned flags = IFF_BROADCAST | IFF_MULTICAST | IFF_UP |
+			 (p->carrier ? IFF_RUNNING | IFF_LOWER_UP : 0u);
+	struct ifinfomsg i = {.ifi_type = ARPHRD_ETHER,
+		.ifi_index = (int)(NODE_IFINDEX + segment),
+		.ifi_flags = flags};
+	unsigned char operstate = p->carrier ? 6 : 2;
+	char name[] = "eth0";
+	unsigned mtu = 1500;
+	struct world_msg m;
+
+	name[3] = (char)('0' + segment);
+	world_begin(&m, p->there ? RTM_NEWLINK : RTM_DELLINK, &i, sizeof i);
+	world_attr(&m, IFLA_IFNAME, name, sizeof name);
+	world_attr(&m, IFLA_OPERSTATE, &operstate, 1);
+	world_attr(&m, IFLA_MTU, &mtu, sizeof mtu);
+	world_attr(&m, IFLA_ADDRESS, p->mac, 6);
+	world_send(&n->w, &m);
+}
+
+static bool iface_exists(void *ctx, unsigned ifindex)
+{
+	const struct node *n = ctx;
+
+	return iface_get(n->w.ifaces, ifindex) != NULL;
+}
+
+/* As wire_sync(): ARP knows every interface. */
+static void sync_ports(struct node *n)
+{
+	const struct iface *i = NULL;
+
+	while ((i = iface_next(n->w.ifaces, i)) != NULL)
+		if (arp_set_iface(n->arp, i->ifindex, i->mac, n->now_ms) != 0)
+			abort();
+	arp_retain_ifaces(n->arp, iface_exists, n, n->now_ms);
+}
+
+static void tell_port(struct node *n, unsigned segment)
+{
+	char subnet[32];
+
+	tell_link(n, segment);
+	if (n->ports[segment].there) {
+		(void)snprintf(subnet, sizeof subnet, "10.%u.1.%u/16", segment,
+			1 + n->index % HOSTS_A_SUBNET);
+		world_addr(&n->w, NODE_IFINDEX + segment, subnet);
+	}
+	sync_ports(n);
+}
+
+/* -- the shell: the pass -- */
+
+static void adopt(struct node *n)
+{
+	struct cluster_service s = {0};
+
+	alloc_begin(n->alloc);
+	while (cluster_next_service(n->w.cluster, &s))
+		if (alloc_put(n->alloc, &s, n->now_ms) != 0)
+			abort();
+	alloc_adopted(n->alloc, n->now_ms);
+	n->adopting = false;
+}
+
+static void take_services(struct node *n)
+{
+	bool allocate = n->was_leader && alloc_is_ready(n->alloc);
+
+	for (size_t i = 0; i < cluster_dirty_count(n->w.cluster); i++) {
+		struct cluster_dirty d = cluster_dirty_at(n->w.cluster, i);
+		struct cluster_service s;
+		int err = vip_update(n->w.vips, &n->w.conf, n->w.cluster, d.key);
+
+		if (err == 0 && allocate && !cluster_service(n->w.cluster, d.key, &s))
+			alloc_delete(n->alloc, d.key, n->now_ms);
+		else if (err == 0 && allocate)
+			err = alloc_put(n->alloc, &s, n->now_ms);
+		if (err != 0)
+			abort();
+	}
+	cluster_clean(n->w.cluster);
+}
+
+/* Returns whether all was built anew. */
+static bool take_environment(struct node *n)
+{
+	bool all = n->rebuild;
+
+	if (n->nodes_generation != cluster_nodes_generation(n->w.cluster)) {
+		n->nodes_generation = cluster_nodes_generation(n->w.cluster);
+		elect_set_input(n->elect, &n->w.in, n->now_ms);
+	}
+	if (all) {
+		if (vip_rebuild(n->w.vips, &n->w.conf, n->w.cluster) != 0)
+			abort();
+		elect_set_input(n->elect, &n->w.in, n->now_ms);
+		n->rebuild = false;
+	}
+	return all;
+}
+
+static bool is_on(const struct plan_entry *e)
+{
+	return e != NULL && e->announced;
+}
+
+static void apply_change(struct node *n, const struct plan_change *c)
+{
+	const struct plan_entry *e = c->is != NULL ? c->is : c->was;
+	bool on = is_on(c->is);
+
+	if (on && arp_add(n->arp, e->ifindex, e->vip, n->now_ms) != 0)
+		abort();
+	if (!on)
+		arp_del(n->arp, e->ifindex, e->vip);
+	if (on != is_on(c->was))
+		check_on_announced(n->sim, n, e->vip, e->ifindex - NODE_IFINDEX, on,
+			reason_code(c->is != NULL ? c->is->reason : REASON_NO_IP));
+}
+
+static void update_plan(struct node *n, bool all)
+{
+	const struct plan_input in = {.vips = n->w.vips, .elect = n->elect};
+	int err = 0;
+
+	if (all)
+		err = plan_rebuild(n->plan, &in);
+	for (size_t i = 0; !all && i < vip_dirty_count(n->w.vips); i++)
+		err |= plan_update(n->plan, &in, vip_dirty_at(n->w.vips, i));
+	for (size_t i = 0; !all && i < elect_dirty_count(n->elect); i++)
+		err |= plan_update(n->plan, &in, elect_dirty_at(n->elect, i));
+	if (err != 0)
+		abort();
+	for (size_t i = 0; i < plan_change_count(n->plan); i++) {
+		struct plan_change c = plan_change_at(n->plan, i);
+
+		apply_change(n, &c);
+	}
+	vip_clean(n->w.vips);
+	elect_clean(n->elect);
+	plan_clean(n->plan);
+}
+
+/* A new leader lists consistently, adopts what it finds, and only then gives (DESIGN section 3). */
+static void watch_leadership(struct node *n)
+{
+	bool is = leader_is_leader(n->leader, n->now_ms);
+
+	if (is == n->was_leader)
+		return;
+	n->was_leader = n->adopting = is;
+	n->services_listed = false;
+	sim_trace(n->sim, "%s %s", n->name, is ? "leads" : "leads no more");
+	alloc_begin(n->alloc);
+	for (unsigned k = 0; is && k < SIM_STREAMS; k++)
+		if (n->streams[k].kind == CLUSTER_SERVICE)
+			stream_relist(n->sim, &n->streams[k]);
+}
+
+/* -- the shell: writes -- */
+
+static bool may_write(const struct node *n)
+{
+	return !n->exiting && leader_is_leader(n->leader, n->now_ms) &&
+	       n->now_ms < leader_deadline(n->leader);
+}
+
+static void send_status(struct node *n, const struct alloc_write *w)
+{
+	n->status_in_flight++;
+	server_send_status(n->sim, n, n->candidate, leader_write_ms(n->leader), w);
+}
+
+static void write_status(struct node *n)
+{
+	struct alloc_write w;
+	struct alloc_result result;
+
+	while (alloc_next_result(n->alloc, &result))
+		sim_trace(n->sim, "%s: %s: %s", n->name, result.key, reason_code(result.reason));
+	if (!may_write(n))
+		return;
+	if (n->sim->setup.allocates) {
+		while (n->status_in_flight < STATUS_IN_FLIGHT && alloc_is_ready(n->alloc) &&
+			alloc_next_write(n->alloc, n->now_ms, &w))
+			send_status(n, &w);
+	} else if (n->now_ms >= n->next_status_ms) {
+		n->next_status_ms = n->now_ms + 50 + rng_below(&n->rng, 400);
+		send_status(n, NULL);
+	}
+}
+
+static void write_leases(struct node *n)
+{
+	struct lease_action a;
+
+	if (leader_next_action(n->leader, n->now_ms, &a)) {
+		if (n->now_ms > a.not_after_ms)
+			sim_fail(n->sim, "I9", "%s asks for a write in the past", n->name);
+		server_send_lease(n->sim, n, REQUEST_LEADER, &a);
+	}
+	while (elect_next_action(n->elect, n->now_ms, &a))
+		server_send_lease(n->sim, n, REQUEST_ELECT, &a);
+}
+
+/* -- the shell: the way out -- */
+
+static void restart_later(struct node *n, uint64_t after_us);
+
+static void step_exit(struct node *n)
+{
+	if (n->undrain_ms != 0 && n->now_ms >= n->undrain_ms) {
+		n->undrain_ms = 0;
+		sim_trace(n->sim, "%s drains no more", n->name);
+		elect_drain(n->elect, NULL, 0, n->now_ms);
+		n->dirty = true;
+	}
+	if (!n->exiting)
+		return;
+	if (!n->releasing &&
+		(elect_drained(n->elect, n->now_ms) || n->now_ms >= n->exit_by_ms) &&
+		(n->status_in_flight == 0 || n->now_ms >= n->exit_by_ms)) {
+		n->releasing = true;
+		n->exit_by_ms = n->now_ms + RELEASE_MS;
+		leader_set_candidate(n->leader, false, n->now_ms);
+		leader_release(n->leader, n->now_ms);
+		elect_release(n->elect, n->now_ms);
+		n->dirty = true;
+	} else if (n->releasing && ((leader_released(n->leader) && elect_released(n->elect)) ||
+					   n->now_ms >= n->exit_by_ms)) {
+		restart_later(n, (100 + rng_below(&n->rng, RESTART_MS)) * SIM_MS);
+		node_kill(n, "exits");
+	}
+}
+
+/* -- the shell: the loop -- */
+
+static uint64_t stall_ms(const struct node *n)
+{
+	uint64_t ms =
+		n->w.conf.elections.bfd_interval_ms * n->w.conf.elections.bfd_multiplier;
+
+	return ms > MIN_STALL_MS ? ms : MIN_STALL_MS;
+}
+
+static void drop_ring(struct node *n)
+{
+	while (n->n_ring > 0)
+		frame_put(n->sim, n->ring[--n->n_ring].frame);
+}
+
+bool node_wake(struct node *n)
+{
+	n->now_ms = node_clock_ms(n);
+	if (n->now_ms < n->armed_ms || n->now_ms - n->armed_ms < stall_ms(n))
+		return true;
+	sim_trace(n->sim, "%s was stopped: asks for every address again", n->name);
+	n->armed_ms = TIME_NEVER;
+	drop_ring(n);
+	elect_fence(n->elect, n->now_ms);
+	n->dirty = true;
+	return false;
+}
+
+static uint64_t next_deadline(const struct node *n)
+{
+	uint64_t at = time_min(arp_next_deadline(n->arp), leader_next_deadline(n->leader));
+
+	if (n->synced_once)
+		at = time_min(at, elect_next_deadline(n->elect));
+	if (may_write(n) && !n->sim->setup.allocates)
+		at = time_min(at, n->next_status_ms);
+	if (may_write(n) && n->sim->setup.allocates && alloc_is_ready(n->alloc) &&
+		n->status_in_flight < STATUS_IN_FLIGHT)
+		at = time_min(at, alloc_next_deadline(n->alloc));
+	if (n->undrain_ms != 0)
+		at = time_min(at, n->undrain_ms);
+	if (n->exiting)
+		at = time_min(at, n->exit_by_ms);
+	return at;
+}
+
+static void on_timer(struct sim *s, const struct event *ev)
+{
+	struct node *n = ev->p;
+
+	if (!n->alive || ev->a != n->wake_session)
+		return;
+	n->wake_us = TIME_NEVER;
+	if (n->stopped)
+		return; /* node_resume() sees to it */
+	(void)s;
+	if (node_clock_ms(n) < n->armed_ms && n->armed_ms != TIME_NEVER) { /* armed for later */
+		n->wake_us = global_us(n, n->armed_ms * 1000);
+		sim_post(s, n->wake_us,
+			&(struct event){.fn = on_timer, .p = n, .a = n->wake_session});
+		return;
+	}
+	if (n->armed_ms == TIME_NEVER)
+		return;
+	(void)node_wake(n);
+	n->dirty = true;
+	node_turn(n);
+}
+
+/* At most one event of a node is useful: an earlier one arms itself again. */
+static void arm(struct node *n)
+{
+	uint64_t at_us;
+
+	n->armed_ms = next_deadline(n);
+	if (n->armed_ms == TIME_NEVER)
+		return;
+	if (n->armed_ms < n->now_ms)
+		n->armed_ms = n->now_ms;
+	at_us = global_us(n, n->armed_ms * 1000);
+	if (n->wake_us <= at_us)
+		return;
+	n->wake_us = at_us;
+	sim_post(n->sim, at_us, &(struct event){.fn = on_timer, .p = n, .a = ++n->wake_session});
+}
+
+static void pass(struct node *n)
+{
+	if (n->synced_once) {
+		bool all;
+
+		if (n->adopting && n->services_listed)
+			adopt(n);
+		take_services(n);
+		all = take_environment(n);
+		elect_pass(n->elect, n->now_ms);
+		update_plan(n, all);
+	}
+	watch_leadership(n);
+	arp_tick(n->arp, n->now_ms);
+	write_status(n);
+	write_leases(n);
+	step_exit(n);
+}
+
+void node_turn(struct node *n)
+{
+	if (!n->alive || n->stopped)
+		return;
+	(void)node_wake(n);
+	if (!n->dirty)
+		return;
+	if (n->spin_us != n->sim->now_us)
+		n->spins = 0;
+	n->spin_us = n->sim->now_us;
+	if (++n->spins > SPIN_MAX)
+		sim_fail(n->sim, "spinning", "%s asks to be called again and again", n->name);
+	n->dirty = false;
+	pass(n);
+	if (n->alive)
+		arm(n);
+	check_on_turn(n->sim, n);
+}
+
+/* -- what comes in -- */
+
+void node_on_frame(struct node *n, unsigned segment, struct frame *f)
+{
+	if (!n->alive || n->suspended || !n->ports[segment].there || !n->ports[segment].carrier)
+		return;
+	if (n->stopped) {
+		if (n->n_ring < LAN_RING) {
+			f->refs++;
+			n->ring[n->n_ring++] = (struct waiting){f, segment};
+		}
+		return;
+	}
+	if (node_wake(n))
+		arp_on_frame(n->arp, NODE_IFINDEX + segment, f->data, f->len, n->now_ms);
+	node_turn(n);
+}
+
+void node_on_watch(struct node *n, enum cluster_kind kind, const struct change *c)
+{
+	(void)node_wake(n);
+	if (cluster_apply(n->w.cluster, kind, c->deleted ? CLUSTER_DELETE : CLUSTER_PUT,
+		    c->json) != 0)
+		abort();
+	n->dirty = true;
+}
+
+void node_on_list(struct node *n, enum cluster_kind kind)
+{
+	if (kind == CLUSTER_SERVICE)
+		n->services_listed = true;
+	node_on_synced(n);
+}
+
+void node_on_synced(struct node *n)
+{
+	bool synced = true;
+
+	if (!n->alive)
+		return;
+	for (unsigned k = 0; k < SIM_STREAMS; k++)
+		synced = synced && n->streams[k].synced;
+	n->now_ms = node_clock_ms(n);
+	n->dirty = true;
+	if (synced == n->synced)
+		return;
+	n->synced = synced;
+	if (synced && !n->synced_once)
+		n->synced_once = n->rebuild = true;
+	leader_on_synced(n->leader, synced, n->now_ms);
+	elect_on_synced(n->elect, synced, n->now_ms);
+}
+
+static enum alloc_outcome status_outcome(enum lease_outcome outcome)
+{
+	switch (outcome) {
+	case LEASE_OK:
+		return ALLOC_WRITE_OK;
+	case LEASE_CONFLICT:
+		return ALLOC_WRITE_CONFLICT;
+	case LEASE_NOT_FOUND:
+		return ALLOC_WRITE_GONE;
+	case LEASE_NOT_SENT:
+		return ALLOC_WRITE_NOT_SENT;
+	case LEASE_REFUSED:
+	case LEASE_FAILED:
+		break;
+	}
+	return ALLOC_WRITE_FAILED;
+}
+
+void node_on_answer(struct node *n, enum request_kind kind, uint64_t id,
+	enum lease_outcome outcome, const struct cluster_lease *l)
+{
+	(void)node_wake(n);
+	switch (kind) {
+	case REQUEST_LEADER:
+		leader_done(n->leader, id, outcome, l, n->now_ms);
+		break;
+	case REQUEST_ELECT:
+		elect_done(n->elect, id, outcome, l, n->now_ms);
+		break;
+	case REQUEST_STATUS:
+		n->status_in_flight--;
+		if (id != 0)
+			alloc_write_done(n->alloc, id, status_outcome(outcome), n->now_ms);
+		break;
+	}
+	n->dirty = true;
+	node_turn(n);
+}
+
+/* -- start and end -- */
+
+static void make_mac(const struct node *n, unsigned segment, uint8_t mac[6])
+{
+	const uint8_t m[6] = {2, 0, 0, (uint8_t)(n->index >> 8), (uint8_t)(n->index + 1),
+		(uint8_t)(NODE_IFINDEX + segment)};
+
+	memcpy(mac, m, 6);
+}
+
+void node_init(struct sim *s, unsigned index)
+{
+	struct node *n = &s->nodes[index];
+	struct rng rng = {.state = s->setup.seed + ((uint64_t)(index + 1) << 40)};
+
+
+	n->sim = s;
+	n->index = index;
+	n->rng.state = rng_next(&rng);
+	(void)snprintf(n->name, sizeof n->name, "n%u", index + 1);
+	n->clock.local_us = CLOCK_START_US + rng_below(&n->rng, CLOCK_START_US);
+	if (s->setup.clocks_vary)
+		n->clock.ppm = (int32_t)rng_below(&n->rng, 2 * PPM + 1) - PPM;
+	for (unsigned k = 0; k < s->setup.n_segments; k++) {
+		n->ports[k].there = n->ports[k].carrier = true;
+		make_mac(n, k, n->ports[k].mac);
+		lan_set_mac(s, k, index, n->ports[k].mac);
+	}
+	for (unsigned k = 0; k < SIM_STREAMS; k++)
+		n->streams[k] = (struct stream){.node = n, .kind = server_kinds[k]};
+}
+
+static void reset_shell(struct node *n)
+{
+	n->alive = true;
+	n->stopped = n->suspended = n->exiting = n->releasing = false;
+	n->life++;
+	n->now_ms = node_clock_ms(n);
+	n->armed_ms = n->wake_us = TIME_NEVER;
+	n->dirty = true;
+	n->synced = n->synced_once = n->rebuild = false;
+	n->was_leader = n->adopting = n->services_listed = false;
+	n->nodes_generation = 0;
+	n->status_in_flight = 0;
+	n->next_status_ms = n->exit_by_ms = n->undrain_ms = 0;
+}
+
+static void make_config(struct node *n)
+{
+	struct world *w = &n->w;
+
+	w->conf.elections = n->sim->setup.elections;
+	w->ranges[0] = users_range(n->sim, 0);
+	w->ranges[1] = users_range(n->sim, n->sim->setup.n_segments > 1 ? 1 : 0);
+	w->pools[0].n_ranges = n->sim->setup.n_segments > 1 ? 2 : 1;
+	if (n->sim->setup.allocates)
+		w->pools[0].reuse_delay_ms = 2000;
+	w->conf.n_l2_advertisements = n->config_odd ? 0 : 1;
+}
+
+void node_start(struct node *n)
+{
+	struct elect_conf ec = {.node = n->name, .identity = n->identity, .version = "sim"};
+	const struct config_elections *el = &n->sim->setup.elections;
+	struct leader_conf lc = {.identity = n->candidate,
+		.duration_ms = el->leader_duration_ms,
+		.renew_deadline_ms = el->leader_renew_deadline_ms,
+		.retry_period_ms = el->leader_retry_period_ms};
+
+	if (n->alive)
+		return;
+	reset_shell(n);
+	(void)snprintf(n->identity, sizeof n->identity, "%s/boot%u/%u", n->name, n->index, n->life);
+	(void)snprintf(n->candidate, sizeof n->candidate, "%s_%u_%u", n->name, n->index, n->life);
+	world_open(&n->w, n->name);
+	make_config(n);
+	n->elect = elect_new(&ec, &elect_ops, n, &n->w.hkey, &n->rng, NULL);
+	n->leader = leader_new(&lc, &n->rng, NULL);
+	n->plan = plan_new(&n->w.hkey);
+	n->alloc = alloc_new(&n->w.hkey, NULL);
+	n->arp = arp_new(&arp_ops, n, &n->w.hkey, NULL);
+	if (n->elect == NULL || n->leader == NULL || n->plan == NULL || n->alloc == NULL ||
+		n->arp == NULL || alloc_configure(n->alloc, &n->w.conf, n->now_ms) != 0)
+		abort();
+	alloc_set_ops(n->alloc, &alloc_ops, n);
+	alloc_begin(n->alloc);
+	for (unsigned k = 0; k < n->sim->setup.n_segments; k++)
+		if (n->ports[k].there)
+			tell_port(n, k);
+	cluster_on_lease(n->w.cluster, on_lease, n);
+	elect_set_input(n->elect, &n->w.in, n->now_ms);
+	sim_trace(n->sim, "%s starts as %s", n->name, n->identity);
+	for (unsigned k = 0; k < SIM_STREAMS; k++)
+		stream_open(n->sim, &n->streams[k]);
+	check_on_node(n->sim);
+	node_turn(n);
+}
+
+static void free_units(struct node *n)
+{
+	n->alive = n->exiting = n->synced = false;
+	n->life++;
+	n->wake_session++;
+	for (unsigned k = 0; k < SIM_STREAMS; k++) {
+		n->streams[k].synced = false;
+		if (n->streams[k].connected)
+			stream_close(n->sim, &n->streams[k]);
+		n->streams[k].session++;
+	}
+	drop_ring(n);
+	elect_free(n->elect);
+	leader_free(n->leader);
+	plan_free(n->plan);
+	alloc_free(n->alloc);
+	arp_free(n->arp);
+	world_close(&n->w);
+}
+
+void node_kill(struct node *n, const char *how)
+{
+	if (!n->alive)
+		return;
+	sim_trace(n->sim, "%s %s", n->name, how);
+	check_on_dead(n->sim, n);
+	free_units(n);
+	check_on_node(n->sim);
+}
+
+void node_end(struct node *n)
+{
+	if (n->alive)
+		free_units(n);
+}
+
+static void on_restart(struct sim *s, const struct event *ev)
+{
+	(void)s;
+	node_start(ev->p);
+}
+
+static void restart_later(struct node *n, uint64_t after_us)
+{
+	sim_post(n->sim, n->sim->now_us + after_us,
+		&(struct event){.fn = on_restart, .p = n});
+}
+
+/* -- what happens to it -- */
+
+void node_stop(struct node *n, bool suspend)
+{
+	if (!n->alive || n->stopped)
+		return;
+	sim_trace(n->sim, "%s %s", n->name, suspend ? "is suspended" : "is stopped");
+	n->stopped = true;
+	n->suspended = suspend;
+	check_on_node(n->sim);
+}
+
+/* What waited in the rings comes before the timers: a loop that was stopped sleeps in poll. */
+static void read_ring(struct node *n)
+{
+	struct waiting v[LAN_RING];
+	unsigned count = n->n_ring;
+	bool fresh = true; /* until the stall is seen: then the rest is thrown away */
+
+	memcpy(v, n->ring, count * sizeof *v);
+	n->n_ring = 0;
+	for (unsigned i = 0; i < count; i++) {
+		fresh = fresh && node_wake(n);
+		if (fresh)
+			arp_on_frame(n->arp, NODE_IFINDEX + v[i].segment, v[i].frame->data,
+				v[i].frame->len, n->now_ms);
+		frame_put(n->sim, v[i].frame);
+	}
+}
+
+void node_resume(struct node *n)
+{
+	if (!n->alive || !n->stopped)
+		return;
+	sim_trace(n->sim, "%s goes on", n->name);
+	n->stopped = n->suspended = false;
+	check_on_node(n->sim);
+	read_ring(n);
+	(void)node_wake(n);
+	n->dirty = true;
+	node_turn(n);
+	for (unsigned k = 0; n->alive && k < SIM_STREAMS; k++)
+		stream_kick(n->sim, &n->streams[k]);
+}
+
+void node_drain(struct node *n, uint64_t undrain_after_ms)
+{
+	if (!node_runs(n) || n->exiting)
+		return;
+	sim_trace(n->sim, "%s drains", n->name);
+	n->now_ms = node_clock_ms(n);
+	elect_drain(n->elect, "by hand", n->now_ms + DRAIN_MS, n->now_ms);
+	n->undrain_ms = n->now_ms + undrain_after_ms;
+	n->dirty = true;
+	node_turn(n);
+}
+
+void node_exit(struct node *n)
+{
+	if (!node_runs(n) || n->exiting)
+		return;
+	sim_trace(n->sim, "%s is told to exit", n->name);
+	n->now_ms = node_clock_ms(n);
+	n->exiting = true;
+	n->undrain_ms = 0;
+	n->exit_by_ms = n->now_ms + DRAIN_MS;
+	elect_drain(n->elect, "shutdown", n->exit_by_ms, n->now_ms);
+	n->dirty = true;
+	node_turn(n);
+}
+
+static void ports_changed(struct node *n, unsigned segment)
+{
+	if (n->alive) {
+		n->now_ms = node_clock_ms(n);
+		tell_port(n, segment);
+		elect_set_input(n->elect, &n->w.in, n->now_ms);
+		n->dirty = true;
+		node_turn(n);
+	}
+	check_on_node(n->sim);
+}
+
+void node_set_port(struct node *n, unsigned segment, bool there, bool carrier)
+{
+	sim_trace(n->sim, "%s eth%u %s", n->name, segment,
+		!there ? "is gone" : carrier ? "is up" : "has no carrier");
+	n->ports[segment].there = there;
+	n->ports[segment].carrier = carrier;
+	ports_changed(n, segment);
+}
+
+void node_set_mac(struct node *n, unsigned segment, const uint8_t mac[6])
+{
+	uint8_t own[6];
+
+	make_mac(n, segment, own);
+	memcpy(n->ports[segment].mac, mac != NULL ? mac : own, 6);
+	lan_set_mac(n->sim, segment, n->index, n->ports[segment].mac);
+	sim_trace(n->sim, "%s eth%u has another MAC", n->name, segment);
+	ports_changed(n, segment);
+}
+
+/* As reload_use(). */
+void node_set_config(struct node *n, bool odd)
+{
+	n->config_odd = odd;
+	if (!n->alive)
+		return;
+	sim_trace(n->sim, "%s %s", n->name,
+		odd ? "is configured to advertise nothing" : "is configured as the others");
+	n->now_ms = node_clock_ms(n);
+	make_config(n);
+	if (alloc_configure(n->alloc, &n->w.conf, n->now_ms) != 0)
+		abort();
+	n->rebuild = true;
+	elect_set_input(n->elect, &n->w.in, n->now_ms);
+	n->dirty = true;
+	node_turn(n);
+}
+
+void node_cut_api(struct node *n, bool cut, bool silent)
+{
+	sim_trace(n->sim, "%s is %s the API%s", n->name, cut ? "cut from" : "back at",
+		cut && silent ? ", without a word" : "");
+	n->api_cut = cut && !silent;
+	n->api_silent = cut && silent;
+	for (unsigned k = 0; k < SIM_STREAMS; k++) {
+		struct stream *st = &n->streams[k];
+
+		st->frozen = n->api_silent;
+		if (st->connected && (n->api_cut || !cut)) /* at the end it is found dead */
+			stream_close(n->sim, st);
+	}
+	node_turn(n);
+}
+
+void node_freeze(struct node *n, enum cluster_kind kind, bool frozen)
+{
+	for (unsigned k = 0; k < SIM_STREAMS; k++) {
+		struct stream *st = &n->streams[k];
+
+		if (st->kind != kind)
+			continue;
+		st->frozen = frozen;
+		if (!frozen && st->connected)
+			stream_close(n->sim, st); /* found dead at last */
+	}
+	node_turn(n);
+}
+
+/* -- reading -- */
+
+bool node_runs(const struct node *n)
+{
+	return n->alive && !n->stopped;
+}
+
+bool node_announces(const struct node *n, struct addr vip, unsigned segment)
+{
+	struct arp_vip_info info;
+
+	return n->alive && arp_info(n->arp, NODE_IFINDEX + segment, vip, &info);
+}
+
+bool node_may_own(const struct node *n, struct addr vip)
+{
+	const struct vip *v = n->alive ? vip_find(n->w.vips, vip) : NULL;
+	struct elig e;
+
+	if (v == NULL)
+		return false;
+	elig_judge_self(&n->w.in, v->group, &e);
+	return e.reason == REASON_OWNER;
+}
+
+bool node_is_leader(const struct node *n)
+{
+	return node_runs(n) && leader_is_leader(n->leader, node_clock_ms(n));
+}
