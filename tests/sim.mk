@@ -4,7 +4,7 @@
 SEEDS ?= $(if $(LONG),$(if $(SAN),10000,60000),$(if $(SAN),200,2000))
 SEED  ?= 1
 
-SIM_UNITS := alloc arp claims elect leader object plan
+SIM_UNITS := alloc arp bfd claims elect leader object peers plan
 SIM_OBJS  := $(patsubst tests/sim/%.c,$(O)/sim/%.o,$(filter-out tests/sim/alloc_random.c,$(wildcard tests/sim/*.c)))
 
 $(O)/sim/%.o: tests/sim/%.c | $(O)/sim/.dir

@@ -37,6 +37,8 @@ static const struct config_elections timers = {
 	.leader_retry_period_ms = 5000,
 	.bfd_interval_ms = 100,
 	.bfd_multiplier = 3,
+	.bfd_mesh_limit = 16,
+	.hold_down_ms = 5000,
 };
 
 struct counts {

@@ -22,6 +22,7 @@ enum {
 	BOOT_US = 5 * SIM_S,
 	FIRST_FAULT_US = 5 * SIM_S,
 	LOSS_MAX = 40,
+	STORM = 30000, /* five nodes at rest make some hundred events a second */
 	RESTART_MAX_US = 15 * SIM_S, /* after a clean exit */
 	MAX_FAULTS = 512,
 };
@@ -417,6 +418,8 @@ static struct config_elections pick_timers(struct rng *r)
 	el.namespace_ = "kube-system";
 	el.bfd_interval_ms = 100;
 	el.bfd_multiplier = 3;
+	el.bfd_mesh_limit = 16;
+	el.hold_down_ms = 5000;
 	el.max_share = sim_chance(r, 50) ? 1.25 : 0;
 	return el;
 }
@@ -425,6 +428,7 @@ static struct sim_setup pick_setup(struct rng *r, uint64_t seed)
 {
 	struct sim_setup p = {.seed = seed, .elections = pick_timers(r)};
 
+	p.storm = STORM;
 	p.allocates = sim_chance(r, 50);
 	p.clocks_vary = sim_chance(r, 75);
 	p.n_nodes = 2 + (unsigned)rng_below(r, MAX_NODES - 1);

@@ -23,6 +23,8 @@ enum {
 	DELAY_MIN_US = 40,
 	DELAY_SPREAD_US = 200,
 	ETHER_ARP = 0x0806,
+	ETHER_IPV4 = 0x0800,
+	CLIENT = 99, /* 10.<segment>.0.99 */
 	ARP_LEN = 42,
 	ARP_REQUEST = 1,
 	ARP_REPLY = 2,
@@ -207,6 +209,40 @@ void lan_send(struct sim *s, unsigned segment, unsigned host, const uint8_t *dat
 	frame_put(s, f);
 }
 
+/* -- packets -- */
+
+enum { PACKET_AT = 14 + 4 + 4 };
+
+void lan_send_packet(struct sim *s, unsigned segment, unsigned host, unsigned to,
+	const struct lan_packet *p)
+{
+	uint8_t data[LAN_FRAME_MAX];
+	struct wr w = wr_init(data, sizeof data);
+
+	wr_bytes(&w, lan_mac(s, segment, to), 6);
+	wr_bytes(&w, lan_mac(s, segment, host), 6);
+	wr_be16(&w, ETHER_IPV4);
+	wr_bytes(&w, p->from, 4);
+	wr_bytes(&w, p->to, 4);
+	wr_bytes(&w, p->data, p->len);
+	REQUIRE(wr_len(&w) == PACKET_AT + p->len);
+	lan_send(s, segment, host, data, wr_len(&w));
+}
+
+bool lan_is_packet(const struct frame *f)
+{
+	return f->data[12] == ETHER_IPV4 >> 8 && f->data[13] == (ETHER_IPV4 & 0xff);
+}
+
+bool lan_read_packet(const struct frame *f, struct lan_packet *ret_p)
+{
+	if (!lan_is_packet(f) || f->len < PACKET_AT)
+		return false;
+	*ret_p = (struct lan_packet){
+		f->data + 14, f->data + 18, f->data + PACKET_AT, (size_t)(f->len - PACKET_AT)};
+	return true;
+}
+
 /* -- faults -- */
 
 void lan_cut(struct sim *s, unsigned segment, unsigned from, unsigned to, bool cut)
@@ -286,7 +322,7 @@ struct arp_words {
 	uint8_t sha[6], spa[4], tpa[4];
 };
 
-static void send_arp(struct sim *s, unsigned segment, unsigned guest, const uint8_t *dst,
+static void send_arp(struct sim *s, unsigned segment, unsigned host, const uint8_t *dst,
 	const struct arp_words *p)
 {
 	uint8_t data[ARP_LEN];
@@ -296,7 +332,7 @@ static void send_arp(struct sim *s, unsigned segment, unsigned guest, const uint
 	wr_bytes(&w, p->sha, 6);
 	wr_be16(&w, ETHER_ARP);
 	wr_be16(&w, 1);
-	wr_be16(&w, 0x0800);
+	wr_be16(&w, ETHER_IPV4);
 	wr_u8(&w, 6);
 	wr_u8(&w, 4);
 	wr_be16(&w, p->op);
@@ -305,7 +341,7 @@ static void send_arp(struct sim *s, unsigned segment, unsigned guest, const uint
 	wr_bytes(&w, p->op == ARP_REPLY ? dst : (const uint8_t[6]){0}, 6);
 	wr_bytes(&w, p->tpa, 4);
 	REQUIRE(wr_len(&w) == ARP_LEN);
-	lan_send(s, segment, s->setup.n_nodes + guest, data, sizeof data);
+	lan_send(s, segment, host, data, sizeof data);
 }
 
 static bool read_arp(const struct frame *f, struct arp_words *ret_p)
@@ -332,7 +368,7 @@ static void send_claim(
 	memcpy(p.sha, mac, 6);
 	addr_to_v4(vip, p.spa);
 	addr_to_v4(vip, p.tpa);
-	send_arp(s, segment, LAN_FOREIGN, broadcast, &p);
+	send_arp(s, segment, s->setup.n_nodes + LAN_FOREIGN, broadcast, &p);
 }
 
 void lan_claim(struct sim *s, unsigned segment, struct addr vip)
@@ -372,7 +408,7 @@ static void foreign_on_arp(struct sim *s, unsigned segment, const struct arp_wor
 		memcpy(back.sha, g->answers[i].mac, 6);
 		memcpy(back.spa, ip, 4);
 		memcpy(back.tpa, p->spa, 4);
-		send_arp(s, segment, LAN_FOREIGN, p->sha, &back);
+		send_arp(s, segment, s->setup.n_nodes + LAN_FOREIGN, p->sha, &back);
 	}
 }
 
@@ -393,7 +429,7 @@ const struct lan_asked *lan_asked(const struct sim *s, unsigned segment, struct 
 
 void lan_ask(struct sim *s, unsigned segment, struct addr vip)
 {
-	struct arp_words p = {.op = ARP_REQUEST, .spa = {10, (uint8_t)segment, 0, 99}};
+	struct arp_words p = {.op = ARP_REQUEST, .spa = {10, (uint8_t)segment, 0, CLIENT}};
 	struct lan_asked *a;
 
 	memcpy(p.sha, lan_mac(s, segment, s->setup.n_nodes + LAN_CLIENT), 6);
@@ -401,16 +437,45 @@ void lan_ask(struct sim *s, unsigned segment, struct addr vip)
 	a = slot_of(s, segment, p.tpa);
 	a->asked_us = s->now_us;
 	a->n_answers = 0;
-	send_arp(s, segment, LAN_CLIENT, broadcast, &p);
+	send_arp(s, segment, s->setup.n_nodes + LAN_CLIENT, broadcast, &p);
+}
+
+static void answer_node(struct sim *s, unsigned segment, const struct arp_words *p)
+{
+	struct arp_words back = {.op = ARP_REPLY};
+
+	memcpy(back.sha, lan_mac(s, segment, s->setup.n_nodes + LAN_CLIENT), 6);
+	memcpy(back.spa, p->tpa, 4);
+	memcpy(back.tpa, p->spa, 4);
+	send_arp(s, segment, s->setup.n_nodes + LAN_CLIENT, p->sha, &back);
+}
+
+void lan_ask_client(struct sim *s, unsigned segment, unsigned host, struct addr from)
+{
+	struct arp_words p = {.op = ARP_REQUEST, .tpa = {10, (uint8_t)segment, 0, CLIENT}};
+
+	memcpy(p.sha, lan_mac(s, segment, host), 6);
+	addr_to_v4(from, p.spa);
+	send_arp(s, segment, host, lan_mac(s, segment, s->setup.n_nodes + LAN_CLIENT), &p);
+}
+
+bool lan_is_answer_of_client(const struct frame *f, const uint8_t to[4])
+{
+	struct arp_words p;
+
+	return read_arp(f, &p) && p.op == ARP_REPLY && p.spa[2] == 0 && p.spa[3] == CLIENT &&
+	       memcmp(p.tpa, to, 4) == 0;
 }
 
 /* Linux: an answer, and an announcement that is a request, or a reply to the sender itself. */
 static void client_on_arp(struct sim *s, unsigned segment, const struct arp_words *p)
 {
 	struct lan_asked *a = slot_of(s, segment, p->spa);
-	const uint8_t me[4] = {10, (uint8_t)segment, 0, 99};
+	const uint8_t me[4] = {10, (uint8_t)segment, 0, CLIENT};
 
-	if (memcmp(p->spa, p->tpa, 4) == 0) {
+	if (p->op == ARP_REQUEST && memcmp(p->tpa, me, 4) == 0)
+		answer_node(s, segment, p);
+	else if (memcmp(p->spa, p->tpa, 4) == 0) {
 		memcpy(a->mac, p->sha, 6);
 	} else if (p->op == ARP_REPLY && memcmp(p->tpa, me, 4) == 0) {
 		memcpy(a->mac, p->sha, 6);

@@ -37,6 +37,18 @@ void lan_send(struct sim *s, unsigned segment, unsigned host, const uint8_t *dat
 void lan_set_mac(struct sim *s, unsigned segment, unsigned host, const uint8_t mac[6]);
 const uint8_t *lan_mac(const struct sim *s, unsigned segment, unsigned host);
 
+/* -- what is no ARP: a UDP payload between two nodes; its header is not modelled -- */
+struct lan_packet {
+	const uint8_t *from, *to; /* IPv4 */
+	const uint8_t *data;
+	size_t len;
+};
+void lan_send_packet(struct sim *s, unsigned segment, unsigned host, unsigned to,
+	const struct lan_packet *p);
+bool lan_is_packet(const struct frame *f);
+/* It borrows from f. */
+bool lan_read_packet(const struct frame *f, struct lan_packet *ret_p) MUST_CHECK;
+
 /* -- faults -- */
 /* One direction. */
 void lan_cut(struct sim *s, unsigned segment, unsigned from, unsigned to, bool cut);
@@ -63,6 +75,9 @@ uint64_t lan_frames(const struct sim *s);
 /* -- the client -- */
 /* Asks for a VIP, once; who answers is traced, and its neighbour table follows. */
 void lan_ask(struct sim *s, unsigned segment, struct addr vip);
+/* A node's kernel asks the client, from its own address; it answers. */
+void lan_ask_client(struct sim *s, unsigned segment, unsigned host, struct addr from);
+bool lan_is_answer_of_client(const struct frame *f, const uint8_t to[4]);
 struct lan_asked {
 	uint64_t asked_us, answered_us; /* of the last question */
 	unsigned n_answers;             /* to it */

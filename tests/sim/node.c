@@ -2,11 +2,11 @@
  *
  * node.c - one simulated node.
  *
- * Owns: the shipping cluster, vip, elect, leader, plan, alloc and arp objects of one node.
+ * Owns: the shipping cluster, vip, elect, leader, plan, alloc, arp, bfd and peers of one node.
  * In:   watch events, answers, frames, its own timer, faults.
  * Out:  requests to the server, frames to the LAN, what it announces to the judge.
  *
- * Everything between "the shell" lines is what daemon.c, feed.c, pass.c, wire.c and writer.c do
+ * Everything under "the shell" is what daemon.c, feed.c, pass.c, wire.c, mesh.c and writer.c do
  * around the same units, in their order; the loop's stall check is daemon_wake()'s.
  */
 #include "node.h"
@@ -28,6 +28,7 @@ enum {
 	CLOCK_START_US = 1000 * SIM_S,
 	PPM = 200,
 	HOSTS_A_SUBNET = 250,
+	BFD_STALL_US = 2000, /* bfdio.c's */
 };
 
 /* -- the clock -- */
@@ -55,6 +56,12 @@ static uint64_t global_us(const struct node *n, uint64_t local_us)
 uint64_t node_clock_ms(const struct node *n)
 {
 	return clock_us(n) / 1000;
+}
+
+static void look_at_clock(struct node *n)
+{
+	n->now_us = clock_us(n);
+	n->now_ms = n->now_us / 1000;
 }
 
 /* -- the shell: ARP and the election's words to the wire -- */
@@ -96,6 +103,111 @@ static bool is_member(void *ctx, const uint8_t mac[6])
 
 static const struct arp_ops arp_ops = {send_frame, on_heard, is_member};
 
+/* -- the shell: BFD, and who can witness -- */
+
+/* A node's address on a segment. */
+static struct addr host_addr(unsigned segment, unsigned index)
+{
+	return addr_from_v4((const uint8_t[4]){10, (uint8_t)segment,
+		(uint8_t)(1 + (index + 1) / HOSTS_A_SUBNET), (uint8_t)((index + 1) % HOSTS_A_SUBNET)});
+}
+
+/* Whose it is; none: n_nodes. */
+static unsigned host_of(const struct sim *s, struct addr a)
+{
+	unsigned index;
+	uint8_t ip[4];
+
+	addr_to_v4(a, ip);
+	index = (unsigned)((ip[2] - 1) * HOSTS_A_SUBNET + ip[3] - 1);
+	return index < s->setup.n_nodes ? index : s->setup.n_nodes;
+}
+
+static int send_packet(
+	void *ctx, const struct bfd_path *path, const uint8_t *packet, size_t len)
+{
+	struct node *n = ctx;
+	unsigned segment = path->ifindex - NODE_IFINDEX;
+	unsigned to = host_of(n->sim, path->remote);
+	uint8_t from_ip[4], to_ip[4];
+
+	if (!n->ports[segment].there || !n->ports[segment].carrier || to == n->sim->setup.n_nodes)
+		return -ENETUNREACH;
+	addr_to_v4(path->local, from_ip);
+	addr_to_v4(path->remote, to_ip);
+	lan_send_packet(n->sim, segment, n->index, to,
+		&(struct lan_packet){from_ip, to_ip, packet, len});
+	return 0;
+}
+
+static const struct bfd_ops bfd_ops = {send_packet};
+
+static void on_peer(void *ctx, const char *node, unsigned ifindex, enum elect_peer state,
+	unsigned loss_permille)
+{
+	struct node *n = ctx;
+
+	sim_trace(n->sim, "%s: %s is %s on eth%u", n->name, node, peers_state_name(state),
+		ifindex - NODE_IFINDEX);
+	elect_on_peer(n->elect, node, ifindex, state, loss_permille, n->now_ms);
+}
+
+static void on_peers_wake(void *ctx)
+{
+	struct node *n = ctx;
+
+	n->dirty = true;
+}
+
+static const struct peers_ops peers_ops = {on_peer, on_peers_wake};
+
+static bool ask_on(struct node *n, unsigned segment, const char *suspect)
+{
+	bool known = !n->sim->setup.lonely;
+
+	if (known && n->ports[segment].there && n->ports[segment].carrier)
+		lan_ask_client(n->sim, segment, n->index, host_addr(segment, n->index));
+	return known || peers_has_other(n->peers, NODE_IFINDEX + segment, suspect);
+}
+
+static bool ask_witness(void *ctx, unsigned ifindex, const char *suspect)
+{
+	struct node *n = ctx;
+	bool any = false;
+
+	for (unsigned k = 0; k < n->sim->setup.n_segments; k++)
+		if (ifindex == 0 || ifindex == NODE_IFINDEX + k)
+			any |= ask_on(n, k, suspect);
+	return any;
+}
+
+static bool witnessed(void *ctx, unsigned ifindex, const char *suspect, uint64_t since_ms)
+{
+	const struct node *n = ctx;
+
+	for (unsigned k = 0; k < n->sim->setup.n_segments; k++)
+		if ((ifindex == 0 || ifindex == NODE_IFINDEX + k) &&
+			(n->witness_ms[k] > since_ms ||
+				peers_heard_since(n->peers, NODE_IFINDEX + k, suspect,
+					since_ms * 1000)))
+			return true;
+	return false;
+}
+
+static bool watches(void *ctx, unsigned ifindex, const char *node, const char *owner)
+{
+	const struct node *n = ctx;
+
+	return peers_watches(n->peers, ifindex, node, owner);
+}
+
+static void forgot(void *ctx, const char *node)
+{
+	struct node *n = ctx;
+
+	peers_remove(n->peers, node);
+}
+
 static void each_path(struct node *n, const struct vip_group *g, bool announce)
 {
 	struct elect_view v;
@@ -122,7 +234,14 @@ static void on_announce(void *ctx, const struct vip_group *g)
 	each_path(ctx, g, true);
 }
 
-static const struct elect_ops elect_ops = {on_probe, on_announce};
+static void on_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
+{
+	(void)mac; /* as wire.c, which asks all */
+	each_path(ctx, g, false);
+}
+
+static const struct elect_ops elect_ops = {
+	on_probe, on_announce, on_ask, ask_witness, witnessed, watches, forgot};
 
 static enum pool_claim claim(void *ctx, struct addr x)
 {
@@ -144,6 +263,11 @@ static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 		leader_on_lease(n->leader, deleted ? NULL : l, n->now_ms);
 	else
 		elect_on_lease(n->elect, l, deleted, n->now_ms);
+	if (!deleted && l->role == CLUSTER_LEASE_NODE && l->node != NULL &&
+		strcmp(l->node, n->name) != 0 && peers_put(n->peers, l->node, l->addresses) != 0)
+		abort();
+	if (l->role == CLUSTER_LEASE_CLAIMS)
+		alloc_claims_changed(n->alloc);
 }
 
 /* -- the shell: interfaces -- */
@@ -190,12 +314,12 @@ static void sync_ports(struct node *n)
 
 static void tell_port(struct node *n, unsigned segment)
 {
-	char subnet[32];
+	char subnet[ADDR_STRLEN + 4], text[ADDR_STRLEN];
 
 	tell_link(n, segment);
 	if (n->ports[segment].there) {
-		(void)snprintf(subnet, sizeof subnet, "10.%u.1.%u/16", segment,
-			1 + n->index % HOSTS_A_SUBNET);
+		(void)snprintf(subnet, sizeof subnet, "%s/16",
+			addr_format(host_addr(segment, n->index), text));
 		world_addr(&n->w, NODE_IFINDEX + segment, subnet);
 	}
 	sync_ports(n);
@@ -396,20 +520,20 @@ static uint64_t stall_ms(const struct node *n)
 	return ms > MIN_STALL_MS ? ms : MIN_STALL_MS;
 }
 
-static void drop_ring(struct node *n)
+static void drop_ring(struct node *n, struct ring *r)
 {
-	while (n->n_ring > 0)
-		frame_put(n->sim, n->ring[--n->n_ring].frame);
+	while (r->n > 0)
+		frame_put(n->sim, r->v[--r->n].frame);
 }
 
 bool node_wake(struct node *n)
 {
-	n->now_ms = node_clock_ms(n);
+	look_at_clock(n);
 	if (n->now_ms < n->armed_ms || n->now_ms - n->armed_ms < stall_ms(n))
 		return true;
 	sim_trace(n->sim, "%s was stopped: asks for every address again", n->name);
 	n->armed_ms = TIME_NEVER;
-	drop_ring(n);
+	drop_ring(n, &n->arp_ring);
 	elect_fence(n->elect, n->now_ms);
 	n->dirty = true;
 	return false;
@@ -418,7 +542,10 @@ bool node_wake(struct node *n)
 static uint64_t next_deadline(const struct node *n)
 {
 	uint64_t at = time_min(arp_next_deadline(n->arp), leader_next_deadline(n->leader));
+	uint64_t peers_us = peers_next_deadline_us(n->peers, n->now_us);
 
+	if (peers_us != TIME_NEVER)
+		at = time_min(at, (peers_us + 999) / 1000);
 	if (n->synced_once)
 		at = time_min(at, elect_next_deadline(n->elect));
 	if (may_write(n) && !n->sim->setup.allocates)
@@ -473,8 +600,11 @@ static void arm(struct node *n)
 	sim_post(n->sim, at_us, &(struct event){.fn = on_timer, .p = n, .a = ++n->wake_session});
 }
 
+static void arm_bfd(struct node *n);
+
 static void pass(struct node *n)
 {
+	peers_update(n->peers, n->now_us);
 	if (n->synced_once) {
 		bool all;
 
@@ -497,8 +627,10 @@ void node_turn(struct node *n)
 	if (!n->alive || n->stopped)
 		return;
 	(void)node_wake(n);
-	if (!n->dirty)
+	if (!n->dirty) {
+		arm_bfd(n);
 		return;
+	}
 	if (n->spin_us != n->sim->now_us)
 		n->spins = 0;
 	n->spin_us = n->sim->now_us;
@@ -506,26 +638,112 @@ void node_turn(struct node *n)
 		sim_fail(n->sim, "spinning", "%s asks to be called again and again", n->name);
 	n->dirty = false;
 	pass(n);
-	if (n->alive)
+	if (n->alive) {
 		arm(n);
+		arm_bfd(n);
+	}
 	check_on_turn(n->sim, n);
+}
+
+/* -- the shell: BFD's socket and timer (bfdio.c) -- */
+
+/* late_us: for how long there had been something to do. */
+static void bfd_turn(struct node *n, uint64_t late_us)
+{
+	if (late_us >= BFD_STALL_US)
+		bfd_stalled(n->bfd, late_us, n->now_us);
+	bfd_tick(n->bfd, n->now_us);
+}
+
+static void on_bfd_timer(struct sim *s, const struct event *ev)
+{
+	struct node *n = ev->p;
+
+	(void)s;
+	if (!n->alive || ev->a != n->bfd_shell.session)
+		return;
+	n->bfd_shell.wake_us = TIME_NEVER;
+	if (n->stopped)
+		return;
+	look_at_clock(n);
+	if (bfd_next_deadline_us(n->bfd) <= n->now_us) {
+		bfd_turn(n, 0);
+		node_turn(n);
+	} else {
+		arm_bfd(n);
+	}
+}
+
+static void arm_bfd(struct node *n)
+{
+	struct bfd_shell *b = &n->bfd_shell;
+	uint64_t at_us;
+
+	b->armed_us = bfd_next_deadline_us(n->bfd);
+	if (b->armed_us == TIME_NEVER)
+		return;
+	at_us = global_us(n, b->armed_us);
+	if (b->wake_us <= at_us)
+		return;
+	b->wake_us = at_us;
+	sim_post(n->sim, at_us, &(struct event){.fn = on_bfd_timer, .p = n, .a = ++b->session});
+}
+
+static void take_packet(struct node *n, const struct waiting *w)
+{
+	struct lan_packet p;
+
+	if (!lan_read_packet(w->frame, &p))
+		return;
+	bfd_on_packet(n->bfd, &(struct bfd_packet){.data = p.data,
+				      .len = p.len,
+				      .ifindex = NODE_IFINDEX + w->segment,
+				      .from = addr_from_v4(p.from),
+				      .to = addr_from_v4(p.to),
+				      .ttl = 255,
+				      .at_us = w->at_us});
 }
 
 /* -- what comes in -- */
 
+static void take_frame(struct node *n, const struct waiting *w)
+{
+	uint8_t own[4];
+
+	addr_to_v4(host_addr(w->segment, n->index), own);
+	if (lan_is_answer_of_client(w->frame, own)) /* the kernel's doing */
+		n->witness_ms[w->segment] = n->now_ms;
+	else
+		arp_on_frame(n->arp, NODE_IFINDEX + w->segment, w->frame->data, w->frame->len,
+			n->now_ms);
+}
+
+static void keep_waiting(struct ring *r, const struct waiting *w)
+{
+	if (r->n == LAN_RING)
+		return;
+	w->frame->refs++;
+	r->v[r->n++] = *w;
+}
+
 void node_on_frame(struct node *n, unsigned segment, struct frame *f)
 {
+	const struct waiting w = {f, segment, clock_us(n)};
+	bool is_packet = lan_is_packet(f);
+
 	if (!n->alive || n->suspended || !n->ports[segment].there || !n->ports[segment].carrier)
 		return;
 	if (n->stopped) {
-		if (n->n_ring < LAN_RING) {
-			f->refs++;
-			n->ring[n->n_ring++] = (struct waiting){f, segment};
-		}
+		keep_waiting(is_packet ? &n->bfd_ring : &n->arp_ring, &w);
 		return;
 	}
-	if (node_wake(n))
-		arp_on_frame(n->arp, NODE_IFINDEX + segment, f->data, f->len, n->now_ms);
+	if (is_packet) {
+		look_at_clock(n);
+		take_packet(n, &w);
+		bfd_turn(n, 0);
+	} else if (node_wake(n)) {
+		take_frame(n, &w);
+	}
 	node_turn(n);
 }
 
@@ -553,7 +771,7 @@ void node_on_synced(struct node *n)
 		return;
 	for (unsigned k = 0; k < SIM_STREAMS; k++)
 		synced = synced && n->streams[k].synced;
-	n->now_ms = node_clock_ms(n);
+	look_at_clock(n);
 	n->dirty = true;
 	if (synced == n->synced)
 		return;
@@ -640,8 +858,11 @@ static void reset_shell(struct node *n)
 	n->alive = true;
 	n->stopped = n->suspended = n->exiting = n->releasing = false;
 	n->life++;
-	n->now_ms = node_clock_ms(n);
+	look_at_clock(n);
 	n->armed_ms = n->wake_us = TIME_NEVER;
+	n->bfd_shell.armed_us = n->bfd_shell.wake_us = TIME_NEVER;
+	n->bfd_shell.session++;
+	memset(n->witness_ms, 0, sizeof n->witness_ms);
 	n->dirty = true;
 	n->synced = n->synced_once = n->rebuild = false;
 	n->was_leader = n->adopting = n->services_listed = false;
@@ -684,8 +905,10 @@ void node_start(struct node *n)
 	n->plan = plan_new(&n->w.hkey);
 	n->alloc = alloc_new(&n->w.hkey, NULL);
 	n->arp = arp_new(&arp_ops, n, &n->w.hkey, NULL);
+	n->bfd = bfd_new(&bfd_ops, n, &n->w.hkey, &n->rng, NULL);
+	n->peers = n->bfd != NULL ? peers_new(n->bfd, n->name, &peers_ops, n) : NULL;
 	if (n->elect == NULL || n->leader == NULL || n->plan == NULL || n->alloc == NULL ||
-		n->arp == NULL || alloc_configure(n->alloc, &n->w.conf, n->now_ms) != 0)
+		n->arp == NULL || n->peers == NULL || alloc_configure(n->alloc, &n->w.conf, n->now_ms) != 0)
 		abort();
 	alloc_set_ops(n->alloc, &alloc_ops, n);
 	alloc_begin(n->alloc);
@@ -694,6 +917,8 @@ void node_start(struct node *n)
 			tell_port(n, k);
 	cluster_on_lease(n->w.cluster, on_lease, n);
 	elect_set_input(n->elect, &n->w.in, n->now_ms);
+	if (n->sim->setup.elections.bfd_interval_ms > 0)
+		peers_set_input(n->peers, &n->w.in);
 	sim_trace(n->sim, "%s starts as %s", n->name, n->identity);
 	for (unsigned k = 0; k < SIM_STREAMS; k++)
 		stream_open(n->sim, &n->streams[k]);
@@ -712,12 +937,15 @@ static void free_units(struct node *n)
 			stream_close(n->sim, &n->streams[k]);
 		n->streams[k].session++;
 	}
-	drop_ring(n);
+	drop_ring(n, &n->arp_ring);
+	drop_ring(n, &n->bfd_ring);
 	elect_free(n->elect);
 	leader_free(n->leader);
 	plan_free(n->plan);
 	alloc_free(n->alloc);
 	arp_free(n->arp);
+	peers_free(n->peers);
+	bfd_free(n->bfd);
 	world_close(&n->w);
 }
 
@@ -761,22 +989,27 @@ void node_stop(struct node *n, bool suspend)
 	check_on_node(n->sim);
 }
 
-/* What waited in the rings comes before the timers: a loop that was stopped sleeps in poll. */
-static void read_ring(struct node *n)
+/* A loop that was stopped sleeps in poll: what waits in sockets comes before its timers. */
+static void read_rings(struct node *n)
 {
-	struct waiting v[LAN_RING];
-	unsigned count = n->n_ring;
+	struct ring arp = n->arp_ring, bfd = n->bfd_ring;
+	uint64_t since_us = n->bfd_shell.armed_us;
 	bool fresh = true; /* until the stall is seen: then the rest is thrown away */
 
-	memcpy(v, n->ring, count * sizeof *v);
-	n->n_ring = 0;
-	for (unsigned i = 0; i < count; i++) {
+	n->arp_ring.n = n->bfd_ring.n = 0;
+	for (unsigned i = 0; i < arp.n; i++) {
 		fresh = fresh && node_wake(n);
 		if (fresh)
-			arp_on_frame(n->arp, NODE_IFINDEX + v[i].segment, v[i].frame->data,
-				v[i].frame->len, n->now_ms);
-		frame_put(n->sim, v[i].frame);
+			take_frame(n, &arp.v[i]);
+		frame_put(n->sim, arp.v[i].frame);
 	}
+	look_at_clock(n);
+	for (unsigned i = 0; i < bfd.n; i++) {
+		since_us = time_min(since_us, bfd.v[i].at_us);
+		take_packet(n, &bfd.v[i]);
+		frame_put(n->sim, bfd.v[i].frame);
+	}
+	bfd_turn(n, since_us < n->now_us ? n->now_us - since_us : 0);
 }
 
 void node_resume(struct node *n)
@@ -786,7 +1019,7 @@ void node_resume(struct node *n)
 	sim_trace(n->sim, "%s goes on", n->name);
 	n->stopped = n->suspended = false;
 	check_on_node(n->sim);
-	read_ring(n);
+	read_rings(n);
 	(void)node_wake(n);
 	n->dirty = true;
 	node_turn(n);
@@ -799,7 +1032,7 @@ void node_drain(struct node *n, uint64_t undrain_after_ms)
 	if (!node_runs(n) || n->exiting)
 		return;
 	sim_trace(n->sim, "%s drains", n->name);
-	n->now_ms = node_clock_ms(n);
+	look_at_clock(n);
 	elect_drain(n->elect, "by hand", n->now_ms + DRAIN_MS, n->now_ms);
 	n->undrain_ms = n->now_ms + undrain_after_ms;
 	n->dirty = true;
@@ -811,11 +1044,12 @@ void node_exit(struct node *n)
 	if (!node_runs(n) || n->exiting)
 		return;
 	sim_trace(n->sim, "%s is told to exit", n->name);
-	n->now_ms = node_clock_ms(n);
+	look_at_clock(n);
 	n->exiting = true;
 	n->undrain_ms = 0;
 	n->exit_by_ms = n->now_ms + DRAIN_MS;
 	elect_drain(n->elect, "shutdown", n->exit_by_ms, n->now_ms);
+	peers_set_leaving(n->peers, true, n->now_us);
 	n->dirty = true;
 	node_turn(n);
 }
@@ -823,9 +1057,10 @@ void node_exit(struct node *n)
 static void ports_changed(struct node *n, unsigned segment)
 {
 	if (n->alive) {
-		n->now_ms = node_clock_ms(n);
+		look_at_clock(n);
 		tell_port(n, segment);
 		elect_set_input(n->elect, &n->w.in, n->now_ms);
+		peers_set_input(n->peers, &n->w.in);
 		n->dirty = true;
 		node_turn(n);
 	}
@@ -860,12 +1095,13 @@ void node_set_config(struct node *n, bool odd)
 		return;
 	sim_trace(n->sim, "%s %s", n->name,
 		odd ? "is configured to advertise nothing" : "is configured as the others");
-	n->now_ms = node_clock_ms(n);
+	look_at_clock(n);
 	make_config(n);
 	if (alloc_configure(n->alloc, &n->w.conf, n->now_ms) != 0)
 		abort();
 	n->rebuild = true;
 	elect_set_input(n->elect, &n->w.in, n->now_ms);
+	peers_set_input(n->peers, &n->w.in);
 	n->dirty = true;
 	node_turn(n);
 }
@@ -905,6 +1141,18 @@ void node_freeze(struct node *n, enum cluster_kind kind, bool frozen)
 bool node_runs(const struct node *n)
 {
 	return n->alive && !n->stopped;
+}
+
+enum elect_peer node_peer(const struct node *n, const struct node *other, unsigned segment)
+{
+	struct peers_info info;
+
+	for (size_t i = 0; n->alive && i < peers_count(n->peers); i++) {
+		peers_at(n->peers, i, n->now_us, &info);
+		if (info.ifindex == NODE_IFINDEX + segment && strcmp(info.node, other->name) == 0)
+			return info.state;
+	}
+	return ELECT_PEER_NEVER;
 }
 
 bool node_announces(const struct node *n, struct addr vip, unsigned segment)

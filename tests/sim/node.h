@@ -12,8 +12,10 @@
 
 #include "alloc.h"
 #include "arp.h"
+#include "bfd.h"
 #include "elect.h"
 #include "leader.h"
+#include "peers.h"
 #include "plan.h"
 
 enum { NODE_IFINDEX = 2 /* of the port on segment 0; the others follow */ };
@@ -29,9 +31,14 @@ struct clock {
 	int32_t ppm;
 };
 
-struct waiting {
-	struct frame *frame; /* a reference */
-	unsigned segment;
+/* Frames that wait for the process: of the capture ring, of BFD's socket. */
+struct ring {
+	struct waiting {
+		struct frame *frame; /* a reference */
+		unsigned segment;
+		uint64_t at_us; /* by the node's clock */
+	} v[LAN_RING];
+	unsigned n;
 };
 
 struct node {
@@ -39,7 +46,7 @@ struct node {
 	unsigned index;
 	char name[16], identity[40], candidate[40];
 	struct clock clock;
-	uint64_t now_ms; /* of the node's own clock, as of its last node_wake() */
+	uint64_t now_us, now_ms; /* of the node's own clock, as of its last node_wake() */
 	bool alive;
 	bool stopped;   /* the process does not run; frames and answers wait */
 	bool suspended; /* nor does the machine: frames are lost */
@@ -54,6 +61,8 @@ struct node {
 	struct plan *plan;
 	struct alloc *alloc;
 	struct arp *arp;
+	struct bfd *bfd;
+	struct peers *peers;
 
 	/* the shell */
 	uint64_t armed_ms; /* when its timer will fire */
@@ -67,11 +76,16 @@ struct node {
 	uint64_t exit_by_ms, undrain_ms;
 	unsigned spins;
 	uint64_t spin_us;
+	struct bfd_shell {
+		uint64_t armed_us; /* by the node's clock: when the engine has work */
+		uint64_t wake_us;  /* when an event comes for it; TIME_NEVER */
+		unsigned session;
+	} bfd_shell;
+	uint64_t witness_ms[SIM_SEGMENTS]; /* a neighbour answered; 0 = never */
 
 	struct stream streams[SIM_STREAMS];
 	struct port ports[SIM_SEGMENTS];
-	struct waiting ring[LAN_RING];
-	unsigned n_ring;
+	struct ring arp_ring, bfd_ring;
 
 	/* faults that stand */
 	bool api_cut;    /* refused at once */
@@ -112,6 +126,8 @@ void node_freeze(struct node *n, enum cluster_kind kind, bool frozen);
 
 /* -- reading -- */
 bool node_runs(const struct node *n); /* and is not stopped */
+/* What n believes of another in a segment. */
+enum elect_peer node_peer(const struct node *n, const struct node *other, unsigned segment);
 bool node_announces(const struct node *n, struct addr vip, unsigned segment);
 /* By its own verdict. */
 bool node_may_own(const struct node *n, struct addr vip);

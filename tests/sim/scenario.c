@@ -636,7 +636,7 @@ static const struct scenario scenarios[] = {
 	{"F33twins", "two machines of one name", f33_twins, NULL, 3, 8, 1, false},
 	{"F34", "MetalLB's order", NULL, unit, 0, 0, 0, false},
 	{"F35", "a rolling restart", NULL, "not a fault of safety: doctor says so", 0, 0, 0, false},
-	{"F36", "renewals of many nodes", f36, NULL, 64, 64, 1, false},
+	{"F36", "renewals of many nodes", f36, NULL, 40, 8, 1, false},
 };
 
 static const struct config_elections timers = {
@@ -648,6 +648,8 @@ static const struct config_elections timers = {
 	.leader_retry_period_ms = 5000,
 	.bfd_interval_ms = 100,
 	.bfd_multiplier = 3,
+	.bfd_mesh_limit = 16,
+	.hold_down_ms = 5000,
 	.max_share = 1.25,
 };
 

@@ -10,6 +10,7 @@
 #include "server.h"
 #include "users.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -80,6 +81,18 @@ void sim_post(struct sim *s, uint64_t at_us, const struct event *ev)
 	queue_post(s->queue, at_us < s->now_us ? s->now_us : at_us, ev);
 }
 
+/* Nobody may answer everybody at once, for ever. */
+static void watch_for_storms(struct sim *s)
+{
+	if (s->now_us >= s->second_us + SIM_S) {
+		s->second_us = s->now_us;
+		s->second_events = s->n_events;
+	}
+	if (s->setup.storm > 0 && s->n_events - s->second_events > s->setup.storm)
+		sim_fail(s, "storm", "%" PRIu64 " events in less than a second",
+			s->n_events - s->second_events);
+}
+
 void sim_advance(struct sim *s, uint64_t until_us)
 {
 	struct event ev;
@@ -88,6 +101,7 @@ void sim_advance(struct sim *s, uint64_t until_us)
 	while (!sim_has_failed(s) && queue_next(s->queue, until_us, &at_us, &ev)) {
 		s->now_us = at_us;
 		s->n_events++;
+		watch_for_storms(s);
 		ev.fn(s, &ev);
 	}
 	if (!sim_has_failed(s))

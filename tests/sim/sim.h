@@ -46,7 +46,9 @@ struct sim_setup {
 	struct config_elections elections;
 	bool allocates;   /* the leader gives the addresses; else Services come with them */
 	bool clocks_vary; /* each node's clock has a rate of its own */
+	bool lonely;      /* nobody but the nodes can witness */
 	bool plain;       /* no Service shares an address or is Local */
+	uint64_t storm;   /* so many events in a second are a storm; 0 = never */
 	FILE *trace;      /* borrowed; NULL: only its hash is kept */
 };
 
@@ -54,6 +56,7 @@ struct sim {
 	struct sim_setup setup;
 	uint64_t now_us;
 	uint64_t n_events; /* that reached somebody */
+	uint64_t second_us, second_events; /* of this second, before it */
 	uint64_t trace_hash;
 	struct rng rng_api, rng_lan, rng_users;
 	struct queue *queue;    /* owned, as are the others */
