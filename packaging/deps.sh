@@ -31,7 +31,14 @@ for p in $want; do
 done
 [ -n "$missing" ] || exit 0
 echo "installing Debian packages:$missing"
-export DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 # no question; no service starts (etcd's)
+export DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 # no question; no service starts (etcd's, FRR's, BIRD's):
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f $policy' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
 apt-get -qq -oDPkg::Lock::Timeout=600 update
 # shellcheck disable=SC2086
 apt-get -qq -oDPkg::Lock::Timeout=600 install -y --no-install-recommends $missing >/dev/null
