@@ -20,7 +20,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history http1 iface \
         json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
-SHELL_UNITS := bfdio contest control crdwatch creds daemon dry explain feed file http keep kube lbd log mcast mesh net nic pass reload secret status tls why wire witness writer
+SHELL_UNITS := bfdio contest control crdwatch creds daemon dry explain feed file hand http keep kube lbd log mcast mesh net nic pass reload secret status tls why wire witness writer
 
 USES_addr     :=
 USES_arena    :=
@@ -85,10 +85,11 @@ USES_control  := buf json log
 USES_file     := buf
 USES_bfdio    := addr bfd bfdkey buf file log
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) bfdio contest control crdwatch dry explain feed file keep kube log mesh net pass reload secret wire witness
+USES_daemon   := $(PURE) bfdio contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload secret wire witness
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret
 USES_crdwatch := $(PURE) feed kube log reload
 USES_secret   := $(PURE) kube log
+USES_hand     := addr elect json log mesh vip
 USES_mesh     := bfdio elect elig log net peers witness
 USES_witness  := log
 USES_wire     := arp elect elig log mcast mesh ndp net

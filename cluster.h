@@ -137,6 +137,7 @@ struct cluster_lease {
 	/* annotations lbd.io/...; NULL = absent */
 	const char *schema, *version, *config_hash, *addresses, *macs, *subnets, *bfd, *draining;
 	const char *claims;  /* claims_parse() */
+	const char *move;    /* "ADDRESS=NODE": offered to that node alone */
 	const char *retired; /* retired_on_lease() */
 	uint64_t claims_generation;
 };

@@ -719,6 +719,7 @@ static void decode_notes(struct room *r, const cJSON *notes, struct cluster_leas
 		return;
 	}
 	l->claims = keep(r, claims);
+	l->move = keep(r, text_of(r, notes, "lbd.io/move"));
 	l->retired = keep(r, retired);
 	l->claims_generation = number_of(text_of(r, notes, "lbd.io/claims-generation"));
 	l->schema = keep(r, text_of(r, notes, "lbd.io/schema"));

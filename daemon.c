@@ -275,6 +275,8 @@ static cJSON *on_request(void *ctx, const cJSON *request)
 		return status_dump(d, daemon_now_ms());
 	if (command != NULL && strcmp(command, "explain") == 0)
 		return explain_answer(d, request, daemon_now_ms());
+	if (command != NULL && hand_is_command(command))
+		return hand_answer(d, command, request, daemon_now_ms());
 	answer = cJSON_CreateObject();
 	(void)cJSON_AddStringToObject(answer, "error", "unknown command");
 	return answer;

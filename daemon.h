@@ -275,6 +275,11 @@ void wire_set_reannounce(struct daemon *d, uint64_t reannounce_ms, uint64_t now_
 uint64_t wire_next_deadline(const struct daemon *d);
 void wire_tick(struct daemon *d, uint64_t now_ms);
 
+/* -- hand.c -- */
+bool hand_is_command(const char *command);
+/* A command that it is; the answer is the caller's. */
+cJSON *hand_answer(struct daemon *d, const char *command, const cJSON *request, uint64_t now_ms);
+
 /* -- mesh.c -- */
 /* 0 or -errno.  Nothing in a dry run, nor in what follows. */
 int mesh_start(struct daemon *d) MUST_CHECK;

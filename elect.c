@@ -25,6 +25,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -510,14 +511,31 @@ static bool is_succeeded(const struct group *g, const struct survey *s)
 	return s->holder_claim != NULL && s->holder_claim->term > g->term;
 }
 
+static bool is_moving(const struct elect *e, const struct group *g, uint64_t now_ms)
+{
+	return e->move.group == g->id && now_ms < e->move.until_ms;
+}
+
+static void end_move(struct elect *e, const struct group *g)
+{
+	if (e->move.until_ms == 0 || e->move.group != g->id)
+		return;
+	e->move.until_ms = 0;
+	publish_end_move(e->publish);
+}
+
 static void step_handover(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
-	if (may_own(e, g)) {
+	if (may_own(e, g) && is_moving(e, g, now_ms) && !is_succeeded(g, s))
+		return;
+	end_move(e, g);
+	if (may_own(e, g) && !is_succeeded(g, s)) {
 		group_enter(&e->groups, g, ELECT_OWNER, now_ms);
 		publish_claims_changed(e->publish);
 	} else if (is_succeeded(g, s) || ground_must_yield(e, g, s) || now_ms >= g->due_ms ||
 		   g->elig->n_paths == 0 || !publish_may_speak(e->publish) ||
-		   (e->draining && members_count_alive(&e->members) == 1)) {
+		   (e->draining && e->drain_until_ms != TIME_NEVER &&
+			   members_count_alive(&e->members) == 1)) {
 		give_up(e, g, now_ms);
 	}
 }
@@ -935,6 +953,50 @@ bool elect_drained(const struct elect *e, uint64_t now_ms)
 	return e->draining && (e->groups.n_owned_vips == 0 || now_ms >= e->drain_until_ms);
 }
 
+bool elect_is_draining(const struct elect *e)
+{
+	return e->draining;
+}
+
+void elect_freeze(struct elect *e, bool frozen, uint64_t now_ms)
+{
+	(void)now_ms;
+	e->frozen = frozen;
+	groups_mark_all(&e->groups);
+}
+
+bool elect_is_frozen(const struct elect *e)
+{
+	return e->frozen;
+}
+
+int elect_move(struct elect *e, struct addr vip, const char *node, uint64_t now_ms)
+{
+	const struct member *m = members_find(&e->members, node);
+	struct group *g = group_with(e, vip);
+	char text[ADDR_STRLEN + 1 + CONFIG_MAX_NAME + 1], ip[ADDR_STRLEN];
+
+	if (g == NULL)
+		return -ENOENT;
+	if (g->state != ELECT_OWNER)
+		return -EPERM;
+	if (m == NULL || m->self || !member_is_alive(m) || member_is_leaving(m))
+		return -EHOSTUNREACH;
+	if (!e->health.ok)
+		return -ENOTCONN;
+	if (now_ms < e->move.until_ms)
+		return -EBUSY;
+	(void)snprintf(text, sizeof text, "%s=%s", addr_format(vip, ip), node);
+	if (!publish_set_move(e->publish, text))
+		return -ENOMEM;
+	e->move = (struct elect_move){g->id, now_ms + SOFT_MS};
+	group_enter(&e->groups, g, ELECT_HANDOVER, now_ms);
+	g->due_ms = e->move.until_ms;
+	groups_mark(&e->groups, g);
+	publish_claims_changed(e->publish);
+	return 0;
+}
+
 void elect_release(struct elect *e, uint64_t now_ms)
 {
 	if (publish_is_releasing(e->publish))
@@ -1034,6 +1096,31 @@ uint64_t elect_next_deadline(const struct elect *e)
 
 /* -- reading -- */
 
+static const char *ground_name(enum ground g)
+{
+	switch (g) {
+	case GROUND_NONE:
+		return NULL;
+	case GROUND_FREE:
+		return "free";
+	case GROUND_OFFERED:
+		return "offered";
+	case GROUND_EXPIRED:
+		return "leaseExpired";
+	case GROUND_OWN:
+		return "ownBefore";
+	case GROUND_FENCE:
+		return "fenced";
+	case GROUND_SILENT:
+		return "ownerSilent";
+	case GROUND_ORPHAN:
+		return "ownerMute";
+	case GROUND_COLD:
+		return "ownerNeverSeen";
+	}
+	return NULL;
+}
+
 bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v)
 {
 	static const struct elig unknown = {.reason = REASON_NOT_SYNCED};
@@ -1050,6 +1137,7 @@ bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v)
 					    : NULL,
 		.elig = g->elig != NULL ? g->elig : &unknown,
 		.addrs = g->addrs,
+		.why = group_is_owned(g) ? ground_name(g->ground) : NULL,
 		.weak = g->weak,
 		.disputed = g->dispute != NULL,
 		.wire_mac = group_has_mac(g) ? g->wire_mac : NULL,
@@ -1070,6 +1158,11 @@ bool elect_is_healthy(const struct elect *e, uint64_t now_ms)
 bool elect_is_impersonated(const struct elect *e)
 {
 	return publish_is_impersonated(e->publish);
+}
+
+size_t elect_owned_count(const struct elect *e)
+{
+	return e->groups.n_owned_vips;
 }
 
 size_t elect_member_count(const struct elect *e)

@@ -98,6 +98,15 @@ void elect_fence(struct elect *e, uint64_t now_ms);
  * is over. reason is copied; NULL ends it. */
 void elect_drain(struct elect *e, const char *reason, uint64_t until_ms, uint64_t now_ms);
 bool elect_drained(const struct elect *e, uint64_t now_ms);
+bool elect_is_draining(const struct elect *e);
+/* By hand: while frozen this node takes nothing; what it has it keeps. */
+void elect_freeze(struct elect *e, bool frozen, uint64_t now_ms);
+bool elect_is_frozen(const struct elect *e);
+/* By hand: offers the group of vip to one member, for 30 s at most.  0; -ENOENT (no such VIP);
+ * -EPERM (this node does not own it); -EHOSTUNREACH (no live member of that name, or it is this
+ * node); -ENOTCONN (the API is not reached, which the offer needs); -EBUSY (another is under way);
+ * -ENOMEM. */
+int elect_move(struct elect *e, struct addr vip, const char *node, uint64_t now_ms) MUST_CHECK;
 /* Clean exit, after the drain: nothing is taken any more, the last claims are written, then the
  * node's Lease is given back (holderIdentity emptied), so that others need not wait for it to
  * expire.  elect_released() turns true when that is done, was given up (3 tries), or not needed. */
@@ -129,6 +138,7 @@ struct elect_view {
 	const struct elig *elig;  /* this node's verdict */
 	const struct addr *addrs; /* of elig->paths[].vip; valid until the next elect_pass() */
 	bool weak, disputed;
+	const char *why; /* how this node came to own it, one word; NULL = it does not */
 	const uint8_t *wire_mac; /* last seen speaking or answering for it; NULL = none; as addrs */
 };
 /* false for an unknown group. */
@@ -149,6 +159,7 @@ struct elect_member {
 	uint64_t n_claims;    /* addresses it claims */
 	bool self;
 };
+size_t elect_owned_count(const struct elect *e); /* VIPs */
 size_t elect_member_count(const struct elect *e);
 /* Does a member, this node included, say that it announces a?  STALE: one that does not live. */
 enum elect_claim { ELECT_CLAIM_NONE, ELECT_CLAIM_STALE, ELECT_CLAIM_ALIVE };

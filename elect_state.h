@@ -50,6 +50,11 @@ struct elect {
 
 	bool draining;
 	uint64_t drain_until_ms;
+	bool frozen; /* by hand: nothing is taken */
+	/* By hand: a VIP that is offered to one node. */
+	struct elect_move {
+		uint64_t group, until_ms; /* until_ms: 0 = none */
+	} move;
 };
 
 static inline const struct vip_group *elect_vip_of(const struct elect *e, const struct group *g)

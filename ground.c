@@ -113,7 +113,8 @@ static void survey_member(const struct elect *e, const struct group *g, struct m
 			s->expired = m;
 			s->expired_term = term;
 		}
-	} else if (is_offered(m, c)) {
+	} else if (is_offered(m, c) &&
+		   !member_offers_to_other(m, g->addrs, g->n_addrs, e->node)) {
 		if (s->leaving == NULL || term > s->leaving_term) {
 			s->leaving = m;
 			s->leaving_term = term;
@@ -170,6 +171,8 @@ enum ground ground_find(const struct elect *e, const struct group *g, const stru
 {
 	const struct claim *old;
 
+	if (e->frozen)
+		return GROUND_NONE;
 	if (s->holder != NULL)
 		return ground_on(g, s->holder);
 	if (s->leaving != NULL && s->leaving->peer == ELECT_PEER_LEAVING && e->joined)

@@ -7,6 +7,7 @@
 #include "base.h"
 #include "buf.h"
 #include "config.h"
+#include "config_scalar.h"
 #include "config_field.h"
 #include "control.h"
 #include "daemon.h"
@@ -20,10 +21,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+#include <time.h>
 
 enum { EXIT_FINE = 0, EXIT_FINDING = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
 
-enum { QUERY_TIMEOUT_MS = 10000, MAX_SOURCES = 256 };
+enum { QUERY_TIMEOUT_MS = 10000, MAX_SOURCES = 256, HAND_TIMEOUT_MS = 10000, HAND_GAP_MS = 50 };
 
 #define MAX_CONTROL_PATH (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 #define DEFAULT_CONFIG   "/etc/lbd/lbd.yaml"
@@ -46,6 +48,8 @@ enum {
 	OPT_LOG_LEVEL,
 	OPT_DRY_RUN,
 	OPT_WITHOUT,
+	OPT_TIMEOUT,
+	OPT_REASON,
 };
 
 static int usage_error(const struct command *c)
@@ -486,6 +490,99 @@ static int cmd_explain(const struct command *c, int argc, char **argv)
 	return is_control_path(c, o.control) ? explain(&o) : EXIT_USAGE;
 }
 
+/* -- by hand: drain, undrain, freeze, thaw, move -- */
+
+struct hand_options {
+	const char *control, *reason, *ip, *node; /* NULL = not given */
+	uint64_t timeout_ms;
+};
+
+static cJSON *hand_request(const struct command *c, const struct hand_options *o, bool again)
+{
+	cJSON *request = request_new(c->name);
+
+	if (o->reason != NULL)
+		(void)cJSON_AddStringToObject(request, "reason", o->reason);
+	if (o->ip != NULL)
+		(void)cJSON_AddStringToObject(request, "ip", o->ip);
+	if (o->node != NULL)
+		(void)cJSON_AddStringToObject(request, "node", o->node);
+	(void)cJSON_AddBoolToObject(request, "again", again);
+	return request;
+}
+
+/* Asks until it is done, or the time is over: what is under way goes on then. */
+static int by_hand(const struct command *c, const struct hand_options *o)
+{
+	const struct timespec gap = {.tv_nsec = HAND_GAP_MS * 1000000L};
+	uint64_t waited_ms = 0;
+	int code = EXIT_FINE;
+	cJSON *answer;
+
+	for (;;) {
+		bool done;
+
+		answer = ask(o->control, hand_request(c, o, waited_ms > 0), &code);
+		if (answer == NULL)
+			return code;
+		done = json_bool(answer, "done", true);
+		if (done || waited_ms >= o->timeout_ms)
+			(void)fprintf(done ? stdout : stderr, "%s\n",
+				json_string(answer, "message"));
+		cJSON_Delete(answer);
+		if (done || waited_ms >= o->timeout_ms)
+			return done ? EXIT_FINE : EXIT_FINDING;
+		(void)nanosleep(&gap, NULL);
+		waited_ms += HAND_GAP_MS;
+	}
+}
+
+/* False: it was said what is wrong. */
+static bool hand_option(const struct command *c, int option, struct hand_options *o)
+{
+	if (option == OPT_CONTROL)
+		o->control = option_value();
+	else if (option == OPT_REASON)
+		o->reason = option_value();
+	else if (config_duration_parse(option_value(), &o->timeout_ms) != 0)
+		return refuse(c, "--timeout", "a duration like 10s", option_value());
+	return true;
+}
+
+static int cmd_hand(const struct command *c, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"timeout", required_argument, NULL, OPT_TIMEOUT},
+		{"reason", required_argument, NULL, OPT_REASON},
+		{"control", required_argument, NULL, OPT_CONTROL},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	struct hand_options o = {.control = DEFAULT_CONTROL, .timeout_ms = HAND_TIMEOUT_MS};
+	bool moves = strcmp(c->name, "move") == 0;
+	int option;
+
+	while ((option = next_option(c, argc, argv, ":h", longs)) != -1) {
+		if (option == 'h')
+			return help(c);
+		if (option == '?')
+			return usage_error(c);
+		if (!hand_option(c, option, &o))
+			return EXIT_USAGE;
+	}
+	if (moves && argc - optind < 2) {
+		(void)fprintf(stderr, "lbd move: which address, to which node?\n");
+		return usage_error(c);
+	}
+	if (moves) {
+		o.ip = argv[optind++];
+		o.node = argv[optind++];
+	}
+	if (has_more(c, argc, argv))
+		return usage_error(c);
+	return is_control_path(c, o.control) ? by_hand(c, &o) : EXIT_USAGE;
+}
+
 /* -- version -- */
 
 static int cmd_version(const struct command *c, int argc, char **argv)
@@ -536,14 +633,25 @@ static const struct command commands[] = {
 		"                                           why that address or none, who answers "
 		"for it\n",
 		cmd_explain},
+	{"drain",
+		"  lbd drain         [--timeout 10s] [--reason TEXT] [--control PATH]\n"
+		"                                           hand this node's addresses to others, take "
+		"none\n",
+		cmd_hand},
+	{"undrain", "  lbd undrain       [--control PATH]       take addresses again\n", cmd_hand},
+	{"move",
+		"  lbd move          ADDRESS NODE [--timeout 10s] [--control PATH]\n"
+		"                                           hand one that this node announces to "
+		"NODE\n",
+		cmd_hand},
+	{"freeze",
+		"  lbd freeze        [--control PATH]       keep what is announced, take nothing "
+		"more\n",
+		cmd_hand},
+	{"thaw", "  lbd thaw          [--control PATH]       end of that\n", cmd_hand},
 	{"version", "  lbd version       [-o json]\n", cmd_version},
 	/* INTERFACES has these; scripts written for them must hear that they are not here yet. */
 	{"status", NULL, NULL},
-	{"drain", NULL, NULL},
-	{"undrain", NULL, NULL},
-	{"move", NULL, NULL},
-	{"freeze", NULL, NULL},
-	{"thaw", NULL, NULL},
 	{"doctor", NULL, NULL},
 	{"kubeconfig", NULL, NULL},
 };

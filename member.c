@@ -231,6 +231,20 @@ bool member_is_alive(const struct member *m)
 	return m->self || (m->has_lease && !m->expired && !member_is_released(m));
 }
 
+bool member_offers_to_other(
+	const struct member *m, const struct addr *addrs, size_t n, const char *node)
+{
+	const char *text = m->text[TEXT_MOVE], *equals = text != NULL ? strchr(text, '=') : NULL;
+	struct addr a;
+
+	if (equals == NULL || addr_parse(text, (size_t)(equals - text), &a) != 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (addr_eq(addrs[i], a))
+			return strcmp(equals + 1, node) != 0;
+	return false;
+}
+
 bool member_is_leaving(const struct member *m)
 {
 	return m->peer == ELECT_PEER_LEAVING || member_is_released(m) ||
@@ -354,7 +368,8 @@ bool member_on_claims(struct member *m, const struct cluster_lease *lease,
 		counter_inc(counters, COUNTER_WATCH_BAD_OBJECTS);
 		return false; /* what was known of it stays */
 	}
-	if (!text_set(&m->claims_rv, lease->resource_version)) {
+	if (!text_set(&m->text[TEXT_MOVE], lease->move) ||
+		!text_set(&m->claims_rv, lease->resource_version)) {
 		claims_free(&fresh);
 		return false;
 	}

@@ -30,6 +30,7 @@ enum member_text {
 	TEXT_VERSION,
 	TEXT_CONFIG_HASH,
 	TEXT_DRAINING,
+	TEXT_MOVE, /* of its claims object */
 	TEXT_COUNT
 };
 
@@ -116,6 +117,9 @@ void member_set_link(struct member *m, struct member_link *l, enum elect_peer st
 /* -- what follows from it -- */
 bool member_is_released(const struct member *m);
 bool member_is_alive(const struct member *m);
+/* Is what it offers of the group offered to another node than that one? */
+bool member_offers_to_other(
+	const struct member *m, const struct addr *addrs, size_t n, const char *node);
 /* R7: it says that it goes, by BFD, by its Lease, or has gone cleanly. */
 bool member_is_leaving(const struct member *m);
 bool member_is_heard(const struct member *m);

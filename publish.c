@@ -61,6 +61,7 @@ struct publish {
 	uint64_t renew_at_ms;
 	uint64_t hold_ms; /* the claims object is not written for a mere change before */
 	char *addresses, *macs, *subnets, *config_hash; /* owned; what we publish of ourselves */
+	char *move;                /* owned; NULL = none */
 	char *published, *sending; /* owned; claims text in the API, on its way */
 	uint64_t claims_generation;
 	char generation_text[24];
@@ -211,6 +212,17 @@ void publish_refresh(struct publish *p, const struct elig_input *in)
 void publish_claims_changed(struct publish *p)
 {
 	p->claims.dirty = true;
+}
+
+bool publish_set_move(struct publish *p, const char *text)
+{
+	return text_set(&p->move, text);
+}
+
+void publish_end_move(struct publish *p)
+{
+	free(p->move);
+	p->move = NULL;
 }
 
 void publish_hold_claims(struct publish *p, uint64_t until_ms)
@@ -367,6 +379,8 @@ static bool claims_action(
 	annotate(ret_a, "lbd.io/schema", "1");
 	annotate(ret_a, "lbd.io/node", p->node);
 	annotate(ret_a, "lbd.io/claims", p->sending);
+	if (p->move != NULL)
+		annotate(ret_a, "lbd.io/move", p->move);
 	annotate(ret_a, "lbd.io/claims-generation", p->generation_text);
 	return true;
 }
@@ -538,6 +552,7 @@ void publish_free(struct publish *p)
 	free(p->addresses);
 	free(p->macs);
 	free(p->subnets);
+	free(p->move);
 	free(p->config_hash);
 	free(p->published);
 	free(p->sending);

@@ -30,6 +30,10 @@ void publish_start(struct publish *p, uint64_t now_ms);
 void publish_refresh(struct publish *p, const struct elig_input *in);
 /* What this node owns or offers has changed. */
 void publish_claims_changed(struct publish *p);
+/* What is offered goes to one node alone: "ADDRESS=NODE"; copied.  It is written with
+ * the claims.  false when out of memory. */
+bool publish_set_move(struct publish *p, const char *text) MUST_CHECK;
+void publish_end_move(struct publish *p);
 /* The claims object is left as it is until then; 0 = no longer. */
 void publish_hold_claims(struct publish *p, uint64_t until_ms);
 /* The reason why this node goes; copied; NULL = it stays.  false when out of memory. */

@@ -278,6 +278,11 @@ cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms)
 		add_time(o, "since", view.since_ms, now_ms);
 		add_number(o, "term", view.term);
 		add_string(o, "owner", view.owner);
+		add_string(o, "why", view.why);
+		(void)cJSON_AddBoolToObject(o, "weak", view.weak);
+		(void)cJSON_AddBoolToObject(o, "disputed", view.disputed);
+		if (view.wire_mac != NULL)
+			add_mac(o, "answeredByMac", view.wire_mac);
 	}
 	list = cJSON_AddArrayToObject(o, "here");
 	for (size_t i = 0; i < n && i < ELIG_MAX_PATHS; i++)

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * hand.c - what an operator does by hand, over the control socket: drain, undrain, freeze, thaw, move.
+ *
+ * In:   requests.  Out: elect.c, BFD's AdminDown; answers: {"done", "message"}.
+ *
+ * A request is asked again until it is done: the first one begins it, each answer says how far it is.
+ */
+#include "daemon.h"
+#include "json.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { HAND_MESSAGE = 512, HAND_MAX_REASON = 200 };
+
+static cJSON *answer(bool done, const char *message)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	(void)cJSON_AddBoolToObject(o, "done", done);
+	(void)cJSON_AddStringToObject(o, "message", message);
+	return o;
+}
+
+static cJSON *refuse(const char *why)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	(void)cJSON_AddStringToObject(o, "error", why);
+	return o;
+}
+
+static cJSON *drain(struct daemon *d, const cJSON *request, uint64_t now_ms)
+{
+	const char *reason = json_string(request, "reason");
+	size_t left;
+	char message[HAND_MESSAGE];
+
+	if (d->phase != DAEMON_RUNNING)
+		return refuse("the daemon is stopping, which drains it");
+	if (reason != NULL && strlen(reason) > HAND_MAX_REASON)
+		return refuse("the reason is longer than 200 bytes");
+	if (!elect_is_draining(d->elect)) {
+		log_info("lbd", "drained by hand", "reason", reason != NULL ? reason : "", NULL);
+		elect_drain(d->elect, reason != NULL && reason[0] != '\0' ? reason : "by hand",
+			TIME_NEVER, now_ms);
+		mesh_set_leaving(d, true);
+		daemon_mark(d);
+	}
+	left = elect_owned_count(d->elect);
+	(void)snprintf(message, sizeof message,
+		left == 0 ? "drained: this node announces nothing until `lbd undrain`"
+			  : "%zu addresses have found no other node yet: this node still answers "
+			    "for them",
+		left);
+	return answer(left == 0, message);
+}
+
+static cJSON *undrain(struct daemon *d, uint64_t now_ms)
+{
+	if (d->phase != DAEMON_RUNNING)
+		return refuse("the daemon is stopping");
+	if (!elect_is_draining(d->elect))
+		return answer(true, "was not drained");
+	log_info("lbd", "no longer drained", NULL);
+	elect_drain(d->elect, NULL, 0, now_ms);
+	mesh_set_leaving(d, false);
+	daemon_mark(d);
+	return answer(true, "this node takes addresses again");
+}
+
+static cJSON *freeze(struct daemon *d, bool on, uint64_t now_ms)
+{
+	if (elect_is_frozen(d->elect) != on)
+		log_info("lbd", on ? "frozen: takes no address" : "thawed", NULL);
+	elect_freeze(d->elect, on, now_ms);
+	daemon_mark(d);
+	return answer(true, on ? "this node keeps what it announces and takes nothing more until "
+				 "`lbd thaw`"
+			       : "this node takes addresses again");
+}
+
+static const char *why_not_moved(int err)
+{
+	switch (err) {
+	case -ENOENT:
+		return "no Service holds that address on layer 2";
+	case -EHOSTUNREACH:
+		return "there is no other node of that name at work";
+	case -ENOTCONN:
+		return "the API is not reached, and other nodes learn of the offer by it";
+	case -EBUSY:
+		return "another address is being moved";
+	case -ENOMEM:
+		return "out of memory";
+	default:
+		return NULL;
+	}
+}
+
+/* Who owns vip, as far as this node knows; NULL = nobody. */
+static const char *owner_of(const struct daemon *d, struct addr vip)
+{
+	const struct vip *v = vip_find(d->vips, vip);
+	struct elect_view view;
+
+	return v != NULL && elect_view(d->elect, v->group->id, &view) ? view.owner : NULL;
+}
+
+static cJSON *move(struct daemon *d, const cJSON *request, uint64_t now_ms)
+{
+	const char *ip = json_string(request, "ip"), *node = json_string(request, "node");
+	const char *owner, *why;
+	char message[HAND_MESSAGE];
+	struct addr vip;
+	int err = -EBUSY;
+
+	if (ip == NULL || node == NULL || addr_parse(ip, strlen(ip), &vip) != 0)
+		return refuse("an address and a node's name are wanted");
+	owner = owner_of(d, vip);
+	if (owner != NULL && strcmp(owner, node) == 0) {
+		(void)snprintf(message, sizeof message, "%s is announced by %s", ip, node);
+		return answer(true, message);
+	}
+	if (!json_bool(request, "again", false))
+		err = elect_move(d->elect, vip, node, now_ms);
+	why = why_not_moved(err);
+	if (err == -EPERM) {
+		(void)snprintf(message, sizeof message,
+			"this node does not announce %s: ask %s, which does", ip,
+			owner != NULL ? owner : "its owner");
+		why = message;
+	}
+	if (err != 0 && !json_bool(request, "again", false))
+		return refuse(why);
+	if (err == 0) {
+		log_info("lbd", "offered by hand", "ip", ip, "to", node, NULL);
+		daemon_mark(d);
+	}
+	(void)snprintf(message, sizeof message, "%s has not taken %s yet", node, ip);
+	return answer(false, message);
+}
+
+cJSON *hand_answer(struct daemon *d, const char *command, const cJSON *request, uint64_t now_ms)
+{
+	if (d->dry != NULL)
+		return refuse("this is a dry run");
+	if (strcmp(command, "drain") == 0)
+		return drain(d, request, now_ms);
+	if (strcmp(command, "undrain") == 0)
+		return undrain(d, now_ms);
+	if (strcmp(command, "freeze") == 0 || strcmp(command, "thaw") == 0)
+		return freeze(d, command[0] == 'f', now_ms);
+	return move(d, request, now_ms);
+}
+
+bool hand_is_command(const char *command)
+{
+	static const char *const names[] = {"drain", "undrain", "freeze", "thaw", "move"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(command, names[i]) == 0)
+			return true;
+	return false;
+}

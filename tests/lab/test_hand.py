@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""By hand: lbd drain, undrain, move, freeze, thaw; as an operator types them."""
+
+import os
+import signal
+import subprocess
+
+from lab import binary, wait_for
+
+
+def by_hand(node, command, *argv):
+    """(exit code, what it says)"""
+    r = subprocess.run([binary(), command, *argv, "--control", node.control], capture_output=True, text=True, timeout=40)
+    return r.returncode, (r.stdout + r.stderr).strip()
+
+
+def vip(node, ip):
+    return next(v for v in node.dump()["vips"] if v["ip"] == ip)
+
+
+def others(lab, *nodes):
+    return [n for n in lab.nodes if n not in nodes]
+
+
+def joined(lab):
+    """Every node hears every other."""
+    wait_for("BFD", lambda: all(n["self"] or n["peer"] == "up" for m in lab.nodes for n in m.dump()["nodes"]), timeout=15)
+
+
+def serve(lab):
+    lab.service("web")
+    ip = lab.wait_ip("web")
+    owner = lab.wait_owner(ip)
+    joined(lab)
+    return ip, owner
+
+
+def test_drain(lab):
+    """The addresses go to others, no request in between is lost; nothing comes back before undrain."""
+    ip, first = serve(lab)
+    assert by_hand(first, "drain", "--reason", "new disk") == (
+        0, "drained: this node announces nothing until `lbd undrain`")
+    second = lab.wait_owner(ip, timeout=2)
+    assert second is not first and lab.client.arping(ip) == [second.mac]
+    assert vip(second, ip)["why"] == "offered"
+    wait_for("the others to read why", lambda: any(
+        n["name"] == first.name and n["draining"] == "new disk" for n in second.dump()["nodes"]))
+    for n in others(lab, first):  # even when the last one could take it
+        os.kill(n.pid, signal.SIGSTOP)
+    try:
+        assert lab.client.arping(ip, count=3, timeout=3) == []
+    finally:
+        for n in others(lab, first):
+            os.kill(n.pid, signal.SIGCONT)
+    assert by_hand(first, "undrain") == (0, "this node takes addresses again")
+    assert by_hand(first, "undrain") == (0, "was not drained")
+    assert lab.wait_owner(ip) is not first
+
+
+def test_drain_the_last(bare):
+    """Nobody else could take them: they are answered for all the same, and the operator is told."""
+    lab = bare(nodes=1).start()
+    lab.service("web")
+    ip = lab.wait_ip("web")
+    node = lab.wait_owner(ip)
+    code, says = by_hand(node, "drain", "--timeout", "1s")
+    assert (code, says) == (1, "1 addresses have found no other node yet: this node still answers for them")
+    assert lab.client.arping(ip) == [node.mac]
+    assert by_hand(node, "undrain")[0] == 0
+    assert lab.wait_owner(ip) is node
+
+
+def test_move(lab):
+    """An address goes to the very node that was asked for; where it cannot, the reason is said."""
+    ip, first = serve(lab)
+    target, third = others(lab, first)
+    for to in (third, target):
+        code, says = by_hand(lab.wait_owner(ip), "move", ip, to.name)
+        assert (code, says) == (0, f"{ip} is announced by {to.name}")
+        assert lab.wait_owner(ip) is to and lab.client.arping(ip) == [to.mac]
+    assert by_hand(target, "move", ip, target.name) == (0, f"{ip} is announced by {target.name}")
+    assert by_hand(first, "move", ip, third.name) == (
+        1, f"lbd: this node does not announce {ip}: ask {target.name}, which does")
+    assert by_hand(target, "move", "10.89.0.99", third.name) == (1, "lbd: no Service holds that address on layer 2")
+    assert by_hand(target, "move", ip, "nobody") == (1, "lbd: there is no other node of that name at work")
+    assert by_hand(target, "move", ip)[0] == 2
+
+
+def test_freeze(lab):
+    """A frozen node keeps what it has and takes nothing, not from the dead either."""
+    ip, first = serve(lab)
+    for n in others(lab, first):
+        assert by_hand(n, "freeze")[0] == 0
+    first.kill()
+    assert lab.client.arping(ip, count=3, timeout=3) == []
+    heir = others(lab, first)[0]
+    assert by_hand(heir, "thaw") == (0, "this node takes addresses again")
+    wait_for("the thawed one to take it", lambda: lab.client.arping(ip) == [heir.mac])
