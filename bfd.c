@@ -56,6 +56,7 @@ enum {
 	JITTER_ONE = 65536,
 	JITTER_LEAST = JITTER_ONE / 4 * 3,    /* 6.8.7 */
 	JITTER_MOST_1 = JITTER_ONE / 10 * 9,  /* with Detect Mult 1 */
+	EARLY_PART = 16, /* of its interval: so much sooner a packet goes out with others */
 };
 _Static_assert(1 << SLOT_BITS == BFD_MAX_SESSIONS, "a slot for each session");
 
@@ -334,6 +335,18 @@ static uint64_t periodic_us(const struct bfd_session *s)
 	if (s->repeats > 0)
 		return s->sent_us + max_u64(LEAVING_US, s->remote_rx_us);
 	return s->sent_us + (transmit_us(s) * s->jitter) / JITTER_ONE;
+}
+
+/* Is a packet due, or nearly?  One that would be soon goes out in the same turn as others, no
+ * sooner than jitter may have it: many sessions then cost few wake-ups. */
+static bool is_due(const struct bfd_session *s, uint64_t now_us)
+{
+	uint64_t interval_us = transmit_us(s), periodic = periodic_us(s);
+
+	if (s->urgent_us <= now_us || periodic <= now_us)
+		return true;
+	return s->repeats == 0 && periodic - now_us <= interval_us / EARLY_PART &&
+	       now_us - s->sent_us >= interval_us / 4 * 3;
 }
 
 static uint64_t expiry_us(const struct bfd_session *s)
@@ -651,7 +664,7 @@ static void transmit(struct bfd *b, struct bfd_session *s, uint64_t now_us)
 		if (!s->polling)
 			s->urgent_us = TIME_NEVER;
 	}
-	if (s->urgent_us > now_us && periodic_us(s) > now_us)
+	if (!is_due(s, now_us))
 		return;
 	emit(b, s, s->polling ? FLAG_POLL : 0, now_us);
 	if (s->urgent_us > now_us && s->repeats > 0)
@@ -668,13 +681,23 @@ uint64_t bfd_next_deadline_us(const struct bfd *b)
 	return d != NULL ? d->due : TIME_NEVER;
 }
 
+/* The first session of the heap, if there is something to do for it. */
+static struct bfd_session *next_due(const struct bfd *b, uint64_t now_us)
+{
+	struct deadline *d = deadline_first(&b->due);
+	struct bfd_session *s;
+
+	if (d == NULL)
+		return NULL;
+	s = DEADLINE_OF(d, struct bfd_session, due);
+	return d->due <= now_us || (may_send(b, s) && is_due(s, now_us)) ? s : NULL;
+}
+
 void bfd_tick(struct bfd *b, uint64_t now_us)
 {
-	struct deadline *d;
+	struct bfd_session *s;
 
-	while ((d = deadline_first(&b->due)) != NULL && d->due <= now_us) {
-		struct bfd_session *s = DEADLINE_OF(d, struct bfd_session, due);
-
+	while ((s = next_due(b, now_us)) != NULL) {
 		if (expiry_us(s) <= now_us) {
 			counter_add(b->counters, COUNTER_BFD_DETECTED, s->state == BFD_UP);
 			expire(s, now_us);

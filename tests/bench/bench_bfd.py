@@ -74,7 +74,7 @@ def bench_256(report, seconds, rounds):
     for _ in range(rounds):
         for who, kind in KINDS.items():
             with Wire(nodes=2) as wire:
-                near, far = wire.span(wire.nodes[0], 0, 256), wire.span(wire.nodes[1], 1, 256)
+                near, far = wire.span(wire.nodes[0], 0, 256), wire.span(wire.nodes[1], 8, 256)
                 options = {"span": True} if who == "lbd" else {}
                 pair = Pair(wire, 0, kind, list(zip(near, far)), interval_ms=50, **options)
                 pair.wait_up(60)

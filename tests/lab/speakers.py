@@ -10,6 +10,7 @@ Times are seconds of CLOCK_BOOTTIME.
 
 import contextlib
 import datetime
+import ipaddress
 import json
 import os
 import re
@@ -67,10 +68,10 @@ class Wire(Lab):
         return self.inside_switch.run(set_port_state, f"p-{node.name}", forwarding)
 
     def span(self, node, third, n):
-        """n more addresses for a node: 10.91.<third>.0 and those after it."""
-        batch = "".join(f"addr add 10.91.{third}.{i}/16 dev eth0\n" for i in range(n))
-        sh("ip", "-n", node.ns, "-batch", "-", input=batch)
-        return [f"10.91.{third}.{i}" for i in range(n)]
+        """n more addresses for a node: 10.91.<third>.1 and those after it."""
+        first = ipaddress.ip_address(f"10.91.{third}.1")
+        sh("ip", "-n", node.ns, "-batch", "-", input="".join(f"addr add {first + i}/16 dev eth0\n" for i in range(n)))
+        return [str(first + i) for i in range(n)]
 
 
 class Speaker:

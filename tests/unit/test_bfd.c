@@ -1296,6 +1296,42 @@ static void test_many(void)
 	tear_down(&w);
 }
 
+/* Many that are Up: their packets go out together, each within its own time. */
+static void test_together(void)
+{
+	enum { N = 200 };
+	static struct bfd_session *v[N];
+	struct bfd_path path = path_of(0);
+	static struct world w;
+	unsigned moments = 0;
+	uint64_t until;
+	uint8_t b[24];
+	size_t n;
+
+	up_alone(&w, &conf_100ms);
+	for (unsigned i = 0; i < N; i++) {
+		struct bfd_view s;
+		struct bfd_packet p = {
+			.data = b, .len = 24, .ifindex = IF1, .to = addr_of(0), .ttl = 255};
+
+		p.at_us = w.now + i * MS;
+		p.from = path.remote = addr_of(10 + i);
+		CHECK_INT(bfd_add(w.h[0].b, &path, &conf_100ms, &user, &w.h[0], w.now, &v[i]), 0);
+		bfd_view(v[i], w.now, &s);
+		compose(&w, 0, SAYS_INIT | FINAL, b);
+		put_be32(b + 8, s.local_discr);
+		b[2] = 255;
+		bfd_on_packet(w.h[0].b, &p);
+	}
+	run(&w, 1 * SECOND);
+	n = w.h[0].n_sent;
+	for (until = w.now + 1 * SECOND; w.now < until; moments++)
+		(void)advance(&w, until);
+	CHECK(w.h[0].n_sent - n > 10 * N && w.h[0].n_sent - n < 15 * N);
+	CHECK(moments < 1000 / 100 * 16 * 2);
+	tear_down(&w);
+}
+
 static void test_add_refusals(void)
 {
 	static const struct bfd_conf bad[] = {
@@ -1466,6 +1502,6 @@ CHECK_MAIN("test_bfd", CHECK_TEST(test_packet_bytes), CHECK_TEST(test_keyed_byte
 	CHECK_TEST(test_huge_timers), CHECK_TEST(test_passive), CHECK_TEST(test_keyed),
 	CHECK_TEST(test_wrong_key), CHECK_TEST(test_no_key), CHECK_TEST(test_rotation),
 	CHECK_TEST(test_same_key_id), CHECK_TEST(test_replay), CHECK_TEST(test_keyed_and_slow),
-	CHECK_TEST(test_loss), CHECK_TEST(test_loss_of_a_fall), CHECK_TEST(test_many),
+	CHECK_TEST(test_loss), CHECK_TEST(test_loss_of_a_fall), CHECK_TEST(test_many), CHECK_TEST(test_together),
 	CHECK_TEST(test_add_refusals), CHECK_TEST(test_send_errors), CHECK_TEST(test_names),
 	CHECK_TEST(test_changed), CHECK_TEST(test_random_networks), CHECK_TEST(test_memory))
