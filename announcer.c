@@ -25,6 +25,9 @@ enum {
 	GIVE_UP_MS = 200,
 	TICK_MAX = 256,
 	SLOW_SLOTS = 128,
+	ASKERS_MAX = 64, /* remembered of an interface */
+	ASKED_MS = 5 * 60 * 1000,
+	INTRODUCE_STEP = 1, /* of the burst: announcements of many addresses go first */
 	KEY_MAX = 4 + ANN_ADDR_MAX,
 };
 
@@ -43,6 +46,15 @@ struct ann_foreign {
 	uint64_t heard_ms, defended_ms;
 	uint8_t mac[6];
 	bool defended;
+};
+
+/* Who asked for what; one more may displace another. */
+struct ann_askers {
+	struct asker {
+		uint64_t until_ms; /* 0 = none */
+		uint8_t vip[ANN_ADDR_MAX], ip[ANN_ADDR_MAX];
+		uint8_t mac[6];
+	} v[ASKERS_MAX];
 };
 
 struct ann {
@@ -165,6 +177,12 @@ struct ann *ann_new(const struct ann_proto *proto, const struct ann_ops *ops, vo
 	return a;
 }
 
+static void port_free(struct ann_port *p)
+{
+	free(p->askers);
+	free(p);
+}
+
 void ann_free(struct ann *a)
 {
 	struct ann_vip *v = NULL;
@@ -178,7 +196,7 @@ void ann_free(struct ann *a)
 	table_free_all(&a->vips);
 	HASH_ITER (hh, a->ports, p, p_tmp) {
 		HASH_DEL(a->ports, p);
-		free(p);
+		port_free(p);
 	}
 	HASH_ITER (hh, a->own, o, o_tmp) {
 		HASH_DEL(a->own, o);
@@ -312,6 +330,37 @@ static int announce(struct ann *a, struct ann_vip *v)
 	return rc;
 }
 
+/* To each station that asked for v.  One that is lost is not sent again: the burst goes on. */
+static void introduce(struct ann *a, const struct ann_vip *v, uint64_t now_ms)
+{
+	const struct ann_askers *askers = v->port->askers;
+
+	for (size_t i = 0; askers != NULL && i < ASKERS_MAX; i++) {
+		const struct asker *s = &askers->v[i];
+
+		if (now_ms < s->until_ms && memcmp(s->vip, v->ip, a->proto->addr_len) == 0 &&
+			a->proto->introduce(a, v, s->ip, s->mac) == 0)
+			count(a, ANN_COUNT_INTRODUCTIONS, 1);
+	}
+}
+
+void ann_note_asker(struct ann *a, struct ann_port *port, const uint8_t *vip, const uint8_t *ip,
+	const uint8_t mac[6], uint64_t now_ms)
+{
+	size_t len = a->proto->addr_len;
+	struct asker *s;
+
+	if (port->askers == NULL)
+		port->askers = calloc(1, sizeof(*port->askers));
+	if (port->askers == NULL)
+		return; /* out of memory: it hears of a take as all do */
+	s = &port->askers->v[(ip[len - 1] + 7u * vip[len - 1]) % ASKERS_MAX];
+	s->until_ms = now_ms + ASKED_MS;
+	memcpy(s->vip, vip, len);
+	memcpy(s->ip, ip, len);
+	memcpy(s->mac, mac, sizeof(s->mac));
+}
+
 static void try_announce(struct ann *a, struct ann_vip *v, uint64_t now_ms)
 {
 	bool last_try = now_ms >= v->next.due - v->late_ms + GIVE_UP_MS;
@@ -319,6 +368,8 @@ static void try_announce(struct ann *a, struct ann_vip *v, uint64_t now_ms)
 
 	if (v->port->blocked_ms <= now_ms)
 		rc = announce(a, v);
+	if (rc == 0 && v->step == INTRODUCE_STEP)
+		introduce(a, v, now_ms);
 	if (rc != -EAGAIN && rc != -ENOBUFS) {
 		finish_step(a, v, now_ms);
 		return;
@@ -431,7 +482,7 @@ void ann_del_iface(struct ann *a, unsigned ifindex, uint64_t now_ms)
 	}
 	retire_mac(a, p->mac, now_ms);
 	HASH_DEL(a->ports, p); /* NOLINT(clang-analyzer-core.NullDereference): see above */
-	free(p);
+	port_free(p);
 }
 
 void ann_retain_ifaces(

@@ -80,7 +80,9 @@ void ann_del_iface(struct ann *a, unsigned ifindex, uint64_t now_ms);
 void ann_retain_ifaces(
 	struct ann *a, bool (*keep)(void *ctx, unsigned ifindex), void *ctx, uint64_t now_ms);
 
-/* Start answering for ip on ifindex and announce it (burst 0, 0.1, 0.4, 0.8, 2, 5 s).  Idempotent:
+/* Start answering for ip on ifindex and announce it (burst 0, 0.1, 0.4, 0.8, 2, 5 s; with the second
+ * step, an ordinary request in its name to each station that asked for it there in the last 5
+ * minutes, for those that ignore announcements).  Idempotent:
  * no new burst.  Sends nothing itself: ann_tick() is due at once.  0, -ENOMEM, -ENODEV (no such
  * interface), -EINVAL (not of the family), -E2BIG. */
 int ann_add(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_ms) MUST_CHECK;
@@ -125,10 +127,12 @@ struct ann_port {
 	uint8_t mac[6];
 	uint8_t source[ANN_ADDR_MAX]; /* of ann_set_source(); zeros: none */
 	uint64_t blocked_ms;          /* its queue was full: no announcement before this */
+	struct ann_askers *askers;    /* owned; NULL = nobody asked for a VIP there */
 	UT_hash_handle hh;
 };
 
 struct ann_foreign;
+struct ann_askers;
 
 /* An address on an interface.  There are as many as VIPs: kept small (of IPv4, 72 bytes). */
 struct ann_vip {
@@ -151,6 +155,7 @@ enum ann_counter {
 	ANN_COUNT_REPLIES,
 	ANN_COUNT_ANNOUNCEMENTS,
 	ANN_COUNT_PROBES,
+	ANN_COUNT_INTRODUCTIONS,
 	ANN_COUNT_SEND_ERRORS,
 	ANN_COUNT_CLAIMS_HEARD,
 	ANN_COUNT_SENDER_IS_VIP,
@@ -166,6 +171,9 @@ struct ann_proto {
 	/* One announcement, by ann_send(): 0, or what that said of the first frame that failed;
 	 * *ret_sent frames went out. */
 	int (*announce)(struct ann *a, const struct ann_vip *v, unsigned *ret_sent);
+	/* An ordinary request in v's name to one station, which then has v's MAC: 0 or -errno. */
+	int (*introduce)(struct ann *a, const struct ann_vip *v, const uint8_t *ip,
+		const uint8_t mac[6]);
 	/* mac NULL: to all. */
 	int (*probe)(struct ann *a, const struct ann_port *port, const uint8_t *ip,
 		const uint8_t *mac, uint64_t now_ms);
@@ -189,6 +197,9 @@ struct ann_vip *ann_vip(const struct ann *a, unsigned ifindex, const uint8_t *ip
 /* One frame out of the interface; a failure is counted.  0 or -errno. */
 int ann_send(
 	struct ann *a, const struct ann_port *port, const uint8_t *frame, size_t len) MUST_CHECK;
+/* A station asked for vip, whoever has it: it is one of those to whom a take is told apart. */
+void ann_note_asker(struct ann *a, struct ann_port *port, const uint8_t *vip, const uint8_t *ip,
+	const uint8_t mac[6], uint64_t now_ms);
 /* A request for v was answered; rc is what ann_send() said. */
 void ann_answered(struct ann *a, struct ann_vip *v, int rc);
 void ann_tell(struct ann *a, enum ann_heard what, unsigned ifindex, const uint8_t *ip,

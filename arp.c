@@ -122,6 +122,15 @@ static int announce(struct ann *a, const struct ann_vip *v, unsigned *ret_sent)
 	return rc;
 }
 
+/* Linux, and routers that ignore announcements, take the sender of a request to them. */
+static int introduce(
+	struct ann *a, const struct ann_vip *v, const uint8_t *ip, const uint8_t mac[6])
+{
+	const struct arp_fields f = {mac, OP_REQUEST, v->ip, mac_zero, ip};
+
+	return send_frame(a, v->port, &f);
+}
+
 static int probe(struct ann *a, const struct ann_port *port, const uint8_t *ip, const uint8_t *mac,
 	uint64_t now_ms)
 {
@@ -142,16 +151,19 @@ static void answer(struct ann *a, struct ann_vip *v, const struct packet *p)
 
 /* -- frames -- */
 
-static void on_request(struct ann *a, unsigned ifindex, const struct packet *p)
+static void on_request(
+	struct ann *a, struct ann_port *port, const struct packet *p, uint64_t now_ms)
 {
-	struct ann_vip *v = ann_vip(a, ifindex, p->tpa);
+	struct ann_vip *v = ann_vip(a, port->ifindex, p->tpa);
 
 	if (v != NULL)
 		answer(a, v, p);
-	if (is_zero_ip(p->spa))
-		ann_tell(a, ANN_HEARD_PROBE, ifindex, p->tpa, p->sha);
-	else
-		ann_on_sender(a, ifindex, p->spa, p->sha);
+	if (is_zero_ip(p->spa)) {
+		ann_tell(a, ANN_HEARD_PROBE, port->ifindex, p->tpa, p->sha);
+		return;
+	}
+	ann_note_asker(a, port, p->tpa, p->spa, p->sha, now_ms);
+	ann_on_sender(a, port->ifindex, p->spa, p->sha);
 }
 
 /* Is the frame for this interface: to all, or to its own MAC?  Bridges flood what is for others. */
@@ -163,7 +175,7 @@ static bool is_for(const struct ann_port *port, const struct packet *p)
 static void on_frame(
 	struct ann *a, unsigned ifindex, const uint8_t *frame, size_t len, uint64_t now_ms)
 {
-	const struct ann_port *port = ann_port(a, ifindex);
+	struct ann_port *port = ann_port(a, ifindex);
 	enum counter_id why;
 	struct packet p;
 
@@ -178,7 +190,7 @@ static void on_frame(
 	else if (p.op == OP_REPLY)
 		ann_tell(a, ANN_HEARD_ANSWER, ifindex, p.spa, p.sha);
 	else
-		on_request(a, ifindex, &p);
+		on_request(a, port, &p, now_ms);
 }
 
 /* -- life -- */
@@ -189,12 +201,14 @@ struct ann *arp_new(const struct ann_ops *ops, void *ctx, const struct hash_key 
 	static const struct ann_proto proto = {.family = ADDR_V4,
 		.addr_len = 4,
 		.announce = announce,
+		.introduce = introduce,
 		.probe = probe,
 		.on_frame = on_frame,
 		.counter = {[ANN_COUNT_REQUESTS] = COUNTER_ARP_REQUESTS,
 			[ANN_COUNT_REPLIES] = COUNTER_ARP_REPLIES,
 			[ANN_COUNT_ANNOUNCEMENTS] = COUNTER_ARP_ANNOUNCEMENTS,
 			[ANN_COUNT_PROBES] = COUNTER_ARP_PROBES,
+			[ANN_COUNT_INTRODUCTIONS] = COUNTER_ARP_INTRODUCTIONS,
 			[ANN_COUNT_SEND_ERRORS] = COUNTER_ARP_SEND_ERRORS,
 			[ANN_COUNT_CLAIMS_HEARD] = COUNTER_ARP_CLAIMS_HEARD,
 			[ANN_COUNT_SENDER_IS_VIP] = COUNTER_ARP_SENDER_IS_VIP,

@@ -19,6 +19,7 @@
 	X(ARP_REPLIES,         "lbd_arp_replies_sent_total",      "",             "ARP replies sent")                     \
 	X(ARP_ANNOUNCEMENTS,   "lbd_arp_announcements_sent_total","",             "gratuitous ARP frames sent")           \
 	X(ARP_PROBES,          "lbd_arp_probes_sent_total",       "",             "RFC 5227 probes sent")                 \
+	X(ARP_INTRODUCTIONS,   "lbd_arp_introductions_sent_total","",             "requests in an address's name to stations that had asked for it") \
 	X(ARP_SEND_ERRORS,     "lbd_arp_send_errors_total",       "",             "ARP frames the kernel did not take")   \
 	X(ARP_CLAIMS_HEARD,    "lbd_arp_claims_heard_total",      "",             "announcements of our addresses by other hosts") \
 	X(ARP_SENDER_IS_VIP,   "lbd_arp_sender_is_vip_total",     "",             "ordinary ARP frames with an announced address as sender (kube-proxy in IPVS mode without strictARP?)") \
@@ -52,6 +53,7 @@
 	X(NDP_REPLIES,        "lbd_ndp_advertisements_sent_total", "", "neighbor advertisements sent in answer") \
 	X(NDP_ANNOUNCEMENTS,  "lbd_ndp_announcements_sent_total", "", "unsolicited neighbor advertisements sent") \
 	X(NDP_PROBES,         "lbd_ndp_probes_sent_total", "", "DAD and NUD probes sent") \
+	X(NDP_INTRODUCTIONS,  "lbd_ndp_introductions_sent_total", "", "solicitations in an address's name to stations that had asked for it") \
 	X(NDP_SEND_ERRORS,    "lbd_ndp_send_errors_total", "", "NDP frames the kernel did not take") \
 	X(NDP_CLAIMS_HEARD,   "lbd_ndp_claims_heard_total", "", "announcements of our addresses by other hosts") \
 	X(NDP_SENDER_IS_VIP,  "lbd_ndp_sender_is_vip_total", "", "ordinary solicitations with an announced address as sender") \

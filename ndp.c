@@ -321,6 +321,20 @@ struct addr ndp_group(struct addr ip)
 	return addr_from_v6(group);
 }
 
+static int introduce(
+	struct ann *a, const struct ann_vip *v, const uint8_t *ip, const uint8_t mac[6])
+{
+	const struct ndp_fields f = {.dst_mac = mac,
+		.src = v->ip,
+		.dst = ip,
+		.type = TYPE_NS,
+		.target = ip,
+		.option = OPTION_SOURCE,
+		.value = v->port->mac};
+
+	return send_frame(a, v->port, &f);
+}
+
 static int probe_all(struct ann *a, const struct ann_port *port, const uint8_t *ip, uint64_t now_ms)
 {
 	struct probed *p = probed_at(a, port->ifindex, ip);
@@ -375,16 +389,19 @@ static void answer(struct ann *a, struct ann_vip *v, const struct packet *p)
 
 /* -- frames -- */
 
-static void on_solicitation(struct ann *a, unsigned ifindex, const struct packet *p)
+static void on_solicitation(
+	struct ann *a, struct ann_port *port, const struct packet *p, uint64_t now_ms)
 {
-	struct ann_vip *v = ann_vip(a, ifindex, p->target);
+	struct ann_vip *v = ann_vip(a, port->ifindex, p->target);
 
 	if (v != NULL)
 		answer(a, v, p);
-	if (is_zero_ip(p->src))
-		ann_tell(a, ANN_HEARD_PROBE, ifindex, p->target, p->mac);
-	else
-		ann_on_sender(a, ifindex, p->src, p->mac);
+	if (is_zero_ip(p->src)) {
+		ann_tell(a, ANN_HEARD_PROBE, port->ifindex, p->target, p->mac);
+		return;
+	}
+	ann_note_asker(a, port, p->target, p->src, p->mac, now_ms);
+	ann_on_sender(a, port->ifindex, p->src, p->mac);
 }
 
 static void on_advertisement(
@@ -413,7 +430,7 @@ static bool is_own(const struct ann *a, const struct packet *p, uint64_t now_ms)
 static void on_frame(
 	struct ann *a, unsigned ifindex, const uint8_t *frame, size_t len, uint64_t now_ms)
 {
-	const struct ann_port *port = ann_port(a, ifindex);
+	struct ann_port *port = ann_port(a, ifindex);
 	enum counter_id why;
 	struct packet p;
 
@@ -424,7 +441,7 @@ static void on_frame(
 	else if (port == NULL || !is_for(port, &p))
 		ann_bump(a, COUNTER_NDP_DROP_IFACE);
 	else if (p.type == TYPE_NS)
-		on_solicitation(a, ifindex, &p);
+		on_solicitation(a, port, &p, now_ms);
 	else
 		on_advertisement(a, ifindex, &p, now_ms);
 }
@@ -438,12 +455,14 @@ struct ann *ndp_new(const struct ann_ops *ops, void *ctx, const struct hash_key 
 		.addr_len = IP_LEN,
 		.state_len = sizeof(struct ndp),
 		.announce = announce,
+		.introduce = introduce,
 		.probe = probe,
 		.on_frame = on_frame,
 		.counter = {[ANN_COUNT_REQUESTS] = COUNTER_NDP_REQUESTS,
 			[ANN_COUNT_REPLIES] = COUNTER_NDP_REPLIES,
 			[ANN_COUNT_ANNOUNCEMENTS] = COUNTER_NDP_ANNOUNCEMENTS,
 			[ANN_COUNT_PROBES] = COUNTER_NDP_PROBES,
+			[ANN_COUNT_INTRODUCTIONS] = COUNTER_NDP_INTRODUCTIONS,
 			[ANN_COUNT_SEND_ERRORS] = COUNTER_NDP_SEND_ERRORS,
 			[ANN_COUNT_CLAIMS_HEARD] = COUNTER_NDP_CLAIMS_HEARD,
 			[ANN_COUNT_SENDER_IS_VIP] = COUNTER_NDP_SENDER_IS_VIP,

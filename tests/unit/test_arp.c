@@ -248,12 +248,69 @@ static void test_probe_bytes(void)
 		"ffffffffffff 020000000002 0806 0001 0800 06 04 0001 020000000002 00000000 "
 		"000000000000 c0a801c8");
 	CHECK_INT(r.c.v[COUNTER_ARP_PROBES], 1);
+	CHECK_INT(ann_probe_unicast(r.a, IF2, vip(), peer, 0), 0);
+	CHECK_STR(text(&r, 1),
+		"0abbccddee0f 020000000002 0806 0001 0800 06 04 0001 020000000002 00000000 "
+		"000000000000 c0a801c8");
+	r.c.v[COUNTER_ARP_PROBES] = 1;
 	CHECK_INT(ann_probe(r.a, 99, vip(), 0), -ENODEV);
 	CHECK_INT(ann_probe(r.a, IF1, (struct addr){.hi = 1}, 0), -EINVAL);
 	r.send_rc = -ENETDOWN;
 	CHECK_INT(ann_probe(r.a, IF1, vip(), 0), -ENETDOWN);
 	CHECK_INT(r.c.v[COUNTER_ARP_PROBES], 1);
 	CHECK_INT(r.c.v[COUNTER_ARP_SEND_ERRORS], 1);
+	tear_down(&r);
+}
+
+/* A station that asked for the VIP while another had it gets a request of its own after the take,
+ * with the second step of the burst; one that asked long ago, elsewhere or for another does not. */
+static void test_introduction(void)
+{
+	static const uint8_t other_b[4] = {192, 168, 1, 201}, late_b[4] = {192, 168, 1, 8};
+	const struct frame ask = make(broadcast, 1, peer, client_b, vip_b);
+	const struct frame ask_other = make(broadcast, 1, peer, late_b, other_b);
+	struct rig r;
+
+	set_up(&r);
+	give(&r, IF1, &ask, 1000);
+	give(&r, IF1, &ask, 2000); /* again: still one */
+	give(&r, IF1, &ask_other, 2000);
+	give(&r, IF2, &ask, 2000);
+	CHECK_INT(ann_add(r.a, IF1, vip(), 301000), 0);
+	ann_tick(r.a, 301000);
+	CHECK_INT(r.n_sent, 2);
+	ann_tick(r.a, 301100);
+	CHECK_INT(r.n_sent, 5);
+	CHECK_STR(text(&r, 4),
+		"0abbccddee0f 020000000001 0806 0001 0800 06 04 0001 020000000001 c0a801c8 "
+		"000000000000 c0a80107");
+	CHECK_INT(r.c.v[COUNTER_ARP_INTRODUCTIONS], 1);
+	ann_tick(r.a, 301400);
+	CHECK_INT(r.n_sent, 7);
+	ann_del(r.a, IF1, vip());
+	CHECK_INT(ann_add(r.a, IF1, vip(), 302000), 0);
+	ann_tick(r.a, 302000);
+	ann_tick(r.a, 302100);
+	CHECK_INT(r.c.v[COUNTER_ARP_INTRODUCTIONS], 1); /* asked five minutes ago */
+	tear_down(&r);
+}
+
+/* More askers than are remembered: a bounded number is told. */
+static void test_many_askers(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	for (unsigned i = 1; i < 255; i++) {
+		const uint8_t ip[4] = {192, 168, 2, (uint8_t)i};
+		const struct frame ask = make(broadcast, 1, peer, ip, vip_b);
+
+		give(&r, IF1, &ask, 1000);
+	}
+	CHECK_INT(ann_add(r.a, IF1, vip(), 1000), 0);
+	ann_tick(r.a, 1000);
+	ann_tick(r.a, 1100);
+	CHECK_INT(r.c.v[COUNTER_ARP_INTRODUCTIONS], 64);
 	tear_down(&r);
 }
 
@@ -909,7 +966,8 @@ static void test_info(void)
 }
 
 CHECK_MAIN("test_arp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_reply_bytes),
-	CHECK_TEST(test_reply_to_sender_hardware_address), CHECK_TEST(test_probe_bytes),
+	CHECK_TEST(test_reply_to_sender_hardware_address), CHECK_TEST(test_probe_bytes), CHECK_TEST(test_introduction),
+	CHECK_TEST(test_many_askers),
 	CHECK_TEST(test_never_target_broadcast), CHECK_TEST(test_burst_schedule),
 	CHECK_TEST(test_burst_after_stall), CHECK_TEST(test_announce_again),
 	CHECK_TEST(test_reannounce), CHECK_TEST(test_reannounce_spread),

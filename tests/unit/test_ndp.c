@@ -346,6 +346,27 @@ static void test_probe_unicast_bytes(void)
 	tear_down(&r);
 }
 
+/* As test_arp.c has it: a solicitation from the VIP, for the asker, to the asker. */
+static void test_introduction(void)
+{
+	struct frame f = question();
+	struct rig r;
+
+	set_up(&r);
+	give(&r, IF1, &f, 1000);
+	f = make(NS, 0, to_group, any_s, group_s); /* has no address to be told at */
+	give(&r, IF1, &f, 1000);
+	CHECK_INT(ann_add(r.a, IF1, ip(vip_s), 1000), 0);
+	ann_tick(r.a, 1000);
+	ann_tick(r.a, 1100);
+	CHECK_INT(r.n_sent, 3);
+	CHECK_STR(text(&r, 2), "0abbccddee0f" FROM1 "0020 3aff " VIP_HEX " " CLIENT_HEX
+			       " 8700 xxxx 00000000 " CLIENT_HEX " 0101020000000001");
+	CHECK(is_sealed(&r, 2));
+	CHECK_INT(r.c.v[COUNTER_NDP_INTRODUCTIONS], 1);
+	tear_down(&r);
+}
+
 static void test_group(void)
 {
 	char s[ADDR_STRLEN];
@@ -646,7 +667,7 @@ static void test_families(void)
 }
 
 CHECK_MAIN("test_ndp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_answer_bytes),
-	CHECK_TEST(test_probe_bytes), CHECK_TEST(test_probe_unicast_bytes), CHECK_TEST(test_group),
+	CHECK_TEST(test_probe_bytes), CHECK_TEST(test_probe_unicast_bytes), CHECK_TEST(test_introduction), CHECK_TEST(test_group),
 	CHECK_TEST(test_dropped_bytes), CHECK_TEST(test_dropped_forms),
 	CHECK_TEST(test_dropped_every_length), CHECK_TEST(test_dropped_every_payload),
 	CHECK_TEST(test_padding_and_other_options), CHECK_TEST(test_own_frames),
