@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * arpblast.c - asks for IPv4 addresses by ARP as fast as a window allows, and says how fast and how
- * soon the answers come.
+ * arpblast.c - asks for IPv4 addresses by ARP, or for IPv6 ones by neighbor solicitations, as fast as
+ * a window allows, and says how fast and how soon the answers come.
  *
  *   arpblast -i IFACE [-s SENDER] [-w WINDOW] [-n COUNT] [-t SECONDS] FIRST [HOW-MANY]
  *   arpblast -i IFACE -j RATE [-t SECONDS] FIRST [HOW-MANY]       junk: asks and waits for nothing
@@ -32,11 +32,18 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FRAME_LEN = 42, MAX_WINDOW = 4096, MAX_SAMPLES = 1 << 20, LOST_MS = 100, EX_SOCKET = 3 };
+enum { ARP_LEN = 42, NS_LEN = 86, MAX_WINDOW = 4096, MAX_SAMPLES = 1 << 20, LOST_MS = 100, EX_SOCKET = 3 };
+
+/* Of IPv4 the last four bytes. */
+struct ip {
+	bool v6;
+	uint8_t b[16];
+};
 
 struct options {
 	const char *iface;
-	uint32_t sender, first, how_many;
+	struct ip sender, first;
+	uint32_t how_many;
 	unsigned window;
 	uint64_t count; /* 0 = until the time is over */
 	double seconds;
@@ -46,7 +53,8 @@ struct options {
 struct blast {
 	struct options o;
 	int fd;
-	uint8_t frame[FRAME_LEN];
+	uint8_t frame[NS_LEN];
+	size_t len;
 	uint64_t open_ns[MAX_WINDOW]; /* send times, a ring: oldest at head */
 	unsigned head, n_open;
 	uint64_t sent, replies, lost;
@@ -64,13 +72,13 @@ static uint64_t now_ns(void)
 
 /* -- the socket -- */
 
-static int attach_filter(int fd)
+static int attach_filter(int fd, bool v6)
 {
-	/* ARP replies alone: the requests that others send must not wake us. */
+	/* ARP replies, or advertisements, alone: what others ask must not wake us. */
 	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 20),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 2, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, FRAME_LEN),
+		BPF_STMT(BPF_LD | (v6 ? BPF_B : BPF_H) | BPF_ABS, v6 ? 54 : 20),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, v6 ? 136 : 2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, NS_LEN),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
@@ -92,13 +100,14 @@ static bool read_mac(int fd, const char *iface, uint8_t mac[6])
 
 static bool open_socket(struct blast *b, uint8_t mac[6])
 {
-	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ARP)};
+	struct sockaddr_ll at = {.sll_family = AF_PACKET,
+		.sll_protocol = htons(b->o.first.v6 ? ETH_P_IPV6 : ETH_P_ARP)};
 	struct timeval wait = {.tv_usec = LOST_MS * 1000L};
 	int on = 1, size = 4 << 20;
 
 	at.sll_ifindex = (int)if_nametoindex(b->o.iface);
 	b->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	if (b->fd < 0 || at.sll_ifindex == 0 || attach_filter(b->fd) != 0 ||
+	if (b->fd < 0 || at.sll_ifindex == 0 || attach_filter(b->fd, b->o.first.v6) != 0 ||
 		setsockopt(b->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) != 0 ||
 		!read_mac(b->fd, b->o.iface, mac) ||
 		bind(b->fd, (const struct sockaddr *)&at, sizeof(at)) != 0)
@@ -109,24 +118,69 @@ static bool open_socket(struct blast *b, uint8_t mac[6])
 	return true;
 }
 
-static void make_frame(struct blast *b, const uint8_t mac[6])
+static void make_arp(struct blast *b, const uint8_t mac[6])
 {
 	static const uint8_t head[10] = {0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1};
-	uint32_t sender = htonl(b->o.sender);
 
+	b->len = ARP_LEN;
 	memset(b->frame, 0xff, 6);
 	memcpy(b->frame + 6, mac, 6);
 	memcpy(b->frame + 12, head, sizeof(head));
 	memcpy(b->frame + 22, mac, 6);
-	memcpy(b->frame + 28, &sender, 4);
+	memcpy(b->frame + 28, b->o.sender.b + 12, 4);
+}
+
+/* To the solicited-node group, from SENDER, with its link-layer address (RFC 4861 4.3). */
+static void make_ns(struct blast *b, const uint8_t mac[6])
+{
+	static const uint8_t head[10] = {0x86, 0xdd, 0x60, 0, 0, 0, 0, NS_LEN - 54, 58, 255};
+	static const uint8_t group[13] = {0xff, 2, [11] = 1, [12] = 0xff};
+
+	b->len = NS_LEN;
+	memcpy(b->frame, "\x33\x33\xff", 3);
+	memcpy(b->frame + 6, mac, 6);
+	memcpy(b->frame + 12, head, sizeof(head));
+	memcpy(b->frame + 22, b->o.sender.b, 16);
+	memcpy(b->frame + 38, group, sizeof(group));
+	b->frame[54] = 135;
+	memcpy(b->frame + 62, b->o.first.b, 16);
+	b->frame[78] = b->frame[79] = 1;
+	memcpy(b->frame + 80, mac, 6);
+}
+
+static void seal(uint8_t *f)
+{
+	uint32_t sum = NS_LEN - 54 + 58;
+
+	f[56] = f[57] = 0;
+	for (unsigned i = 22; i < NS_LEN; i += 2)
+		sum += (uint32_t)f[i] << 8 | f[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~((sum & 0xffff) + (sum >> 16));
+	f[56] = (uint8_t)(sum >> 8);
+	f[57] = (uint8_t)sum;
+}
+
+static void set_target(struct blast *b)
+{
+	uint32_t target;
+
+	memcpy(&target, b->o.first.b + 12, 4);
+	target = htonl(ntohl(target) + (uint32_t)(b->sent % b->o.how_many));
+	if (!b->o.first.v6) {
+		memcpy(b->frame + 38, &target, 4);
+		return;
+	}
+	memcpy(b->frame + 74, &target, 4);
+	memcpy(b->frame + 3, b->frame + 75, 3);
+	memcpy(b->frame + 51, b->frame + 75, 3);
+	seal(b->frame);
 }
 
 static bool send_one(struct blast *b)
 {
-	uint32_t target = htonl(b->o.first + (uint32_t)(b->sent % b->o.how_many));
-
-	memcpy(b->frame + 38, &target, 4);
-	if (send(b->fd, b->frame, sizeof(b->frame), 0) < 0 && errno != ENOBUFS && errno != EAGAIN)
+	set_target(b);
+	if (send(b->fd, b->frame, b->len, 0) < 0 && errno != ENOBUFS && errno != EAGAIN)
 		return false;
 	b->sent++;
 	return true;
@@ -150,7 +204,7 @@ static void take_reply(struct blast *b)
 /* Waits for the first reply, takes what else is there. */
 static bool receive(struct blast *b)
 {
-	uint8_t buf[FRAME_LEN];
+	uint8_t buf[NS_LEN];
 	int flags = 0;
 
 	while (b->n_open > 0) {
@@ -239,14 +293,11 @@ static void report(struct blast *b, double seconds)
 
 /* -- command line -- */
 
-static bool parse_ip(const char *s, uint32_t *ret_v)
+static bool parse_ip(const char *s, struct ip *ret_v)
 {
-	struct in_addr a;
-
-	if (inet_pton(AF_INET, s, &a) != 1)
-		return false;
-	*ret_v = ntohl(a.s_addr);
-	return true;
+	ret_v->v6 = strchr(s, ':') != NULL;
+	return ret_v->v6 ? inet_pton(AF_INET6, s, ret_v->b) == 1
+			 : inet_pton(AF_INET, s, ret_v->b + 12) == 1;
 }
 
 static bool parse_number(const char *s, uint64_t min, uint64_t max, uint64_t *ret_v)
@@ -324,7 +375,10 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "arpblast: %s: %s\n", b.o.iface, strerror(errno));
 		return EX_SOCKET;
 	}
-	make_frame(&b, mac);
+	if (b.o.first.v6)
+		make_ns(&b, mac);
+	else
+		make_arp(&b, mac);
 	start = now_ns();
 	ok = b.o.junk_rate != 0 ? run_junk(&b) : run(&b);
 	if (!ok)
