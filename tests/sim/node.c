@@ -19,7 +19,7 @@
 
 enum {
 	SPIN_MAX = 400, /* passes at one moment */
-	MIN_STALL_MS = 100,
+	MIN_STALL_MS = 20,
 	DRAIN_MS = 2000,
 	RELEASE_MS = 2000,
 	RETRY_MS = 1000,
@@ -80,15 +80,15 @@ static int send_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t 
 }
 
 static void on_heard(
-	void *ctx, enum arp_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
+	void *ctx, enum ann_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
-	static const enum elect_wire words[] = {[ARP_HEARD_CLAIM] = ELECT_WIRE_CLAIM,
-		[ARP_HEARD_ANSWER] = ELECT_WIRE_ANSWER,
-		[ARP_HEARD_PROBE] = ELECT_WIRE_PROBE};
+	static const enum elect_wire words[] = {[ANN_HEARD_CLAIM] = ELECT_WIRE_CLAIM,
+		[ANN_HEARD_ANSWER] = ELECT_WIRE_ANSWER,
+		[ANN_HEARD_PROBE] = ELECT_WIRE_PROBE};
 	struct node *n = ctx;
 
 	(void)ifindex;
-	if (what == ARP_HEARD_SENDER)
+	if (what == ANN_HEARD_SENDER)
 		return;
 	elect_on_wire(n->elect, words[what], vip, mac, n->now_ms);
 	n->dirty = true;
@@ -101,7 +101,7 @@ static bool is_member(void *ctx, const uint8_t mac[6])
 	return elect_is_member_mac(n->elect, mac);
 }
 
-static const struct arp_ops arp_ops = {send_frame, on_heard, is_member};
+static const struct ann_ops ann_ops = {send_frame, on_heard, is_member};
 
 /* -- the shell: BFD, and who can witness -- */
 
@@ -140,7 +140,7 @@ static int send_packet(
 	return 0;
 }
 
-static const struct bfd_ops bfd_ops = {send_packet};
+static const struct bfd_ops bfd_ops = {.send = send_packet};
 
 static void on_peer(void *ctx, const char *node, unsigned ifindex, enum elect_peer state,
 	unsigned loss_permille)
@@ -208,7 +208,12 @@ static void forgot(void *ctx, const char *node)
 	peers_remove(n->peers, node);
 }
 
-static void each_path(struct node *n, const struct vip_group *g, bool announce)
+/* What is to be done about a VIP on one of its paths; mac: of whom to ask, else NULL. */
+typedef int (*path_fn)(
+	struct node *n, unsigned ifindex, struct addr vip, const uint8_t mac[6]);
+
+static void each_path(
+	struct node *n, const struct vip_group *g, path_fn fn, const uint8_t mac[6])
 {
 	struct elect_view v;
 
@@ -216,28 +221,41 @@ static void each_path(struct node *n, const struct vip_group *g, bool announce)
 		return;
 	for (size_t i = 0; i < v.elig->n_paths; i++) {
 		const struct elig_path *p = &v.elig->paths[i];
-		int err = announce ? arp_announce(
-					     n->arp, p->ifindex, v.addrs[p->vip], n->now_ms)
-				   : arp_probe(n->arp, p->ifindex, v.addrs[p->vip]);
 
-		(void)err; /* no carrier: the shell only says so in its log */
+		(void)fn(n, p->ifindex, v.addrs[p->vip], mac); /* no carrier: the shell logs it */
 	}
+}
+
+static int probe(struct node *n, unsigned ifindex, struct addr vip, const uint8_t mac[6])
+{
+	(void)mac;
+	return ann_probe(n->arp, ifindex, vip, n->now_ms);
+}
+
+static int announce(struct node *n, unsigned ifindex, struct addr vip, const uint8_t mac[6])
+{
+	(void)mac;
+	return ann_announce(n->arp, ifindex, vip, n->now_ms);
+}
+
+static int ask(struct node *n, unsigned ifindex, struct addr vip, const uint8_t mac[6])
+{
+	return ann_probe_unicast(n->arp, ifindex, vip, mac, n->now_ms);
 }
 
 static void on_probe(void *ctx, const struct vip_group *g)
 {
-	each_path(ctx, g, false);
+	each_path(ctx, g, probe, NULL);
 }
 
 static void on_announce(void *ctx, const struct vip_group *g)
 {
-	each_path(ctx, g, true);
+	each_path(ctx, g, announce, NULL);
 }
 
 static void on_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
 {
-	(void)mac; /* as wire.c, which asks all */
-	each_path(ctx, g, false);
+	each_path(ctx, g, ask, mac);
 }
 
 static const struct elect_ops elect_ops = {
@@ -307,9 +325,9 @@ static void sync_ports(struct node *n)
 	const struct iface *i = NULL;
 
 	while ((i = iface_next(n->w.ifaces, i)) != NULL)
-		if (arp_set_iface(n->arp, i->ifindex, i->mac, n->now_ms) != 0)
+		if (ann_set_iface(n->arp, i->ifindex, i->mac, n->now_ms) != 0)
 			abort();
-	arp_retain_ifaces(n->arp, iface_exists, n, n->now_ms);
+	ann_retain_ifaces(n->arp, iface_exists, n, n->now_ms);
 }
 
 static void tell_port(struct node *n, unsigned segment)
@@ -386,10 +404,10 @@ static void apply_change(struct node *n, const struct plan_change *c)
 	const struct plan_entry *e = c->is != NULL ? c->is : c->was;
 	bool on = is_on(c->is);
 
-	if (on && arp_add(n->arp, e->ifindex, e->vip, n->now_ms) != 0)
+	if (on && ann_add(n->arp, e->ifindex, e->vip, n->now_ms) != 0)
 		abort();
 	if (!on)
-		arp_del(n->arp, e->ifindex, e->vip);
+		ann_del(n->arp, e->ifindex, e->vip);
 	if (on != is_on(c->was))
 		check_on_announced(n->sim, n, e->vip, e->ifindex - NODE_IFINDEX, on,
 			reason_code(c->is != NULL ? c->is->reason : REASON_NO_IP));
@@ -514,10 +532,20 @@ static void step_exit(struct node *n)
 
 static uint64_t stall_ms(const struct node *n)
 {
-	uint64_t ms =
-		n->w.conf.elections.bfd_interval_ms * n->w.conf.elections.bfd_multiplier;
+	const struct config_elections *e = &n->w.conf.elections;
+	uint64_t ms = e->bfd_interval_ms * (e->bfd_multiplier - 1);
 
 	return ms > MIN_STALL_MS ? ms : MIN_STALL_MS;
+}
+
+/* How late the loop is for its timer, and for BFD's (daemon_wake(), bfdio_late_us()). */
+static uint64_t late_ms(const struct node *n)
+{
+	uint64_t ms = n->now_ms > n->armed_ms ? n->now_ms - n->armed_ms : 0, bfd_ms = 0;
+
+	if (n->now_us > n->bfd_shell.armed_us && peers_count(n->peers) > 0)
+		bfd_ms = (n->now_us - n->bfd_shell.armed_us) / 1000;
+	return ms > bfd_ms ? ms : bfd_ms;
 }
 
 static void drop_ring(struct node *n, struct ring *r)
@@ -526,22 +554,31 @@ static void drop_ring(struct node *n, struct ring *r)
 		frame_put(n->sim, r->v[--r->n].frame);
 }
 
-bool node_wake(struct node *n)
+/* daemon_stalled() */
+static bool is_stalled(struct node *n, uint64_t ms)
 {
-	look_at_clock(n);
-	if (n->now_ms < n->armed_ms || n->now_ms - n->armed_ms < stall_ms(n))
-		return true;
-	sim_trace(n->sim, "%s was stopped: asks for every address again", n->name);
+	if (ms < stall_ms(n))
+		return false;
 	n->armed_ms = TIME_NEVER;
+	if (n->fenced_ms != 0 && n->now_ms - n->fenced_ms < MIN_STALL_MS)
+		return true; /* the same stall, seen by another timer */
+	n->fenced_ms = n->now_ms;
+	sim_trace(n->sim, "%s was stopped: asks for every address again", n->name);
 	drop_ring(n, &n->arp_ring);
 	elect_fence(n->elect, n->now_ms);
 	n->dirty = true;
-	return false;
+	return true;
+}
+
+bool node_wake(struct node *n)
+{
+	look_at_clock(n);
+	return !is_stalled(n, late_ms(n));
 }
 
 static uint64_t next_deadline(const struct node *n)
 {
-	uint64_t at = time_min(arp_next_deadline(n->arp), leader_next_deadline(n->leader));
+	uint64_t at = time_min(ann_next_deadline(n->arp), leader_next_deadline(n->leader));
 	uint64_t peers_us = peers_next_deadline_us(n->peers, n->now_us);
 
 	if (peers_us != TIME_NEVER)
@@ -616,7 +653,7 @@ static void pass(struct node *n)
 		update_plan(n, all);
 	}
 	watch_leadership(n);
-	arp_tick(n->arp, n->now_ms);
+	ann_tick(n->arp, n->now_ms);
 	write_status(n);
 	write_leases(n);
 	step_exit(n);
@@ -650,8 +687,11 @@ void node_turn(struct node *n)
 /* late_us: for how long there had been something to do. */
 static void bfd_turn(struct node *n, uint64_t late_us)
 {
-	if (late_us >= BFD_STALL_US)
+	if (late_us >= BFD_STALL_US) {
 		bfd_stalled(n->bfd, late_us, n->now_us);
+		(void)is_stalled(n, late_us / 1000);
+	}
+	n->bfd_shell.armed_us = TIME_NEVER; /* armed again before the loop waits */
 	bfd_tick(n->bfd, n->now_us);
 }
 
@@ -714,7 +754,7 @@ static void take_frame(struct node *n, const struct waiting *w)
 	if (lan_is_answer_of_client(w->frame, own)) /* the kernel's doing */
 		n->witness_ms[w->segment] = n->now_ms;
 	else
-		arp_on_frame(n->arp, NODE_IFINDEX + w->segment, w->frame->data, w->frame->len,
+		ann_on_frame(n->arp, NODE_IFINDEX + w->segment, w->frame->data, w->frame->len,
 			n->now_ms);
 }
 
@@ -868,7 +908,7 @@ static void reset_shell(struct node *n)
 	n->was_leader = n->adopting = n->services_listed = false;
 	n->nodes_generation = 0;
 	n->status_in_flight = 0;
-	n->next_status_ms = n->exit_by_ms = n->undrain_ms = 0;
+	n->fenced_ms = n->next_status_ms = n->exit_by_ms = n->undrain_ms = 0;
 }
 
 static void make_config(struct node *n)
@@ -904,7 +944,7 @@ void node_start(struct node *n)
 	n->leader = leader_new(&lc, &n->rng, NULL);
 	n->plan = plan_new(&n->w.hkey);
 	n->alloc = alloc_new(&n->w.hkey, NULL);
-	n->arp = arp_new(&arp_ops, n, &n->w.hkey, NULL);
+	n->arp = arp_new(&ann_ops, n, &n->w.hkey, NULL);
 	n->bfd = bfd_new(&bfd_ops, n, &n->w.hkey, &n->rng, NULL);
 	n->peers = n->bfd != NULL ? peers_new(n->bfd, n->name, &peers_ops, n) : NULL;
 	if (n->elect == NULL || n->leader == NULL || n->plan == NULL || n->alloc == NULL ||
@@ -943,7 +983,7 @@ static void free_units(struct node *n)
 	leader_free(n->leader);
 	plan_free(n->plan);
 	alloc_free(n->alloc);
-	arp_free(n->arp);
+	ann_free(n->arp);
 	peers_free(n->peers);
 	bfd_free(n->bfd);
 	world_close(&n->w);
@@ -1157,9 +1197,9 @@ enum elect_peer node_peer(const struct node *n, const struct node *other, unsign
 
 bool node_announces(const struct node *n, struct addr vip, unsigned segment)
 {
-	struct arp_vip_info info;
+	struct ann_info info;
 
-	return n->alive && arp_info(n->arp, NODE_IFINDEX + segment, vip, &info);
+	return n->alive && ann_info(n->arp, NODE_IFINDEX + segment, vip, &info);
 }
 
 bool node_may_own(const struct node *n, struct addr vip)

@@ -60,12 +60,13 @@ struct node {
 	struct leader *leader;
 	struct plan *plan;
 	struct alloc *alloc;
-	struct arp *arp;
+	struct ann *arp;
 	struct bfd *bfd;
 	struct peers *peers;
 
 	/* the shell */
-	uint64_t armed_ms; /* when its timer will fire */
+	uint64_t armed_ms;  /* when its timer will fire */
+	uint64_t fenced_ms; /* when what is owned was last asked for again; 0 = never */
 	uint64_t wake_us;  /* when that is, or an earlier event that is under way; TIME_NEVER */
 	unsigned wake_session;
 	bool dirty, synced, synced_once, rebuild;
