@@ -944,7 +944,7 @@ void node_start(struct node *n)
 	n->leader = leader_new(&lc, &n->rng, NULL);
 	n->plan = plan_new(&n->w.hkey);
 	n->alloc = alloc_new(&n->w.hkey, NULL);
-	n->arp = arp_new(&ann_ops, n, &n->w.hkey, NULL);
+	n->arp = arp_new(&ann_ops, n, &n->w.hkey, &n->w.counters);
 	n->bfd = bfd_new(&bfd_ops, n, &n->w.hkey, &n->rng, NULL);
 	n->peers = n->bfd != NULL ? peers_new(n->bfd, n->name, &peers_ops, n) : NULL;
 	if (n->elect == NULL || n->leader == NULL || n->plan == NULL || n->alloc == NULL ||
