@@ -24,6 +24,8 @@ enum {
 	SAMPLE_US = 100 * SIM_MS,
 	CLOSELY = 10, /* every so many samples */
 	OWNER_WORDS = 4, /* 256 nodes */
+	DOUBLE_US = 3 * SIM_S, /* I1: 2 s after a heal, and the API's latency */
+	HALF_US = 16 * SIM_S,  /* I1: 13 s, likewise */
 	MINUTE_US = 60 * SIM_S,
 	OBJECT_MAX = 128 * 1024,
 	CLAIMS_A_MINUTE = 61,
@@ -58,7 +60,7 @@ struct tracked {
 	unsigned segment;
 	uint64_t owners[OWNER_WORDS]; /* announce it, running or not */
 	unsigned n_owners;
-	uint64_t dark_us, double_us; /* since when; TIME_NEVER */
+	uint64_t dark_us, double_us, half_us; /* since when; TIME_NEVER */
 	uint64_t minute_us;          /* of moves */
 	unsigned moves;
 };
@@ -67,6 +69,7 @@ struct check {
 	struct tracked *vips; /* owned; those of segment 0, then 1 */
 	size_t n_vips;        /* of each segment */
 	bool api_only, resting;
+	bool lenient; /* I1 is only measured */
 	uint64_t rest_us;
 	uint64_t *writes; /* owned; of each node, since rest began */
 	struct claims_count {
@@ -104,7 +107,8 @@ struct check *check_new(struct sim *s)
 			.vip = users_vip(s, (unsigned)(i / c->n_vips), i % c->n_vips),
 			.segment = (unsigned)(i / c->n_vips),
 			.dark_us = TIME_NEVER,
-			.double_us = TIME_NEVER};
+			.double_us = TIME_NEVER,
+			.half_us = TIME_NEVER};
 	c->writes = sim_alloc(s->setup.n_nodes, sizeof *c->writes);
 	c->claims = sim_alloc(s->setup.n_nodes, sizeof *c->claims);
 	c->side = sim_alloc((size_t)s->setup.n_nodes * SIM_SEGMENTS, 1);
@@ -204,14 +208,12 @@ static bool is_able(const struct node *n, const struct tracked *t)
 	       view.elig->reason == REASON_OWNER;
 }
 
-/* Is there a side with somebody able and no owner; is there one with two that hear each other? */
-static void look(const struct sim *s, const struct tracked *t, bool *ret_dark, bool *ret_double)
+/* Is there a side with somebody able and no owner? */
+static bool is_dark(const struct sim *s, const struct tracked *t)
 {
 	const uint8_t *side = s->check->side + (size_t)t->segment * s->setup.n_nodes;
-	unsigned n_sides = s->check->n_sides[t->segment];
 
-	*ret_dark = *ret_double = false;
-	for (unsigned k = 0; k < n_sides; k++) {
+	for (unsigned k = 0; k < s->check->n_sides[t->segment]; k++) {
 		unsigned owners = 0;
 		bool able = false;
 
@@ -221,40 +223,80 @@ static void look(const struct sim *s, const struct tracked *t, bool *ret_dark, b
 			owners += owns(t, i);
 			able = able || (owners == 0 && is_able(&s->nodes[i], t));
 		}
-		*ret_dark = *ret_dark || (owners == 0 && able);
-		*ret_double = *ret_double || owners > 1;
+		if (owners == 0 && able)
+			return true;
 	}
+	return false;
 }
 
-static void end_span(uint64_t *io_since_us, uint64_t now_us, uint64_t *io_longest)
+/* How well do two owners hear each other: not at all, one the other, both? */
+enum hearing { HEAR_NOT, HEAR_ONE, HEAR_BOTH };
+
+static enum hearing hearing_of(const struct sim *s, const struct tracked *t)
 {
-	if (*io_since_us != TIME_NEVER && now_us - *io_since_us > *io_longest)
-		*io_longest = now_us - *io_since_us;
-	*io_since_us = TIME_NEVER;
+	enum hearing best = HEAR_NOT;
+
+	for (unsigned a = 0; t->n_owners > 1 && a < s->setup.n_nodes; a++)
+		for (unsigned b = 0; b < a && owns(t, a) && is_on(&s->nodes[a], t->segment); b++) {
+			unsigned ways = (unsigned)lan_passes(s, t->segment, a, b) +
+					(unsigned)lan_passes(s, t->segment, b, a);
+
+			if (owns(t, b) && is_on(&s->nodes[b], t->segment) && ways > best)
+				best = (enum hearing)ways;
+		}
+	return best;
+}
+
+/* Something is so since *io_since_us, or is not (TIME_NEVER).  Returns for how long it has been. */
+static uint64_t follow(struct sim *s, bool is, uint64_t *io_since_us, uint64_t *io_longest)
+{
+	uint64_t us = *io_since_us != TIME_NEVER ? s->now_us - *io_since_us : 0;
+
+	if (us > *io_longest)
+		*io_longest = us;
+	if (!is)
+		*io_since_us = TIME_NEVER;
+	else if (*io_since_us == TIME_NEVER)
+		*io_since_us = s->now_us;
+	return us;
+}
+
+/* What disturbs the wire itself: the bounds of I1 are for frames that arrive. */
+static bool is_disturbed(const struct sim *s, unsigned segment)
+{
+	for (unsigned i = 0; i < s->setup.n_nodes; i++)
+		if (s->nodes[i].mac_odd)
+			return true;
+	return lan_is_disturbed(s, segment);
 }
 
 static void judge(struct sim *s, struct tracked *t)
 {
 	struct check_figures *f = &s->check->figures;
-	bool dark, two;
+	bool disturbed = is_disturbed(s, t->segment);
+	enum hearing h = disturbed ? HEAR_NOT : hearing_of(s, t);
+	uint64_t both_us, one_us;
+	char text[ADDR_STRLEN];
 
 	find_sides(s);
-	look(s, t, &dark, &two);
-	if (!dark)
-		end_span(&t->dark_us, s->now_us, &f->dark_us);
-	else if (t->dark_us == TIME_NEVER)
-		t->dark_us = s->now_us;
-	if (!two)
-		end_span(&t->double_us, s->now_us, &f->double_us);
-	else if (t->double_us == TIME_NEVER)
-		t->double_us = s->now_us;
+	(void)follow(s, is_dark(s, t), &t->dark_us, &f->dark_us);
+	both_us = follow(s, h == HEAR_BOTH, &t->double_us, &f->double_us);
+	one_us = follow(s, h != HEAR_NOT, &t->half_us, &f->half_us);
+	if (disturbed || s->check->lenient)
+		return;
+	if (both_us > DOUBLE_US)
+		sim_fail(s, "I1", "%s has two owners that hear each other for %.3f s",
+			addr_format(t->vip, text), (double)both_us / SIM_S);
+	if (one_us > HALF_US)
+		sim_fail(s, "I1", "%s has two owners, one of which hears the other, for %.3f s",
+			addr_format(t->vip, text), (double)one_us / SIM_S);
 }
 
 /* A VIP with one owner, where all hear each other, needs no second look, and one that nobody has or
  * wants not so often. */
 static bool is_plain(const struct sim *s, const struct tracked *t, bool closely)
 {
-	if (t->dark_us != TIME_NEVER || t->double_us != TIME_NEVER)
+	if (t->dark_us != TIME_NEVER || t->double_us != TIME_NEVER || t->half_us != TIME_NEVER)
 		return false;
 	return t->n_owners == 0 ? !closely
 				: s->check->n_sides[t->segment] == 1 && t->n_owners == 1;
@@ -568,6 +610,11 @@ void check_end_rest(struct sim *s)
 		sim_fail(s, "I9", "%u leaders at rest", leaders);
 }
 
+void check_be_lenient(struct sim *s)
+{
+	s->check->lenient = true;
+}
+
 /* -- measured -- */
 
 struct check_figures check_figures(struct sim *s)
@@ -578,8 +625,9 @@ struct check_figures check_figures(struct sim *s)
 	for (size_t i = 0; i < c->n_vips * s->setup.n_segments; i++) {
 		struct tracked t = c->vips[i]; /* what goes on counts as well */
 
-		end_span(&t.dark_us, s->now_us, &f.dark_us);
-		end_span(&t.double_us, s->now_us, &f.double_us);
+		(void)follow(s, false, &t.dark_us, &f.dark_us);
+		(void)follow(s, false, &t.double_us, &f.double_us);
+		(void)follow(s, false, &t.half_us, &f.half_us);
 	}
 	return f;
 }

@@ -36,9 +36,13 @@ void check_begin_rest(struct sim *s);
 /* ... and so it was: judges it all. */
 void check_end_rest(struct sim *s);
 
+/* I1 is measured, not judged. */
+void check_be_lenient(struct sim *s);
+
 /* -- measured -- */
 struct check_figures {
-	uint64_t double_us, dark_us; /* the longest: two owners that hear each other; no owner */
+	/* the longest: two owners that hear each other, of which one hears the other; no owner */
+	uint64_t double_us, half_us, dark_us;
 	uint64_t moves;              /* VIPs that were taken */
 	unsigned moves_a_minute;     /* of one VIP, at most */
 	uint64_t last_move_us;

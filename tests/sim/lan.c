@@ -300,9 +300,11 @@ bool lan_passes(const struct sim *s, unsigned segment, unsigned from, unsigned t
 	return link_of(s, segment, from, to)->cuts == 0;
 }
 
-unsigned lan_loss(const struct sim *s, unsigned segment)
+bool lan_is_disturbed(const struct sim *s, unsigned segment)
 {
-	return s->lan->segments[segment].loss;
+	const struct segment *g = &s->lan->segments[segment];
+
+	return g->loss > 0 || g->duplicate > 0 || g->delay_ms > 0 || g->n_answers > 0;
 }
 
 uint64_t lan_generation(const struct sim *s)

