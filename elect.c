@@ -865,7 +865,8 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 	/* The word of one who goes or is gone does not replace a living one's: both answer while a
 	 * successor relieves a node that is cut from the API. */
 	if ((m->expired || member_is_leaving(m)) && w != NULL && w != m && !w->expired &&
-		!member_is_leaving(w) && now_ms - g->wire_ms < member_lease_ms(w, e->lease_ms))
+		!member_is_leaving(w) && ground_peer_on(w, g) != ELECT_PEER_SILENT &&
+		now_ms - g->wire_ms < member_lease_ms(w, e->lease_ms))
 		return;
 	g->wire_owner = m;
 	g->wire_ms = now_ms;

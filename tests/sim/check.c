@@ -265,7 +265,7 @@ static uint64_t follow(struct sim *s, bool is, uint64_t *io_since_us, uint64_t *
 static bool is_disturbed(const struct sim *s, unsigned segment)
 {
 	for (unsigned i = 0; i < s->setup.n_nodes; i++)
-		if (s->nodes[i].mac_odd)
+		if (s->now_us < s->nodes[i].mac_odd_us)
 			return true;
 	return lan_is_disturbed(s, segment);
 }

@@ -28,6 +28,7 @@ enum {
 	CLOCK_START_US = 1000 * SIM_S,
 	PPM = 200,
 	HOSTS_A_SUBNET = 250,
+	OWN_MAC_US = 62 * SIM_S, /* OWNERSHIP R1 */
 	BFD_STALL_US = 2000, /* bfdio.c's */
 };
 
@@ -1123,7 +1124,7 @@ void node_set_mac(struct node *n, unsigned segment, const uint8_t mac[6])
 	make_mac(n, segment, own);
 	memcpy(n->ports[segment].mac, mac != NULL ? mac : own, 6);
 	lan_set_mac(n->sim, segment, n->index, n->ports[segment].mac);
-	n->mac_odd = mac != NULL;
+	n->mac_odd_us = mac != NULL ? TIME_NEVER : n->sim->now_us + OWN_MAC_US;
 	sim_trace(n->sim, "%s eth%u has another MAC", n->name, segment);
 	ports_changed(n, segment);
 }

@@ -93,7 +93,7 @@ struct node {
 	bool api_silent; /* no answer */
 	bool api_slow;
 	uint64_t watch_lag_us;
-	bool mac_odd;    /* one that is not its own */
+	uint64_t mac_odd_us; /* until then it has one that is not its own, or remembers it */
 	bool config_odd; /* its configuration advertises nothing */
 };
 
