@@ -19,7 +19,7 @@ enum {
 	DEFEND_MS = 100,  /* R19 */
 	DEFENCES = 15,
 	DUEL_MS = 500,    /* R20 */
-	QUIET_MS = 1000,  /* no claim for so long: over */
+	QUIET_MS = 15000, /* no claim for so long: over; a deaf rival repeats its own each 10 s (R23) */
 };
 
 void dispute_on_claim(
@@ -70,7 +70,7 @@ static uint64_t patience_ms(const struct dispute_view *v)
 {
 	if (v->strength != DISPUTE_PUBLISHED)
 		return DUEL_MS;
-	return v->rival_is_deaf ? 3 * DUEL_MS : TIME_NEVER;
+	return v->rival_is_heard ? TIME_NEVER : 3 * DUEL_MS;
 }
 
 static bool loses(const struct dispute_view *v)
@@ -86,22 +86,32 @@ static bool loses(const struct dispute_view *v)
 	return true;
 }
 
+/* Still claiming so long after we answered it, or by its own word: it cannot hear us (R20). */
+static bool is_unheard(
+	const struct dispute *d, const struct dispute_view *v, uint64_t end_ms, uint64_t now_ms)
+{
+	return d->claimed_ms >= end_ms || (v->rival_is_deaf && now_ms >= end_ms);
+}
+
 enum dispute_step dispute_step(struct dispute *d, const struct dispute_view *v, uint64_t now_ms)
 {
 	uint64_t patience = patience_ms(v);
 
+	if (v->rival_is_deaf)
+		dispute_confirm(d, now_ms);
 	if (d->confirmed && loses(v))
 		return DISPUTE_YIELD;
 	if (now_ms < d->due_ms)
 		return DISPUTE_REST;
 	if (!d->confirmed)
 		return step_unconfirmed(d, now_ms);
-	/* Still claiming, so long after we answered it: it cannot hear us. */
 	if (d->defended_ms != 0 && patience != TIME_NEVER &&
-		d->claimed_ms >= d->defended_ms + patience)
+		is_unheard(d, v, d->defended_ms + patience, now_ms))
 		return DISPUTE_YIELD;
 	if (d->claimed_ms >= d->last_ms && d->defences < DEFENCES)
 		return defend(d, now_ms);
 	d->due_ms = d->claimed_ms + QUIET_MS;
+	if (v->rival_is_deaf && now_ms < d->defended_ms + patience)
+		d->due_ms = d->defended_ms + patience;
 	return now_ms >= d->due_ms ? DISPUTE_OVER : DISPUTE_REST;
 }

@@ -36,7 +36,8 @@ struct dispute_view {
 	bool outranked; /* the rival's hash comes before ours */
 	/* PUBLISHED: what the claims say of the two. */
 	bool rival_beats;   /* its published claim is stronger */
-	bool rival_is_deaf; /* its BFD says that it does not hear us, or says nothing at all */
+	bool rival_is_deaf; /* its BFD says that it does not hear us */
+	bool rival_is_heard; /* by BFD */
 };
 
 enum dispute_step {

@@ -427,7 +427,8 @@ static struct dispute_view dispute_view(
 						 : DISPUTE_WIRE,
 		.outranked = member_before(rival->node, e->node, elect_vip_of(e, g)->key),
 		.rival_beats = s->holder == rival && ground_must_yield(e, g, s),
-		.rival_is_deaf = !ground_is_heard_on(rival, g),
+		.rival_is_deaf = ground_peer_on(rival, g) == ELECT_PEER_DEAF,
+		.rival_is_heard = ground_is_heard_on(rival, g),
 	};
 }
 
@@ -850,9 +851,16 @@ static void begin_dispute(struct elect *e, struct group *g, struct member *m,
 	if (g->dispute == NULL)
 		return; /* out of memory: the next claim is as good */
 	dispute_on_claim(g->dispute, m, mac, now_ms);
-	if (what == ELECT_WIRE_ANSWER || ground_peer_on(m, g) == ELECT_PEER_DEAF)
+	if (what == ELECT_WIRE_ANSWER)
 		dispute_confirm(g->dispute, now_ms);
 	groups_mark(&e->groups, g);
+}
+
+/* Is it gone, or on its way?  Whom BFD hears and who does not say so by BFD is not, though a Lease
+ * that this node saw last may say so. */
+static bool is_going(const struct member *m, const struct group *g)
+{
+	return m->expired || (member_is_leaving(m) && !ground_is_heard_on(m, g));
 }
 
 /* A member speaks for the group: it owns it, unless the Leases say that it goes. */
@@ -862,18 +870,18 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 	const struct member *w = g->wire_owner;
 
 	inquire_answered(m, g, now_ms);
+	inquire_end_audit(g);
 	/* The word of one who goes or is gone does not replace a living one's: both answer while a
 	 * successor relieves a node that is cut from the API. */
-	if ((m->expired || member_is_leaving(m)) && w != NULL && w != m && !w->expired &&
-		!member_is_leaving(w) && ground_peer_on(w, g) != ELECT_PEER_SILENT &&
+	if (is_going(m, g) && w != NULL && w != m && !is_going(w, g) &&
+		ground_peer_on(w, g) != ELECT_PEER_SILENT &&
 		now_ms - g->wire_ms < member_lease_ms(w, e->lease_ms))
 		return;
 	g->wire_owner = m;
 	g->wire_ms = now_ms;
 	memcpy(g->wire_mac, mac, sizeof g->wire_mac);
-	inquire_end_audit(g);
 	groups_mark(&e->groups, g);
-	if (g->state == ELECT_OWNER && !m->expired && !member_is_leaving(m))
+	if (g->state == ELECT_OWNER && !is_going(m, g))
 		begin_dispute(e, g, m, what, mac, now_ms);
 }
 

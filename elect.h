@@ -29,6 +29,7 @@ struct elect_conf {
 /* R7 */
 enum elect_peer {
 	ELECT_PEER_NEVER,
+	ELECT_PEER_HEARD, /* its packets come, the session is not Up yet, or no more */
 	ELECT_PEER_UP,
 	ELECT_PEER_LATE,
 	ELECT_PEER_SILENT,

@@ -13,10 +13,7 @@
 #include "member.h"
 #include "publish.h"
 
-enum {
-	ELECT_SLOT_MIN_MS = 10,
-	ELECT_ASKS = 6, /* questions to an owner without an answer that make an orphan (R10) */
-};
+enum { ELECT_SLOT_MIN_MS = 10 };
 
 struct elect {
 	char *node;                  /* owned */

@@ -39,7 +39,7 @@ bool ground_is_heard_on(const struct member *m, const struct group *g)
 {
 	enum elect_peer p = ground_peer_on(m, g);
 
-	return p == ELECT_PEER_UP || p == ELECT_PEER_LATE;
+	return p == ELECT_PEER_UP || p == ELECT_PEER_LATE || p == ELECT_PEER_HEARD;
 }
 
 /* What the inquiries about m have come to where g's VIPs are: the least certain counts. */
@@ -156,9 +156,10 @@ static enum ground ground_on(const struct group *g, const struct member *holder)
 		return ground_fate_on(holder, g) != FATE_UNKNOWN ? GROUND_SILENT : GROUND_NONE;
 	case ELECT_PEER_UP:
 	case ELECT_PEER_LATE:
-		return g->misses == ELECT_ASKS ? GROUND_ORPHAN : GROUND_NONE;
+		return g->orphan ? GROUND_ORPHAN : GROUND_NONE;
 	case ELECT_PEER_NEVER:
 		return holder->cold.fate != FATE_UNKNOWN ? GROUND_COLD : GROUND_NONE;
+	case ELECT_PEER_HEARD:
 	case ELECT_PEER_DEAF:
 	case ELECT_PEER_LEAVING:
 		break;

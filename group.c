@@ -105,8 +105,9 @@ void group_enter(struct groups *t, struct group *g, enum elect_state state, uint
 	g->due_ms = TIME_NEVER;
 	g->outranked = g->asked = false;
 	g->changed = true;
+	g->misses = 0;
 	if (state != ELECT_WAIT && state != ELECT_PROBE)
-		g->misses = 0; /* else they are the ground */
+		g->orphan = false; /* else it is the ground */
 	if (state != ELECT_OWNER)
 		group_end_dispute(g);
 	if (state != ELECT_OWNER && state != ELECT_PROBE && state != ELECT_WAIT)

@@ -40,7 +40,8 @@ struct group {
 	bool gone : 1, marked : 1, active : 1, changed : 1, judged : 1, outranked : 1;
 	bool weak : 1;       /* OWNER: taken without a witness (R8) */
 	bool asked : 1;      /* WATCH: its owner was asked for it, the answer is due (R22) */
-	unsigned misses : 3; /* WATCH: so often there was none */
+	bool orphan : 1;     /* WATCH: there was none, as often as it takes (G5) */
+	unsigned misses : 4; /* so often there was none, in a row */
 	unsigned probes_left : 4;
 	unsigned rank : 16;
 	uint32_t n_addrs;

@@ -14,7 +14,7 @@ enum {
 	VETO_MAX_MS = 40 * 1000, /* R12 */
 	WITNESS_MS = 1000,  /* how often one is looked for after the first second */
 	ASK_MS = 150,       /* R22: for an answer of the owner */
-	ASKS_UNICAST = 3,   /* then as many by broadcast (R10) */
+	ASKS_MIN = 6,       /* R10: three by unicast, three by broadcast */
 	AUDIT_MS = 10 * 1000, /* R22: each VIP of an owner so often, if it can be */
 	AUDIT_GAP_MS = 100,
 	AUDIT_SCAN = 256,     /* groups looked at in a step */
@@ -129,15 +129,34 @@ void inquire_answered(struct member *m, const struct group *g, uint64_t now_ms)
 
 /* -- does an owner answer (R22)? -- */
 
-static void ask_owner(struct elect *e, struct group *g)
+/* Frames pass both ways: one that cannot hear the question owes no answer. */
+static bool can_be_asked(const struct member *owner, const struct group *g)
 {
-	if (g->misses < ASKS_UNICAST && group_has_mac(g))
+	enum elect_peer p = ground_peer_on(owner, g);
+
+	return p == ELECT_PEER_UP || p == ELECT_PEER_LATE;
+}
+
+/* How many questions without an answer make an orphan (R10): half of them by unicast. */
+static unsigned asks_for(const struct group *g, const struct member *owner)
+{
+	unsigned loss = 0, k;
+
+	for (size_t i = 0; owner != NULL && i < owner->n_links; i++)
+		if (ground_carries(g, owner->links[i].ifindex) && owner->links[i].loss > loss)
+			loss = owner->links[i].loss;
+	k = suspect_rounds(loss);
+	return k > ASKS_MIN ? k : ASKS_MIN;
+}
+
+static void ask_owner(struct elect *e, struct group *g, unsigned asks)
+{
+	if (g->misses < asks / 2 && group_has_mac(g))
 		e->ops->ask(e->ctx, elect_vip_of(e, g), g->wire_mac);
 	else
 		e->ops->probe(e->ctx, elect_vip_of(e, g));
 }
 
-/* The first question, after delay_ms. */
 void inquire_begin_audit(struct elect *e, struct group *g, uint64_t delay_ms, uint64_t now_ms)
 {
 	g->asked = true;
@@ -145,20 +164,21 @@ void inquire_begin_audit(struct elect *e, struct group *g, uint64_t delay_ms, ui
 	g->due_ms = now_ms + delay_ms;
 	if (delay_ms > 0)
 		return;
-	ask_owner(e, g);
+	ask_owner(e, g, asks_for(g, g->owner));
 	g->due_ms = now_ms + ASK_MS;
 }
 
 void inquire_end_audit(struct group *g)
 {
-	g->asked = false;
+	g->asked = g->orphan = false;
 	g->misses = 0;
 }
 
-/* Goes on asking until it answers, or all was silence.  Leaves in due_ms when to come back. */
 void inquire_owner(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
-	if (g->asked && (s->holder == NULL || !ground_is_heard_on(s->holder, g)))
+	unsigned asks;
+
+	if ((g->asked || g->orphan) && (s->holder == NULL || !can_be_asked(s->holder, g)))
 		inquire_end_audit(g);
 	if (!g->asked) {
 		g->due_ms = TIME_NEVER;
@@ -166,13 +186,14 @@ void inquire_owner(struct elect *e, struct group *g, const struct survey *s, uin
 	}
 	if (now_ms < g->due_ms)
 		return;
-	if (g->misses < ELECT_ASKS)
-		g->misses++;
-	if (g->misses == ELECT_ASKS) {
+	asks = asks_for(g, s->holder);
+	if (++g->misses >= asks) {
+		g->asked = false;
+		g->orphan = true;
 		g->due_ms = TIME_NEVER;
 		return;
 	}
-	ask_owner(e, g);
+	ask_owner(e, g, asks);
 	g->due_ms = now_ms + ASK_MS;
 }
 
@@ -181,8 +202,8 @@ void inquire_owner(struct elect *e, struct group *g, const struct survey *s, uin
 /* Would this node be the next for g, and is its owner one that can be asked? */
 static bool is_auditor(struct elect *e, struct group *g)
 {
-	return g->state == ELECT_WATCH && !g->asked && g->owner != NULL &&
-	       ground_is_heard_on(g->owner, g) && ground_rank(e, g, g->owner) == 0;
+	return g->state == ELECT_WATCH && !g->asked && !g->orphan && g->owner != NULL &&
+	       can_be_asked(g->owner, g) && ground_rank(e, g, g->owner) == 0;
 }
 
 static uint64_t audit_gap_ms(const struct elect *e)

@@ -182,12 +182,14 @@ unsigned member_liveness(enum elect_peer state)
 		return 1;
 	case ELECT_PEER_DEAF:
 		return 2;
-	case ELECT_PEER_LATE:
+	case ELECT_PEER_HEARD:
 		return 3;
-	case ELECT_PEER_UP:
+	case ELECT_PEER_LATE:
 		return 4;
-	case ELECT_PEER_LEAVING: /* said in one segment, meant for all */
+	case ELECT_PEER_UP:
 		return 5;
+	case ELECT_PEER_LEAVING: /* said in one segment, meant for all */
+		return 6;
 	}
 	return 0;
 }
@@ -253,7 +255,8 @@ bool member_is_leaving(const struct member *m)
 
 bool member_is_heard(const struct member *m)
 {
-	return m->peer == ELECT_PEER_UP || m->peer == ELECT_PEER_LATE || m->peer == ELECT_PEER_DEAF;
+	return member_liveness(m->peer) >= member_liveness(ELECT_PEER_DEAF) &&
+	       m->peer != ELECT_PEER_LEAVING;
 }
 
 bool member_is_forgettable(const struct member *m)

@@ -483,7 +483,7 @@ static enum elect_peer state_when_down(
 		return x->was_up ? ELECT_PEER_SILENT : ELECT_PEER_NEVER;
 	if (v->remote_down_us != TIME_NEVER && now_us >= v->remote_down_us + DEAF_US)
 		return ELECT_PEER_DEAF;
-	return ELECT_PEER_UP;
+	return ELECT_PEER_HEARD;
 }
 
 /* Two of three packets missed (R7). */
@@ -645,6 +645,7 @@ void peers_at(const struct peers *p, size_t i, uint64_t now_us, struct peers_inf
 const char *peers_state_name(enum elect_peer s)
 {
 	static const char *const name[] = {[ELECT_PEER_NEVER] = "never",
+		[ELECT_PEER_HEARD] = "heard",
 		[ELECT_PEER_UP] = "up",
 		[ELECT_PEER_LATE] = "late",
 		[ELECT_PEER_SILENT] = "silent",

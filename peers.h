@@ -65,7 +65,7 @@ struct peers_info {
 };
 size_t peers_count(const struct peers *p);
 void peers_at(const struct peers *p, size_t i, uint64_t now_us, struct peers_info *ret_i);
-/* "up", "late", "silent", "deaf", "leaving", "never". */
+/* "never", "heard", "up", "late", "silent", "deaf", "leaving". */
 const char *peers_state_name(enum elect_peer s);
 
 #endif

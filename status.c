@@ -109,25 +109,6 @@ static const char *liveness_name(enum elect_liveness l)
 	return "";
 }
 
-static const char *peer_name(enum elect_peer p)
-{
-	switch (p) {
-	case ELECT_PEER_NEVER:
-		return "never";
-	case ELECT_PEER_UP:
-		return "up";
-	case ELECT_PEER_LATE:
-		return "late";
-	case ELECT_PEER_SILENT:
-		return "silent";
-	case ELECT_PEER_DEAF:
-		return "deaf";
-	case ELECT_PEER_LEAVING:
-		return "leaving";
-	}
-	return "";
-}
-
 static void dump_config(cJSON *o, const struct daemon *d, uint64_t now_ms)
 {
 	add_string(o, "file", d->opt->config_path);
@@ -163,7 +144,7 @@ static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 		add_string(o, "name", m.node);
 		(void)cJSON_AddBoolToObject(o, "self", m.self);
 		add_string(o, "lease", liveness_name(m.liveness));
-		add_string(o, "peer", peer_name(m.peer));
+		add_string(o, "peer", peers_state_name(m.peer));
 		add_string(o, "holder", m.holder);
 		add_string(o, "version", m.version);
 		add_string(o, "configHash", m.config_hash);

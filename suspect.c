@@ -17,8 +17,7 @@ enum {
 	PER_MILLE = 1000,
 };
 
-/* How often to ask so that one that lives is missed once in 10,000 times. */
-static unsigned rounds_for(unsigned loss_permille)
+unsigned suspect_rounds(unsigned loss_permille)
 {
 	double there = 1.0 - (double)time_min(loss_permille, PER_MILLE) / PER_MILLE;
 	double missed = 1.0 - there * there, all = 1.0;
@@ -38,7 +37,7 @@ void suspect_begin(struct suspicion *s, unsigned loss_permille, uint64_t gap_ms,
 	*s = (struct suspicion){.began_ms = now_ms,
 		.due_ms = now_ms,
 		.gap_ms = (unsigned)gap_ms,
-		.rounds = rounds_for(loss_permille)};
+		.rounds = suspect_rounds(loss_permille)};
 	s->rounds_left = s->rounds;
 }
 
