@@ -279,8 +279,8 @@ class Lab:
         sh("ip", "-n", ns, "link", "set", "lo", "up")
         return ns
 
-    def switch(self, *argv, check=True):
-        return sh("ip", "netns", "exec", f"{self.tag}-sw", *argv, check=check)
+    def switch(self, *argv, check=True, **kw):
+        return sh("ip", "netns", "exec", f"{self.tag}-sw", *argv, check=check, **kw)
 
     def _plug(self, host):
         self._namespace(host.name)
@@ -308,6 +308,21 @@ class Lab:
         self.server.start([f"{API_ADDR}:6443", "127.0.0.1:6443"], self.dir / "api", netns=self.api.ns, extra=args)
         for node in self.nodes:
             self.create_node(node)
+
+    def host(self, name, last):
+        """One host more on the LAN, 10.89.0.<last>."""
+        host = Host(self, name, f"10.89.0.{last}")
+        self._plug(host)
+        return host
+
+    def part(self, *hosts, heal=False):
+        """Those hosts are a LAN of their own, their carriers stay; or they are joined to the others again."""
+        if not heal:
+            self.switch("ip", "link", "add", "br1", "type", "bridge", "stp_state", "0", "forward_delay", "0",
+                        "mcast_snooping", "0", check=False)
+            self.switch("ip", "link", "set", "br1", "up")
+        self.switch("ip", "-batch", "-", input="".join(
+            f"link set p-{h.name} master br{0 if heal else 1}\n" for h in hosts))
 
     def create_node(self, node, labels=None):
         self.must("POST", "/api/v1/nodes", {
