@@ -110,6 +110,13 @@ class Answers:
         times = [since, *[at for at, _ in self.of(ip, since, until)], until]
         return max(b - a for a, b in zip(times, times[1:]))
 
+    def look_on(self, seconds, check):
+        """check() stays true all that time."""
+        end = self.now() + seconds
+        while self.now() < end:
+            assert check()
+            time.sleep(PERIOD_S)
+
     def never_silent(self, since, longest, until=None):
         """Each address was answered for all the time, but for so long."""
         for ip in self.ips:

@@ -324,6 +324,31 @@ class Lab:
         self.switch("ip", "-batch", "-", input="".join(
             f"link set p-{h.name} master br{0 if heal else 1}\n" for h in hosts))
 
+    def lose(self, *matches):
+        """The switch loses the frames that go from one host to another, and nobody is told; nothing given: none any more.
+        A match: (from, to), None being any, or such a pair with nft's words about the frame behind it."""
+        rules = "table bridge lose { }\ndelete table bridge lose\n"
+        if matches:
+            rules += "table bridge lose { chain c { type filter hook forward priority 0;\n"
+        for source, target, *words in matches:
+            rules += f"iifname p-{source.name} " if source else ""
+            rules += f"oifname p-{target.name} " if target else ""
+            rules += " ".join([*words, "drop\n"])
+        self.switch("nft", "-f", "-", input=rules + ("}\n}\n" if matches else ""))
+
+    def management(self):
+        """A second network, on which the nodes reach the API from then on."""
+        self.switch("ip", "link", "add", "br9", "type", "bridge", "stp_state", "0", "forward_delay", "0")
+        self.switch("ip", "link", "set", "br9", "up")
+        for host in (self.api, *self.nodes):
+            own = host.addr.replace("10.89.", "10.88.")
+            self.switch("ip", "link", "add", f"m-{host.name}", "type", "veth", "peer", "name", "mgmt0", "netns", host.ns)
+            self.switch("ip", "link", "set", f"m-{host.name}", "master", "br9", "up")
+            host.run("ip", "addr", "add", f"{own}/24", "dev", "mgmt0")
+            host.run("ip", "link", "set", "mgmt0", "up")
+            if host is not self.api:
+                host.run("ip", "route", "add", f"{self.api.addr}/32", "dev", "mgmt0", "src", own)
+
     def create_node(self, node, labels=None):
         self.must("POST", "/api/v1/nodes", {
             "apiVersion": "v1", "kind": "Node",

@@ -6,17 +6,18 @@ arping, ndisc6, the client's kernel and curl; lbd's own word counts for what is 
 """
 
 import os
+import re
 import signal
-import time
 
 import pytest
 
 from answers import Answers
-from lab import POOL, wait_for
+from lab import FAST, POOL, wait_for
 
 CONFIG = f"pools:\n- name: lan\n  addresses: [{POOL}]\n"
 TAKEN_S = 1.0   # a dead owner's addresses are another's
 HEALED_S = 2.0  # one owner is left after a heal (I1)
+LEASE_S, RENEW_S = 3, 0.75  # FAST
 LONG = bool(os.environ.get("LONG"))
 
 
@@ -50,7 +51,7 @@ def serve(lab, n=1):
 
 def resolve(host, ip, mac):
     """host's kernel has the address, by its own asking."""
-    wait_for(f"{host.name}'s entry", lambda: (host.curl(ip, timeout=0.2), host.neighbour(ip) == mac)[1])
+    wait_for(f"{host.name}'s entry", lambda: (host.curl(ip, timeout=0.2), host.neighbour(ip.strip("[]")) == mac)[1])
 
 
 def test_killed(lan):
@@ -69,3 +70,329 @@ def test_killed(lan):
         know_each_other(lan)
         assert answers.wait_one(ip, back, 0.0) == heir
         answers.never_silent(back, 0.3)
+
+
+def test_paused(lan):
+    """An owner that is stopped is replaced within a second; when it goes on it answers nothing of what waited for it. F6."""
+    ip, = serve(lan)
+    owner = lan.wait_owner(ip)
+    with Answers(lan.w, [ip]) as answers:
+        begin = answers.now()
+        os.kill(owner.pid, signal.SIGSTOP)
+        try:
+            heir, _ = answers.wait_other(ip, owner.mac, begin, TAKEN_S)
+            answers.look_on(1, lambda: answers.macs(ip, answers.now() - 0.5) == {heir})
+        finally:
+            go_on = answers.now()
+            os.kill(owner.pid, signal.SIGCONT)
+        assert answers.wait_one(ip, go_on, 0.0) == heir
+        answers.never_silent(go_on, 0.3)
+    assert lan.owners(ip) == [lan.node_of_mac(heir)]
+
+
+def test_port_cut(bare):
+    """A node's port is cut at the switch, its carrier and the API stay: it takes nothing of others while the others take what
+    is its; one owner is left of each after the heal. F1, F3, F17."""
+    lab = bare(pods=False, proxy=False, config=CONFIG)
+    lab.management()
+    lab.start()
+    w, x = lab.host("w", 51), lab.host("x", 52)
+    ips = serve(lab, 6)
+    owners = {ip: lab.wait_owner(ip) for ip in ips}
+    cut = owners[ips[0]]
+    with Answers(w, ips) as answers, Answers(x, ips) as beside_it:
+        begin = answers.now()
+        lab.part(cut, x)
+        for ip in ips:
+            if owners[ip] is cut:
+                answers.wait_other(ip, cut.mac, begin, TAKEN_S)
+        beside_it.look_on(3, lambda: all(owners[ip] is cut for ip in ips if cut.mac in beside_it.macs(ip, begin)))
+        assert cut.dump()["api"]["synced"]
+        for ip in ips:
+            others = answers.macs(ip, begin + TAKEN_S)
+            assert len(others) == 1 and cut.mac not in others
+            assert owners[ip] is cut or others == {owners[ip].mac}
+        heal = answers.now()
+        lab.part(cut, x, heal=True)
+        for ip in ips:
+            answers.wait_one(ip, heal, HEALED_S)
+        answers.never_silent(heal, 0.3)
+
+
+def test_carrier_lost(lan):
+    """The owner's cable is pulled: another answers within a second; plugged in again it takes nothing back. F6, F29."""
+    ip, = serve(lan)
+    owner = lan.wait_owner(ip)
+    with Answers(lan.w, [ip]) as answers:
+        begin = answers.now()
+        owner.link(False)
+        heir, _ = answers.wait_other(ip, owner.mac, begin, TAKEN_S)
+        plugged = answers.now()
+        owner.link(True)
+        assert answers.wait_one(ip, plugged, 0.0) == heir
+        answers.never_silent(plugged, 0.3)
+
+
+SHORT_LEASES = CONFIG + """elections:
+  nodeLease: {duration: 2s, renew: 500ms}
+  leaderLease: {duration: 2s, renewDeadline: 1300ms, retryPeriod: 400ms}
+"""
+
+
+def stop_api(lab):
+    lab.kubesim.save(lab.dir / "state")
+    lab.kubesim.kill()
+
+
+def start_api(lab):
+    lab.kubesim.start([f"{lab.api.addr}:6443", "127.0.0.1:6443"], lab.dir / "api", netns=lab.api.ns,
+                      extra=["--state", lab.dir / "state"])
+    for node in lab.nodes:
+        if node.alive():
+            node.wait_synced(15)
+
+
+def test_api_killed(bare):
+    """The API server is killed for longer than the Leases: every address answers all the time, a node that is killed then is
+    replaced as fast as ever, and when the API is back nothing moves. F4, F12, F21."""
+    lab = bare(pods=False, proxy=False, config=SHORT_LEASES).start()
+    w = lab.host("w", 51)
+    ips = serve(lab, 6)
+    with Answers(w, ips) as answers:
+        stop_api(lab)
+        owners = {ip: answers.wait_one(ip, answers.now(), 0.0, 0.2) for ip in ips}
+        begin = answers.now()
+        answers.look_on(60 if LONG else 5, lambda: all(answers.macs(ip, begin) <= {owners[ip]} for ip in ips))
+        answers.never_silent(begin, 0.3)
+        killed = answers.now()
+        lab.node_of_mac(owners[ips[0]]).kill()
+        for ip in ips:
+            if owners[ip] == owners[ips[0]]:
+                answers.wait_other(ip, owners[ips[0]], killed, TAKEN_S)
+        answers.never_silent(killed, TAKEN_S)
+        begin = answers.now()
+        owners = {ip: answers.wait_one(ip, begin, 0.0) for ip in ips}
+        start_api(lab)
+        answers.look_on(6, lambda: all(answers.macs(ip, begin) == {owners[ip]} for ip in ips))
+        answers.never_silent(begin, 0.3)
+
+
+def test_drained_without_the_api(lan):
+    """SIGTERM while there is no API server: another is asked by BFD's word, and no question is left without an answer. F13."""
+    ip, = serve(lan)
+    owner = lan.wait_owner(ip)
+    with Answers(lan.w, [ip]) as answers:
+        lan.kubesim.kill()
+        begin = answers.now()
+        assert owner.stop() == 0
+        heir, took = answers.wait_other(ip, owner.mac, begin, 0.2)
+        assert answers.wait_one(ip, begin, 2.5) == heir
+        answers.never_silent(begin, 0.1)
+
+
+@pytest.mark.parametrize("api", ["one side", "neither"])
+def test_parted(bare, api):
+    """The LAN is parted in two, with the API on one side or on neither: each side has one owner; after the heal there is one
+    within two seconds, and nothing is dark. F2, F3, F4, F18."""
+    lab = bare(nodes=4, pods=False, proxy=False, config=SHORT_LEASES).start()
+    w, x = lab.host("w", 51), lab.host("x", 52)
+    ips = serve(lab, 8)
+    far = lab.nodes[2:]
+    with Answers(w, ips) as here, Answers(x, ips) as there:
+        if api == "neither":
+            lab.kubesim.kill()
+        begin = here.now()
+        lab.part(*far, x)
+        for ip in ips:
+            for side, mine in ((here, lab.nodes[:2]), (there, far)):
+                mac = side.wait_one(ip, begin, TAKEN_S)
+                assert lab.node_of_mac(mac) in mine
+        here.look_on(4, lambda: all(len(a.macs(ip, begin + TAKEN_S)) == 1 for a in (here, there) for ip in ips))
+        heal = here.now()
+        lab.part(*far, x, heal=True)
+        for ip in ips:
+            assert here.wait_one(ip, heal, HEALED_S) == there.wait_one(ip, heal, HEALED_S)
+        here.never_silent(heal, 0.5)
+
+
+@pytest.mark.parametrize("deaf", ["owner", "others"])
+def test_one_way(lan, deaf):
+    """Frames pass in one direction alone: an owner that is deaf to the others goes on; others that are deaf to the owner take,
+    and it goes. One is left in each case, and the address is never dark. F7."""
+    ip, = serve(lan)
+    owner = lan.wait_owner(ip)
+    others = [n for n in lan.nodes if n is not owner]
+    with Answers(lan.w, [ip]) as answers:
+        begin = answers.now()
+        lan.lose(*[(n, owner) if deaf == "owner" else (owner, n) for n in others])
+        if deaf == "owner":
+            answers.look_on(5, lambda: answers.macs(ip, begin) <= {owner.mac})
+        else:
+            answers.wait_other(ip, owner.mac, begin, TAKEN_S)
+            assert answers.wait_one(ip, begin, 13.0) != owner.mac
+        heal = answers.now()
+        lan.lose()
+        answers.wait_one(ip, heal, HEALED_S)
+        answers.never_silent(begin, 0.5)
+
+
+def firewall(host, verdict):
+    host.run("nft", "add table inet fw; add chain inet fw in { type filter hook input priority 0; };"
+                    f" add rule inet fw in udp dport 3784 {verdict}")
+
+
+def test_no_bfd(bare):
+    """A firewall lets no BFD through: all works by Leases, nothing flaps. F18, F19."""
+    lab = bare(pods=False, proxy=False, config=CONFIG + FAST)
+    w = lab.host("w", 51)
+    for node in lab.nodes:
+        firewall(node, "drop")
+    lab.start()
+    lab.service("web")
+    ip = lab.wait_ip("web")
+    owner = lab.wait_owner(ip)
+    with Answers(w, [ip]) as answers:
+        begin = answers.now()
+        answers.look_on(4, lambda: answers.macs(ip, begin) <= {owner.mac})
+        answers.never_silent(begin, 0.3)
+        assert all(n["peer"] == "never" for node in lab.nodes for n in node.dump()["nodes"])
+        begin = answers.now()
+        owner.kill()
+        answers.wait_other(ip, owner.mac, begin, LEASE_S + RENEW_S + 1.5)
+
+
+def test_bfd_goes_mute(lan):
+    """A firewall begins to drop BFD: all look dead by it, but answer when they are asked, so that nothing moves; and when it
+    ends neither. F9."""
+    ips = serve(lan, 6)
+    with Answers(lan.w, ips) as answers:
+        owners = {ip: answers.wait_one(ip, answers.now(), 0.0, 0.2) for ip in ips}
+        begin = answers.now()
+        for node in lan.nodes:
+            firewall(node, "drop")
+        wait_for("all to look dead", lambda: all(n["self"] or n["peer"] == "silent" for node in lan.nodes
+                                                 for n in node.dump()["nodes"]))
+        answers.look_on(3, lambda: all(answers.macs(ip, begin) == {owners[ip]} for ip in ips))
+        for node in lan.nodes:
+            node.run("nft", "delete table inet fw")
+        know_each_other(lan)
+        answers.look_on(2, lambda: all(answers.macs(ip, begin) == {owners[ip]} for ip in ips))
+        answers.never_silent(begin, 0.3)
+
+
+def test_wrong_key(bare):
+    """One node has another BFD key: the others take none of its addresses and it none of theirs; the two that agree watch each
+    other, and it is replaced by its Lease. F19."""
+    lab = bare(pods=False, proxy=False, config=CONFIG + FAST)
+    w = lab.host("w", 51)
+    odd = lab.nodes[0]
+    for node in lab.nodes:
+        key = lab.dir / f"{node.name}.key"
+        key.write_text("another secret\n" if node is odd else "a common secret\n")
+        key.chmod(0o600)
+        node.start(lab.config + f"  bfd: {{keyFile: {key}}}\n", ready=False)
+    for node in lab.nodes:
+        node.wait_synced()
+    ips = [lab.service(f"s{i}") and lab.wait_ip(f"s{i}") for i in range(8)]
+    owners = {ip: lab.wait_owner(ip) for ip in ips}
+
+    def peers(node):
+        return {n["name"]: n["peer"] for n in node.dump()["nodes"] if not n["self"]}
+    wait_for("the sessions", lambda: peers(lab.nodes[1]) == {"n1": "never", "n3": "up"} and
+             set(peers(odd).values()) == {"never"})
+    with Answers(w, ips) as answers:
+        begin = answers.now()
+        answers.look_on(4, lambda: all(answers.macs(ip, begin) <= {owners[ip].mac} for ip in ips))
+        answers.never_silent(begin, 0.3)
+        for dead, within in ((odd, LEASE_S + RENEW_S + 1.5), (lab.nodes[1], TAKEN_S)):
+            lost = [ip for ip in ips if answers.wait_one(ip, answers.now(), 0.5, 0.2) == dead.mac]
+            assert lost
+            begin = answers.now()
+            dead.kill()
+            for ip in lost:
+                answers.wait_other(ip, dead.mac, begin, within)
+
+
+def test_rolled_out(bare):
+    """The one endpoint of a Service with externalTrafficPolicy Local goes to another node: the address follows it, and is
+    answered for all the time. F28."""
+    lab = bare(config=CONFIG).start()
+    w = lab.host("w", 51)
+    lab.service("web", endpoints=False, externalTrafficPolicy="Local")
+    lab.endpoints("web", pods=lab.pods[:1])
+    ip = lab.wait_ip("web")
+    assert lab.wait_owner(ip) is lab.nodes[0]
+    know_each_other(lab)
+    assert lab.wait_http(ip).startswith("pod1 ")
+    with Answers(w, [ip]) as answers:
+        for was, pod in ((0, 1), (1, 2), (2, 0)):
+            begin = answers.now()
+            lab.endpoints("web", pods=[lab.pods[pod]])
+            mac, _ = answers.wait_other(ip, lab.nodes[was].mac, begin, TAKEN_S)
+            assert mac == lab.nodes[pod].mac == answers.wait_one(ip, begin, TAKEN_S)
+            answers.never_silent(begin, 0.1)
+            assert lab.wait_http(ip).startswith(f"pod{pod + 1} ")
+
+
+def test_flapping(lan):
+    """The owner's link flaps: the address goes to another once and stays. F29."""
+    ip, = serve(lan)
+    owner = lan.wait_owner(ip)
+    with Answers(lan.w, [ip]) as answers:
+        begin = answers.now()
+        owner.link(False)
+        heir, _ = answers.wait_other(ip, owner.mac, begin, TAKEN_S)
+        begin = answers.now()
+        for _ in range(6):
+            owner.link(True)
+            answers.look_on(0.6, lambda: answers.macs(ip, begin) <= {heir})
+            owner.link(False)
+            answers.look_on(0.3, lambda: answers.macs(ip, begin) <= {heir})
+        owner.link(True)
+        answers.look_on(3, lambda: answers.macs(ip, begin) == {heir})
+        answers.never_silent(begin, 0.3)
+
+
+def test_lossy(lan):
+    """Of the frames between the nodes 30 in 100 are lost: nothing moves, and what dies is replaced all the same. F30."""
+    ips = serve(lan, 6)
+    owners = {ip: lan.wait_owner(ip) for ip in ips}
+    with Answers(lan.w, ips) as answers:
+        begin = answers.now()
+        lan.lose(*[(a, b, "numgen random mod 100 < 30") for a in lan.nodes for b in lan.nodes if a is not b])
+        answers.look_on(120 if LONG else 15, lambda: all(answers.macs(ip, begin) <= {owners[ip].mac} for ip in ips))
+        answers.never_silent(begin, 0.3)
+        begin = answers.now()
+        owners[ips[0]].kill()
+        for ip in ips:
+            if owners[ip] is owners[ips[0]]:
+                answers.wait_other(ip, owners[ip].mac, begin, 3 * TAKEN_S)
+
+
+def ndisc(host, ip):
+    """The MACs that answered a solicitation for ip."""
+    r = host.run("ndisc6", "-n", "-q", "-m", "-r", "1", "-w", "200", ip, "eth0", check=False)
+    return [m.lower() for m in re.findall(r"([0-9A-Fa-f:]{17})", r.stdout)]
+
+
+def test_dual_stack(bare):
+    """Each of a Service's two addresses has one owner, and another within a second of kill -9. F34."""
+    lab = bare(pods=False, proxy=False, config=CONFIG.replace("]", ', "fd00:89::100-fd00:89::10f"]')).start()
+    w = lab.host("w", 51)
+    lab.service("web", ipFamilies=["IPv4", "IPv6"], ipFamilyPolicy="RequireDualStack")
+    four, six = wait_for("two addresses", lambda: len(lab.ips("web")) == 2 and lab.ips("web"))
+    owner, owner6 = lab.wait_owner(four), lab.wait_owner(six)
+    know_each_other(lab)
+    wait_for("ndisc6's answer", lambda: ndisc(w, six) == [owner6.mac])
+    resolve(lab.client, f"[{six}]", owner6.mac)
+    with Answers(w, [four]) as answers:
+        begin = answers.now()
+        owner6.kill()
+        wait_for("another's answer", lambda: set(ndisc(w, six)) - {owner6.mac}, begin + TAKEN_S - answers.now())
+        heir6 = lab.wait_owner(six)
+        wait_for("the client's entry", lambda: lab.client.neighbour(six) == heir6.mac, 1)
+        assert set(ndisc(w, six)) == {heir6.mac}
+        if owner is owner6:
+            answers.wait_other(four, owner.mac, begin, TAKEN_S)
+        else:
+            assert answers.wait_one(four, begin, 0.0) == owner.mac
