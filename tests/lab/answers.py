@@ -94,7 +94,7 @@ class Answers:
         """One alone answers, at the latest so long after since, and goes on so; who."""
         def since_when():
             seen = self.of(ip, since)
-            last = seen[-1][1] if seen else None
+            last = seen[-1][1] if seen and self.now() - seen[-1][0] < stays else None
             return last, max([at for at, mac in seen if mac != last], default=since)
 
         def alone():

@@ -396,3 +396,172 @@ def test_dual_stack(bare):
             answers.wait_other(four, owner.mac, begin, TAKEN_S)
         else:
             assert answers.wait_one(four, begin, 0.0) == owner.mac
+
+
+FORGE = """
+import socket, sys, time
+mac, ip, seconds = bytes.fromhex(sys.argv[1].replace(":", "")), socket.inet_aton(sys.argv[2]), float(sys.argv[3])
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0x0806))
+end = time.monotonic() + seconds
+while time.monotonic() < end:
+    for operation in (b"\\0\\1", b"\\0\\2"):
+        s.send(b"\\xff" * 6 + mac + bytes.fromhex("0806000108000604") + operation + mac + ip + mac + ip)
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("as_member", [True, False])
+def test_forged_claims(lan, as_member):
+    """A host claims an address in service all the time, as a foreigner or with the MAC of a node: the owner stays, defends it
+    sparingly, and the one whose name it was forged in does not take it. F27."""
+    ip, = serve(lan)
+    owner = lan.wait_owner(ip)
+    other = next(n for n in lan.nodes if n is not owner)
+    mac = other.mac if as_member else lan.client.mac
+    with Answers(lan.w, [ip]) as answers:
+        begin = answers.now()
+        forger = lan.client.popen("/usr/bin/python3", "-c", FORGE, mac, ip, 4)
+        answers.look_on(5, lambda: answers.macs(ip, begin) <= {owner.mac} and lan.owners(ip) == [owner])
+        assert forger.wait(5) == 0
+        answers.never_silent(begin, 0.3)
+        heard, sent = {mac for _, mac in answers.claims[ip]}, sum(m == owner.mac for _, m in answers.claims[ip])
+        assert mac in heard and 1 <= sent <= 20
+        begin = answers.now()
+        owner.kill()
+        assert lan.node_of_mac(answers.wait_other(ip, owner.mac, begin, TAKEN_S)[0])
+
+
+def test_proxy_arp(lan):
+    """A router answers for every address: what is in service is replaced all the same when its owner dies; what is new is a
+    conflict. F9, F27."""
+    ip, = serve(lan)
+    owner = lan.wait_owner(ip)
+    router = lan.host("r", 53)
+    router.run("ip", "link", "add", "far0", "type", "bridge")
+    router.run("ip", "addr", "add", "10.99.0.1/24", "dev", "far0")
+    router.run("ip", "link", "set", "far0", "up")
+    router.run("sh", "-c", "cd /proc/sys/net/ipv4; echo 1 >ip_forward; echo 0 >neigh/eth0/proxy_delay; echo 1 >conf/eth0/proxy_arp")
+    router.run("ip", "route", "add", "10.89.0.64/26", "dev", "far0")  # the pool, elsewhere by its word
+    wait_for("the router's answer", lambda: router.mac in lan.client.arping("10.89.0.119"))
+    nodes = {n.mac for n in lan.nodes}
+    with Answers(lan.w, [ip]) as answers:
+        begin = answers.now()
+        owner.kill()
+        heir = lan.node_of_mac(wait_for("an heir's answer", lambda: (answers.macs(ip, begin) & nodes) - {owner.mac},
+                                        TAKEN_S).pop())
+        answers.look_on(3, lambda: lan.owners(ip) == [heir])
+        assert {m for _, m in answers.of(ip, begin + TAKEN_S)} <= {router.mac, heir.mac}
+    lan.service("new", ip="10.89.0.110")
+    wait_for("the conflict", lambda: any(v["ip"] == "10.89.0.110" and v["state"] == "conflict" for n in lan.nodes if n.alive()
+                                         for v in n.dump()["vips"]), 20)
+    assert lan.owners("10.89.0.110") == []
+
+
+def test_cloned_mac(lan):
+    """Two nodes have one MAC: the third keeps what it has and answers for it; when they differ again each address has one
+    owner. F32."""
+    ips = serve(lan, 9)
+    third = next(n for n in lan.nodes if any(lan.wait_owner(ip) is n for ip in ips))
+    one, two = (n for n in lan.nodes if n is not third)
+    its = [ip for ip in ips if lan.wait_owner(ip) is third]
+    with Answers(lan.w, ips) as answers:
+        begin = answers.now()
+        two.run("ip", "link", "set", "eth0", "address", one.mac)
+        answers.look_on(4, lambda: all(third.mac in answers.macs(ip, begin) for ip in its if answers.now() > begin + 1))
+        for ip in its:
+            assert answers.longest_silence(ip, begin) < TAKEN_S
+        two.run("ip", "link", "set", "eth0", "address", two.mac)
+        begin = answers.now()
+        for ip in ips:
+            answers.wait_one(ip, begin, 15)
+        for ip in its:
+            assert third.announces(ip)
+
+
+def test_cut_from_the_api(bare):
+    """A node that loses the API alone is relieved when its Lease is over, make before break. F21."""
+    lab = bare(pods=False, proxy=False, config=CONFIG + FAST).start()
+    w = lab.host("w", 51)
+    ip, = serve(lab)
+    owner = lab.wait_owner(ip)
+    with Answers(w, [ip]) as answers:
+        begin = answers.now()
+        owner.run("nft", "add table ip cut; add chain ip cut out { type filter hook output priority 0; };"
+                         f" add rule ip cut out ip daddr {lab.api.addr} drop")
+        answers.wait_other(ip, owner.mac, begin, LEASE_S + RENEW_S + 1.5)
+        heir = answers.wait_one(ip, begin, LEASE_S + RENEW_S + 1.5 + 1.0)
+        owner.run("nft", "delete table ip cut")
+        owner.wait_synced(15)
+        answers.look_on(3, lambda: answers.of(ip, answers.now() - 0.5)[-1][1] == heir)
+        answers.never_silent(begin, 0.3)
+
+
+def test_two_nodes(bare):
+    """Two nodes and nobody else that they know: what dies is replaced; parted, each has all, and one is left after the heal.
+    F1, F2."""
+    lab = bare(nodes=2, pods=False, proxy=False, config=CONFIG)
+    lab.management()
+    lab.start()
+    w, x = lab.host("w", 51), lab.host("x", 52)
+    ips = serve(lab, 4)
+    for node in lab.nodes:
+        node.run("ip", "neigh", "flush", "dev", "eth0")
+    with Answers(w, ips) as answers, Answers(x, ips) as there:
+        begin = answers.now()
+        lab.part(lab.nodes[1], x)
+        for ip in ips:
+            for side, node in ((answers, lab.nodes[0]), (there, lab.nodes[1])):
+                side.wait_other(ip, (lab.nodes[1] if node is lab.nodes[0] else lab.nodes[0]).mac, begin, TAKEN_S)
+                assert side.wait_one(ip, begin, TAKEN_S) == node.mac
+        heal = answers.now()
+        lab.part(lab.nodes[1], x, heal=True)
+        for ip in ips:
+            answers.wait_one(ip, heal, HEALED_S)
+        answers.never_silent(heal, 0.3)
+        begin = answers.now()
+        lab.nodes[0].kill()
+        for ip in ips:
+            answers.wait_other(ip, lab.nodes[0].mac, begin, TAKEN_S)
+
+
+def test_one_stays_dead(lan):
+    """All nodes die at once and one does not come back: the others have all its addresses soon. F20."""
+    ips = serve(lan, 9)
+    wait_for("all claims published", lambda: sum(n["claims"] for n in lan.nodes[0].dump()["nodes"]) == len(ips), 15)
+    owners = {ip: lan.wait_owner(ip) for ip in ips}
+    with Answers(lan.w, ips) as answers:
+        for node in lan.nodes:
+            node.kill()
+        dead = owners[ips[0]]
+        begin = answers.now()
+        back = [n for n in lan.nodes if n is not dead]
+        for node in back:
+            node.start(ready=False)
+        for ip in ips:
+            answers.wait_other(ip, dead.mac, begin, 15)
+        for ip in ips:
+            mac = answers.wait_one(ip, begin, 15)
+            assert owners[ip] is dead or mac == owners[ip].mac
+
+
+DUMMY = """ip link add ipvs0 type bridge; ip link set ipvs0 up
+for ip in $*; do ip addr add $ip/32 dev ipvs0; done; echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore"""
+
+
+def test_kernel_that_answers_for_everything(lan):
+    """The kernel of a node has every address on a dummy and answers for all of them, as with IPVS and without strictARP: an owner
+    that dies is replaced, and the address is never dark. F9."""
+    ip, = serve(lan)
+    owner = lan.wait_owner(ip)
+    loud = next(n for n in lan.nodes if n is not owner)
+    with Answers(lan.w, [ip]) as answers:
+        begin = answers.now()
+        loud.run("sh", "-c", DUMMY, "sh", ip)
+        wait_for("the kernel's answers", lambda: loud.mac in answers.macs(ip, begin))
+        answers.look_on(3, lambda: lan.owners(ip) == [owner])
+        begin = answers.now()
+        owner.kill()
+        owner.link(False)
+        wait_for("an owner", lambda: [n for n in lan.owners(ip) if n is not owner], 2 * TAKEN_S)
+        answers.never_silent(begin, TAKEN_S)
