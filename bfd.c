@@ -46,16 +46,16 @@ enum { FLAG_POLL = 0x20, FLAG_FINAL = 0x10, FLAG_AUTH = 4, FLAG_DEMAND = 2, FLAG
 
 enum {
 	SECOND_US = 1000000,
-	SLOW_US = SECOND_US,    /* 6.8.3: Desired Min TX at least, while not Up */
-	FASTEST_US = 1000,      /* nothing is sent more often, whatever both sides want */
-	LEAVING_REPEATS = 2,    /* of the packet that says AdminDown (OWNERSHIP R27) */
-	LEAVING_US = 50000,     /* apart */
+	SLOW_US = SECOND_US, /* 6.8.3: Desired Min TX at least, while not Up */
+	FASTEST_US = 1000,   /* nothing is sent more often, whatever both sides want */
+	LEAVING_REPEATS = 2, /* of the packet that says AdminDown (OWNERSHIP R27) */
+	LEAVING_US = 50000,  /* apart */
 	LOSS_BUCKET_US = 5000000,
 	SLOT_BITS = 12, /* of a discriminator: the place in slots; the others are random */
 	SEQ_WINDOW = 3, /* times Detect Mult (6.7.4) */
 	JITTER_ONE = 65536,
-	JITTER_LEAST = JITTER_ONE / 4 * 3,    /* 6.8.7 */
-	JITTER_MOST_1 = JITTER_ONE / 10 * 9,  /* with Detect Mult 1 */
+	JITTER_LEAST = JITTER_ONE / 4 * 3,   /* 6.8.7 */
+	JITTER_MOST_1 = JITTER_ONE / 10 * 9, /* with Detect Mult 1 */
 	EARLY_PART = 16, /* of its interval: so much sooner a packet goes out with others */
 };
 _Static_assert(1 << SLOT_BITS == BFD_MAX_SESSIONS, "a slot for each session");
@@ -497,8 +497,7 @@ static bool has_path(const void *elt, const void *key, size_t len)
 
 static struct bfd_session *by_path(const struct bfd *b, const struct bfd_path *p)
 {
-	return table_find(
-		&b->sessions, bfd_path_hash(&b->hkey, p), has_path, p, sizeof *p);
+	return table_find(&b->sessions, bfd_path_hash(&b->hkey, p), has_path, p, sizeof *p);
 }
 
 static struct bfd_session *by_discr(const struct bfd *b, uint32_t discr)
@@ -826,7 +825,8 @@ void bfd_del(struct bfd *b, struct bfd_session *s)
 	free(s);
 }
 
-void bfd_set_conf(struct bfd *b, struct bfd_session *s, const struct bfd_conf *conf, uint64_t now_us)
+void bfd_set_conf(
+	struct bfd *b, struct bfd_session *s, const struct bfd_conf *conf, uint64_t now_us)
 {
 	REQUIRE(is_valid(conf));
 	s->conf = *conf;

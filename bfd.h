@@ -62,8 +62,8 @@ struct bfd;         /* opaque: the engine */
 struct bfd_session; /* opaque */
 
 struct bfd_ops {
-	/* Sends one control packet: destination port, source port and TTL 255 are the shell's.  0 or
-	 * -errno: lost, the next one follows as always.  Must not call back. */
+	/* Sends one control packet: destination port, source port and TTL 255 are the shell's.  0
+	 * or -errno: lost, the next one follows as always.  Must not call back. */
 	int (*send)(void *ctx, const struct bfd_path *path, const uint8_t *packet, size_t len);
 	/* bfd_del(): nothing more will be sent on the path.  May be NULL; must not call back. */
 	void (*gone)(void *ctx, const struct bfd_path *path);
@@ -97,7 +97,8 @@ int bfd_add(struct bfd *b, const struct bfd_path *path, const struct bfd_conf *c
 /* Without a word on the wire. */
 void bfd_del(struct bfd *b, struct bfd_session *s);
 /* New timers: by a Poll Sequence where the RFC wants one (6.8.3). */
-void bfd_set_conf(struct bfd *b, struct bfd_session *s, const struct bfd_conf *conf, uint64_t now_us);
+void bfd_set_conf(
+	struct bfd *b, struct bfd_session *s, const struct bfd_conf *conf, uint64_t now_us);
 /* AdminDown: said at once and then as always, until it is taken back (6.8.16). */
 void bfd_set_admin_down(struct bfd *b, struct bfd_session *s, bool down, uint64_t now_us);
 
@@ -127,13 +128,13 @@ struct bfd_view {
 	struct bfd_path path;
 	enum bfd_state state, remote_state;
 	enum bfd_diag diag, remote_diag;
-	bool heard;                     /* a valid packet since bfd_add() */
-	uint64_t heard_us;              /* the last one's time stamp, moved on by bfd_stalled() */
-	uint64_t since_us;              /* of state */
-	uint64_t remote_down_us;        /* since when it has said, without a break, that it does not hear
-					   us; TIME_NEVER = it does not say so */
+	bool heard;              /* a valid packet since bfd_add() */
+	uint64_t heard_us;       /* the last one's time stamp, moved on by bfd_stalled() */
+	uint64_t since_us;       /* of state */
+	uint64_t remote_down_us; /* since when it has said, without a break, that it does not hear
+				    us; TIME_NEVER = it does not say so */
 	uint32_t transmit_us, detect_us; /* as negotiated */
-	double loss;                    /* of the last 10 s, 0 to 1: what came of what should have come */
+	double loss; /* of the last 10 s, 0 to 1: what came of what should have come */
 	uint32_t local_discr, remote_discr;
 	uint64_t sent, received;
 };

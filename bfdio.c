@@ -17,8 +17,8 @@
  * So no session falls because of a packet that waited in a socket (OWNERSHIP R6, F11).
  *
  * The kernel stamps packets by the wall clock.  What that is ahead of CLOCK_BOOTTIME is looked at
- * in each turn; when it has changed since the turn before, the wall clock was set, and packets count
- * as received now.
+ * in each turn; when it has changed since the turn before, the wall clock was set, and packets
+ * count as received now.
  *
  * A timerfd and not a uv_timer: libuv counts in milliseconds, and its timers fire before its
  * sockets are read.
@@ -56,9 +56,9 @@ enum {
 	DATAGRAM = 256, /* more than the length field can say */
 	CONTROL = 128,
 	OPEN_AGAIN_MS = 1000,
-	STALL_US = 2000,   /* to wake up later than this is a stall */
-	STEP_US = 1000,    /* the wall clock was set by more than this */
-	LOOK_US = 50,      /* both clocks are looked at within so long, or again */
+	STALL_US = 2000, /* to wake up later than this is a stall */
+	STEP_US = 1000,  /* the wall clock was set by more than this */
+	LOOK_US = 50,    /* both clocks are looked at within so long, or again */
 	LOOKS = 4,
 	KEY_FILE_MAX = 64 * 1024,
 	KEY_FILE_FOR_OTHERS = 077, /* mode bits */
@@ -714,8 +714,8 @@ static void read_keys(struct bfdio *io)
 	else
 		bfd_set_keys(io->engine, v, n);
 	if (rc == 0 && stat(io->key_path, &st) == 0 && (st.st_mode & KEY_FILE_FOR_OTHERS) != 0)
-		log_warn("bfd", "the key file can be read by others: its mode should be 0600", "file",
-			io->key_path, NULL);
+		log_warn("bfd", "the key file can be read by others: its mode should be 0600",
+			"file", io->key_path, NULL);
 	mbedtls_platform_zeroize(v, sizeof v);
 	if (text.p != NULL)
 		mbedtls_platform_zeroize(text.p, text.cap);

@@ -56,8 +56,8 @@ struct bfd *bfdio_engine(const struct bfdio *io);
 /* How late the loop is for what the engine's timer is set to. */
 uint64_t bfdio_late_us(const struct bfdio *io);
 /* Reads the sockets, sends what is due and arms the timer.  To be called when the engine was told
- * something (a session, AdminDown); otherwise that waits for the loop's next turn.  bfd_user.changed()
- * may come from it. */
+ * something (a session, AdminDown); otherwise that waits for the loop's next turn.
+ * bfd_user.changed() may come from it. */
 void bfdio_flush(struct bfdio *io);
 
 /* Reads the keys (bfdkey.h), now and whenever the file changes; NULL: none.  A file that cannot be

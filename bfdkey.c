@@ -47,7 +47,7 @@ static const char *next_line(const char **at, const char *end, size_t *ret_len)
 enum bfdkey_error bfdkey_parse(
 	const char *text, size_t len, struct bfd_key ret_v[BFD_MAX_KEYS], size_t *ret_n)
 {
-	const char *at = text, *end = text + len;
+	const char *at = text, *end = len > 0 ? text + len : text; /* text may be NULL */
 	struct bfd_key v[BFD_MAX_KEYS] = {{0}};
 	size_t n = 0;
 

@@ -3,10 +3,10 @@
  * bfdkey.h - the nodes' common BFD keys, from the text of elections.bfd.keyFile.  Pure.
  *
  * A line is a key: any bytes, 8 of them at least, without the line's end and blanks around it.  The
- * first is signed with, the second, if there is one, is accepted as well, while one takes the other's
- * place.  Empty lines and those that begin with # are not keys.  The secret of RFC 5880 4.4 is
- * SHA1(line), so that a line may be of any length; its key ID is the first byte of SHA1(secret), so
- * that it is the same on every node, whatever line it stands on.
+ * first is signed with, the second, if there is one, is accepted as well, while one takes the
+ * other's place.  Empty lines and those that begin with # are not keys.  The secret of RFC 5880 4.4
+ * is SHA1(line), so that a line may be of any length; its key ID is the first byte of SHA1(secret),
+ * so that it is the same on every node, whatever line it stands on.
  */
 #ifndef LBD_BFDKEY_H
 #define LBD_BFDKEY_H

@@ -86,8 +86,8 @@ static void finish(struct peer *p)
 		received += v.received;
 		up += v.state == BFD_UP;
 	}
-	printf("{\"sessions\":%zu,\"up\":%llu,\"downs\":%llu,\"sent\":%llu,\"received\":%llu",
-		p->n, up, (unsigned long long)p->downs, sent, received);
+	printf("{\"sessions\":%zu,\"up\":%llu,\"downs\":%llu,\"sent\":%llu,\"received\":%llu", p->n,
+		up, (unsigned long long)p->downs, sent, received);
 	for (unsigned i = COUNTER_BFD_DROP_LENGTH; i <= COUNTER_BFD_DROP_DIGEST; i++)
 		if (p->counters.v[i] > 0)
 			printf(",\"%.*s\":%llu",

@@ -20,7 +20,8 @@ static const struct bfd_key key = {.id = 1, .len = 20, .secret = "not in the cor
 
 static struct bfd_path path_of(bool keyed)
 {
-	return (struct bfd_path){IF1, {0, 0xffff0a000001}, {0, keyed ? 0xffff0a000003 : 0xffff0a000002}};
+	return (struct bfd_path){
+		IF1, {0, 0xffff0a000001}, {0, keyed ? 0xffff0a000003 : 0xffff0a000002}};
 }
 
 static int on_send(void *ctx, const struct bfd_path *path, const uint8_t *b, size_t len)

@@ -344,9 +344,9 @@ static void test_keyed_bytes(void)
 
 struct drop_row {
 	const char *name;
-	unsigned at;    /* byte */
-	uint8_t v;      /* its value */
-	size_t len;     /* of the datagram */
+	unsigned at; /* byte */
+	uint8_t v;   /* its value */
+	size_t len;  /* of the datagram */
 	unsigned ttl, ifindex, from;
 	bool multihop;
 	enum counter_id why;
@@ -1502,6 +1502,7 @@ CHECK_MAIN("test_bfd", CHECK_TEST(test_packet_bytes), CHECK_TEST(test_keyed_byte
 	CHECK_TEST(test_huge_timers), CHECK_TEST(test_passive), CHECK_TEST(test_keyed),
 	CHECK_TEST(test_wrong_key), CHECK_TEST(test_no_key), CHECK_TEST(test_rotation),
 	CHECK_TEST(test_same_key_id), CHECK_TEST(test_replay), CHECK_TEST(test_keyed_and_slow),
-	CHECK_TEST(test_loss), CHECK_TEST(test_loss_of_a_fall), CHECK_TEST(test_many), CHECK_TEST(test_together),
-	CHECK_TEST(test_add_refusals), CHECK_TEST(test_send_errors), CHECK_TEST(test_names),
-	CHECK_TEST(test_changed), CHECK_TEST(test_random_networks), CHECK_TEST(test_memory))
+	CHECK_TEST(test_loss), CHECK_TEST(test_loss_of_a_fall), CHECK_TEST(test_many),
+	CHECK_TEST(test_together), CHECK_TEST(test_add_refusals), CHECK_TEST(test_send_errors),
+	CHECK_TEST(test_names), CHECK_TEST(test_changed), CHECK_TEST(test_random_networks),
+	CHECK_TEST(test_memory))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_bfdio.c - BFD through the kernel: two sessions of one engine, which are each other's peers, on
- * the loopback interface.
+ * test_bfdio.c - BFD through the kernel: two sessions of one engine, which are each other's peers,
+ * on the loopback interface.
  */
 #include "bfdio.h"
 
@@ -99,8 +99,7 @@ static struct addr addr(const char *s)
 static void add(struct rig *r, unsigned i, const char *local, const char *remote,
 	const struct bfd_conf *conf)
 {
-	const struct bfd_path path = {
-		if_nametoindex("lo"), addr(local), addr(remote)};
+	const struct bfd_path path = {if_nametoindex("lo"), addr(local), addr(remote)};
 
 	CHECK_INT(bfd_add(bfdio_engine(r->io), &path, conf, &user, r, bfdio_now_us(), &r->s[i]), 0);
 	r->last[i] = BFD_DOWN;
@@ -144,7 +143,8 @@ static void write_file(const char *path, const char *text, mode_t mode)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
 
-	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fchmod(fd, mode) != 0)
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) ||
+		fchmod(fd, mode) != 0)
 		abort();
 	(void)close(fd);
 }
@@ -310,7 +310,8 @@ static void test_foreign_datagrams(void)
 		CHECK_INT(setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl), 0);
 		CHECK_INT(sendto(fd, packet, sizeof packet, 0, (struct sockaddr *)&to, sizeof to),
 			24);
-		CHECK_INT(sendto(fd, junk, sizeof junk, 0, (struct sockaddr *)&to, sizeof to), 1000);
+		CHECK_INT(
+			sendto(fd, junk, sizeof junk, 0, (struct sockaddr *)&to, sizeof to), 1000);
 		CHECK_INT(sendto(fd, junk, 0, 0, (struct sockaddr *)&to, sizeof to), 0);
 		bfdio_flush(r.io);
 		CHECK_INT(r.c.v[COUNTER_BFD_DROP_TTL], 1);

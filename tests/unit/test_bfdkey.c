@@ -16,8 +16,8 @@ static const struct {
 	{"one", "password-one\n", BFDKEY_OK, 1},
 	{"no line's end", "password-one", BFDKEY_OK, 1},
 	{"two", "password-one\npassword-two\n", BFDKEY_OK, 2},
-	{"remarks, empty lines, blanks around", "# new\r\n\n  password-one \r\n#old\n\npassword-two",
-		BFDKEY_OK, 2},
+	{"remarks, empty lines, blanks around",
+		"# new\r\n\n  password-one \r\n#old\n\npassword-two", BFDKEY_OK, 2},
 	{"the same twice", "password-one\npassword-one\n", BFDKEY_OK, 2},
 	{"long", "password-one-and-many-more-characters-than-a-key-of-SHA1-can-have\n", BFDKEY_OK,
 		1},
@@ -51,7 +51,8 @@ static void test_rows(void)
 /* On every line, with anything around it, a key is the same. */
 static void test_same_key(void)
 {
-	static const char one[] = "password-one\npassword-two\n", two[] = "password-two\r\n password-one";
+	static const char one[] = "password-one\npassword-two\n",
+			  two[] = "password-two\r\n password-one";
 	struct bfd_key a[BFD_MAX_KEYS], b[BFD_MAX_KEYS];
 	char hex[2 * BFD_KEY_MAX + 1];
 	size_t n;
