@@ -144,16 +144,14 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 
 /* -- paths -- */
 
-struct path_key {
-	uint64_t ifindex, local_hi, local_lo, remote_hi, remote_lo;
-};
-
 uint32_t bfd_path_hash(const struct hash_key *hkey, const struct bfd_path *p)
 {
-	const struct path_key k = {
-		p->ifindex, p->local.hi, p->local.lo, p->remote.hi, p->remote.lo};
+	uint8_t k[sizeof p->ifindex + sizeof p->local + sizeof p->remote];
 
-	return hash_bytes(hkey, &k, sizeof k);
+	memcpy(k, &p->ifindex, sizeof p->ifindex);
+	memcpy(k + sizeof p->ifindex, &p->local, sizeof p->local);
+	memcpy(k + sizeof p->ifindex + sizeof p->local, &p->remote, sizeof p->remote);
+	return hash_bytes(hkey, k, sizeof k);
 }
 
 bool bfd_path_eq(const struct bfd_path *a, const struct bfd_path *b)
@@ -184,11 +182,9 @@ static bool decode(const uint8_t *data, size_t len, struct message *ret_m, enum 
 	m->desired_tx_us = rd_be32(&r);
 	m->required_rx_us = rd_be32(&r);
 	rd_skip(&r, 4); /* Required Min Echo RX: we send no echo */
-	if (r.bad)
-		*ret_why = COUNTER_BFD_DROP_LENGTH;
-	else if (first >> 5 != VERSION)
+	if (!r.bad && first >> 5 != VERSION)
 		*ret_why = COUNTER_BFD_DROP_VERSION;
-	else if (m->length > len || m->length < HEADER_LEN + (m->auth ? AUTH_MIN_LEN : 0))
+	else if (r.bad || m->length > len || m->length < HEADER_LEN + (m->auth ? AUTH_MIN_LEN : 0))
 		*ret_why = COUNTER_BFD_DROP_LENGTH;
 	else if (m->multiplier == 0)
 		*ret_why = COUNTER_BFD_DROP_MULTIPLIER;
@@ -370,7 +366,6 @@ static void plan(struct bfd *b, struct bfd_session *s, uint64_t now_us)
 
 static void look(const struct bfd_session *s, struct face *ret_f)
 {
-	memset(ret_f, 0, sizeof *ret_f); /* the gaps, too: they are compared */
 	ret_f->state = s->state;
 	ret_f->remote_state = s->remote_state;
 	ret_f->diag = s->diag;
@@ -383,12 +378,21 @@ static void look(const struct bfd_session *s, struct face *ret_f)
 	ret_f->heard = s->heard;
 }
 
+static bool same_face(const struct face *a, const struct face *b)
+{
+	return a->state == b->state && a->remote_state == b->remote_state && a->diag == b->diag &&
+	       a->remote_diag == b->remote_diag && a->since_us == b->since_us &&
+	       a->remote_down_us == b->remote_down_us && a->transmit_us == b->transmit_us &&
+	       a->detect_us == b->detect_us && a->remote_discr == b->remote_discr &&
+	       a->heard == b->heard;
+}
+
 static void tell(struct bfd_session *s)
 {
 	struct face f;
 
 	look(s, &f);
-	if (memcmp(&f, &s->shown, sizeof f) == 0)
+	if (same_face(&f, &s->shown))
 		return;
 	s->shown = f;
 	if (s->user->changed != NULL)
@@ -533,7 +537,8 @@ static bool is_seq_accepted(const struct bfd_session *s, uint32_t seq, uint64_t 
 
 	if (!s->auth_known || silent_us >= 2 * detect_us(s))
 		return true;
-	return seq - s->auth_seq <= SEQ_WINDOW * s->remote_multiplier + silent_us / SECOND_US;
+	return seq - s->auth_seq <=
+	       SEQ_WINDOW * (uint64_t)s->remote_multiplier + silent_us / SECOND_US;
 }
 
 static bool is_signed(const struct bfd *b, const uint8_t packet[BFD_PACKET_MAX], uint8_t key_id,

@@ -380,6 +380,12 @@ static uint64_t stamp_us(const struct bfdio *io, const struct cmsghdr *c)
 	return (uint64_t)at;
 }
 
+static bool is_ttl(const struct cmsghdr *c)
+{
+	return (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+	       (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT);
+}
+
 static unsigned control_int(const struct cmsghdr *c)
 {
 	int v;
@@ -395,9 +401,7 @@ static void read_control(const struct bfdio *io, const struct cmsghdr *c, struct
 
 	if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
 		p->at_us = stamp_us(io, c);
-	} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) {
-		p->ttl = control_int(c);
-	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT) {
+	} else if (is_ttl(c)) {
 		p->ttl = control_int(c);
 	} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 		memcpy(&v4, CMSG_DATA(c), sizeof v4);
