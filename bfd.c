@@ -726,6 +726,13 @@ void bfd_stalled(struct bfd *b, uint64_t stall_us, uint64_t now_us)
 
 /* -- sessions -- */
 
+static bool same_conf(const struct bfd_conf *a, const struct bfd_conf *b)
+{
+	return a->transmit_us == b->transmit_us && a->receive_us == b->receive_us &&
+	       a->multiplier == b->multiplier && a->passive == b->passive && a->keyed == b->keyed &&
+	       a->minimum_ttl == b->minimum_ttl;
+}
+
 static bool is_valid(const struct bfd_conf *c)
 {
 	return c->transmit_us > 0 && c->receive_us > 0 && c->multiplier > 0 &&
@@ -834,6 +841,8 @@ void bfd_set_conf(
 	struct bfd *b, struct bfd_session *s, const struct bfd_conf *conf, uint64_t now_us)
 {
 	REQUIRE(is_valid(conf));
+	if (same_conf(&s->conf, conf))
+		return;
 	s->conf = *conf;
 	set_timers(s);
 	s->urgent_us = time_min(s->urgent_us, now_us);

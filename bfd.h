@@ -96,7 +96,7 @@ int bfd_add(struct bfd *b, const struct bfd_path *path, const struct bfd_conf *c
 	struct bfd_session **ret_s) MUST_CHECK;
 /* Without a word on the wire. */
 void bfd_del(struct bfd *b, struct bfd_session *s);
-/* New timers: by a Poll Sequence where the RFC wants one (6.8.3). */
+/* New timers: by a Poll Sequence where the RFC wants one (6.8.3).  The same ones: nothing. */
 void bfd_set_conf(
 	struct bfd *b, struct bfd_session *s, const struct bfd_conf *conf, uint64_t now_us);
 /* AdminDown: said at once and then as always, until it is taken back (6.8.16). */

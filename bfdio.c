@@ -110,6 +110,7 @@ struct bfdio {
 	bool stepped;      /* the wall clock was set since the last turn */
 
 	char *key_path; /* owned; NULL = no keys */
+	bool warned;    /* that there are none */
 	struct file_watch *key_watch;
 };
 
@@ -290,10 +291,18 @@ static struct sender *add_sender(struct bfdio *io, const struct bfd_path *path)
 	s->hash = bfd_path_hash(&io->hkey, path);
 	s->path = *path;
 	s->fd = -1;
-	if (table_add(&io->senders, s) == 0)
-		return s;
-	free(s);
-	return NULL;
+	if (table_add(&io->senders, s) != 0) {
+		free(s);
+		return NULL;
+	}
+	if (io->key_path == NULL && !io->warned) {
+		log_warn("bfd",
+			"no key: who can send on a link can feign that a node lives or has left "
+			"(elections.bfd.keyFile)",
+			NULL);
+		io->warned = true;
+	}
+	return s;
 }
 
 static void close_sender(struct sender *s)
@@ -749,14 +758,14 @@ void bfdio_set_key_file(struct bfdio *io, const char *path)
 		bfd_set_keys(io->engine, NULL, 0);
 		return;
 	}
-	if (io->key_path == NULL || strcmp(io->key_path, path) != 0) {
-		copy = strdup(path);
-		if (copy == NULL)
-			return;
-		drop_key_file(io);
-		io->key_path = copy;
-		io->key_watch = file_watch_new(io->loop, path, on_key_file, io);
-	}
+	if (io->key_path != NULL && strcmp(io->key_path, path) == 0)
+		return;
+	copy = strdup(path);
+	if (copy == NULL)
+		return;
+	drop_key_file(io);
+	io->key_path = copy;
+	io->key_watch = file_watch_new(io->loop, path, on_key_file, io);
 	read_keys(io);
 }
 

@@ -60,8 +60,9 @@ uint64_t bfdio_late_us(const struct bfdio *io);
  * bfd_user.changed() may come from it. */
 void bfdio_flush(struct bfdio *io);
 
-/* Reads the keys (bfdkey.h), now and whenever the file changes; NULL: none.  A file that cannot be
- * read or understood is said in the log, and the keys are those of before. */
+/* Reads the keys (bfdkey.h), now if the path is another than before, and whenever the file changes;
+ * NULL: none, which is said in the log with the first packet.  A file that cannot be read or
+ * understood is said in the log, and the keys are those of before. */
 void bfdio_set_key_file(struct bfdio *io, const char *path);
 
 /* Microseconds of CLOCK_BOOTTIME, the engine's clock. */

@@ -891,6 +891,8 @@ static void test_poll_on_change(void)
 	run(&w, 100 * MS);
 	CHECK_INT(last_sent(&w, 0)[1], SAYS_UP);
 	CHECK_INT(view(&w, 0).detect_us, 300 * MS);
+	bfd_set_conf(w.h[0].b, w.h[0].s, &conf, w.now); /* the same */
+	CHECK(bfd_next_deadline_us(w.h[0].b) > w.now);
 	conf.transmit_us = 200 * MS;
 	conf.receive_us = 50 * MS;
 	bfd_set_conf(w.h[0].b, w.h[0].s, &conf, w.now);
