@@ -715,7 +715,6 @@ static const struct config_field mesh_fields[] = {
 	{.name = "interval",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_NATIVE,
-		.flags = CONFIG_NOT_YET,
 		AT(config_elections, bfd_interval_ms),
 		.min = 10,
 		.max = MINUTE,
@@ -724,7 +723,6 @@ static const struct config_field mesh_fields[] = {
 	{.name = "multiplier",
 		.type = CONFIG_UINT,
 		.in = CONFIG_IN_NATIVE,
-		.flags = CONFIG_NOT_YET,
 		AT(config_elections, bfd_multiplier),
 		.min = 2,
 		.max = 255,
@@ -733,7 +731,6 @@ static const struct config_field mesh_fields[] = {
 	{.name = "meshLimit",
 		.type = CONFIG_UINT,
 		.in = CONFIG_IN_NATIVE,
-		.flags = CONFIG_NOT_YET,
 		AT(config_elections, bfd_mesh_limit),
 		.max = 1024,
 		.fallback = "16",
@@ -741,7 +738,6 @@ static const struct config_field mesh_fields[] = {
 	{.name = "port",
 		.type = CONFIG_UINT,
 		.in = CONFIG_IN_NATIVE,
-		.flags = CONFIG_NOT_YET,
 		AT(config_elections, bfd_port),
 		.min = 1,
 		.max = 65535,
@@ -751,10 +747,12 @@ static const struct config_field mesh_fields[] = {
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_PATH,
 		.in = CONFIG_IN_NATIVE,
-		.flags = CONFIG_NOT_YET,
 		AT(config_elections, bfd_key_file),
 		.max = MAX_STRING,
-		.doc = "the file that holds the nodes' common key"},
+		.doc = "the file that holds the nodes' common key, the same on each, mode 0600: a line "
+		       "of 8 characters or more; a second line is accepted as well, to change the key "
+		       "node by node (old; old, new; new, old; new). Read again when it changes. "
+		       "Without it packets are not signed, but must come from the link"},
 };
 static const struct config_record mesh_record = RECORD(CONFIG_OTHER, config_elections, mesh_fields);
 
