@@ -19,7 +19,8 @@ enum {
 	DEFEND_MS = 100,  /* R19 */
 	DEFENCES = 15,
 	DUEL_MS = 500,    /* R20 */
-	QUIET_MS = 15000, /* no claim for so long: over; a deaf rival repeats its own each 10 s (R23) */
+	QUIET_MS = 1000,  /* no claim for so long: over */
+	QUIET_DEAF_MS = 15000, /* who cannot hear us repeats its own each 10 s (R23) */
 };
 
 void dispute_on_claim(
@@ -29,6 +30,10 @@ void dispute_on_claim(
 		*d = (struct dispute){.rival = rival, .began_ms = now_ms, .due_ms = now_ms};
 	memcpy(d->mac, mac, sizeof d->mac);
 	d->claimed_ms = now_ms;
+	if (!d->confirmed && d->asked == ASKS && now_ms >= d->asked_ms + 2 * ASK_MS) {
+		d->asked = 0; /* it may hear the question now */
+		d->due_ms = now_ms;
+	}
 	if (d->confirmed) /* to be answered, as soon as that is allowed again */
 		d->due_ms = time_min(d->due_ms, d->last_ms + DEFEND_MS);
 }
@@ -51,18 +56,23 @@ static enum dispute_step defend(struct dispute *d, uint64_t now_ms)
 	return DISPUTE_DEFEND;
 }
 
+static enum dispute_step rest(struct dispute *d, const struct dispute_view *v, uint64_t now_ms)
+{
+	d->due_ms = d->claimed_ms + (v->rival_is_heard ? QUIET_MS : QUIET_DEAF_MS);
+	return now_ms >= d->due_ms ? DISPUTE_OVER : DISPUTE_REST;
+}
+
 /* Nothing confirms it: one defence, and the VIP stays. */
-static enum dispute_step step_unconfirmed(struct dispute *d, uint64_t now_ms)
+static enum dispute_step step_unconfirmed(
+	struct dispute *d, const struct dispute_view *v, uint64_t now_ms)
 {
 	if (d->asked < ASKS) {
 		d->asked++;
+		d->asked_ms = now_ms;
 		d->due_ms = now_ms + ASK_MS;
 		return DISPUTE_ASK;
 	}
-	if (d->defences == 0)
-		return defend(d, now_ms);
-	d->due_ms = d->claimed_ms + QUIET_MS;
-	return now_ms >= d->due_ms ? DISPUTE_OVER : DISPUTE_REST;
+	return d->defences == 0 ? defend(d, now_ms) : rest(d, v, now_ms);
 }
 
 /* How long the rival may go on claiming against our defence; TIME_NEVER = for ever. */
@@ -104,14 +114,15 @@ enum dispute_step dispute_step(struct dispute *d, const struct dispute_view *v, 
 	if (now_ms < d->due_ms)
 		return DISPUTE_REST;
 	if (!d->confirmed)
-		return step_unconfirmed(d, now_ms);
+		return step_unconfirmed(d, v, now_ms);
 	if (d->defended_ms != 0 && patience != TIME_NEVER &&
 		is_unheard(d, v, d->defended_ms + patience, now_ms))
 		return DISPUTE_YIELD;
 	if (d->claimed_ms >= d->last_ms && d->defences < DEFENCES)
 		return defend(d, now_ms);
-	d->due_ms = d->claimed_ms + QUIET_MS;
-	if (v->rival_is_deaf && now_ms < d->defended_ms + patience)
+	if (v->rival_is_deaf && now_ms < d->defended_ms + patience) {
 		d->due_ms = d->defended_ms + patience;
-	return now_ms >= d->due_ms ? DISPUTE_OVER : DISPUTE_REST;
+		return DISPUTE_REST;
+	}
+	return rest(d, v, now_ms);
 }

@@ -20,6 +20,7 @@ struct dispute {
 	uint64_t began_ms, claimed_ms; /* its first claim, its last */
 	uint64_t due_ms;               /* the next step */
 	uint64_t defended_ms, last_ms; /* our first defence, our last; 0 = none yet */
+	uint64_t asked_ms;             /* our last question */
 	unsigned asked, defences;
 	bool confirmed;
 };

@@ -420,11 +420,12 @@ static struct dispute_view dispute_view(
 {
 	const struct member *rival = g->dispute->rival;
 	bool weak = g->weak || g->state == ELECT_HANDOVER;
+	bool relieves = rival->expired && e->health.ok; /* G3: an expired Lease loses */
 
 	return (struct dispute_view){
-		.strength = weak		 ? DISPUTE_WEAK
-			    : is_published(e, g) ? DISPUTE_PUBLISHED
-						 : DISPUTE_WIRE,
+		.strength = weak			     ? DISPUTE_WEAK
+			    : relieves || is_published(e, g) ? DISPUTE_PUBLISHED
+							     : DISPUTE_WIRE,
 		.outranked = member_before(rival->node, e->node, elect_vip_of(e, g)->key),
 		.rival_beats = s->holder == rival && ground_must_yield(e, g, s),
 		.rival_is_deaf = ground_peer_on(rival, g) == ELECT_PEER_DEAF,
@@ -856,11 +857,11 @@ static void begin_dispute(struct elect *e, struct group *g, struct member *m,
 	groups_mark(&e->groups, g);
 }
 
-/* Is it gone, or on its way?  Whom BFD hears and who does not say so by BFD is not, though a Lease
- * that this node saw last may say so. */
+/* Is it on its way?  Whom BFD hears and who does not say so by BFD is not, though a Lease that this
+ * node saw last may say so. */
 static bool is_going(const struct member *m, const struct group *g)
 {
-	return m->expired || (member_is_leaving(m) && !ground_is_heard_on(m, g));
+	return member_is_leaving(m) && !ground_is_heard_on(m, g);
 }
 
 /* A member speaks for the group: it owns it, unless the Leases say that it goes. */
@@ -869,12 +870,14 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 {
 	const struct member *w = g->wire_owner;
 
+	bool answers = g->misses == 0; /* its owner, as far as it was asked */
+
 	inquire_answered(m, g, now_ms);
 	inquire_end_audit(g);
-	/* The word of one who goes or is gone does not replace a living one's: both answer while a
-	 * successor relieves a node that is cut from the API. */
-	if (is_going(m, g) && w != NULL && w != m && !is_going(w, g) &&
-		ground_peer_on(w, g) != ELECT_PEER_SILENT &&
+	/* The word of one who goes or is gone does not replace that of a living one who answers:
+	 * both do while a successor relieves a node that is cut from the API. */
+	if ((m->expired || is_going(m, g)) && w != NULL && w != m && !w->expired &&
+		!is_going(w, g) && ground_peer_on(w, g) != ELECT_PEER_SILENT && answers &&
 		now_ms - g->wire_ms < member_lease_ms(w, e->lease_ms))
 		return;
 	g->wire_owner = m;

@@ -813,7 +813,7 @@ static void test_dispute_published(void)
 	rival_claims(ip, mac_n3, now + 3000);
 	CHECK_INT(view(ip).state, ELECT_OWNER);
 	CHECK_INT(announcements, 15); /* I11 */
-	turn_with(now + 16000, "n2", "n3");
+	turn_with(now + 2000, "n2", "n3");
 	CHECK(!view(ip).disputed);
 
 	elect_on_peer(e, "n3", 2, ELECT_PEER_DEAF, 0, now);
