@@ -67,6 +67,7 @@ struct message {
 	bool poll, final, auth, demand;
 	uint8_t multiplier, length;
 	uint32_t my_discr, your_discr, desired_tx_us, required_rx_us;
+	uint32_t seq; /* if auth */
 };
 
 /* What bfd_user.changed() is called for. */
@@ -104,6 +105,7 @@ struct bfd_session {
 	uint32_t remote_discr, remote_tx_us, remote_rx_us;
 	uint64_t heard_us, remote_down_us;
 	uint32_t auth_seq;
+	uint64_t auth_us; /* of auth_seq; a stall does not move it: the peer counted on */
 	bool auth_known;
 
 	/* 6.8.3: what is said, and what is gone by until the Poll Sequence is over */
@@ -169,6 +171,7 @@ static bool decode(const uint8_t *data, size_t len, struct message *ret_m, enum 
 	uint8_t first = rd_u8(&r), second = rd_u8(&r);
 	struct message *m = ret_m;
 
+	m->seq = 0;
 	m->diag = (enum bfd_diag)(first & 0x1f);
 	m->state = (enum bfd_state)(second >> 6);
 	m->poll = (second & FLAG_POLL) != 0;
@@ -533,7 +536,7 @@ static struct bfd_session *find(const struct bfd *b, const struct bfd_packet *p,
 /* 6.7.4: is it in the window?  A peer unheard for twice the detection time may have begun anew. */
 static bool is_seq_accepted(const struct bfd_session *s, uint32_t seq, uint64_t at_us)
 {
-	uint64_t silent_us = at_us > s->heard_us ? at_us - s->heard_us : 0;
+	uint64_t silent_us = at_us > s->auth_us ? at_us - s->auth_us : 0;
 
 	if (!s->auth_known || silent_us >= 2 * detect_us(s))
 		return true;
@@ -558,33 +561,29 @@ static bool is_signed(const struct bfd *b, const uint8_t packet[BFD_PACKET_MAX],
 	return false;
 }
 
-static bool is_authentic(const struct bfd *b, struct bfd_session *s, const struct bfd_packet *p,
-	const struct message *m, enum counter_id *ret_why)
+/* Of m, which is from the packet, seq is set. */
+static bool is_authentic(const struct bfd *b, const struct bfd_session *s,
+	const struct bfd_packet *p, struct message *m, enum counter_id *ret_why)
 {
 	struct rd r = rd_init(p->data, m->length);
 	uint8_t type, len, key_id;
-	uint32_t seq;
 
 	rd_skip(&r, HEADER_LEN);
 	type = rd_u8(&r);
 	len = rd_u8(&r);
 	key_id = rd_u8(&r);
 	rd_skip(&r, 1);
-	seq = rd_be32(&r);
+	m->seq = rd_be32(&r);
 	rd_skip(&r, DIGEST_LEN);
 	*ret_why = COUNTER_BFD_DROP_AUTH_TYPE;
 	if (!rd_done(&r) || type != AUTH_KEYED_SHA1 || len != AUTH_LEN)
 		return false;
 	*ret_why = COUNTER_BFD_DROP_SEQUENCE;
-	if (!is_seq_accepted(s, seq, p->at_us) || !is_signed(b, p->data, key_id, ret_why))
-		return false;
-	s->auth_known = true;
-	s->auth_seq = seq;
-	return true;
+	return is_seq_accepted(s, m->seq, p->at_us) && is_signed(b, p->data, key_id, ret_why);
 }
 
-static bool is_acceptable(const struct bfd *b, struct bfd_session *s, const struct bfd_packet *p,
-	const struct message *m, enum counter_id *ret_why)
+static bool is_acceptable(const struct bfd *b, const struct bfd_session *s,
+	const struct bfd_packet *p, struct message *m, enum counter_id *ret_why)
 {
 	*ret_why = COUNTER_BFD_DROP_TTL;
 	if (p->ttl < s->conf.minimum_ttl)
@@ -593,6 +592,27 @@ static bool is_acceptable(const struct bfd *b, struct bfd_session *s, const stru
 	if (m->auth != s->conf.keyed)
 		return false;
 	return !m->auth || is_authentic(b, s, p, m, ret_why);
+}
+
+/* Random but for the slot, and not 0. */
+static uint32_t draw_discr(struct bfd *b, uint32_t slot)
+{
+	uint32_t n = (1U << (32 - SLOT_BITS)) - 1;
+
+	return (1 + (uint32_t)rng_below(b->rng, n)) << SLOT_BITS | slot;
+}
+
+/* Our own packet that somebody sent back, or a peer that drew our number: while the session is Down
+ * we take another, so that the two can be told apart. */
+static bool is_reflected(
+	struct bfd *b, struct bfd_session *s, const struct message *m, enum counter_id *ret_why)
+{
+	if (m->my_discr != s->local_discr)
+		return false;
+	*ret_why = COUNTER_BFD_DROP_DISCRIMINATOR;
+	if (s->state == BFD_DOWN)
+		s->local_discr = draw_discr(b, s->local_discr & (BFD_MAX_SESSIONS - 1));
+	return true;
 }
 
 /* Does it say that it does not hear us? */
@@ -605,6 +625,11 @@ static void take_in(struct bfd_session *s, const struct message *m, uint64_t at_
 {
 	count_loss(s, at_us);
 	s->received++;
+	if (m->auth) {
+		s->auth_known = true;
+		s->auth_seq = m->seq;
+		s->auth_us = max_u64(s->auth_us, at_us);
+	}
 	s->heard = true;
 	s->heard_us = max_u64(s->heard_us, at_us);
 	s->remote_discr = m->my_discr;
@@ -632,7 +657,7 @@ void bfd_on_packet(struct bfd *b, const struct bfd_packet *p)
 	struct message m;
 
 	if (!decode(p->data, p->len, &m, &why) || (s = find(b, p, &m, &why)) == NULL ||
-		!is_acceptable(b, s, p, &m, &why)) {
+		!is_acceptable(b, s, p, &m, &why) || is_reflected(b, s, &m, &why)) {
 		counter_inc(b->counters, why);
 		return;
 	}
@@ -760,14 +785,6 @@ static int find_slot(struct bfd *b, uint32_t *ret_slot)
 	*ret_slot = b->n_slots;
 	b->n_slots = cap;
 	return 0;
-}
-
-/* Random but for the slot, and not 0. */
-static uint32_t draw_discr(struct bfd *b, uint32_t slot)
-{
-	uint32_t n = (1U << (32 - SLOT_BITS)) - 1;
-
-	return (1 + (uint32_t)rng_below(b->rng, n)) << SLOT_BITS | slot;
 }
 
 static struct bfd_session *new_session(const struct bfd_path *path, const struct bfd_conf *conf,

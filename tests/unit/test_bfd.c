@@ -1192,6 +1192,69 @@ static void test_replay(void)
 	tear_down(&w);
 }
 
+/* Our own packets, signed by ourselves, sent back as if they were the peer's. */
+static void test_reflection(void)
+{
+	static struct world w;
+	uint32_t before;
+
+	set_up_keyed(&w);
+	w.cut[0] = w.cut[1] = true;
+	for (unsigned i = 0; i < 10; i++) {
+		bfd_tick(w.h[0].b, w.now);
+		before = view(&w, 0).local_discr;
+		give(&w, 0, last_sent(&w, 0), BFD_PACKET_MAX);
+		CHECK(view(&w, 0).local_discr != before);
+		w.now += SECOND;
+	}
+	CHECK(!view(&w, 0).heard);
+	CHECK_INT(view(&w, 0).state, BFD_DOWN);
+	CHECK_INT(w.h[0].c.v[COUNTER_BFD_DROP_DISCRIMINATOR], 10);
+	w.cut[0] = w.cut[1] = false;
+	(void)run_until_up(&w, 5 * SECOND);
+	before = view(&w, 0).local_discr;
+	give(&w, 0, last_sent(&w, 0), BFD_PACKET_MAX);
+	CHECK_INT(view(&w, 0).local_discr, before);
+	CHECK_INT(view(&w, 0).state, BFD_UP);
+	tear_down(&w);
+}
+
+/* Two that draw the same numbers. */
+static void test_same_discriminator(void)
+{
+	static struct world w;
+
+	set_up(&w, &conf_100ms);
+	bfd_free(w.h[1].b);
+	w.h[1].rng.state = w.h[0].rng.state = 5;
+	bfd_free(w.h[0].b);
+	host_up(&w, 0, &conf_100ms);
+	w.h[1].rng.state = 4; /* host_up() adds 1 more to it */
+	host_up(&w, 1, &conf_100ms);
+	CHECK_INT(view(&w, 0).local_discr, view(&w, 1).local_discr);
+	w.h[1].rng.state = 77;
+	(void)run_until_up(&w, 10 * SECOND);
+	tear_down(&w);
+}
+
+/* Nothing was received for longer than the window is, because this host stood still. */
+static void test_keyed_and_stalled(void)
+{
+	static struct world w;
+
+	set_up_keyed(&w);
+	(void)run_until_up(&w, 5 * SECOND);
+	run(&w, 1 * SECOND);
+	w.n_wire = 0;
+	w.now += 20 * (uint64_t)SECOND;
+	bfd_stalled(w.h[0].b, 20 * SECOND, w.now);
+	bfd_stalled(w.h[1].b, 20 * SECOND, w.now);
+	run(&w, 5 * SECOND);
+	CHECK_INT(w.h[0].downs + w.h[1].downs, 0);
+	CHECK_INT(all_drops(&w.h[0].c), 0);
+	tear_down(&w);
+}
+
 /* Packets so far apart that more seconds pass than the window has numbers. */
 static void test_keyed_and_slow(void)
 {
@@ -1504,7 +1567,8 @@ CHECK_MAIN("test_bfd", CHECK_TEST(test_packet_bytes), CHECK_TEST(test_keyed_byte
 	CHECK_TEST(test_huge_timers), CHECK_TEST(test_passive), CHECK_TEST(test_keyed),
 	CHECK_TEST(test_wrong_key), CHECK_TEST(test_no_key), CHECK_TEST(test_rotation),
 	CHECK_TEST(test_same_key_id), CHECK_TEST(test_replay), CHECK_TEST(test_keyed_and_slow),
-	CHECK_TEST(test_loss), CHECK_TEST(test_loss_of_a_fall), CHECK_TEST(test_many),
-	CHECK_TEST(test_together), CHECK_TEST(test_add_refusals), CHECK_TEST(test_send_errors),
-	CHECK_TEST(test_names), CHECK_TEST(test_changed), CHECK_TEST(test_random_networks),
-	CHECK_TEST(test_memory))
+	CHECK_TEST(test_reflection), CHECK_TEST(test_same_discriminator),
+	CHECK_TEST(test_keyed_and_stalled), CHECK_TEST(test_loss), CHECK_TEST(test_loss_of_a_fall),
+	CHECK_TEST(test_many), CHECK_TEST(test_together), CHECK_TEST(test_add_refusals),
+	CHECK_TEST(test_send_errors), CHECK_TEST(test_names), CHECK_TEST(test_changed),
+	CHECK_TEST(test_random_networks), CHECK_TEST(test_memory))
