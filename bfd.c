@@ -56,6 +56,8 @@ enum {
 	JITTER_ONE = 65536,
 	JITTER_LEAST = JITTER_ONE / 4 * 3,   /* 6.8.7 */
 	JITTER_MOST_1 = JITTER_ONE / 10 * 9, /* with Detect Mult 1 */
+	NEWS_GAP_US = 10000, /* of state changes told at once: two ends whose packets come late and */
+	NEWS_BURST = 4,      /* twice would else chase each other; so many may come together */
 	EARLY_PART = 16, /* of its interval: so much sooner a packet goes out with others */
 };
 _Static_assert(1 << SLOT_BITS == BFD_MAX_SESSIONS, "a slot for each session");
@@ -116,6 +118,7 @@ struct bfd_session {
 	uint8_t repeats;
 
 	uint64_t urgent_us; /* since when there is news to send; TIME_NEVER = none */
+	uint64_t news_us;   /* when news come at the pace that they may have for ever */
 	uint64_t sent_us;   /* the last periodic packet */
 	uint32_t jitter;    /* of the next one */
 	uint64_t sent, received;
@@ -449,7 +452,7 @@ static void enter(struct bfd_session *s, enum bfd_state to, enum bfd_diag diag, 
 	s->state = to;
 	s->diag = diag;
 	s->since_us = at_us;
-	s->urgent_us = at_us;
+	s->urgent_us = max_u64(at_us, s->news_us);
 	s->repeats = 0;
 	set_timers(s);
 }
@@ -696,7 +699,9 @@ static void transmit(struct bfd *b, struct bfd_session *s, uint64_t now_us)
 	if (!is_due(s, now_us))
 		return;
 	emit(b, s, s->polling ? FLAG_POLL : 0, now_us);
-	if (s->urgent_us > now_us && s->repeats > 0)
+	if (s->urgent_us <= now_us)
+		s->news_us = max_u64(s->news_us, now_us - NEWS_BURST * NEWS_GAP_US) + NEWS_GAP_US;
+	else if (s->repeats > 0)
 		s->repeats--;
 	s->urgent_us = TIME_NEVER;
 	s->sent_us = now_us;

@@ -23,11 +23,24 @@ enum {
 	QUIET_DEAF_MS = 15000, /* who cannot hear us repeats its own each 10 s (R23) */
 };
 
+/* A third one: asked about like the second, at the same pace, and no more is said against both. */
+static void change_rival(struct dispute *d, struct member *rival, uint64_t now_ms)
+{
+	uint64_t last_ms = d->asked_ms > d->last_ms ? d->asked_ms : d->last_ms;
+
+	d->rival = rival;
+	d->confirmed = false;
+	d->asked = 0;
+	d->due_ms = last_ms + DEFEND_MS > now_ms ? last_ms + DEFEND_MS : now_ms;
+}
+
 void dispute_on_claim(
 	struct dispute *d, struct member *rival, const uint8_t mac[6], uint64_t now_ms)
 {
-	if (d->rival != rival)
+	if (d->rival == NULL)
 		*d = (struct dispute){.rival = rival, .began_ms = now_ms, .due_ms = now_ms};
+	else if (d->rival != rival)
+		change_rival(d, rival, now_ms);
 	memcpy(d->mac, mac, sizeof d->mac);
 	d->claimed_ms = now_ms;
 	if (!d->confirmed && d->asked == ASKS && now_ms >= d->asked_ms + 2 * ASK_MS) {

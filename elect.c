@@ -43,6 +43,8 @@ enum {
 	HOLD_EVENTS = 3,          /* R14: from this one on it doubles */
 	HOLD_FORGET_MS = 600 * 1000,
 	HOLD_MAX_MS = 300 * 1000,
+	LOOK_GAP_MS = 1000,       /* R19 */
+	LOOK_TIMEOUT_MS = 2000,
 	SOFT_MS = 30 * 1000,      /* R27 */
 	SOFT_ENDPOINT_MS = 2000,  /* R27 */
 	SCALE_MEMBERS = 32,       /* above, renewals become rarer (F36) */
@@ -131,6 +133,8 @@ static void forget_member(struct elect *e, struct member *m)
 		if (g->dispute != NULL && g->dispute->rival == m)
 			group_end_dispute(g);
 	}
+	if (e->look.rival == m)
+		e->look.rival = NULL;
 	e->ops->forgot(e->ctx, m->node);
 	members_forget(&e->members, m);
 }
@@ -446,6 +450,8 @@ static bool settle_dispute(struct elect *e, struct group *g, const struct survey
 			continue;
 		case DISPUTE_DEFEND:
 			e->ops->announce(e->ctx, elect_vip_of(e, g));
+			if (v.strength == DISPUTE_PUBLISHED)
+				e->look.rival = g->dispute->rival;
 			continue;
 		case DISPUTE_OVER:
 			group_end_dispute(g);
@@ -627,7 +633,9 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 	g->changed = false;
 }
 
-/* -- writes -- */
+/* -- writes, and a look past the watch -- */
+
+#define LOOK_ID UINT64_MAX /* publish.c counts from 1 */
 
 /* The text of what this node owns.  NULL when out of memory. */
 static char *claims_text(const void *ctx)
@@ -657,9 +665,31 @@ static char *claims_text(const void *ctx)
 	return buf_take(&b);
 }
 
+/* What both sides of a dispute claim decides it; the watch may be behind (R19). */
+static bool look_up_rival(struct elect *e, uint64_t now_ms, struct lease_action *ret_a)
+{
+	struct elect_look *l = &e->look;
+
+	if (l->rival == NULL || l->in_flight || now_ms < l->next_ms)
+		return false;
+	member_object_name(CLUSTER_LEASE_CLAIMS, l->rival->node, l->name);
+	l->rival = NULL;
+	l->in_flight = true;
+	l->next_ms = now_ms + LOOK_GAP_MS;
+	*ret_a = (struct lease_action){.verb = LEASE_GET,
+		.name = l->name,
+		.role = CLUSTER_LEASE_CLAIMS,
+		.not_after_ms = TIME_NEVER,
+		.timeout_ms = LOOK_TIMEOUT_MS,
+		.id = LOOK_ID};
+	return true;
+}
+
 bool elect_next_action(struct elect *e, uint64_t now_ms, struct lease_action *ret_a)
 {
 	update_health(e, now_ms);
+	if (look_up_rival(e, now_ms, ret_a))
+		return true;
 	return publish_next_action(e->publish, now_ms, claims_text, e, ret_a);
 }
 
@@ -668,6 +698,12 @@ void elect_done(struct elect *e, uint64_t id, enum lease_outcome outcome,
 {
 	struct publish_renewal r;
 
+	if (id == LOOK_ID) {
+		e->look.in_flight = false;
+		if (outcome == LEASE_OK && lease != NULL)
+			elect_on_lease(e, lease, false, now_ms);
+		return;
+	}
 	if (!publish_done(e->publish, id, outcome, lease, now_ms, &r))
 		return;
 	/* Now it must come back through the watch (R5). */
@@ -1103,7 +1139,9 @@ void elect_clean(struct elect *e)
 
 uint64_t elect_next_deadline(const struct elect *e)
 {
-	return time_min(publish_next_deadline(e->publish), e->groups.wake_ms);
+	uint64_t look_ms = e->look.rival != NULL && !e->look.in_flight ? e->look.next_ms : TIME_NEVER;
+
+	return time_min(look_ms, time_min(publish_next_deadline(e->publish), e->groups.wake_ms));
 }
 
 /* -- reading -- */

@@ -48,6 +48,13 @@ struct elect {
 	bool draining;
 	uint64_t drain_until_ms;
 	bool frozen; /* by hand: nothing is taken */
+	/* R19: a rival's claims object is read, past the watch, which may lag. */
+	struct elect_look {
+		const struct member *rival; /* borrowed; NULL = none is wanted */
+		char name[MEMBER_NAMELEN];
+		bool in_flight;
+		uint64_t next_ms;
+	} look;
 	/* By hand: a VIP that is offered to one node. */
 	struct elect_move {
 		uint64_t group, until_ms; /* until_ms: 0 = none */

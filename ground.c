@@ -281,14 +281,18 @@ bool ground_gives_grace(const struct elect *e, const struct group *g)
 	return false;
 }
 
-/* A member of at least our strength claims what we hold. */
+/* R21: one of whom BFD says that frames do not pass both ways now, though they did. */
+static bool is_unheard(enum elect_peer p)
+{
+	return p == ELECT_PEER_LATE || p == ELECT_PEER_SILENT || p == ELECT_PEER_DEAF;
+}
+
 bool ground_must_yield(const struct elect *e, const struct group *g, const struct survey *s)
 {
 	const struct claim mine = {.term = g->term, .flags = g->weak ? CLAIM_WEAK : 0};
 
 	if (s->holder == NULL || s->holder_claim == NULL ||
-		ground_peer_on(s->holder, g) == ELECT_PEER_SILENT ||
-		ground_peer_on(s->holder, g) == ELECT_PEER_DEAF) /* R21 */
+		is_unheard(ground_peer_on(s->holder, g)))
 		return false;
 	return claim_beats(s->holder_claim, s->holder->node, &mine, e->node, elect_vip_of(e, g)->key);
 }
