@@ -50,14 +50,15 @@ enum {
 	FASTEST_US = 1000,   /* nothing is sent more often, whatever both sides want */
 	LEAVING_REPEATS = 2, /* of the packet that says AdminDown (OWNERSHIP R27) */
 	LEAVING_US = 50000,  /* apart */
+	NEWS_MOST =
+		4, /* packets out of turn, to say that something changed, in so long: two that */
+	NEWS_US = 100000, /* misunderstand each other must not answer each other ever faster */
 	LOSS_BUCKET_US = 5000000,
 	SLOT_BITS = 12, /* of a discriminator: the place in slots; the others are random */
 	SEQ_WINDOW = 3, /* times Detect Mult (6.7.4) */
 	JITTER_ONE = 65536,
 	JITTER_LEAST = JITTER_ONE / 4 * 3,   /* 6.8.7 */
 	JITTER_MOST_1 = JITTER_ONE / 10 * 9, /* with Detect Mult 1 */
-	NEWS_GAP_US = 10000, /* of state changes told at once: two ends whose packets come late and */
-	NEWS_BURST = 4,      /* twice would else chase each other; so many may come together */
 	EARLY_PART = 16, /* of its interval: so much sooner a packet goes out with others */
 };
 _Static_assert(1 << SLOT_BITS == BFD_MAX_SESSIONS, "a slot for each session");
@@ -118,9 +119,10 @@ struct bfd_session {
 	uint8_t repeats;
 
 	uint64_t urgent_us; /* since when there is news to send; TIME_NEVER = none */
-	uint64_t news_us;   /* when news come at the pace that they may have for ever */
-	uint64_t sent_us;   /* the last periodic packet */
-	uint32_t jitter;    /* of the next one */
+	uint64_t news_us;   /* news_sent counts since then */
+	uint8_t news_sent;
+	uint64_t sent_us; /* the last periodic packet */
+	uint32_t jitter;  /* of the next one */
 	uint64_t sent, received;
 
 	uint64_t bucket_at; /* of loss[0]: which five seconds */
@@ -339,13 +341,30 @@ static uint64_t periodic_us(const struct bfd_session *s)
 	return s->sent_us + (transmit_us(s) * s->jitter) / JITTER_ONE;
 }
 
+/* When news may be sent. */
+static uint64_t news_due_us(const struct bfd_session *s)
+{
+	if (s->urgent_us == TIME_NEVER || s->news_sent < NEWS_MOST)
+		return s->urgent_us;
+	return max_u64(s->urgent_us, s->news_us + NEWS_US);
+}
+
+static void count_news(struct bfd_session *s, uint64_t now_us)
+{
+	if (now_us >= s->news_us + NEWS_US) {
+		s->news_us = now_us;
+		s->news_sent = 0;
+	}
+	s->news_sent++;
+}
+
 /* Is a packet due, or nearly?  One that would be soon goes out in the same turn as others, no
  * sooner than jitter may have it: many sessions then cost few wake-ups. */
 static bool is_due(const struct bfd_session *s, uint64_t now_us)
 {
 	uint64_t interval_us = transmit_us(s), periodic = periodic_us(s);
 
-	if (s->urgent_us <= now_us || periodic <= now_us)
+	if (news_due_us(s) <= now_us || periodic <= now_us)
 		return true;
 	return s->repeats == 0 && periodic - now_us <= interval_us / EARLY_PART &&
 	       now_us - s->sent_us >= interval_us / 4 * 3;
@@ -361,7 +380,7 @@ static void plan(struct bfd *b, struct bfd_session *s, uint64_t now_us)
 	uint64_t due = expiry_us(s);
 
 	if (may_send(b, s)) {
-		due = time_min(due, time_min(s->urgent_us, periodic_us(s)));
+		due = time_min(due, time_min(news_due_us(s), periodic_us(s)));
 		if (s->final_due)
 			due = time_min(due, now_us);
 	}
@@ -452,7 +471,7 @@ static void enter(struct bfd_session *s, enum bfd_state to, enum bfd_diag diag, 
 	s->state = to;
 	s->diag = diag;
 	s->since_us = at_us;
-	s->urgent_us = max_u64(at_us, s->news_us);
+	s->urgent_us = at_us;
 	s->repeats = 0;
 	set_timers(s);
 }
@@ -685,7 +704,9 @@ static void emit(struct bfd *b, struct bfd_session *s, uint8_t flags, uint64_t n
 	s->sent++;
 }
 
-/* A Final goes out whatever the timer says, and does not move it (6.8.7). */
+/* A Final goes out whatever the timer says, and does not move it (6.8.7).  It says what is new,
+ * too; the Poll that may go with that comes with the next packet, so that one packet never has two
+ * answers. */
 static void transmit(struct bfd *b, struct bfd_session *s, uint64_t now_us)
 {
 	if (!may_send(b, s))
@@ -693,14 +714,13 @@ static void transmit(struct bfd *b, struct bfd_session *s, uint64_t now_us)
 	if (s->final_due) {
 		emit(b, s, FLAG_FINAL, now_us);
 		s->final_due = false;
-		if (!s->polling)
-			s->urgent_us = TIME_NEVER;
+		s->urgent_us = TIME_NEVER;
 	}
 	if (!is_due(s, now_us))
 		return;
 	emit(b, s, s->polling ? FLAG_POLL : 0, now_us);
-	if (s->urgent_us <= now_us)
-		s->news_us = max_u64(s->news_us, now_us - NEWS_BURST * NEWS_GAP_US) + NEWS_GAP_US;
+	if (s->urgent_us != TIME_NEVER)
+		count_news(s, now_us);
 	else if (s->repeats > 0)
 		s->repeats--;
 	s->urgent_us = TIME_NEVER;
