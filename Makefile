@@ -20,7 +20,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history http1 iface \
         json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
-SHELL_UNITS := bfdio contest control crdwatch creds daemon dry explain feed file hand http keep kube lbd log mcast mesh net nic pass reload secret status tls why wire witness writer
+SHELL_UNITS := bfdio contest control crdwatch creds daemon dry explain feed file gateway hand http keep kube lbd log mcast mesh net nic pass reload secret status tls why wire witness writer
 
 USES_addr     :=
 USES_arena    :=
@@ -80,6 +80,7 @@ USES_creds    := buf file kubeconf log tls
 USES_kube     := buf cluster creds event http json leader log object rights watch
 USES_net      := addr iface log nic
 USES_nic      :=
+USES_gateway  := addr
 USES_mcast    := addr iface log
 USES_control  := buf json log
 USES_file     := buf
@@ -92,7 +93,7 @@ USES_secret   := $(PURE) kube log
 USES_hand     := addr elect json log mesh vip
 USES_mesh     := bfdio elect elig log net peers witness
 USES_witness  := log
-USES_wire     := arp elect elig log mcast mesh ndp net
+USES_wire     := arp elect elig gateway log mcast mesh ndp net
 USES_reload   := $(PURE) crdwatch feed file keep log mesh wire
 USES_pass     := $(PURE) contest crdwatch dry feed keep kube log mesh net reload secret wire writer
 USES_writer   := $(PURE) contest crdwatch dry feed keep kube log

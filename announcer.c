@@ -330,18 +330,31 @@ static int announce(struct ann *a, struct ann_vip *v)
 	return rc;
 }
 
-/* To each station that asked for v.  One that is lost is not sent again: the burst goes on. */
+static void introduce_to(
+	struct ann *a, const struct ann_vip *v, const uint8_t *ip, const uint8_t mac[6])
+{
+	if (a->proto->introduce(a, v, ip, mac) == 0)
+		count(a, ANN_COUNT_INTRODUCTIONS, 1);
+}
+
+/* To each station that asked for v, and to the gateway.  One that is lost is not sent again: the
+ * burst goes on. */
 static void introduce(struct ann *a, const struct ann_vip *v, uint64_t now_ms)
 {
 	const struct ann_askers *askers = v->port->askers;
+	uint8_t ip[ANN_ADDR_MAX];
+	struct addr gateway;
 
 	for (size_t i = 0; askers != NULL && i < ASKERS_MAX; i++) {
 		const struct asker *s = &askers->v[i];
 
-		if (now_ms < s->until_ms && memcmp(s->vip, v->ip, a->proto->addr_len) == 0 &&
-			a->proto->introduce(a, v, s->ip, s->mac) == 0)
-			count(a, ANN_COUNT_INTRODUCTIONS, 1);
+		if (now_ms < s->until_ms && memcmp(s->vip, v->ip, a->proto->addr_len) == 0)
+			introduce_to(a, v, s->ip, s->mac);
 	}
+	if (a->ops->gateway != NULL &&
+		a->ops->gateway(a->ctx, v->port->ifindex, a->proto->family, &gateway) &&
+		to_wire(a, gateway, ip))
+		introduce_to(a, v, ip, NULL);
 }
 
 void ann_note_asker(struct ann *a, struct ann_port *port, const uint8_t *vip, const uint8_t *ip,

@@ -46,6 +46,8 @@ struct ann_ops {
 	/* Is mac another lbd's?  Its claims are elect's to judge (OWNERSHIP R18 to R20) and are not
 	 * defended against here: in a hand-over the defence would take the VIP back.  NULL: no. */
 	bool (*is_member)(void *ctx, const uint8_t mac[6]);
+	/* The default gateway of the interface.  false, or NULL: none. */
+	bool (*gateway)(void *ctx, unsigned ifindex, enum addr_family family, struct addr *ret_ip);
 };
 
 struct ann; /* opaque; see announcer.c.  Made by arp_new() or ndp_new() */
@@ -82,7 +84,7 @@ void ann_retain_ifaces(
 
 /* Start answering for ip on ifindex and announce it (burst 0, 0.1, 0.4, 0.8, 2, 5 s; with the second
  * step, an ordinary request in its name to each station that asked for it there in the last 5
- * minutes, for those that ignore announcements).  Idempotent:
+ * minutes, and to the gateway, for those that ignore announcements).  Idempotent:
  * no new burst.  Sends nothing itself: ann_tick() is due at once.  0, -ENOMEM, -ENODEV (no such
  * interface), -EINVAL (not of the family), -E2BIG. */
 int ann_add(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_ms) MUST_CHECK;
@@ -171,7 +173,8 @@ struct ann_proto {
 	/* One announcement, by ann_send(): 0, or what that said of the first frame that failed;
 	 * *ret_sent frames went out. */
 	int (*announce)(struct ann *a, const struct ann_vip *v, unsigned *ret_sent);
-	/* An ordinary request in v's name to one station, which then has v's MAC: 0 or -errno. */
+	/* An ordinary request in v's name to one station, which then has v's MAC; mac NULL: it is
+	 * not known.  0 or -errno. */
 	int (*introduce)(struct ann *a, const struct ann_vip *v, const uint8_t *ip,
 		const uint8_t mac[6]);
 	/* mac NULL: to all. */

@@ -126,7 +126,8 @@ static int announce(struct ann *a, const struct ann_vip *v, unsigned *ret_sent)
 static int introduce(
 	struct ann *a, const struct ann_vip *v, const uint8_t *ip, const uint8_t mac[6])
 {
-	const struct arp_fields f = {mac, OP_REQUEST, v->ip, mac_zero, ip};
+	const struct arp_fields f = {
+		mac != NULL ? mac : mac_broadcast, OP_REQUEST, v->ip, mac_zero, ip};
 
 	return send_frame(a, v->port, &f);
 }

@@ -146,6 +146,7 @@ struct daemon {
 	struct event_queue *events;
 	struct ann *ann[ADDR_FAMILIES]; /* ARP, NDP */
 	struct mcast *mcast;            /* NULL in a dry run */
+	struct gateway *gateway;
 	struct net *net;
 	struct bfdio *bfdio; /* owned, as the next two; NULL in a dry run */
 	struct peers *peers;

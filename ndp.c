@@ -306,27 +306,36 @@ static int announce(struct ann *a, const struct ann_vip *v, unsigned *ret_sent)
 	return rc;
 }
 
-static void group_of(const uint8_t ip[IP_LEN], uint8_t ret_ip[IP_LEN])
+/* Where ip is asked for (RFC 4291 2.7.1, RFC 2464 7). */
+struct group {
+	uint8_t ip[IP_LEN], mac[6];
+};
+
+static struct group group_of(const uint8_t ip[IP_LEN])
 {
-	memcpy(ret_ip, ip_group, sizeof(ip_group));
-	memcpy(ret_ip + sizeof(ip_group), ip + sizeof(ip_group), IP_LEN - sizeof(ip_group));
+	struct group g = {.mac = {0x33, 0x33}};
+
+	memcpy(g.ip, ip_group, sizeof(ip_group));
+	memcpy(g.ip + sizeof(ip_group), ip + sizeof(ip_group), IP_LEN - sizeof(ip_group));
+	memcpy(g.mac + 2, g.ip + IP_LEN - 4, 4);
+	return g;
 }
 
 struct addr ndp_group(struct addr ip)
 {
-	uint8_t b[IP_LEN], group[IP_LEN];
+	uint8_t b[IP_LEN];
 
 	addr_to_v6(ip, b);
-	group_of(b, group);
-	return addr_from_v6(group);
+	return addr_from_v6(group_of(b).ip);
 }
 
 static int introduce(
 	struct ann *a, const struct ann_vip *v, const uint8_t *ip, const uint8_t mac[6])
 {
-	const struct ndp_fields f = {.dst_mac = mac,
+	struct group to = group_of(ip);
+	const struct ndp_fields f = {.dst_mac = mac != NULL ? mac : to.mac,
 		.src = v->ip,
-		.dst = ip,
+		.dst = mac != NULL ? ip : to.ip,
 		.type = TYPE_NS,
 		.target = ip,
 		.option = OPTION_SOURCE,
@@ -338,17 +347,16 @@ static int introduce(
 static int probe_all(struct ann *a, const struct ann_port *port, const uint8_t *ip, uint64_t now_ms)
 {
 	struct probed *p = probed_at(a, port->ifindex, ip);
-	uint8_t mac[6] = {0x33, 0x33}, group[IP_LEN], nonce[NONCE_LEN];
-	const struct ndp_fields f = {.dst_mac = mac,
+	struct group to = group_of(ip);
+	uint8_t nonce[NONCE_LEN];
+	const struct ndp_fields f = {.dst_mac = to.mac,
 		.src = ip_zero,
-		.dst = group,
+		.dst = to.ip,
 		.type = TYPE_NS,
 		.target = ip,
 		.option = OPTION_NONCE,
 		.value = nonce};
 
-	group_of(ip, group);
-	memcpy(mac + 2, group + IP_LEN - 4, 4); /* RFC 2464 7 */
 	make_nonce(a, ip, ++((struct ndp *)ann_state(a))->nonces, nonce);
 	p->until_ms = now_ms + PROBED_MS;
 	p->ifindex = port->ifindex;

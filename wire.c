@@ -8,6 +8,7 @@
  */
 #include "arp.h"
 #include "daemon.h"
+#include "gateway.h"
 #include "log.h"
 #include "mcast.h"
 #include "ndp.h"
@@ -72,7 +73,14 @@ static bool is_member(void *ctx, const uint8_t mac[6])
 	return elect_is_member_mac(d->elect, mac);
 }
 
-const struct ann_ops wire_ann_ops = {send_frame, on_heard, is_member};
+static bool on_gateway(void *ctx, unsigned ifindex, enum addr_family family, struct addr *ret_ip)
+{
+	const struct daemon *d = ctx;
+
+	return gateway_of(d->gateway, ifindex, family, daemon_now_ms(), ret_ip);
+}
+
+const struct ann_ops wire_ann_ops = {send_frame, on_heard, is_member, on_gateway};
 
 static bool has_group(const struct daemon *d, unsigned ifindex, struct addr vip)
 {
@@ -84,7 +92,8 @@ int wire_open(struct daemon *d)
 	d->ann[ADDR_V4] = arp_new(&wire_ann_ops, d, &d->hkey, &d->counters);
 	d->ann[ADDR_V6] = ndp_new(&wire_ann_ops, d, &d->hkey, &d->counters);
 	d->mcast = d->dry == NULL ? mcast_new(&d->hkey) : NULL;
-	if (d->ann[ADDR_V4] == NULL || d->ann[ADDR_V6] == NULL)
+	d->gateway = gateway_new();
+	if (d->ann[ADDR_V4] == NULL || d->ann[ADDR_V6] == NULL || d->gateway == NULL)
 		return -ENOMEM;
 	return d->mcast != NULL || d->dry != NULL ? 0 : -ENOMEM;
 }
@@ -94,6 +103,7 @@ void wire_free(struct daemon *d)
 	for (size_t f = 0; f < ADDR_FAMILIES; f++)
 		ann_free(d->ann[f]);
 	mcast_free(d->mcast);
+	gateway_free(d->gateway);
 }
 
 /* Every address that this node may have to answer for has its group, announced or not: a take

@@ -183,6 +183,19 @@ def test_dual_stack(lan):
         wait_for(f"an answer for {ip}", lambda: ask(ip) == [owner.mac])
 
 
+def test_gateway_is_told(bare):
+    """The router has never asked for the address and ignores announcements of what it does not know: it is told by a request of
+    its own, in both families."""
+    lab = bare(nodes=1, pods=False, proxy=False, config=CONFIG)
+    node = lab.nodes[0]
+    node.run("ip", "route", "add", "default", "via", lab.client.addr, "dev", "eth0")
+    node.run("ip", "-6", "route", "add", "default", "via", lab.client.addr6, "dev", "eth0")
+    node.start()
+    lab.service("four")
+    for ip in (lab.wait_ip("four"), six(lab, "web")):
+        wait_for(f"the router to know {ip}", lambda: lab.client.neighbour(ip) == node.mac)
+
+
 def test_interface_without_ipv6(bare):
     """An interface without IPv6, named by the advertisement: the address is answered for all the same, and in the group by the
     interface's filter."""

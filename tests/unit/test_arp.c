@@ -42,6 +42,7 @@ struct rig {
 	size_t room;           /* frames it takes before it says so */
 	bool give_up;          /* heard() gives the VIP up */
 	const uint8_t *member; /* NULL = none */
+	const char *gateway;   /* NULL = none */
 };
 
 static int on_send(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
@@ -81,7 +82,17 @@ static bool is_member(void *ctx, const uint8_t mac[6])
 	return r->member != NULL && memcmp(mac, r->member, 6) == 0;
 }
 
-static const struct ann_ops ops = {.send = on_send, .heard = on_heard, .is_member = is_member};
+static bool on_gateway(void *ctx, unsigned ifindex, enum addr_family family, struct addr *ret_ip)
+{
+	const struct rig *r = ctx;
+
+	CHECK_INT(ifindex, IF1);
+	CHECK_INT(family, ADDR_V4);
+	return r->gateway != NULL && addr_parse(r->gateway, strlen(r->gateway), ret_ip) == 0;
+}
+
+static const struct ann_ops ops = {
+	.send = on_send, .heard = on_heard, .is_member = is_member, .gateway = on_gateway};
 
 /* Two interfaces, no VIP. */
 static void set_up(struct rig *r)
@@ -311,6 +322,25 @@ static void test_many_askers(void)
 	ann_tick(r.a, 1000);
 	ann_tick(r.a, 1100);
 	CHECK_INT(r.c.v[COUNTER_ARP_INTRODUCTIONS], 64);
+	tear_down(&r);
+}
+
+/* The gateway's MAC is not known: all hear the request for it. */
+static void test_gateway(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	r.gateway = "192.168.1.1";
+	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
+	ann_tick(r.a, 0);
+	CHECK_INT(r.n_sent, 2);
+	ann_tick(r.a, 100);
+	CHECK_INT(r.n_sent, 5);
+	CHECK_STR(text(&r, 4),
+		"ffffffffffff 020000000001 0806 0001 0800 06 04 0001 020000000001 c0a801c8 "
+		"000000000000 c0a80101");
+	CHECK_INT(r.c.v[COUNTER_ARP_INTRODUCTIONS], 1);
 	tear_down(&r);
 }
 
@@ -966,7 +996,7 @@ static void test_info(void)
 }
 
 CHECK_MAIN("test_arp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_reply_bytes),
-	CHECK_TEST(test_reply_to_sender_hardware_address), CHECK_TEST(test_probe_bytes), CHECK_TEST(test_introduction),
+	CHECK_TEST(test_reply_to_sender_hardware_address), CHECK_TEST(test_probe_bytes), CHECK_TEST(test_introduction), CHECK_TEST(test_gateway),
 	CHECK_TEST(test_many_askers),
 	CHECK_TEST(test_never_target_broadcast), CHECK_TEST(test_burst_schedule),
 	CHECK_TEST(test_burst_after_stall), CHECK_TEST(test_announce_again),

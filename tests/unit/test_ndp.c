@@ -42,6 +42,7 @@ struct rig {
 	size_t n_heard;
 	int send_rc;
 	const uint8_t *member; /* NULL = none */
+	const char *gateway;   /* NULL = none */
 };
 
 static int on_send(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
@@ -79,7 +80,17 @@ static bool is_member(void *ctx, const uint8_t mac[6])
 	return r->member != NULL && memcmp(mac, r->member, 6) == 0;
 }
 
-static const struct ann_ops ops = {.send = on_send, .heard = on_heard, .is_member = is_member};
+static bool on_gateway(void *ctx, unsigned ifindex, enum addr_family family, struct addr *ret_ip)
+{
+	const struct rig *r = ctx;
+
+	CHECK_INT(ifindex, IF1);
+	CHECK_INT(family, ADDR_V6);
+	return r->gateway != NULL && addr_parse(r->gateway, strlen(r->gateway), ret_ip) == 0;
+}
+
+static const struct ann_ops ops = {
+	.send = on_send, .heard = on_heard, .is_member = is_member, .gateway = on_gateway};
 
 static struct addr ip(const char *s)
 {
@@ -364,6 +375,24 @@ static void test_introduction(void)
 			       " 8700 xxxx 00000000 " CLIENT_HEX " 0101020000000001");
 	CHECK(is_sealed(&r, 2));
 	CHECK_INT(r.c.v[COUNTER_NDP_INTRODUCTIONS], 1);
+	tear_down(&r);
+}
+
+/* The gateway's MAC is not known: it is asked for in its group. */
+static void test_gateway(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	r.gateway = "fe80::12:3456";
+	CHECK_INT(ann_add(r.a, IF1, ip(vip_s), 0), 0);
+	ann_tick(r.a, 0);
+	ann_tick(r.a, 100);
+	CHECK_INT(r.n_sent, 3);
+	CHECK_STR(text(&r, 2),
+		"3333ff123456" FROM1 "0020 3aff " VIP_HEX " ff0200000000000000000001ff123456"
+		" 8700 xxxx 00000000 fe800000000000000000000000123456 0101020000000001");
+	CHECK(is_sealed(&r, 2));
 	tear_down(&r);
 }
 
@@ -667,7 +696,7 @@ static void test_families(void)
 }
 
 CHECK_MAIN("test_ndp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_answer_bytes),
-	CHECK_TEST(test_probe_bytes), CHECK_TEST(test_probe_unicast_bytes), CHECK_TEST(test_introduction), CHECK_TEST(test_group),
+	CHECK_TEST(test_probe_bytes), CHECK_TEST(test_probe_unicast_bytes), CHECK_TEST(test_introduction), CHECK_TEST(test_gateway), CHECK_TEST(test_group),
 	CHECK_TEST(test_dropped_bytes), CHECK_TEST(test_dropped_forms),
 	CHECK_TEST(test_dropped_every_length), CHECK_TEST(test_dropped_every_payload),
 	CHECK_TEST(test_padding_and_other_options), CHECK_TEST(test_own_frames),
