@@ -68,7 +68,7 @@ struct ann {
 	struct own *own;        /* owned, by MAC */
 	struct table vips;      /* of struct ann_vip, owned */
 	struct deadlines due;   /* of every VIP's next announcement */
-	uint64_t state[]; /* the protocol's */
+	uint64_t state[];       /* the protocol's */
 };
 
 /* ifindex in host order, then the address. */
@@ -590,8 +590,8 @@ int ann_probe(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_ms)
 	return ann_probe_unicast(a, ifindex, ip, NULL, now_ms);
 }
 
-int ann_probe_unicast(struct ann *a, unsigned ifindex, struct addr ip, const uint8_t mac[6],
-	uint64_t now_ms)
+int ann_probe_unicast(
+	struct ann *a, unsigned ifindex, struct addr ip, const uint8_t mac[6], uint64_t now_ms)
 {
 	const struct ann_port *port = ann_port(a, ifindex);
 	uint8_t bytes[ANN_ADDR_MAX];
@@ -672,8 +672,8 @@ static void defend(struct ann *a, struct ann_vip *v, const uint8_t mac[6], uint6
 		count(a, ANN_COUNT_DEFENCES, 1);
 }
 
-void ann_on_claim(struct ann *a, unsigned ifindex, const uint8_t *ip, const uint8_t mac[6],
-	uint64_t now_ms)
+void ann_on_claim(
+	struct ann *a, unsigned ifindex, const uint8_t *ip, const uint8_t mac[6], uint64_t now_ms)
 {
 	struct ann_vip *v;
 

@@ -82,11 +82,11 @@ void ann_del_iface(struct ann *a, unsigned ifindex, uint64_t now_ms);
 void ann_retain_ifaces(
 	struct ann *a, bool (*keep)(void *ctx, unsigned ifindex), void *ctx, uint64_t now_ms);
 
-/* Start answering for ip on ifindex and announce it (burst 0, 0.1, 0.4, 0.8, 2, 5 s; with the second
- * step, an ordinary request in its name to each station that asked for it there in the last 5
- * minutes, and to the gateway, for those that ignore announcements).  Idempotent:
- * no new burst.  Sends nothing itself: ann_tick() is due at once.  0, -ENOMEM, -ENODEV (no such
- * interface), -EINVAL (not of the family), -E2BIG. */
+/* Start answering for ip on ifindex and announce it (burst 0, 0.1, 0.4, 0.8, 2, 5 s; with the
+ * second step, an ordinary request in its name to each station that asked for it there in the last
+ * 5 minutes, and to the gateway, for those that ignore announcements).  Idempotent: no new burst.
+ * Sends nothing itself: ann_tick() is due at once.  0, -ENOMEM, -ENODEV (no such interface),
+ * -EINVAL (not of the family), -E2BIG. */
 int ann_add(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_ms) MUST_CHECK;
 /* Stop answering, at once. Idempotent. */
 void ann_del(struct ann *a, unsigned ifindex, struct addr ip);
@@ -175,13 +175,13 @@ struct ann_proto {
 	int (*announce)(struct ann *a, const struct ann_vip *v, unsigned *ret_sent);
 	/* An ordinary request in v's name to one station, which then has v's MAC; mac NULL: it is
 	 * not known.  0 or -errno. */
-	int (*introduce)(struct ann *a, const struct ann_vip *v, const uint8_t *ip,
-		const uint8_t mac[6]);
+	int (*introduce)(
+		struct ann *a, const struct ann_vip *v, const uint8_t *ip, const uint8_t mac[6]);
 	/* mac NULL: to all. */
 	int (*probe)(struct ann *a, const struct ann_port *port, const uint8_t *ip,
 		const uint8_t *mac, uint64_t now_ms);
-	void (*on_frame)(struct ann *a, unsigned ifindex, const uint8_t *frame, size_t len,
-		uint64_t now_ms);
+	void (*on_frame)(
+		struct ann *a, unsigned ifindex, const uint8_t *frame, size_t len, uint64_t now_ms);
 	enum counter_id counter[ANN_COUNTERS];
 };
 
@@ -209,8 +209,8 @@ void ann_tell(struct ann *a, enum ann_heard what, unsigned ifindex, const uint8_
 	const uint8_t mac[6]);
 /* Another host claimed ip: it is told, and if the VIP is then still announced and the host no
  * member, defended with one announcement per 10 s (RFC 5227 2.4 (c)); never yielded to here. */
-void ann_on_claim(struct ann *a, unsigned ifindex, const uint8_t *ip, const uint8_t mac[6],
-	uint64_t now_ms);
+void ann_on_claim(
+	struct ann *a, unsigned ifindex, const uint8_t *ip, const uint8_t mac[6], uint64_t now_ms);
 /* Another host sent an ordinary frame from ip. */
 void ann_on_sender(struct ann *a, unsigned ifindex, const uint8_t *ip, const uint8_t mac[6]);
 /* Is it the address of one station: unicast, not zero? */

@@ -68,9 +68,8 @@ static bool ask(struct gateway *g, unsigned ifindex, enum addr_family family)
 	const struct rtattr oif = {(unsigned short)RTA_LENGTH(sizeof(ifindex)), RTA_OIF};
 	const struct rtmsg route = {.rtm_family = family == ADDR_V4 ? AF_INET : AF_INET6,
 		.rtm_dst_len = (unsigned char)(8 * len)};
-	struct nlmsghdr h = {.nlmsg_type = RTM_GETROUTE,
-		.nlmsg_flags = NLM_F_REQUEST,
-		.nlmsg_seq = ++g->seq};
+	struct nlmsghdr h = {
+		.nlmsg_type = RTM_GETROUTE, .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = ++g->seq};
 	uint8_t buf[64];
 	struct wr w = wr_init(buf, sizeof(buf));
 

@@ -45,11 +45,6 @@ struct group {
 	bool able;     /* the interface was up and had IPv6 */
 };
 
-/* The key; its bytes have no gap. */
-struct key {
-	uint32_t ifindex, low;
-};
-
 struct mcast {
 	struct hash_key hkey;
 	struct table groups; /* of struct group, owned */
@@ -91,23 +86,31 @@ size_t mcast_count(const struct mcast *m)
 	return m->groups.live;
 }
 
-static struct key make_key(unsigned ifindex, struct addr vip)
+static uint32_t low_of(struct addr vip)
 {
-	return (struct key){.ifindex = ifindex, .low = (uint32_t)vip.lo & 0xffffff};
+	return (uint32_t)vip.lo & 0xffffff;
+}
+
+static uint32_t hash_of(const struct mcast *m, unsigned ifindex, uint32_t low)
+{
+	uint64_t key = (uint64_t)ifindex << 32 | low;
+
+	return hash_bytes(&m->hkey, &key, sizeof(key));
 }
 
 static bool group_is(const void *elt, const void *key, size_t len)
 {
-	const struct group *g = elt;
-	const struct key k = {.ifindex = g->ifindex, .low = g->low};
+	const struct group *g = elt, *k = key;
 
-	return memcmp(&k, key, len) == 0;
+	(void)len;
+	return g->ifindex == k->ifindex && g->low == k->low;
 }
 
-static struct group *find(const struct mcast *m, const struct key *k)
+static struct group *find(const struct mcast *m, unsigned ifindex, struct addr vip)
 {
-	return table_find(
-		&m->groups, hash_bytes(&m->hkey, k, sizeof(*k)), group_is, k, sizeof(*k));
+	const struct group k = {.ifindex = ifindex, .low = low_of(vip)};
+
+	return table_find(&m->groups, hash_of(m, ifindex, k.low), group_is, &k, sizeof(k));
 }
 
 /* -- memberships -- */
@@ -186,16 +189,16 @@ static int set_all(struct mcast *m, int option, const struct group *g)
 static int set_filter(struct mcast *m, int option, const struct group *g)
 {
 	static const uint8_t all_nodes[6] = {0x33, 0x33, 0, 0, 0, 1};
-	const uint8_t mac[6] = {0x33, 0x33, 0xff, (uint8_t)(g->low >> 16), (uint8_t)(g->low >> 8),
-		(uint8_t)g->low};
+	const uint8_t mac[6] = {
+		0x33, 0x33, 0xff, (uint8_t)(g->low >> 16), (uint8_t)(g->low >> 8), (uint8_t)g->low};
 	int err = set_packet(m, option, PACKET_MR_MULTICAST, g->ifindex, all_nodes);
 
 	if (err != 0)
 		return err;
 	err = set_packet(m, option, PACKET_MR_MULTICAST, g->ifindex, mac);
 	if (err != 0 && option == PACKET_ADD_MEMBERSHIP)
-		(void)set_packet(m, PACKET_DROP_MEMBERSHIP, PACKET_MR_MULTICAST, g->ifindex,
-			all_nodes);
+		(void)set_packet(
+			m, PACKET_DROP_MEMBERSHIP, PACKET_MR_MULTICAST, g->ifindex, all_nodes);
 	return err;
 }
 
@@ -266,16 +269,17 @@ static bool is_able(const struct iface_table *t, unsigned ifindex)
 
 /* -- verbs -- */
 
-static struct group *add(struct mcast *m, const struct iface_table *t, const struct key *k)
+static struct group *add(
+	struct mcast *m, const struct iface_table *t, unsigned ifindex, struct addr vip)
 {
 	struct group *g = calloc(1, sizeof(*g));
 
 	if (g == NULL)
 		return NULL;
-	g->hash = hash_bytes(&m->hkey, k, sizeof(*k));
-	g->ifindex = k->ifindex;
-	g->low = k->low;
-	g->able = is_able(t, k->ifindex);
+	g->ifindex = ifindex;
+	g->low = low_of(vip);
+	g->hash = hash_of(m, ifindex, g->low);
+	g->able = is_able(t, ifindex);
 	if (table_add(&m->groups, g) < 0) {
 		free(g);
 		return NULL;
@@ -293,11 +297,9 @@ static void drop(struct mcast *m, struct group *g)
 
 int mcast_hold(struct mcast *m, const struct iface_table *t, unsigned ifindex, struct addr vip)
 {
-	const struct key k = make_key(ifindex, vip);
-
-	if (find(m, &k) != NULL)
+	if (find(m, ifindex, vip) != NULL)
 		return 0;
-	if (add(m, t, &k) == NULL)
+	if (add(m, t, ifindex, vip) == NULL)
 		return -ENOMEM;
 	m->n_held++;
 	return 0;
@@ -317,11 +319,10 @@ void mcast_drop_held(struct mcast *m)
 
 int mcast_join(struct mcast *m, const struct iface_table *t, unsigned ifindex, struct addr vip)
 {
-	const struct key k = make_key(ifindex, vip);
-	struct group *g = find(m, &k);
+	struct group *g = find(m, ifindex, vip);
 
 	if (g == NULL)
-		g = add(m, t, &k);
+		g = add(m, t, ifindex, vip);
 	if (g == NULL) {
 		m->uncounted = true;
 		return -ENOMEM;
@@ -332,8 +333,7 @@ int mcast_join(struct mcast *m, const struct iface_table *t, unsigned ifindex, s
 
 void mcast_leave(struct mcast *m, unsigned ifindex, struct addr vip)
 {
-	const struct key k = make_key(ifindex, vip);
-	struct group *g = find(m, &k);
+	struct group *g = find(m, ifindex, vip);
 
 	if (g == NULL || m->uncounted)
 		return;

@@ -22,12 +22,12 @@ void mcast_free(struct mcast *m);
 /* Join the group of vip on ifindex, once more: it is left after as many mcast_leave().  What the
  * kernel refuses is tried again by mcast_sync().  0 or -ENOMEM; after that no group is ever left
  * again, since their number is not known any more. */
-int mcast_join(struct mcast *m, const struct iface_table *t, unsigned ifindex,
-	struct addr vip) MUST_CHECK;
+int mcast_join(
+	struct mcast *m, const struct iface_table *t, unsigned ifindex, struct addr vip) MUST_CHECK;
 void mcast_leave(struct mcast *m, unsigned ifindex, struct addr vip);
 /* For a probe: join it now, until mcast_drop_held() finds that nobody joined it since. */
-int mcast_hold(struct mcast *m, const struct iface_table *t, unsigned ifindex,
-	struct addr vip) MUST_CHECK;
+int mcast_hold(
+	struct mcast *m, const struct iface_table *t, unsigned ifindex, struct addr vip) MUST_CHECK;
 void mcast_drop_held(struct mcast *m);
 
 /* Interfaces changed: what is not in its group is tried again, and an interface that is up again,

@@ -104,7 +104,7 @@ static uint16_t checksum(const uint8_t *src, const uint8_t *dst, const uint8_t *
 	sum = sum_words(sum, rd_init(dst, IP_LEN));
 	sum = sum_words(sum, rd_init(icmp, len));
 	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~((sum & 0xffff) + (sum >> 16));
+	return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
 }
 
 /* RFC 4861 4.6: unknown ones are read over, one of length zero damns the whole packet. */
@@ -367,11 +367,8 @@ static int probe_all(struct ann *a, const struct ann_port *port, const uint8_t *
 static int probe(struct ann *a, const struct ann_port *port, const uint8_t *ip, const uint8_t *mac,
 	uint64_t now_ms)
 {
-	const struct ndp_fields f = {.dst_mac = mac,
-		.src = port->source,
-		.dst = ip,
-		.type = TYPE_NS,
-		.target = ip};
+	const struct ndp_fields f = {
+		.dst_mac = mac, .src = port->source, .dst = ip, .type = TYPE_NS, .target = ip};
 
 	if (mac == NULL)
 		return probe_all(a, port, ip, now_ms);

@@ -96,8 +96,7 @@ static void set_iface(struct rig *r, bool up, bool local)
 		struct ifaddrmsg i;
 		struct rtattr a;
 		uint8_t ip[16];
-	} addr = {.h = {.nlmsg_len = sizeof(addr),
-			  .nlmsg_type = local ? RTM_NEWADDR : RTM_DELADDR},
+	} addr = {.h = {.nlmsg_len = sizeof(addr), .nlmsg_type = local ? RTM_NEWADDR : RTM_DELADDR},
 		.i = {.ifa_family = AF_INET6, .ifa_prefixlen = 64, .ifa_index = r->v0},
 		.a = {.rta_len = 20, .rta_type = IFA_ADDRESS},
 		.ip = {0xfe, 0x80, [15] = 1}};
@@ -293,9 +292,9 @@ static bool enter_namespace(void)
 int main(void)
 {
 	static const struct check_test tests[] = {CHECK_TEST(test_join_leave),
-		CHECK_TEST(test_hold), CHECK_TEST(test_many_groups), CHECK_TEST(test_no_descriptors),
-		CHECK_TEST(test_no_ipv6), CHECK_TEST(test_joined_anew),
-		CHECK_TEST(test_interface_gone)};
+		CHECK_TEST(test_hold), CHECK_TEST(test_many_groups),
+		CHECK_TEST(test_no_descriptors), CHECK_TEST(test_no_ipv6),
+		CHECK_TEST(test_joined_anew), CHECK_TEST(test_interface_gone)};
 
 	if (!enter_namespace()) {
 		printf("test_mcast: 0 passed, 0 failed, %zu skipped (needs root: no network "

@@ -223,8 +223,8 @@ static const char *text(const struct rig *r, size_t i)
 			s[at++] = ' ';
 			field++;
 		}
-		at += (size_t)snprintf(s + at, sizeof(s) - at,
-			k == 56 || k == 57 ? "xx" : "%02x", r->sent[i].b[k]);
+		at += (size_t)snprintf(s + at, sizeof(s) - at, k == 56 || k == 57 ? "xx" : "%02x",
+			r->sent[i].b[k]);
 	}
 	return s;
 }
@@ -258,8 +258,8 @@ static void test_announcement_bytes(void)
 	CHECK_INT(ann_next_deadline(r.a), 0);
 	ann_tick(r.a, 0);
 	CHECK_INT(r.n_sent, 1);
-	CHECK_STR(text(&r, 0), "333300000001" FROM1 "0020 3aff " VIP_HEX " " ALL_HEX
-			       " 8800 xxxx 20000000" TLLA);
+	CHECK_STR(text(&r, 0),
+		"333300000001" FROM1 "0020 3aff " VIP_HEX " " ALL_HEX " 8800 xxxx 20000000" TLLA);
 	CHECK(is_sealed(&r, 0));
 	CHECK_INT(r.sent[0].ifindex, IF1);
 	CHECK_INT(r.c.v[COUNTER_NDP_ANNOUNCEMENTS], 1);
@@ -618,8 +618,8 @@ static void test_advertisements(void)
 		option(&f, 2, 1, other, 6);
 		set_up(&r); /* not announced here: told all the same */
 		if (rows[i].probed_ms != 0)
-			CHECK_INT(ann_probe(r.a, rows[i].probed_if, ip(vip_s), rows[i].probed_ms),
-				0);
+			CHECK_INT(
+				ann_probe(r.a, rows[i].probed_if, ip(vip_s), rows[i].probed_ms), 0);
 		r.n_sent = 0;
 		give(&r, IF1, &f, 10000);
 		CHECK_INT(r.n_heard, 1);
@@ -696,10 +696,10 @@ static void test_families(void)
 }
 
 CHECK_MAIN("test_ndp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_answer_bytes),
-	CHECK_TEST(test_probe_bytes), CHECK_TEST(test_probe_unicast_bytes), CHECK_TEST(test_introduction), CHECK_TEST(test_gateway), CHECK_TEST(test_group),
+	CHECK_TEST(test_probe_bytes), CHECK_TEST(test_probe_unicast_bytes),
+	CHECK_TEST(test_introduction), CHECK_TEST(test_gateway), CHECK_TEST(test_group),
 	CHECK_TEST(test_dropped_bytes), CHECK_TEST(test_dropped_forms),
 	CHECK_TEST(test_dropped_every_length), CHECK_TEST(test_dropped_every_payload),
 	CHECK_TEST(test_padding_and_other_options), CHECK_TEST(test_own_frames),
-	CHECK_TEST(test_own_nonce), CHECK_TEST(test_sender_is_vip),
-	CHECK_TEST(test_advertisements), CHECK_TEST(test_defence), CHECK_TEST(test_many_probes),
-	CHECK_TEST(test_families))
+	CHECK_TEST(test_own_nonce), CHECK_TEST(test_sender_is_vip), CHECK_TEST(test_advertisements),
+	CHECK_TEST(test_defence), CHECK_TEST(test_many_probes), CHECK_TEST(test_families))

@@ -49,8 +49,8 @@ static void test_needs_promisc(void)
 	static const struct {
 		const char *name;
 		bool want;
-	} rows[] = {{"eth0", false}, {"wlan0", true}, {"wlan1", true}, {"pi4", true},
-		{"pi3", true}, {"veth0", false}, {"none", false}, {"bare", true}};
+	} rows[] = {{"eth0", false}, {"wlan0", true}, {"wlan1", true}, {"pi4", true}, {"pi3", true},
+		{"veth0", false}, {"none", false}, {"bare", true}};
 
 	if (mkdtemp(root) == NULL)
 		abort();
