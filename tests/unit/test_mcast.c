@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "log.h"
+#include "oom.h"
 
 #include <errno.h>
 #include <linux/if_link.h>
@@ -284,6 +285,30 @@ static void test_interface_gone(void)
 	iface_free(r.t);
 }
 
+#ifdef MEMORY_CAN_FAIL
+/* Who wants which group is not known any more: none is left. */
+static void test_out_of_memory(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	CHECK_INT(join(&r, 0), 0);
+	fail_after = 0;
+	CHECK(mcast_new(&hkey) == NULL);
+	CHECK_INT(mcast_hold(r.m, r.t, r.v0, vip(1)), -ENOMEM);
+	fail_after = -1;
+	mcast_leave(r.m, r.v0, vip(0));
+	CHECK_INT(in_group("ff000100"), 0);
+	CHECK_INT(join(&r, 0), 0);
+	fail_after = 0;
+	CHECK_INT(join(&r, 1), -ENOMEM);
+	fail_after = -1;
+	mcast_leave(r.m, r.v0, vip(0));
+	CHECK_INT(in_group("ff000100"), 1);
+	tear_down(&r);
+}
+#endif
+
 static bool enter_namespace(void)
 {
 	return unshare(CLONE_NEWNET) == 0 && command("ip link set lo up");
@@ -294,7 +319,11 @@ int main(void)
 	static const struct check_test tests[] = {CHECK_TEST(test_join_leave),
 		CHECK_TEST(test_hold), CHECK_TEST(test_many_groups),
 		CHECK_TEST(test_no_descriptors), CHECK_TEST(test_no_ipv6),
-		CHECK_TEST(test_joined_anew), CHECK_TEST(test_interface_gone)};
+		CHECK_TEST(test_joined_anew),
+#ifdef MEMORY_CAN_FAIL
+		CHECK_TEST(test_out_of_memory),
+#endif
+		CHECK_TEST(test_interface_gone)};
 
 	if (!enter_namespace()) {
 		printf("test_mcast: 0 passed, 0 failed, %zu skipped (needs root: no network "

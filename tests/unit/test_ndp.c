@@ -6,6 +6,7 @@
 #include "ndp.h"
 
 #include "check.h"
+#include "oom.h"
 
 #include <errno.h>
 
@@ -695,6 +696,48 @@ static void test_families(void)
 	tear_down(&r);
 }
 
+#ifdef MEMORY_CAN_FAIL
+/* Whatever allocation fails, the operation says so and leaves all as it was. */
+static void test_out_of_memory(void)
+{
+	static const struct hash_key key = {1, 2};
+	struct frame claim = make(NA, 0x20, to_all, client_s, all_s), ask = question();
+	struct rig r = {0};
+	int err = -ENOMEM;
+
+	fail_after = 0;
+	CHECK(ndp_new(&ops, &r, &key, &r.c) == NULL);
+	fail_after = -1;
+	r.a = ndp_new(&ops, &r, &key, &r.c);
+	for (long n = 0; err == -ENOMEM && n < 20; n++) {
+		fail_after = n;
+		err = ann_set_iface(r.a, IF1, mac1, 0);
+		fail_after = -1;
+		CHECK_INT(ann_port(r.a, IF1) != NULL, err == 0);
+		CHECK_INT(ann_is_own_mac(r.a, mac1, 0), err == 0);
+	}
+	CHECK_INT(err, 0);
+	err = -ENOMEM;
+	for (long n = 0; err == -ENOMEM && n < 20; n++) {
+		fail_after = n;
+		err = ann_add(r.a, IF1, ip(vip_s), 0);
+		fail_after = -1;
+		CHECK_INT(ann_count(r.a), err == 0);
+		CHECK_INT(ann_next_deadline(r.a) != TIME_NEVER, err == 0);
+	}
+	CHECK_INT(err, 0);
+	ann_tick(r.a, 0);
+	r.n_sent = 0;
+	fail_after = 0;
+	give(&r, IF1, &claim, 10000); /* a defence would not be limited */
+	give(&r, IF1, &ask, 10000);   /* answered, and its asker not remembered */
+	fail_after = -1;
+	CHECK_INT(r.n_heard, 1);
+	CHECK_INT(r.n_sent, 1);
+	tear_down(&r);
+}
+#endif
+
 CHECK_MAIN("test_ndp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_answer_bytes),
 	CHECK_TEST(test_probe_bytes), CHECK_TEST(test_probe_unicast_bytes),
 	CHECK_TEST(test_introduction), CHECK_TEST(test_gateway), CHECK_TEST(test_group),
@@ -702,4 +745,8 @@ CHECK_MAIN("test_ndp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_answ
 	CHECK_TEST(test_dropped_every_length), CHECK_TEST(test_dropped_every_payload),
 	CHECK_TEST(test_padding_and_other_options), CHECK_TEST(test_own_frames),
 	CHECK_TEST(test_own_nonce), CHECK_TEST(test_sender_is_vip), CHECK_TEST(test_advertisements),
-	CHECK_TEST(test_defence), CHECK_TEST(test_many_probes), CHECK_TEST(test_families))
+	CHECK_TEST(test_defence), CHECK_TEST(test_many_probes),
+#ifdef MEMORY_CAN_FAIL
+	CHECK_TEST(test_out_of_memory),
+#endif
+	CHECK_TEST(test_families))
