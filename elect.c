@@ -86,6 +86,13 @@ bool elect_is_member_mac(const struct elect *e, const uint8_t mac[6])
 	return m != NULL && m != e->self;
 }
 
+bool elect_is_mac_of(const struct elect *e, const uint8_t mac[6], const char *node)
+{
+	const struct member *m = members_with_mac(&e->members, mac);
+
+	return m != NULL && m != e->self && (node == NULL || strcmp(m->node, node) == 0);
+}
+
 /* Marks the groups on which m's claims differ: those of a that b has not. */
 static void mark_difference(struct elect *e, struct member *m, const struct claims *a,
 	const struct claims *b, bool withdrawn)

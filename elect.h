@@ -167,6 +167,8 @@ enum elect_claim { ELECT_CLAIM_NONE, ELECT_CLAIM_STALE, ELECT_CLAIM_ALIVE };
 enum elect_claim elect_claim(const struct elect *e, struct addr a);
 /* Is it a MAC that another member's Lease publishes? */
 bool elect_is_member_mac(const struct elect *e, const uint8_t mac[6]);
+/* Is it one of that node's; of any other member's if node is NULL? */
+bool elect_is_mac_of(const struct elect *e, const uint8_t mac[6], const char *node);
 void elect_member_at(const struct elect *e, size_t i, uint64_t now_ms, struct elect_member *ret_m);
 
 #endif

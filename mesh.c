@@ -44,7 +44,15 @@ static void on_stall(void *ctx, uint64_t us)
 }
 
 static const struct bfdio_ops bfdio_ops = {on_stall, on_closed};
-static const struct witness_ops witness_ops = {daemon_now_ms, on_wake, on_closed};
+
+static bool is_of(void *ctx, const uint8_t mac[6], const char *node)
+{
+	const struct daemon *d = ctx;
+
+	return elect_is_mac_of(d->elect, mac, node);
+}
+
+static const struct witness_ops witness_ops = {daemon_now_ms, is_of, on_wake, on_closed};
 
 /* -- life -- */
 
@@ -158,7 +166,7 @@ static bool on_links(const struct daemon *d, unsigned ifindex, const char *node,
 
 static bool ask(const struct daemon *d, unsigned ifindex, const char *suspect, uint64_t since_ms)
 {
-	bool known = witness_ask(d->witness, ifindex);
+	bool known = witness_ask(d->witness, ifindex, suspect);
 
 	(void)since_ms;
 	return known || peers_has_other(d->peers, ifindex, suspect);

@@ -131,16 +131,37 @@ static bool same(const struct neighbour *a, const struct neighbour *b)
 	return a->family == b->family && memcmp(a->addr, b->addr, a->len) == 0;
 }
 
+static bool is_of(const struct witness *w, const struct neighbour *n, const char *node)
+{
+	return w->ops->is_of(w->ctx, n->mac, node);
+}
+
+/* Nodes that die together leave room for who does not die with them. */
+static bool make_room(const struct witness *w, struct asked *l, const struct neighbour *n)
+{
+	if (l->n < ASKED_MAX)
+		return true;
+	for (size_t i = 0; !is_of(w, n, NULL) && i < l->n; i++) {
+		if (!is_of(w, &l->v[i], NULL))
+			continue;
+		l->v[i] = l->v[--l->n];
+		return true;
+	}
+	return false;
+}
+
 /* A neighbour of the table: asked at once, unless enough are. */
 static void found(struct witness *w, struct asked *l, const struct neighbour *n, unsigned state)
 {
 	const unsigned usable = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE;
 
-	if ((state & usable) == 0 || l->n == ASKED_MAX)
+	if ((state & usable) == 0)
 		return;
 	for (size_t i = 0; i < l->n; i++)
 		if (same(&l->v[i], n))
 			return;
+	if (!make_room(w, l, n))
+		return;
 	l->v[l->n++] = *n;
 	probe(w, l, n);
 }
@@ -341,8 +362,9 @@ void witness_close(struct witness *w)
 	uv_close((uv_handle_t *)&w->idle, on_handle_closed);
 }
 
-bool witness_ask(struct witness *w, unsigned ifindex)
+bool witness_ask(struct witness *w, unsigned ifindex, const char *suspect)
 {
+	bool known = false;
 	struct asked *l;
 	uint64_t now_ms = w->ops->now_ms();
 
@@ -356,11 +378,13 @@ bool witness_ask(struct witness *w, unsigned ifindex)
 		l = &w->links[w->n_links++];
 		*l = (struct asked){.ifindex = ifindex};
 	}
-	for (size_t i = 0; i < l->n; i++)
+	for (size_t i = 0; i < l->n; i++) {
 		probe(w, l, &l->v[i]);
+		known |= !is_of(w, &l->v[i], suspect);
+	}
 	if (!w->dumping && (!l->read || now_ms - w->dumped_ms >= DUMP_MS))
 		dump(w);
-	return !l->read || l->n > 0;
+	return !l->read || known;
 }
 
 bool witness_seen(const struct witness *w, unsigned ifindex, uint64_t since_ms)

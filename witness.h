@@ -17,6 +17,8 @@ struct witness; /* opaque */
 struct witness_ops {
 	/* CLOCK_BOOTTIME, ms */
 	uint64_t (*now_ms)(void);
+	/* Is it a MAC of that node, or of any other node if NULL? */
+	bool (*is_of)(void *ctx, const uint8_t mac[6], const char *node);
 	/* A neighbour answered. */
 	void (*seen)(void *ctx);
 	/* The last handle is closed and the witness is freed. */
@@ -27,10 +29,10 @@ struct witness_ops {
 struct witness *witness_new(uv_loop_t *loop, const struct witness_ops *ops, void *ctx) MUST_CHECK;
 void witness_close(struct witness *w); /* closed() comes from the loop; NULL: nothing */
 
-/* Has the kernel ask up to four neighbours on the link, by unicast.  (The suspect's own kernel is as
- * good as any: if it answers, the link works, and lbd does not run there.)  Returns whether there is
- * any, as far as is known by now. */
-bool witness_ask(struct witness *w, unsigned ifindex);
+/* Has the kernel ask up to four neighbours on the link, by unicast, rather such as are no nodes.
+ * (The suspect's own kernel is as good as any: if it answers, the link works, and lbd does not run
+ * there.)  Returns whether there is any but the suspect, as far as is known by now. */
+bool witness_ask(struct witness *w, unsigned ifindex, const char *suspect);
 /* Did one answer there after since_ms? */
 bool witness_seen(const struct witness *w, unsigned ifindex, uint64_t since_ms);
 
