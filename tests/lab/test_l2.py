@@ -433,8 +433,8 @@ def test_forged_claims(lan, as_member):
 
 
 def test_proxy_arp(lan):
-    """A router answers for every address: what is in service is replaced all the same when its owner dies; what is new is a
-    conflict. F9, F27."""
+    """A router answers for every address: what is in service is replaced all the same when its owner dies. For what is
+    new it does not answer the probe (Linux routers proxy no probe of RFC 5227), but the announcement: an Event. F9, F27."""
     ip, = serve(lan)
     owner = lan.wait_owner(ip)
     router = lan.host("r", 53)
@@ -453,9 +453,8 @@ def test_proxy_arp(lan):
         answers.look_on(3, lambda: lan.owners(ip) == [heir])
         assert {m for _, m in answers.of(ip, begin + TAKEN_S)} <= {router.mac, heir.mac}
     lan.service("new", ip="10.89.0.110")
-    wait_for("the conflict", lambda: any(v["ip"] == "10.89.0.110" and v["state"] == "conflict" for n in lan.nodes if n.alive()
-                                         for v in n.dump()["vips"]), 20)
-    assert lan.owners("10.89.0.110") == []
+    event = wait_for("an Event", lambda: [e for e in lan.events("new") if e["reason"] == "addressConflict"])
+    assert router.mac in event[0]["message"] and lan.owners("10.89.0.110")
 
 
 def test_cloned_mac(lan):
