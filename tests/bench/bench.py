@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """make bench [bench-GROUP]: the figures of docs/figures.md, printed as a table and written to build/bench.json.
 
-    bench.py [GROUP...]      alloc mem idle arp bfd; LONG=1 for the table's full durations
+    bench.py [GROUP...]      alloc mem idle arp bfd l2; LONG=1 for the table's full durations
 
 Every figure is measured in this run, on this machine, of the static binary (LBD=FILE: of that one); what could not be
 measured is named in "skipped", with why.  No figure is read through `lbd dump`, which would cost the memory and the time that
@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 from bench_bfd import bench_bfd  # noqa: E402
+from bench_l2 import bench_l2  # noqa: E402
 import matrix  # noqa: E402
 from kubesim import ControlConnection  # noqa: E402
 from lab import CLIENT_ADDR, FAST, Inside, Lab, wait_for  # noqa: E402
@@ -43,7 +44,10 @@ BARS = {
     "idle.writes_per_s": 0.1, "idle.writes_per_s_10k": 0.1, "idle.reads_per_s": 0, "idle.bytes_per_s": 1000,
     "idle.wakeups_per_s": 1, "idle.cpu_ms_per_s": 0.05, "arp.rate_vs_kernel": 0.45, "arp.rtt_p50_vs_kernel": 2.5,
     "arp.rate_10k_vs_1": 0.95, "arp.under_junk_ms": 1, "ndp.rate_vs_kernel": 0.45, "bfd.detect_10ms_ms": 31, "bfd.detect_3ms_ms": 10,
-    "bfd.256_cpu_pct": 10,
+    "bfd.256_cpu_pct": 10, "l2.portdown.default.median_ms": 300, "l2.portdown.default.worst_ms": 400,
+    "l2.kill.default.median_ms": 300, "l2.kill.default.worst_ms": 400, "l2.stop.default.median_ms": 300,
+    "l2.stop.default.worst_ms": 400, "l2.portdown.fast.worst_ms": 45, "l2.drain.lost_10khz": 0, "l2.api_down.kill.median_ms": 300,
+    "l2.mass_1k_ms": 20, "l2.mass_10k_ms": 100, "l2.false_moves_4hogs": 0, "l2.false_moves_16hogs": 0,
 }
 AT_LEAST = {"ndp.rate_vs_kernel", "l2.garp_matrix_flips", "arp.rate_vs_kernel", "arp.rate_10k_vs_1"}
 figures, skipped = {}, {}
@@ -508,7 +512,7 @@ def bench_ndp():
 
 # -- l2 --
 
-def bench_l2():
+def garp_matrix():
     """How soon a Linux neighbour follows each frame that lbd sends when it takes an address; the client has asked before, so that
     it is told apart, too."""
     rows, slow = [], []
@@ -533,13 +537,18 @@ def bench_l2():
            + (f"; not: {slow}" if slow else ""))
 
 
+def bench_l2_group():
+    garp_matrix()
+    bench_l2(report, TOOLS, STATIC, services, LONG)
+
+
 def bench_bfd_group():
     skipped["rival.frr.bfd.detect_3ms_ms"] = "FRR's bfdd takes no interval below 10 ms"
     bench_bfd(report, LONG)
 
 
 GROUPS = {"alloc": bench_alloc, "mem": bench_mem, "idle": bench_idle, "arp": bench_arp, "bfd": bench_bfd_group,
-          "l2": bench_l2}
+          "l2": bench_l2_group}
 
 
 def save(fresh):

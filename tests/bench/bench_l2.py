@@ -285,16 +285,15 @@ def sniffed(lab, name, found):
         found += claims(path)
 
 
-def bench_mass(report, tools, binary, rounds, n, key):
-    """All addresses on one node, which is killed: first claims of its successors, first to last."""
+def bench_mass(report, tools, binary, services, rounds, n, key):
+    """All addresses on one node, which is killed: first claims of its successors, first to last.  services(lab, n) makes them."""
     spans = []
     for _ in range(rounds):
         with Lab(nodes=3, pods=False, proxy=False, config=HEAD + POOL) as lab:
             first, *others = lab.nodes
-            bench = tools  # the Services stand before
-            make_services(lab, n)
+            services(lab, n)
             first.start(binary_path=binary)
-            wait_for(f"{n} to answer", lambda: answering(lab, bench, n) == n, 120, 0.5)
+            wait_for(f"{n} to answer", lambda: answering(lab, tools, n) == n, 120, 0.5)
             for node in others:
                 node.start(binary_path=binary)
             for node in lab.nodes:
@@ -303,16 +302,11 @@ def bench_mass(report, tools, binary, rounds, n, key):
             found = []
             with sniffed(lab, "mass.pcap", found):
                 first.kill()
-                wait_for(f"{n} to answer", lambda: answering(lab, bench, n) == n, 30, 0.3)
+                wait_for(f"{n} to answer", lambda: answering(lab, tools, n) == n, 30, 0.3)
             assert len(found[0]) == n, f"{len(found[0])} of {n} were claimed"
             times = found[0].values()
             spans.append((max(times) - min(times)) * 1000)
     report(key, statistics.median(spans), f"{rounds} times, worst {max(spans):.1f}")
-
-
-def make_services(lab, n):
-    from bench import services  # it imports this file
-    services(lab, n)
 
 
 def answering(lab, tools, n):
@@ -345,10 +339,10 @@ def bench_hogs(report, tools, binary, seconds, slices):
             report(f"{key}_{n}hogs", v, f"in {seconds} s")
 
 
-def bench_l2(report, tools, binary, long):
-    bench_failover(report, tools, binary, 20 if long else 5)
+def bench_l2(report, tools, binary, services, long):
+    bench_failover(report, tools, binary, 20 if long else 4)
     bench_drain(report, tools, binary, 50 if long else 10)
     bench_api_down(report, tools, binary, 10 if long else 3, 60 if long else 5)
-    bench_mass(report, tools, binary, 5 if long else 2, 1000, "l2.mass_1k_ms")
-    bench_mass(report, tools, binary, 5 if long else 2, 10000, "l2.mass_10k_ms")
+    for n, key in ((1000, "l2.mass_1k_ms"), (10000, "l2.mass_10k_ms")):
+        bench_mass(report, tools, binary, services, 5 if long else 2, n, key)
     bench_hogs(report, tools, binary, 600 if long else 30, 10 if long else 3)
