@@ -2,8 +2,8 @@
 """The l2 group of bench.py: what clients see while owners die, stop or hand over, beside keepalived, which runs at the same time
 on a LAN of its own and is measured by turns.
 
-Every node lays what comes for the address on an echo of its own (udpprobe -e), which says who it is: a failover is over with
-the first probe that another node answers.  After a round the node is started anew, so that each begins without a past.
+Every node has an echo (udpprobe -e) for the address, which says who it is: a failover is over with the first probe that another
+node answers.  After a round the node is started anew, so that each begins without a past.
 """
 
 import contextlib
@@ -38,9 +38,7 @@ class Cluster:
         stack.callback(self.switch.close)
         lab.client.run("ip", "route", "add", "10.89.64.0/18", "dev", "eth0")
         for i, node in enumerate(lab.nodes):
-            lab._background(*node.argv(tools / "udpprobe", "-e", ECHO_PORT, i))
-            node.run("nft", "add table ip lay; add chain ip lay nat { type nat hook prerouting priority dstnat; };"
-                            f" add rule ip lay nat udp dport 7 redirect to :{ECHO_PORT}")
+            lab._background(*node.argv(tools / "udpprobe", "-e", *self.lay(node), i))
 
     def start_probe(self, seconds, rate=1000):
         return subprocess.Popen(self.lab.client.argv(self.tools / "udpprobe", "-r", rate, "-t", seconds, VIP, 7),
@@ -121,6 +119,12 @@ class Cluster:
 class Lbd(Cluster):
     name = "lbd"
 
+    def lay(self, node):
+        """As kube-proxy does: whatever comes for the address, whoever has it."""
+        node.run("nft", "add table ip lay; add chain ip lay nat { type nat hook prerouting priority dstnat; };"
+                        f" add rule ip lay nat udp dport 7 redirect to :{ECHO_PORT}")
+        return "0.0.0.0", ECHO_PORT
+
     def __init__(self, stack, tools, binary, config="", services=1, prefix=(), **kw):
         lab = stack.enter_context(Lab(nodes=3, pods=False, proxy=False, config=HEAD + POOL + config, **kw))
         super().__init__(stack, tools, lab)
@@ -150,6 +154,10 @@ class Lbd(Cluster):
 
 class Keepalived(Cluster):
     name = "keepalived"
+
+    def lay(self, node):
+        """A service on the address itself."""
+        return VIP, 7
 
     def __init__(self, stack, tools, advert_s, prefix=()):
         lab = stack.enter_context(Alone(nodes=3))

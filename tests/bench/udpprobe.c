@@ -3,7 +3,8 @@
  * udpprobe.c - what a client sees of a service: numbered datagrams at a fixed rate, and who answered
  * which.
  *
- *   udpprobe -e PORT ID                        echoes each datagram with ID (0 to 255) in it, for ever
+ *   udpprobe -e ADDRESS PORT ID                echoes each datagram with ID (0 to 255) in it, for ever;
+ *                                              the address need not be there yet
  *   udpprobe -r RATE -t SECONDS ADDRESS PORT   probes
  *
  * Out:  "sent=N lost=N gap_us=N": the longest time between the sending of two probes that were
@@ -51,19 +52,20 @@ static uint64_t now_ns(void)
 static int open_udp(const char *address, const char *port, bool listens)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atol(port))};
-	int fd = socket(AF_INET, SOCK_DGRAM, 0), room = 4 << 20;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), room = 4 << 20, yes = 1;
 
 	if (fd < 0 || inet_pton(AF_INET, address, &at.sin_addr) != 1)
 		return -1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+	(void)setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &yes, sizeof yes);
 	if ((listens ? bind : connect)(fd, (const struct sockaddr *)&at, sizeof at) != 0)
 		return -1;
 	return fd;
 }
 
-static int echo(const char *port, uint8_t id)
+static int echo(const char *address, const char *port, uint8_t id)
 {
-	int fd = open_udp("0.0.0.0", port, true);
+	int fd = open_udp(address, port, true);
 
 	while (fd >= 0) {
 		struct datagram d;
@@ -149,8 +151,8 @@ int main(int argc, char **argv)
 	double rate = 1000, seconds = 1;
 	int c;
 
-	if (argc == 4 && strcmp(argv[1], "-e") == 0)
-		return echo(argv[2], (uint8_t)atol(argv[3]));
+	if (argc == 5 && strcmp(argv[1], "-e") == 0)
+		return echo(argv[2], argv[3], (uint8_t)atol(argv[4]));
 	while ((c = getopt(argc, argv, "r:t:")) != -1) {
 		if (c == 'r')
 			rate = atof(optarg);
