@@ -413,7 +413,8 @@ static struct config_elections pick_timers(struct rng *r)
 			.leader_renew_deadline_ms = 10000,
 			.leader_retry_period_ms = 5000}, /* the default */
 	};
-	struct config_elections el = choices[rng_below(r, ARRAY_LEN(choices))];
+	/* The longer the Leases, the longer a run: few of them. */
+	struct config_elections el = choices[sim_chance(r, 60) ? 0 : sim_chance(r, 70) ? 1 : 2];
 
 	el.namespace_ = "kube-system";
 	el.bfd_interval_ms = 100;

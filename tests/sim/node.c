@@ -28,7 +28,7 @@ enum {
 	CLOCK_START_US = 1000 * SIM_S,
 	PPM = 200,
 	HOSTS_A_SUBNET = 250,
-	OWN_MAC_US = 62 * SIM_S, /* OWNERSHIP R1 */
+	OWN_MAC_US = 180 * SIM_S, /* OWNERSHIP R1, and until the next claim */
 	BFD_STALL_US = 2000, /* bfdio.c's */
 };
 
@@ -1213,6 +1213,14 @@ bool node_may_own(const struct node *n, struct addr vip)
 		return false;
 	elig_judge_self(&n->w.in, v->group, &e);
 	return e.reason == REASON_OWNER;
+}
+
+bool node_lags(const struct node *n)
+{
+	for (unsigned k = 0; k < SIM_STREAMS; k++)
+		if (n->streams[k].frozen || !n->streams[k].synced)
+			return true;
+	return n->api_slow || n->watch_lag_us > 0;
 }
 
 bool node_is_leader(const struct node *n)

@@ -134,6 +134,8 @@ bool node_announces(const struct node *n, struct addr vip, unsigned segment);
 /* By its own verdict. */
 bool node_may_own(const struct node *n, struct addr vip);
 uint64_t node_clock_ms(const struct node *n);
+/* Is what it knows of the API's objects older than others'? */
+bool node_lags(const struct node *n);
 bool node_is_leader(const struct node *n);
 
 #endif

@@ -129,6 +129,11 @@ static uint64_t delay_us(struct sim *s, const struct node *n)
 					   : 20 * SIM_MS + rng_below(&s->rng_api, 150 * SIM_MS);
 }
 
+bool server_is_up(const struct sim *s)
+{
+	return !s->server->down;
+}
+
 bool server_is_reachable(const struct sim *s, const struct node *n)
 {
 	return !s->server->down && !n->api_cut;

@@ -43,6 +43,7 @@ uint64_t server_writes(const struct sim *s);
 void server_set_down(struct sim *s, bool down);
 /* Percent of requests and of answers that are lost. */
 void server_set_loss(struct sim *s, unsigned percent);
+bool server_is_up(const struct sim *s);
 bool server_is_reachable(const struct sim *s, const struct node *n);
 
 /* -- streams: what a node watches -- */
