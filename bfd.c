@@ -50,8 +50,7 @@ enum {
 	FASTEST_US = 1000,   /* nothing is sent more often, whatever both sides want */
 	LEAVING_REPEATS = 2, /* of the packet that says AdminDown (OWNERSHIP R27) */
 	LEAVING_US = 50000,  /* apart */
-	NEWS_MOST =
-		4, /* packets out of turn, to say that something changed, in so long: two that */
+	NEWS_MOST = 4,       /* packets out of turn, to say that something changed, in so long: two that */
 	NEWS_US = 100000, /* misunderstand each other must not answer each other ever faster */
 	LOSS_BUCKET_US = 5000000,
 	SLOT_BITS = 12, /* of a discriminator: the place in slots; the others are random */
