@@ -423,6 +423,16 @@ static void read_control(const struct bfdio *io, const struct cmsghdr *c, struct
 	}
 }
 
+/* musl's macro mixes signed and unsigned. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+static struct cmsghdr *next_control(struct msghdr *h, struct cmsghdr *c)
+{
+	return CMSG_NXTHDR(h, c);
+}
+#pragma GCC diagnostic pop
+
 static void take_in(struct listener *l, struct inbox *in, unsigned i, struct reading *r)
 {
 	struct msghdr *h = &in->v[i].msg_hdr;
@@ -432,7 +442,7 @@ static void take_in(struct listener *l, struct inbox *in, unsigned i, struct rea
 		.multihop = l->multihop,
 		.at_us = l->io->now_us};
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = CMSG_NXTHDR(h, c))
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = next_control(h, c))
 		read_control(l->io, c, &p);
 	r->oldest_us = time_min(r->oldest_us, p.at_us);
 	r->until_us = p.at_us;
