@@ -262,7 +262,7 @@ BENCHES := alloc mem idle arp bfd l2
 .PHONY: bench bench-tools $(BENCHES:%=bench-%)
 bench-tools:
 	$(Q)packaging/deps.sh build test static
-	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory lbd kubesim static build/bench/bench_alloc build/bench/arpblast build/bench/bfdpeer build/bench/udpprobe
+	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory lbd kubesim static build/bench/bench_alloc build/bench/arpblast build/bench/bfdpeer build/bench/bareloop build/bench/udpprobe
 
 bench: bench-tools
 	$(Q)$(PYTHON) tests/bench/bench.py

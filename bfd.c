@@ -58,7 +58,7 @@ enum {
 	JITTER_ONE = 65536,
 	JITTER_LEAST = JITTER_ONE / 4 * 3,   /* 6.8.7 */
 	JITTER_MOST_1 = JITTER_ONE / 10 * 9, /* with Detect Mult 1 */
-	EARLY_PART = 16, /* of its interval: so much sooner a packet goes out with others */
+	EARLY_PART = 8, /* of its interval: so much sooner a packet goes out with others */
 };
 _Static_assert(1 << SLOT_BITS == BFD_MAX_SESSIONS, "a slot for each session");
 

@@ -145,4 +145,4 @@ def bench_bfd(report, long):
     bench_detection(report, 50 if long else 10, 3, "bfd.detect_3ms_ms")
     bench_256(report, 60 if long else 5, 3 if long else 1)
     bench_two(report, 60 if long else 10)
-    bench_hogs(report, 600 if long else 20, 10 if long else 2)
+    bench_hogs(report, 600 if long else 10, 10 if long else 1)
