@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lab import wait_for
+from lab import Lab, wait_for
 from speakers import Bird, Frr, LbdBfd, Wire, now
 
 RIVALS = [Bird, Frr]
@@ -277,3 +277,23 @@ def test_one_way(wire):
     n2.run("nft", "delete", "table", "inet", "deaf")
     a.wait_all_up()
     wait_for("the end of it", lambda: not a.last(n2.addr)["deaf"])
+
+
+def test_nodes_with_and_without_the_key(tmp_path):
+    """lbd itself: nodes with one key file hear each other; one without is never heard, and costs the others nothing."""
+    key = tmp_path / "key"
+    key.write_text("the secret of this cluster\n")
+    key.chmod(0o600)
+    with Lab(nodes=3, pods=False, proxy=False) as lab:
+        keyed = f"{lab.config}  bfd: {{keyFile: {key}}}\n"
+        n1, n2, n3 = lab.nodes
+        for node, config in ((n1, keyed), (n2, keyed), (n3, None)):
+            node.start(config, ready=False)
+
+        def seen(node):
+            return {m["name"]: m["peer"] for m in (node.dump() or {}).get("nodes", []) if "peer" in m}
+        wait_for("n2, heard by n1", lambda: seen(n1).get("n2") == "up")
+        wait_for("n1, heard by n2", lambda: seen(n2).get("n1") == "up")
+        time.sleep(2)
+        assert seen(n1)["n3"] == "never" and seen(n3)["n1"] == "never" and seen(n1)["n2"] == "up"
+        assert "no key: who can send" in n3.log.read_text() and "no key: who can send" not in n1.log.read_text()
