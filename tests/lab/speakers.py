@@ -168,7 +168,7 @@ class LbdBfd(Speaker):
         else:
             for local, remote in self.pairs:
                 argv += [self.options.get("iface", "eth0"), local, remote]
-        self.run("stdbuf", "-oL", BFDPEER, *argv, log=self.log)
+        self.run(BFDPEER, *argv, log=self.log)
 
     def lines(self):
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
