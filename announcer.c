@@ -35,10 +35,10 @@ static const uint16_t burst_at_ms[BURST_LEN] = {0, 100, 400, 800, 2000, 5000};
 
 /* A MAC of ours. */
 struct own {
-	uint8_t mac[6];
+	uint32_t hash;
 	unsigned refs;     /* interfaces that have it now */
 	uint64_t until_ms; /* no refs: counts as ours until then */
-	UT_hash_handle hh;
+	uint8_t mac[6];
 };
 
 /* A foreign host that claimed one of our addresses: few ever have one. */
@@ -64,11 +64,11 @@ struct ann {
 	struct counters *counters;     /* borrowed, may be NULL */
 	struct hash_key hkey;
 	uint64_t reannounce_ms;
-	struct ann_port *ports; /* owned, by ifindex */
-	struct own *own;        /* owned, by MAC */
-	struct table vips;      /* of struct ann_vip, owned */
-	struct deadlines due;   /* of every VIP's next announcement */
-	uint64_t state[];       /* the protocol's */
+	struct table ports;   /* of struct ann_port, owned, by ifindex */
+	struct table own;     /* of struct own, owned, by MAC */
+	struct table vips;    /* of struct ann_vip, owned */
+	struct deadlines due; /* of every VIP's next announcement */
+	uint64_t state[];     /* the protocol's */
 };
 
 /* ifindex in host order, then the address. */
@@ -99,12 +99,14 @@ static void count(struct ann *a, enum ann_counter what, uint64_t n)
 
 /* -- our MACs -- */
 
+static bool own_is(const void *elt, const void *key, size_t len)
+{
+	return memcmp(((const struct own *)elt)->mac, key, len) == 0;
+}
+
 static struct own *find_own(const struct ann *a, const uint8_t mac[6])
 {
-	struct own *o;
-
-	HASH_FIND_KEYED(hh, a->own, &a->hkey, mac, 6, o);
-	return o;
+	return table_find(&a->own, hash_bytes(&a->hkey, mac, 6), own_is, mac, 6);
 }
 
 bool ann_is_own_mac(const struct ann *a, const uint8_t mac[6], uint64_t now_ms)
@@ -114,19 +116,18 @@ bool ann_is_own_mac(const struct ann *a, const uint8_t mac[6], uint64_t now_ms)
 	return o != NULL && (o->refs > 0 || now_ms < o->until_ms);
 }
 
-/* Forgets MACs whose time is over, and when there are too many, the oldest.
- *
- * (The analyzer takes a table's head for an element that may have a predecessor, and so for freed.)
- * NOLINTBEGIN(clang-analyzer-unix.Malloc) */
+/* Forgets MACs whose time is over, and when there are too many, the oldest. */
 static void prune_own(struct ann *a, uint64_t now_ms)
 {
-	struct own *o, *tmp;
+	struct own *o, *next;
 
-	HASH_ITER (hh, a->own, o, tmp)
-		if (o->refs == 0 && (now_ms >= o->until_ms || HASH_COUNT(a->own) >= OWN_MAC_MAX)) {
-			HASH_DEL(a->own, o);
+	for (o = table_next(&a->own, NULL); o != NULL; o = next) {
+		next = table_next(&a->own, o);
+		if (o->refs == 0 && (now_ms >= o->until_ms || a->own.live >= OWN_MAC_MAX)) {
+			table_remove(&a->own, o);
 			free(o);
 		}
+	}
 }
 
 static int take_mac(struct ann *a, const uint8_t mac[6], uint64_t now_ms)
@@ -142,9 +143,9 @@ static int take_mac(struct ann *a, const uint8_t mac[6], uint64_t now_ms)
 	if (o == NULL)
 		return -ENOMEM;
 	memcpy(o->mac, mac, sizeof(o->mac));
+	o->hash = hash_bytes(&a->hkey, mac, sizeof(o->mac));
 	o->refs = 1;
-	HASH_ADD_KEYED(hh, a->own, &a->hkey, o->mac, sizeof(o->mac), o);
-	if (hash_oom(o)) {
+	if (table_add(&a->own, o) != 0) {
 		free(o);
 		return -ENOMEM;
 	}
@@ -177,43 +178,33 @@ struct ann *ann_new(const struct ann_proto *proto, const struct ann_ops *ops, vo
 	return a;
 }
 
-static void port_free(struct ann_port *p)
-{
-	free(p->askers);
-	free(p);
-}
-
 void ann_free(struct ann *a)
 {
 	struct ann_vip *v = NULL;
-	struct ann_port *p, *p_tmp;
-	struct own *o, *o_tmp;
+	struct ann_port *p = NULL;
 
 	if (a == NULL)
 		return;
 	while ((v = table_next(&a->vips, v)) != NULL)
 		free(v->foreign);
 	table_free_all(&a->vips);
-	HASH_ITER (hh, a->ports, p, p_tmp) {
-		HASH_DEL(a->ports, p);
-		port_free(p);
-	}
-	HASH_ITER (hh, a->own, o, o_tmp) {
-		HASH_DEL(a->own, o);
-		free(o);
-	}
+	while ((p = table_next(&a->ports, p)) != NULL)
+		free(p->askers);
+	table_free_all(&a->ports);
+	table_free_all(&a->own);
 	free(a->due.v);
 	free(a);
 }
 
-/* NOLINTEND(clang-analyzer-unix.Malloc) */
+static bool port_is(const void *elt, const void *key, size_t len)
+{
+	return memcmp(&((const struct ann_port *)elt)->ifindex, key, len) == 0;
+}
 
 struct ann_port *ann_port(const struct ann *a, unsigned ifindex)
 {
-	struct ann_port *p;
-
-	HASH_FIND_KEYED(hh, a->ports, &a->hkey, &ifindex, sizeof(ifindex), p);
-	return p;
+	return table_find(&a->ports, hash_bytes(&a->hkey, &ifindex, sizeof(ifindex)), port_is,
+		&ifindex, sizeof(ifindex));
 }
 
 static struct key make_key(const struct ann *a, unsigned ifindex, const uint8_t *ip)
@@ -432,21 +423,22 @@ static int add_port(struct ann *a, unsigned ifindex, const uint8_t mac[6], uint6
 	struct ann_port *p;
 	int rc;
 
-	if (HASH_COUNT(a->ports) >= ANN_MAX_IFACES)
+	if (a->ports.live >= ANN_MAX_IFACES)
 		return -E2BIG;
 	p = calloc(1, sizeof(*p));
 	if (p == NULL)
 		return -ENOMEM;
+	p->hash = hash_bytes(&a->hkey, &ifindex, sizeof(ifindex));
 	p->ifindex = ifindex;
 	memcpy(p->mac, mac, sizeof(p->mac));
-	HASH_ADD_KEYED(hh, a->ports, &a->hkey, &p->ifindex, sizeof(p->ifindex), p);
-	if (hash_oom(p)) {
+	rc = table_add(&a->ports, p);
+	if (rc != 0) {
 		free(p);
-		return -ENOMEM;
+		return rc;
 	}
 	rc = take_mac(a, mac, now_ms);
 	if (rc != 0) {
-		HASH_DEL(a->ports, p);
+		table_remove(&a->ports, p);
 		free(p);
 	}
 	return rc;
@@ -494,18 +486,21 @@ void ann_del_iface(struct ann *a, unsigned ifindex, uint64_t now_ms)
 			drop_vip(a, v);
 	}
 	retire_mac(a, p->mac, now_ms);
-	HASH_DEL(a->ports, p); /* NOLINT(clang-analyzer-core.NullDereference): see above */
-	port_free(p);
+	table_remove(&a->ports, p);
+	free(p->askers);
+	free(p);
 }
 
 void ann_retain_ifaces(
 	struct ann *a, bool (*keep)(void *ctx, unsigned ifindex), void *ctx, uint64_t now_ms)
 {
-	struct ann_port *p, *tmp;
+	struct ann_port *p, *next;
 
-	HASH_ITER (hh, a->ports, p, tmp)
+	for (p = table_next(&a->ports, NULL); p != NULL; p = next) {
+		next = table_next(&a->ports, p);
 		if (!keep(ctx, p->ifindex))
 			ann_del_iface(a, p->ifindex, now_ms);
+	}
 }
 
 /* -- addresses -- */

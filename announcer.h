@@ -125,12 +125,12 @@ bool ann_is_own_mac(const struct ann *a, const uint8_t mac[6], uint64_t now_ms);
 
 /* An interface. */
 struct ann_port {
+	uint32_t hash; /* of ifindex */
 	unsigned ifindex;
 	uint8_t mac[6];
 	uint8_t source[ANN_ADDR_MAX]; /* of ann_set_source(); zeros: none */
 	uint64_t blocked_ms;          /* its queue was full: no announcement before this */
 	struct ann_askers *askers;    /* owned; NULL = nobody asked for a VIP there */
-	UT_hash_handle hh;
 };
 
 struct ann_foreign;
