@@ -288,7 +288,10 @@ static int announce(
 static int ask(
 	struct daemon *d, unsigned ifindex, struct addr vip, const uint8_t mac[6], uint64_t now_ms)
 {
-	return ann_probe_unicast(wire_ann(d, vip), ifindex, vip, mac, now_ms);
+	int err = ann_probe_unicast(wire_ann(d, vip), ifindex, vip, mac, now_ms);
+
+	/* An interface without an IPv6 address of its own asks all. */
+	return err == -EADDRNOTAVAIL ? probe(d, ifindex, vip, mac, now_ms) : err;
 }
 
 /* For each of the group's VIPs on each of its paths. */
