@@ -18,7 +18,39 @@ static void no_op(void *ctx, const struct vip_group *g)
 	(void)g;
 }
 
-static const struct elect_ops ops = {no_op, no_op};
+static void no_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
+{
+	(void)mac;
+	no_op(ctx, g);
+}
+
+static bool no_witness(void *ctx, unsigned ifindex, const char *suspect)
+{
+	(void)ctx;
+	(void)ifindex;
+	return suspect == NULL;
+}
+
+static bool not_seen(void *ctx, unsigned ifindex, const char *suspect, uint64_t since_ms)
+{
+	(void)since_ms;
+	return no_witness(ctx, ifindex, suspect);
+}
+
+static bool no_session(void *ctx, unsigned ifindex, const char *node, const char *owner)
+{
+	(void)owner;
+	return no_witness(ctx, ifindex, node);
+}
+
+static void forgot(void *ctx, const char *node)
+{
+	(void)ctx;
+	(void)node;
+}
+
+static const struct elect_ops ops = {
+	no_op, no_op, no_ask, no_witness, not_seen, no_session, forgot};
 
 /* Claims of this node's past make elect an owner without any other member: G7. */
 static void open_plan(const char *claims)
