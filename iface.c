@@ -8,7 +8,8 @@
  * iface_get(), iface_named(), iface_next(); a generation number that moves with each change.
  * Sources: rtnetlink(7), linux/rtnetlink.h, RFC 2863 (operational state).
  * Not done: routes, but for those that were asked for; IFLA_ALT_IFNAME (configuration names the
- * kernel's own name); address lifetimes (the kernel sends RTM_DELADDR when one ends).
+ * kernel's own name); address lifetimes (the kernel sends RTM_DELADDR when one ends), but to
+ * tell lbd's own addresses by.
  *
  * The messages come from our own kernel, yet they are decoded as if from outside: a length that
  * does not fit is -EBADMSG, never a read past the end.
@@ -53,6 +54,8 @@ struct iface_table {
 	size_t n, cap;
 	uint64_t generation;
 	bool dumping;
+	iface_bound_fn on_bound; /* NULL = nobody asks */
+	void *on_bound_ctx;
 };
 
 /* One netlink message, header off. */
@@ -78,6 +81,8 @@ struct link_message {
 struct addr_message {
 	unsigned ifindex;
 	struct iface_addr a;
+	uint32_t valid_s; /* UINT32_MAX = for ever */
+	uint8_t proto;
 	bool other_family;
 };
 
@@ -432,8 +437,33 @@ static bool read_address(struct rd b, uint8_t family, struct addr *ret_a)
 struct addr_parts {
 	struct addr local, address;
 	bool has_local, has_address;
-	uint32_t flags;
+	uint32_t flags, valid_s;
+	uint8_t proto;
 };
+
+/* struct ifa_cacheinfo */
+static bool read_valid(struct rd b, uint32_t *ret_s)
+{
+	uint32_t v;
+
+	rd_skip(&b, 4); /* preferred */
+	v = rd_host32(&b);
+	rd_skip(&b, 4 + 4); /* when it was made and changed */
+	if (!rd_done(&b))
+		return false;
+	*ret_s = v;
+	return true;
+}
+
+static bool read_u8(struct rd b, uint8_t *ret_v)
+{
+	uint8_t v = rd_u8(&b);
+
+	if (!rd_done(&b))
+		return false;
+	*ret_v = v;
+	return true;
+}
 
 static bool decode_addr_attributes(struct rd *b, uint8_t family, struct addr_parts *p)
 {
@@ -447,13 +477,17 @@ static bool decode_addr_attributes(struct rd *b, uint8_t family, struct addr_par
 			ok = p->has_address = read_address(at.body, family, &p->address);
 		else if (at.type == IFA_FLAGS)
 			ok = read_u32(at.body, &p->flags);
+		else if (at.type == IFA_CACHEINFO)
+			ok = read_valid(at.body, &p->valid_s);
+		else if (at.type == IFA_PROTO)
+			ok = read_u8(at.body, &p->proto);
 	}
 	return ok && rd_done(b);
 }
 
 static bool decode_addr(struct rd b, struct addr_message *ret_m)
 {
-	struct addr_parts p = {0};
+	struct addr_parts p = {.valid_s = UINT32_MAX};
 	uint8_t family, len;
 	uint32_t index;
 
@@ -475,6 +509,8 @@ static bool decode_addr(struct rd b, struct addr_message *ret_m)
 	ret_m->a.subnet = prefix_of(p.has_address ? p.address : p.local, len);
 	ret_m->a.deprecated = (p.flags & IFA_F_DEPRECATED) != 0;
 	ret_m->a.tentative = (p.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0;
+	ret_m->valid_s = p.valid_s;
+	ret_m->proto = p.proto;
 	return true;
 }
 
@@ -520,6 +556,22 @@ static void remove_addr(struct link *l, size_t at)
 	l->pub.n_addrs--;
 }
 
+/* Did lbd put it there?  A kernel before 5.18 keeps no protocol number: then by its lifetime. */
+static bool is_bound(const struct addr_message *m)
+{
+	unsigned full = addr_family(m->a.addr) == ADDR_V4 ? 32 : 128;
+
+	return m->proto == IFACE_PROTO_LBD ||
+	       (m->proto == 0 && m->a.subnet.len == full && m->valid_s <= IFACE_BOUND_S);
+}
+
+static void tell_bound(const struct iface_table *t, const struct addr_message *m, bool there)
+{
+	if (t->on_bound != NULL)
+		t->on_bound(t->on_bound_ctx, m->ifindex, m->a.addr, there,
+			m->proto == IFACE_PROTO_LBD);
+}
+
 static int new_addr(struct iface_table *t, struct rd body)
 {
 	struct addr_message m = {0};
@@ -541,6 +593,12 @@ static int new_addr(struct iface_table *t, struct rd body)
 		*have = m.a;
 		return 1;
 	}
+	if (is_bound(&m)) {
+		tell_bound(t, &m, true);
+		return 0;
+	}
+	if (strcmp(l->pub.name, IFACE_IPVS) == 0)
+		return 0;
 	if (at >= IFACE_MAX_ADDRS)
 		return -E2BIG;
 	if (grow_addrs(l) != 0)
@@ -563,10 +621,19 @@ static int del_addr(struct iface_table *t, struct rd body)
 	if (m.other_family || l == NULL)
 		return 0;
 	at = find_addr(l, &m.a);
-	if (at == l->pub.n_addrs)
+	if (at == l->pub.n_addrs) {
+		if (is_bound(&m))
+			tell_bound(t, &m, false);
 		return 0;
+	}
 	remove_addr(l, at);
 	return 1;
+}
+
+void iface_on_bound(struct iface_table *t, iface_bound_fn fn, void *ctx)
+{
+	t->on_bound = fn;
+	t->on_bound_ctx = ctx;
 }
 
 /* -- routes that were asked for -- */

@@ -18,9 +18,16 @@ enum {
 	IFACE_MAX_ADDRS = 1024,
 	IFACE_MAX_REACH = 64,
 	IFACE_NAMELEN = 16,
-	IFACE_KINDLEN = 16
+	IFACE_KINDLEN = 16,
+	IFACE_PROTO_LBD = 0x6c, /* IFA_PROTO of the addresses that lbd puts on links */
+	IFACE_BOUND_S = 3,      /* and their lifetime */
 };
 
+/* kube-proxy's in IPVS mode: it holds every Service's address, on every node. */
+#define IFACE_IPVS "kube-ipvs0"
+
+/* Never one that lbd itself put there (bind.h), nor one of IFACE_IPVS: those are Services', not the
+ * node's. */
 struct iface_addr {
 	struct addr addr;
 	struct addr_prefix subnet; /* on-link */
@@ -58,6 +65,13 @@ int iface_on_netlink(struct iface_table *t, const void *buf, size_t len) MUST_CH
  * whether it removed anything; without a begin it does nothing. */
 void iface_dump_begin(struct iface_table *t);
 bool iface_dump_end(struct iface_table *t);
+
+/* Called from iface_on_netlink() for each word of an address that lbd put on a link: it is there, or
+ * went.  marked: by its protocol number (Linux 5.18); else it is one that nobody else would have, a
+ * single address that ends within IFACE_BOUND_S.  It must not change the table. */
+typedef void (*iface_bound_fn)(
+	void *ctx, unsigned ifindex, struct addr a, bool there, bool marked);
+void iface_on_bound(struct iface_table *t, iface_bound_fn fn, void *ctx);
 
 /* The addresses whose routes are asked for, in the place of those before; what is known of them
  * stays.  0, -ENOMEM or -E2BIG (IFACE_MAX_REACH): nothing changed. */

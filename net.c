@@ -1129,6 +1129,8 @@ int net_open(uv_loop_t *loop, const struct net_ops *ops, void *ctx, struct count
 	if (n->ifaces != NULL)
 		rc = open_netlink(&n->fd);
 	if (rc == 0)
+		iface_on_bound(n->ifaces, ops->on_bound, ctx);
+	if (rc == 0)
 		rc = first_dump(n);
 	if (rc == 0)
 		rc = start_handles(n);

@@ -20,6 +20,9 @@ struct net_ops {
 	/* Links or addresses changed; net_ifaces() is up to date.  At most once a turn of the loop.
 	 */
 	void (*on_ifaces)(void *ctx);
+	/* An address that lbd put on a link is there, or went: iface_bound_fn.  Also from
+	 * net_open().  NULL: nobody asks. */
+	iface_bound_fn on_bound;
 	/* The last handle is closed and net is freed. */
 	void (*on_closed)(void *ctx);
 };

@@ -171,6 +171,25 @@ static void make_addr(struct msg *m, uint16_t type, int index, const uint8_t ip[
 	end(m);
 }
 
+/* As lbd puts it there; proto 0: a kernel that keeps none. */
+static void make_bound(struct msg *m, uint16_t type, int index, uint8_t len, uint8_t proto,
+	uint32_t valid_s)
+{
+	static const uint8_t vip[4] = {10, 0, 0, 100};
+	const struct ifa_cacheinfo life = {.ifa_valid = valid_s};
+	struct ifaddrmsg i = {
+		.ifa_family = AF_INET, .ifa_prefixlen = len, .ifa_index = (uint32_t)index};
+
+	begin(m, type);
+	put(m, &i, sizeof(i));
+	attr(m, IFA_ADDRESS, vip, 4);
+	attr(m, IFA_LOCAL, vip, 4);
+	if (proto != 0)
+		attr_u8(m, IFA_PROTO, proto);
+	attr(m, IFA_CACHEINFO, &life, sizeof(life));
+	end(m);
+}
+
 static int feed(struct iface_table *t, const struct msg *m)
 {
 	unsigned char *p = check_guard(m->b, m->n);
@@ -670,10 +689,116 @@ static void test_addr_v6_flags(void)
 	}
 }
 
+struct told {
+	unsigned there, gone, marked;
+};
+
+static void on_bound(void *ctx, unsigned ifindex, struct addr a, bool there, bool marked)
+{
+	struct told *t = ctx;
+
+	CHECK_INT(ifindex, 7);
+	CHECK(addr_eq(a, ip("10.0.0.100")));
+	t->there += there;
+	t->gone += !there;
+	t->marked += marked;
+}
+
+/* Addresses that lbd put there are in no list, move no generation, and are told of apart. */
+static void test_addr_bound(void)
+{
+	static const struct {
+		const char *name;
+		uint8_t len, proto;
+		uint32_t valid_s;
+		bool bound;
+	} rows[] = {
+		{"with its number", 32, IFACE_PROTO_LBD, 3, true},
+		{"with its number, whatever else", 24, IFACE_PROTO_LBD, UINT32_MAX, true},
+		{"by its lifetime", 32, 0, 3, true},
+		{"by its lifetime, ending", 32, 0, 0, true},
+		{"lives longer", 32, 0, 4, false},
+		{"for ever", 32, 0, UINT32_MAX, false},
+		{"not alone", 24, 0, 3, false},
+		{"another's number", 32, 18, 3, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct iface_table *t = iface_new();
+		struct link_spec s = spec(7, "eth0");
+		struct told told = {0};
+		uint64_t generation;
+		struct msg m;
+
+		check_row = rows[i].name;
+		iface_on_bound(t, on_bound, &told);
+		make_link(&m, &s);
+		CHECK_INT(feed(t, &m), 1);
+		generation = iface_generation(t);
+		make_bound(&m, RTM_NEWADDR, 7, rows[i].len, rows[i].proto, rows[i].valid_s);
+		CHECK_INT(feed(t, &m), !rows[i].bound);
+		CHECK_INT(feed(t, &m), 0);
+		CHECK_INT(told.there, rows[i].bound ? 2 : 0);
+		CHECK_INT(told.marked, rows[i].bound && rows[i].proto != 0 ? 2 : 0);
+		CHECK_INT(iface_get(t, 7)->n_addrs, !rows[i].bound);
+		CHECK_INT(iface_generation(t) - generation, !rows[i].bound);
+		/* At its end the kernel says 0 s: what is in the list leaves it all the same. */
+		make_bound(&m, RTM_DELADDR, 7, rows[i].len, rows[i].proto, 0);
+		CHECK_INT(feed(t, &m), !rows[i].bound);
+		CHECK_INT(told.gone, rows[i].bound);
+		CHECK_INT(iface_get(t, 7)->n_addrs, 0);
+		iface_free(t);
+	}
+}
+
+/* An address that the list has is the host's, also in its last three seconds. */
+static void test_addr_host_ending(void)
+{
+	struct iface_table *t = iface_new();
+	struct link_spec s = spec(7, "eth0");
+	struct told told = {0};
+	struct msg m;
+
+	iface_on_bound(t, on_bound, &told);
+	make_link(&m, &s);
+	CHECK_INT(feed(t, &m), 1);
+	make_bound(&m, RTM_NEWADDR, 7, 32, 0, 60);
+	CHECK_INT(feed(t, &m), 1);
+	make_bound(&m, RTM_NEWADDR, 7, 32, 0, 2);
+	CHECK_INT(feed(t, &m), 0);
+	CHECK_INT(told.there, 0);
+	CHECK_INT(iface_get(t, 7)->n_addrs, 1);
+	iface_free(t);
+}
+
+/* kube-proxy's own interface holds every Service's address: ten thousand of them are not kept, and
+ * one more is no news. */
+static void test_addr_ipvs(void)
+{
+	struct iface_table *t = iface_new();
+	struct link_spec s = spec(7, IFACE_IPVS);
+	const uint8_t vip[4] = {10, 0, 0, 100};
+	uint64_t generation;
+	struct msg m;
+
+	s.flags = IFF_BROADCAST | IFF_NOARP;
+	s.operstate = IF_OPER_DOWN;
+	make_link(&m, &s);
+	CHECK_INT(feed(t, &m), 1);
+	generation = iface_generation(t);
+	make_addr(&m, RTM_NEWADDR, 7, vip, 32);
+	CHECK_INT(feed(t, &m), 0);
+	CHECK_INT(iface_get(t, 7)->n_addrs, 0);
+	CHECK_INT(iface_generation(t), generation);
+	make_addr(&m, RTM_DELADDR, 7, vip, 32);
+	CHECK_INT(feed(t, &m), 0);
+	iface_free(t);
+}
+
 static void test_addr_limit(void)
 {
 	struct iface_table *t = iface_new();
-	struct link_spec s = spec(2, "kube-ipvs0");
+	struct link_spec s = spec(2, "lo:many");
 	uint8_t a[4] = {10, 0, 0, 0};
 	struct msg m;
 	int rc = 1;
@@ -1018,7 +1143,8 @@ CHECK_MAIN("test_iface", CHECK_TEST(test_recorded_story), CHECK_TEST(test_record
 	CHECK_TEST(test_link_without_mac), CHECK_TEST(test_link_other_families),
 	CHECK_TEST(test_link_wireless_event), CHECK_TEST(test_link_recreated),
 	CHECK_TEST(test_addr_same_twice), CHECK_TEST(test_addr_prefix_lengths),
-	CHECK_TEST(test_addr_v6_flags), CHECK_TEST(test_addr_limit), CHECK_TEST(test_link_limit),
+	CHECK_TEST(test_addr_v6_flags), CHECK_TEST(test_addr_bound),
+	CHECK_TEST(test_addr_host_ending), CHECK_TEST(test_addr_ipvs), CHECK_TEST(test_addr_limit), CHECK_TEST(test_link_limit),
 	CHECK_TEST(test_dump_sweeps), CHECK_TEST(test_malformed_every_length),
 	CHECK_TEST(test_malformed_inner), CHECK_TEST(test_malformed_values),
 	CHECK_TEST(test_malformed_no_name), CHECK_TEST(test_malformed_addr),

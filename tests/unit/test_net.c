@@ -148,7 +148,8 @@ static void on_closed(void *ctx)
 	r->closed = true;
 }
 
-static const struct net_ops ops = {on_frame, on_ifaces, on_closed};
+static const struct net_ops ops = {
+	.on_frame = on_frame, .on_ifaces = on_ifaces, .on_closed = on_closed};
 
 static void on_deadline(uv_timer_t *t)
 {
