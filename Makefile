@@ -18,9 +18,9 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history http1 iface \
-        json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
-SHELL_UNITS := bfdio contest control crdwatch creds daemon dry explain feed file gateway hand http keep kube lbd log mcast mesh net nic pass reload secret status tls why wire witness writer
+PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey bind buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history http1 \
+        iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
+SHELL_UNITS := bfdio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload secret status tls why wire witness writer
 
 USES_addr     :=
 USES_arena    :=
@@ -64,6 +64,7 @@ USES_inquire  := claims elig ground group member suspect vip
 USES_elect    := addr buf claims cluster config dispute elig ground group health inquire leader member publish suspect vip
 USES_plan     := addr elect vip
 USES_arp      := addr announcer
+USES_bind     := addr
 USES_bfdkey   :=
 USES_announcer := addr
 USES_ndp      := addr announcer
@@ -79,6 +80,9 @@ USES_object   := leader
 USES_creds    := buf file kubeconf log tls
 USES_kube     := buf cluster creds event http json leader log object rights watch
 USES_net      := addr iface log nic
+USES_nladdr   := addr bind iface
+USES_ipvs     := buf file
+USES_bound    := addr bind config iface log net nladdr
 USES_nic      :=
 USES_gateway  := addr
 USES_mcast    := addr iface log
@@ -86,19 +90,19 @@ USES_control  := buf json log
 USES_file     := buf
 USES_bfdio    := addr bfd bfdkey buf file log
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) bfdio contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload secret wire witness
+USES_daemon   := $(PURE) bfdio bound contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload secret wire witness
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret
 USES_crdwatch := $(PURE) feed kube log reload
 USES_secret   := $(PURE) kube log
 USES_hand     := addr elect json log mesh vip
 USES_mesh     := bfdio elect elig log net peers witness
 USES_witness  := log
-USES_wire     := arp elect elig gateway log mcast mesh ndp net
+USES_wire     := arp bound elect elig gateway ipvs log mcast mesh ndp net
 USES_reload   := $(PURE) crdwatch feed file keep log mesh wire
-USES_pass     := $(PURE) contest crdwatch dry feed keep kube log mesh net reload secret wire writer
+USES_pass     := $(PURE) bound contest crdwatch dry feed keep kube log mesh net reload secret wire writer
 USES_writer   := $(PURE) contest crdwatch dry feed keep kube log
 USES_keep     := $(PURE) log
-USES_status   := $(PURE) crdwatch secret dry kube net why
+USES_status   := $(PURE) bound crdwatch dry kube net secret why
 USES_why      := $(PURE)
 USES_dry      := $(PURE) explain log net why
 USES_explain  := $(PURE) crdwatch dry keep kube net status why
