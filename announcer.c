@@ -626,12 +626,21 @@ int ann_send(struct ann *a, const struct ann_port *port, const uint8_t *frame, s
 	return rc;
 }
 
+static struct addr addr_of(const struct ann *a, const uint8_t *ip)
+{
+	return a->proto->family == ADDR_V4 ? addr_from_v4(ip) : addr_from_v6(ip);
+}
+
 void ann_tell(struct ann *a, enum ann_heard what, unsigned ifindex, const uint8_t *ip,
 	const uint8_t mac[6])
 {
-	struct addr vip = a->proto->family == ADDR_V4 ? addr_from_v4(ip) : addr_from_v6(ip);
+	a->ops->heard(a->ctx, what, ifindex, addr_of(a, ip), mac);
+}
 
-	a->ops->heard(a->ctx, what, ifindex, vip, mac);
+bool ann_is_bound(const struct ann *a, const struct ann_vip *v)
+{
+	return a->ops->is_bound != NULL &&
+	       a->ops->is_bound(a->ctx, v->port->ifindex, addr_of(a, v->ip));
 }
 
 void ann_answered(struct ann *a, struct ann_vip *v, int rc)

@@ -48,6 +48,9 @@ struct ann_ops {
 	bool (*is_member)(void *ctx, const uint8_t mac[6]);
 	/* The default gateway of the interface.  false, or NULL: none. */
 	bool (*gateway)(void *ctx, unsigned ifindex, enum addr_family family, struct addr *ret_ip);
+	/* Does this node's kernel answer for an announced address itself (bind.h)?  Then it is not
+	 * answered for here as well.  NULL: no. */
+	bool (*is_bound)(void *ctx, unsigned ifindex, struct addr vip);
 };
 
 struct ann; /* opaque; see announcer.c.  Made by arp_new() or ndp_new() */
@@ -203,6 +206,8 @@ int ann_send(
 /* A station asked for vip, whoever has it: it is one of those to whom a take is told apart. */
 void ann_note_asker(struct ann *a, struct ann_port *port, const uint8_t *vip, const uint8_t *ip,
 	const uint8_t mac[6], uint64_t now_ms);
+/* Does the kernel answer for v?  Then a request for it counts as not answered here. */
+bool ann_is_bound(const struct ann *a, const struct ann_vip *v);
 /* A request for v was answered; rc is what ann_send() said. */
 void ann_answered(struct ann *a, struct ann_vip *v, int rc);
 void ann_tell(struct ann *a, enum ann_heard what, unsigned ifindex, const uint8_t *ip,

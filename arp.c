@@ -19,6 +19,8 @@
 
 #include "bytes.h"
 
+#include <errno.h>
+
 enum {
 	FRAME_ARP = 0x0806,
 	HTYPE_ETHERNET = 1,
@@ -147,7 +149,7 @@ static void answer(struct ann *a, struct ann_vip *v, const struct packet *p)
 {
 	const struct arp_fields reply = {p->sha, OP_REPLY, p->tpa, p->sha, p->spa};
 
-	ann_answered(a, v, send_frame(a, v->port, &reply));
+	ann_answered(a, v, ann_is_bound(a, v) ? -EALREADY : send_frame(a, v->port, &reply));
 }
 
 /* -- frames -- */

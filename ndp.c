@@ -388,8 +388,11 @@ static void answer(struct ann *a, struct ann_vip *v, const struct packet *p)
 		.target = v->ip,
 		.option = OPTION_TARGET,
 		.value = v->port->mac};
+	int rc = -EALREADY;
 
-	ann_answered(a, v, is_zero_ip(p->src) ? advertise(a, v) : send_frame(a, v->port, &f));
+	if (!ann_is_bound(a, v))
+		rc = is_zero_ip(p->src) ? advertise(a, v) : send_frame(a, v->port, &f);
+	ann_answered(a, v, rc);
 }
 
 /* -- frames -- */

@@ -43,6 +43,7 @@ struct rig {
 	bool give_up;          /* heard() gives the VIP up */
 	const uint8_t *member; /* NULL = none */
 	const char *gateway;   /* NULL = none */
+	bool bound;            /* the kernel answers for every address */
 };
 
 static int on_send(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
@@ -91,8 +92,18 @@ static bool on_gateway(void *ctx, unsigned ifindex, enum addr_family family, str
 	return r->gateway != NULL && addr_parse(r->gateway, strlen(r->gateway), ret_ip) == 0;
 }
 
+static bool is_bound(void *ctx, unsigned ifindex, struct addr vip)
+{
+	const struct rig *r = ctx;
+
+	(void)ifindex;
+	(void)vip;
+	return r->bound;
+}
+
 static const struct ann_ops ops = {
-	.send = on_send, .heard = on_heard, .is_member = is_member, .gateway = on_gateway};
+	.send = on_send, .heard = on_heard, .is_member = is_member,
+	.is_bound = is_bound, .gateway = on_gateway};
 
 /* Two interfaces, no VIP. */
 static void set_up(struct rig *r)
@@ -232,6 +243,33 @@ static void test_reply_bytes(void)
 		CHECK_INT(r.n_heard, rows[i].spa == any_b ? 1 : 0);
 		tear_down(&r);
 	}
+}
+
+/* What the kernel answers for itself is not answered twice; the rest goes on. */
+static void test_bound(void)
+{
+	struct frame ask = make(broadcast, 1, peer, client_b, vip_b);
+	struct frame probe = make(broadcast, 1, peer, any_b, vip_b);
+	struct frame claim = make(broadcast, 1, peer, vip_b, vip_b);
+	struct ann_info info;
+	struct rig r;
+
+	set_up_quiet(&r);
+	r.bound = true;
+	give(&r, IF1, &ask, 10000);
+	give(&r, IF1, &probe, 10000);
+	CHECK_INT(r.n_sent, 0);
+	CHECK_INT(r.n_heard, 1);
+	CHECK(ann_info(r.a, IF1, vip(), &info) && info.requests == 2 && info.replies == 0);
+	CHECK_INT(ann_announce(r.a, IF1, vip(), 10000), 0);
+	ann_tick(r.a, 10000);
+	CHECK_INT(r.n_sent, 2);
+	give(&r, IF1, &claim, 10000);
+	CHECK_INT(r.n_sent, 4); /* defended */
+	r.bound = false;
+	give(&r, IF1, &ask, 10000);
+	CHECK_INT(r.n_sent, 5);
+	tear_down(&r);
 }
 
 /* The Ethernet source of an access point or a bond differs; the asker is who the packet names. */
@@ -997,6 +1035,7 @@ static void test_info(void)
 
 CHECK_MAIN("test_arp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_reply_bytes),
 	CHECK_TEST(test_reply_to_sender_hardware_address), CHECK_TEST(test_probe_bytes), CHECK_TEST(test_introduction), CHECK_TEST(test_gateway),
+	CHECK_TEST(test_bound),
 	CHECK_TEST(test_many_askers),
 	CHECK_TEST(test_never_target_broadcast), CHECK_TEST(test_burst_schedule),
 	CHECK_TEST(test_burst_after_stall), CHECK_TEST(test_announce_again),

@@ -44,6 +44,7 @@ struct rig {
 	int send_rc;
 	const uint8_t *member; /* NULL = none */
 	const char *gateway;   /* NULL = none */
+	bool bound;            /* the kernel answers for every address */
 };
 
 static int on_send(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
@@ -90,8 +91,18 @@ static bool on_gateway(void *ctx, unsigned ifindex, enum addr_family family, str
 	return r->gateway != NULL && addr_parse(r->gateway, strlen(r->gateway), ret_ip) == 0;
 }
 
+static bool is_bound(void *ctx, unsigned ifindex, struct addr vip)
+{
+	const struct rig *r = ctx;
+
+	(void)ifindex;
+	(void)vip;
+	return r->bound;
+}
+
 static const struct ann_ops ops = {
-	.send = on_send, .heard = on_heard, .is_member = is_member, .gateway = on_gateway};
+	.send = on_send, .heard = on_heard, .is_member = is_member,
+	.is_bound = is_bound, .gateway = on_gateway};
 
 static struct addr ip(const char *s)
 {
@@ -315,6 +326,28 @@ static void test_answer_bytes(void)
 		tear_down(&r);
 	}
 	check_row = "";
+}
+
+/* What the kernel answers for itself is not answered twice, DAD's question neither. */
+static void test_bound(void)
+{
+	struct frame ask = make(NS, 0, to_group, client_s, group_s);
+	struct frame dad = make(NS, 0, to_group, any_s, group_s);
+	struct rig r;
+
+	option(&ask, 1, 1, peer, 6);
+	set_up_quiet(&r);
+	r.bound = true;
+	give(&r, IF1, &ask, 10000);
+	give(&r, IF1, &dad, 10000);
+	CHECK_INT(r.n_sent, 0);
+	CHECK_INT(r.c.v[COUNTER_NDP_REQUESTS], 2);
+	CHECK_INT(r.c.v[COUNTER_NDP_REPLIES], 0);
+	CHECK_INT(r.n_heard, 1);
+	r.bound = false;
+	give(&r, IF1, &ask, 10000);
+	CHECK_INT(r.n_sent, 1);
+	tear_down(&r);
 }
 
 static void test_probe_bytes(void)
@@ -739,6 +772,7 @@ static void test_out_of_memory(void)
 #endif
 
 CHECK_MAIN("test_ndp", CHECK_TEST(test_announcement_bytes), CHECK_TEST(test_answer_bytes),
+	CHECK_TEST(test_bound),
 	CHECK_TEST(test_probe_bytes), CHECK_TEST(test_probe_unicast_bytes),
 	CHECK_TEST(test_introduction), CHECK_TEST(test_gateway), CHECK_TEST(test_group),
 	CHECK_TEST(test_dropped_bytes), CHECK_TEST(test_dropped_forms),
