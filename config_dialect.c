@@ -618,8 +618,6 @@ static void eip_announcement(struct config_decoder *d, const struct object *o,
 		add_bgp(d, o->spec, o->node, pool, 1, NULL);
 	else
 		add_l2(d, o->spec, o->node, pool, strcmp(e->protocol, "vip") == 0, e->interface);
-	if (strcmp(e->protocol, "vip") == 0)
-		config_decode_not_yet(d, "l2Advertisements.bindAddress", o->node);
 }
 
 /* The pool of an Eip; NULL when out of memory or places. */

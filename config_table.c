@@ -295,10 +295,12 @@ static const struct config_field l2_fields[] = {
 	{.name = "bindAddress",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
-		.flags = CONFIG_NOT_YET,
 		AT(config_l2_advertisement, bind_address),
 		.fallback = "false",
-		.doc = "put the address on the interface as well"},
+		.doc = "put the address on the interface of the node that has it, for three "
+		       "seconds at a time, so that the kernel answers for it and stops when lbd "
+		       "ends badly; programs of the host that listen on every address are then "
+		       "reached through it, on ports that no Service has"},
 };
 static const struct config_record l2_record =
 	LIST_RECORD(CONFIG_L2_ADVERTISEMENT, config_l2_advertisement, l2_fields);

@@ -9,7 +9,7 @@
  * Source: OWNERSHIP R1, R11; MetalLB speaker/layer2_controller.go (ShouldAnnounce) for the order of
  *         selectors, weights and endpoints.
  *
- * bindAddress is announced by the ordinary responder for now.  Not done: BGP, which says
+ * Not done: BGP, which says
  * "protocolNotServed".  A group with several Local Services wants an endpoint of each here; where
  * no node has them all, nobody is eligible (OWNERSHIP F34 asks for "most").
  */
@@ -171,22 +171,25 @@ static bool ad_uses(const struct elig_input *in, const struct config_l2_advertis
 	return !excluded(ad, i) && iface_has_subnet_of(i, a) && !subnet_served(in, ad, i, a);
 }
 
-static void add_path(struct judging *j, unsigned vip, unsigned ifindex)
+static void add_path(struct judging *j, unsigned ifindex, bool bind)
 {
 	struct elig *e = j->e;
 	size_t at = e->n_paths;
 
 	/* Interfaces come in order of ifindex for each advertisement; keep all in order. */
-	while (at > 0 && e->paths[at - 1].vip == vip && e->paths[at - 1].ifindex >= ifindex)
+	while (at > 0 && e->paths[at - 1].vip == j->vip && e->paths[at - 1].ifindex >= ifindex)
 		at--;
-	if (at < e->n_paths && e->paths[at].ifindex == ifindex)
+	if (at < e->n_paths && e->paths[at].ifindex == ifindex) {
+		e->paths[at].bind |= bind;
 		return;
+	}
 	if (e->n_paths == ELIG_MAX_PATHS) {
 		j->overflow = true;
 		return;
 	}
 	memmove(&e->paths[at + 1], &e->paths[at], (e->n_paths - at) * sizeof e->paths[0]);
-	e->paths[at] = (struct elig_path){.vip = vip, .ifindex = ifindex};
+	e->paths[at] = (struct elig_path){
+		.vip = j->vip & INT32_MAX, .bind = bind, .ifindex = ifindex};
 	e->n_paths++;
 }
 
@@ -201,7 +204,7 @@ static bool add_paths(
 	while ((i = iface_next(j->in->ifaces, i)) != NULL) {
 		if (any ? !iface_is_usable(i) || excluded(ad, i) : !ad_uses(j->in, ad, i, v->addr))
 			continue;
-		add_path(j, j->vip, i->ifindex);
+		add_path(j, i->ifindex, ad->bind_address);
 		found = true;
 	}
 	return found;
@@ -376,7 +379,8 @@ bool elig_equal(const struct elig *a, const struct elig *b)
 		return false;
 	for (size_t i = 0; i < a->n_paths; i++)
 		if (a->paths[i].ifindex != b->paths[i].ifindex ||
-			a->paths[i].vip != b->paths[i].vip)
+			a->paths[i].vip != b->paths[i].vip ||
+			a->paths[i].bind != b->paths[i].bind)
 			return false;
 	return true;
 }

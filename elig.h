@@ -25,7 +25,8 @@ enum {
 
 /* One VIP of the group on one interface of this node. */
 struct elig_path {
-	unsigned vip; /* the how manieth of the group's */
+	unsigned vip : 31; /* the how manieth of the group's */
+	unsigned bind : 1; /* an advertisement wants the address on the interface */
 	unsigned ifindex;
 };
 

@@ -30,7 +30,7 @@ struct change {
 	uint64_t group[SIDES];
 	unsigned ifindex;
 	uint8_t reason[SIDES];
-	bool there[SIDES], announced[SIDES];
+	bool there[SIDES], announced[SIDES], bind[SIDES];
 };
 
 /* The entries by address, for plan_of(): sorted when first asked for. */
@@ -154,6 +154,7 @@ static int add_vip(struct plan *p, const struct plan_input *in, const struct vip
 		if (!addr_eq(view->addrs[elig->paths[i].vip], v->addr))
 			continue;
 		e.ifindex = elig->paths[i].ifindex;
+		e.bind = elig->paths[i].bind;
 		any = true;
 		if (add(p, &e) != 0)
 			return -ENOMEM;
@@ -196,7 +197,7 @@ static int by_place(const struct plan_entry *a, const struct plan_entry *b)
 static bool entry_eq(const struct plan_entry *a, const struct plan_entry *b)
 {
 	return a->group == b->group && a->announced == b->announced && a->reason == b->reason &&
-	       by_place(a, b) == 0;
+	       a->bind == b->bind && by_place(a, b) == 0;
 }
 
 /* The first entry of a group not before id. */
@@ -277,6 +278,7 @@ static void set_side(struct change *c, enum side side, const struct plan_entry *
 	c->group[side] = e->group;
 	c->reason[side] = e->reason & 0xffU;
 	c->announced[side] = e->announced;
+	c->bind[side] = e->bind;
 }
 
 static bool is_void(const struct change *c)
@@ -284,7 +286,7 @@ static bool is_void(const struct change *c)
 	if (!c->there[WAS] || !c->there[IS])
 		return c->there[WAS] == c->there[IS];
 	return c->group[WAS] == c->group[IS] && c->reason[WAS] == c->reason[IS] &&
-	       c->announced[WAS] == c->announced[IS];
+	       c->announced[WAS] == c->announced[IS] && c->bind[WAS] == c->bind[IS];
 }
 
 /* An entry changed, came or went.  When Services join and part, a VIP goes from one group to
@@ -402,7 +404,8 @@ struct plan_change plan_change_at(struct plan *p, size_t i)
 			.group = c->group[side],
 			.ifindex = c->ifindex,
 			.reason = (enum reason)c->reason[side],
-			.announced = c->announced[side]};
+			.announced = c->announced[side],
+			.bind = c->bind[side]};
 	if (c->there[WAS])
 		ret.was = &p->shown[WAS];
 	if (c->there[IS])

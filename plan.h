@@ -22,6 +22,7 @@ struct plan_entry {
 	unsigned ifindex;
 	enum reason reason : 16; /* REASON_OWNER or REASON_HANDOVER when announced */
 	bool announced;
+	bool bind; /* it is to be on the interface, too, while it is announced */
 };
 
 struct plan; /* opaque: the plan as last built, and its difference to the one before */
@@ -41,7 +42,7 @@ int plan_update(struct plan *p, const struct plan_input *in, uint64_t group) MUS
 int plan_rebuild(struct plan *p, const struct plan_input *in) MUST_CHECK;
 
 /* What changed since plan_clean(), one for each VIP on each interface: was == NULL: new; is ==
- * NULL: gone. A change of reason or group alone counts. Valid until the plan is called again. */
+ * NULL: gone. A change of reason, group or bind alone counts. Valid until the plan is called again. */
 struct plan_change {
 	const struct plan_entry *was, *is;
 };

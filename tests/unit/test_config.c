@@ -871,7 +871,7 @@ static void test_warnings(void)
 			       "addresses: [10.0.0.0/24], conflictDetection: true}]\n"
 			       "l2Advertisements: [{name: x, bindAddress: true}]\n",
 			"f:4:64: checked, but not served by this version: "
-			"pools.conflictDetection, l2Advertisements.bindAddress\n"},
+			"pools.conflictDetection\n"},
 		{"servicelb mode beside pools",
 			NATIVE "servicelb: {mode: always}\npools:\n- {name: a, addresses: "
 			       "[10.0.0.0/24]}\n- {name: b, addresses: [10.0.1.0/24]}\n",

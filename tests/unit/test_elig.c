@@ -208,6 +208,53 @@ static void test_interfaces(void)
 	world_close(&w);
 }
 
+/* bindAddress holds for the interfaces of its own advertisement, and wins where two name one. */
+static void test_bind(void)
+{
+	static const char *const eth1[] = {"eth1"}, *const both[] = {"eth0", "eth1"};
+	struct elig_set *set = elig_set_new(&w.hkey);
+	struct elig plain, e;
+
+	open_lan();
+	world_link(&w, 3, "eth1", 1, true);
+	w.ads[0].interfaces = (struct config_strings){both, 2};
+	w.ads[1] = (struct config_l2_advertisement){
+		.name = "bound", .interfaces = {eth1, 1}, .bind_address = true};
+	plain = self("10.0.0.100");
+	CHECK_INT(plain.n_paths, 2);
+	CHECK(!plain.paths[0].bind && !plain.paths[1].bind);
+	w.conf.n_l2_advertisements = 2;
+	e = self("10.0.0.100");
+	CHECK_INT(e.n_paths, 2);
+	CHECK(!e.paths[0].bind && e.paths[1].bind);
+	CHECK(!elig_equal(&plain, &e));
+	CHECK(elig_set_keep(set, &plain) != elig_set_keep(set, &e));
+	CHECK_INT(elig_set_count(set), 2);
+	elig_set_free(set);
+	world_close(&w);
+}
+
+/* kube-proxy's interface holds the VIP itself: it is no interface of the VIP's, and takes nothing
+ * away from the one that is; nor is it published. */
+static void test_ipvs(void)
+{
+	struct elig e;
+	struct buf b;
+
+	open_lan();
+	world_link(&w, 1, IFACE_IPVS, 1, true); /* before eth0, and even up */
+	world_addr(&w, 1, "10.0.0.100/32");
+	e = self("10.0.0.100");
+	CHECK_INT(e.reason, REASON_OWNER);
+	CHECK_INT(e.n_paths, 1);
+	CHECK_INT(e.paths[0].ifindex, 2);
+	buf_init(&b, 256);
+	CHECK_INT(elig_subnets_text(w.ifaces, &b), 0);
+	CHECK_STR(b.p, "10.0.0.0/24");
+	buf_free(&b);
+	world_close(&w);
+}
+
 /* The kernel's answer to a look-up of 10.9.9.9. */
 static void put_route(unsigned ifindex)
 {
@@ -426,6 +473,7 @@ static void test_next_advertisement(void)
 
 CHECK_MAIN("test_elig", CHECK_TEST(test_eligible), CHECK_TEST(test_node_reasons),
 	CHECK_TEST(test_endpoints), CHECK_TEST(test_advertisements), CHECK_TEST(test_weights),
-	CHECK_TEST(test_interfaces), CHECK_TEST(test_reach), CHECK_TEST(test_off_subnet),
-	CHECK_TEST(test_groups), CHECK_TEST(test_ipv6), CHECK_TEST(test_kept_verdicts), CHECK_TEST(test_texts),
+	CHECK_TEST(test_interfaces), CHECK_TEST(test_bind), CHECK_TEST(test_ipvs),
+	CHECK_TEST(test_reach), CHECK_TEST(test_off_subnet), CHECK_TEST(test_groups),
+	CHECK_TEST(test_ipv6), CHECK_TEST(test_kept_verdicts), CHECK_TEST(test_texts),
 	CHECK_TEST(test_next_advertisement))

@@ -315,6 +315,31 @@ static void test_folded(void)
 	close_plan();
 }
 
+/* bindAddress set and taken back while the address is in service: a change, and nothing else. */
+static void test_bind(void)
+{
+	struct plan_change c;
+
+	open_plan("4:10.0.0.100-8");
+	serve("web", "'10.0.0.100'");
+	turn(20);
+	CHECK(entry("10.0.0.100")->announced && !entry("10.0.0.100")->bind);
+	for (unsigned i = 0; i < 2; i++) {
+		bool on = i == 0;
+
+		plan_clean(p);
+		w.ads[0].bind_address = on;
+		elect_set_input(e, &w.in, now);
+		pass(false);
+		CHECK(entry("10.0.0.100")->announced && entry("10.0.0.100")->bind == on);
+		CHECK_INT(plan_change_count(p), 1);
+		c = plan_change_at(p, 0);
+		CHECK(c.was != NULL && c.was->announced && c.was->bind == !on);
+		CHECK(c.is != NULL && c.is->announced && c.is->bind == on);
+	}
+	close_plan();
+}
+
 CHECK_MAIN("test_plan", CHECK_TEST(test_announced), CHECK_TEST(test_reasons),
 	CHECK_TEST(test_handover), CHECK_TEST(test_dry_run), CHECK_TEST(test_regroup),
-	CHECK_TEST(test_order), CHECK_TEST(test_folded))
+	CHECK_TEST(test_order), CHECK_TEST(test_folded), CHECK_TEST(test_bind))
