@@ -149,6 +149,7 @@ static void arm(struct daemon *d, uint64_t now_ms)
 	next_ms = time_min(next_ms, mesh_next_deadline(d));
 	next_ms = time_min(next_ms, crdwatch_next_deadline(d));
 	next_ms = time_min(next_ms, secret_next_deadline(d));
+	next_ms = time_min(next_ms, bound_next_deadline(d));
 	if (d->synced_once)
 		next_ms = time_min(next_ms, elect_next_deadline(d->elect));
 	if (d->phase != DAEMON_RUNNING)
@@ -221,8 +222,8 @@ static void close_all(struct daemon *d);
 
 static void step_phase(struct daemon *d, uint64_t now_ms)
 {
-	bool quiet =
-		d->leases_in_flight == 0 && d->status_in_flight == 0 && d->events_in_flight == 0;
+	bool quiet = d->leases_in_flight == 0 && d->status_in_flight == 0 &&
+		     d->events_in_flight == 0 && !bound_is_busy(d);
 
 	if (d->phase == DAEMON_DRAINING &&
 		(elect_drained(d->elect, now_ms) || now_ms >= d->phase_until_ms) &&
@@ -254,6 +255,7 @@ static void close_all(struct daemon *d)
 	kube_close(d->kube, on_part_closed, d);
 	net_close(d->net);
 	mesh_stop(d);
+	bound_close(d);
 	control_close(d->control, on_part_closed, d);
 	file_watch_close(d->conf_watch);
 	uv_close((uv_handle_t *)&d->prepare, NULL);
@@ -345,7 +347,8 @@ static int make_units(struct daemon *d)
 	d->nodelb = d->cluster != NULL ? nodelb_new(&d->hkey, d->cluster) : NULL;
 	d->events = event_new(&d->hkey, &d->counters);
 	d->dry = d->opt->dry_run ? dry_new(&d->hkey) : NULL;
-	if (d->opt->dry_run && d->dry == NULL)
+	d->bind = d->opt->dry_run ? NULL : bind_new(&d->hkey);
+	if (d->opt->dry_run ? d->dry == NULL : d->bind == NULL)
 		return -ENOMEM;
 	if (d->cluster == NULL || d->retired == NULL || d->vips == NULL || d->elect == NULL ||
 		d->leader == NULL || d->plan == NULL || d->alloc == NULL || d->nodelb == NULL ||
@@ -363,6 +366,7 @@ static void free_units(struct daemon *d)
 {
 	dry_free(d->dry);
 	wire_free(d);
+	bind_free(d->bind);
 	contest_reset(d);
 	event_free(d->events);
 	nodelb_free(d->nodelb);
@@ -402,7 +406,7 @@ static int open_net(struct daemon *d)
 	if (err != 0)
 		log_error("bfd", "not started", "err", strerror(-err), NULL);
 	mesh_sync(d);
-	return err;
+	return err != 0 ? err : bound_open(d);
 }
 
 static int open_kube(struct daemon *d)

@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "announcer.h"
 #include "bfdio.h"
+#include "bind.h"
 #include "cluster.h"
 #include "config.h"
 #include "control.h"
@@ -23,6 +24,7 @@
 #include "list.h"
 #include "log.h"
 #include "net.h"
+#include "nladdr.h"
 #include "nodelb.h"
 #include "peers.h"
 #include "plan.h"
@@ -151,6 +153,8 @@ struct daemon {
 	struct bfdio *bfdio; /* owned, as the next two; NULL in a dry run */
 	struct peers *peers;
 	struct witness *witness;
+	struct bind *bind;     /* owned; NULL in a dry run */
+	struct nladdr *nladdr; /* owned; NULL in a dry run, and when closed */
 	struct kube *kube;
 	struct control *control;
 	struct dry *dry; /* NULL = what is decided is done */
@@ -167,6 +171,7 @@ struct daemon {
 	bool adopting;               /* leader, waiting for a consistent list of Services */
 	bool services_listed;        /* and that list is there */
 	bool node_missing_said;
+	bool ipvs_said; /* that the kernel's answers for kube-ipvs0 cannot be stopped */
 	uint64_t nodes_generation;
 	bool namespaces_forbidden; /* the API does not let us list them */
 	struct history history;    /* of our Leases, by their role */
@@ -302,6 +307,21 @@ bool mesh_ask_witness(void *ctx, unsigned ifindex, const char *suspect);
 bool mesh_witnessed(void *ctx, unsigned ifindex, const char *suspect, uint64_t since_ms);
 bool mesh_watches(void *ctx, unsigned ifindex, const char *node, const char *owner);
 void mesh_forgot(void *ctx, const char *node);
+/* -- bound.c: bindAddress -- */
+/* 0 or -errno, which was said. */
+int bound_open(struct daemon *d) MUST_CHECK;
+void bound_close(struct daemon *d);
+/* The address is to be on the interface, or not any more. */
+void bound_set(struct daemon *d, unsigned ifindex, struct addr vip, bool on);
+/* net_ops.on_bound */
+void bound_on_kernel(void *ctx, unsigned ifindex, struct addr a, bool there, bool marked);
+/* Does the kernel answer for it? */
+bool bound_is_held(const struct daemon *d, unsigned ifindex, struct addr vip);
+/* Is one still to be taken off an interface? */
+bool bound_is_busy(const struct daemon *d);
+/* Makes the writes that are due. */
+void bound_run(struct daemon *d, uint64_t now_ms);
+uint64_t bound_next_deadline(const struct daemon *d);
 
 /* -- reload.c -- */
 /* Reads and parses the file.  0 with *ret_conf; -EALREADY: the text is what it was; else the errors

@@ -91,6 +91,7 @@ static void apply_change(
 	char text[ADDR_STRLEN];
 	int err = wire_apply(d, c, now_ms);
 
+	bound_set(d, e->ifindex, e->vip, on && err == 0 && e->bind);
 	if (err != 0)
 		log_error(wire_protocol(e->vip), "not announced", "ip", addr_format(e->vip, text), "err",
 			strerror(-err), NULL);
@@ -328,6 +329,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 		elect_clean(d->elect);
 		plan_clean(d->plan);
 	}
+	bound_run(d, now_ms);
 	watch_leadership(d, now_ms);
 	doubt_watches(d, now_ms);
 	wire_tick(d, now_ms);

@@ -226,6 +226,9 @@ static void dump_entry(
 	add_string(o, "text", reason_text(e->reason));
 	if (i != NULL && e->announced)
 		add_mac(o, "mac", i->mac);
+	(void)cJSON_AddBoolToObject(o, "bindAddress", e->bind);
+	if (e->bind)
+		(void)cJSON_AddBoolToObject(o, "bound", bound_is_held(d, e->ifindex, e->vip));
 	if (ann_info(wire_ann(d, e->vip), e->ifindex, e->vip, &info)) {
 		add_time(o, "since", info.since_ms, now_ms);
 		add_number(o, "requests", info.requests);

@@ -9,6 +9,7 @@
 #include "arp.h"
 #include "daemon.h"
 #include "gateway.h"
+#include "ipvs.h"
 #include "log.h"
 #include "mcast.h"
 #include "ndp.h"
@@ -80,7 +81,16 @@ static bool on_gateway(void *ctx, unsigned ifindex, enum addr_family family, str
 	return gateway_of(d->gateway, ifindex, family, daemon_now_ms(), ret_ip);
 }
 
-const struct ann_ops wire_ann_ops = {send_frame, on_heard, is_member, on_gateway};
+static bool is_bound(void *ctx, unsigned ifindex, struct addr vip)
+{
+	return bound_is_held(ctx, ifindex, vip);
+}
+
+const struct ann_ops wire_ann_ops = {.send = send_frame,
+	.heard = on_heard,
+	.is_member = is_member,
+	.is_bound = is_bound,
+	.gateway = on_gateway};
 
 static bool has_group(const struct daemon *d, unsigned ifindex, struct addr vip)
 {
@@ -228,6 +238,41 @@ static int sync_ifaces(struct daemon *d, struct ann *a, uint64_t now_ms)
 	return err;
 }
 
+/* Where kube-proxy runs in IPVS mode, every node's kernel would answer for every VIP (OWNERSHIP
+ * F9). */
+static void hush_ipvs(struct daemon *d, uint64_t now_ms)
+{
+	char msg[320];
+	int err = 0;
+
+	if (d->dry != NULL || iface_named(net_ifaces(d->net), IFACE_IPVS) == NULL)
+		return;
+	switch (ipvs_make_strict(IPVS_SETTINGS, &err)) {
+	case IPVS_IS_STRICT:
+		d->ipvs_said = false;
+		return;
+	case IPVS_MADE_STRICT:
+		d->ipvs_said = false;
+		log_info("wire",
+			"kube-proxy runs in IPVS mode: set net.ipv4.conf.all.arp_ignore=1 and "
+			"arp_announce=2, so that this node answers only for what it owns",
+			NULL);
+		return;
+	case IPVS_FAILED:
+		break;
+	}
+	if (d->ipvs_said)
+		return;
+	d->ipvs_said = true;
+	(void)snprintf(msg, sizeof msg,
+		"kube-proxy runs in IPVS mode, and this node's kernel answers ARP for every "
+		"Service's address: set net.ipv4.conf.all.arp_ignore=1 and arp_announce=2, or "
+		"kube-proxy's strictARP (lbd may not: %s)",
+		strerror(-err));
+	log_error("wire", msg, NULL);
+	daemon_node_event(d, EVENT_WARNING, "strictARPMissing", msg, now_ms);
+}
+
 void wire_sync(struct daemon *d, uint64_t now_ms)
 {
 	unsigned listen[DAEMON_MAX_LISTEN];
@@ -242,6 +287,7 @@ void wire_sync(struct daemon *d, uint64_t now_ms)
 		if (err == 0)
 			err = net_listen(d->net, f, listen, n, ranges, n_ranges);
 	}
+	hush_ipvs(d, now_ms);
 	free(ranges);
 	if (d->mcast != NULL)
 		mcast_sync(d->mcast, net_ifaces(d->net));
@@ -338,4 +384,7 @@ static void on_closed(void *ctx)
 	(void)ctx;
 }
 
-const struct net_ops wire_net_ops = {on_frame, on_ifaces, on_closed};
+const struct net_ops wire_net_ops = {.on_frame = on_frame,
+	.on_ifaces = on_ifaces,
+	.on_bound = bound_on_kernel,
+	.on_closed = on_closed};
