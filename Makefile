@@ -19,8 +19,8 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey bind buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history http1 \
-        iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service suspect vip watch
-SHELL_UNITS := bfdio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload secret status tls why wire witness writer
+        iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service snapshot suspect vip watch
+SHELL_UNITS := bfdio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload secret snapfile status tls why wire witness writer
 
 USES_addr     :=
 USES_arena    :=
@@ -34,6 +34,7 @@ USES_cluster_decode := addr copy json label
 USES_cluster  := buf cluster_decode copy label
 USES_service  := addr buf cluster config
 USES_retired  := addr buf cluster leader
+USES_snapshot := addr buf cluster json
 USES_vip      := addr cluster config retired service
 USES_pool     := addr config label
 USES_copy     := addr
@@ -83,6 +84,7 @@ USES_net      := addr iface log nic
 USES_nladdr   := addr bind iface
 USES_ipvs     := buf file
 USES_bound    := addr bind config iface log net nladdr
+USES_snapfile := buf cluster elect file log snapshot
 USES_nic      :=
 USES_gateway  := addr
 USES_mcast    := addr iface log
@@ -90,8 +92,8 @@ USES_control  := buf json log
 USES_file     := buf
 USES_bfdio    := addr bfd bfdkey buf file log
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) bfdio bound contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload secret wire witness
-USES_feed     := alloc cluster crdwatch json keep kube log mesh secret
+USES_daemon   := $(PURE) bfdio bound contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload secret snapfile wire witness
+USES_feed     := alloc cluster crdwatch json keep kube log mesh secret snapfile
 USES_crdwatch := $(PURE) feed kube log reload
 USES_secret   := $(PURE) kube log
 USES_hand     := addr elect json log mesh vip
@@ -99,7 +101,7 @@ USES_mesh     := bfdio elect elig log net peers witness
 USES_witness  := log
 USES_wire     := arp bound elect elig gateway ipvs log mcast mesh ndp net
 USES_reload   := $(PURE) crdwatch feed file keep log mesh wire
-USES_pass     := $(PURE) bound contest crdwatch dry feed keep kube log mesh net reload secret wire writer
+USES_pass     := $(PURE) bound contest crdwatch dry feed keep kube log mesh net reload secret snapfile wire writer
 USES_writer   := $(PURE) contest crdwatch dry feed keep kube log
 USES_keep     := $(PURE) log
 USES_status   := $(PURE) bound crdwatch dry kube net secret why
@@ -157,6 +159,7 @@ UNIT_TESTS := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 TEST_USES_kept := alloc retired vip
 
 TEST_USES_dialects := alloc config doc
+TEST_USES_snapshot := elig iface vip
 
 define unit_test
 $(O)/tests/test_$(1): $(O)/tests/test_$(1).o $(if $(wildcard $(1).c),$(call objs,$(1))) $(foreach u,$(TEST_USES_$(1)),$(call objs,$(u)))

@@ -932,6 +932,22 @@ struct cluster_endpoints cluster_endpoints(
 	return e;
 }
 
+void cluster_each_share(
+	const struct cluster *c, const char *service_key, cluster_share_fn fn, void *ctx)
+{
+	const struct service *service = service_find(c, service_key);
+	enum cluster_kind kind = kind_in_use(c);
+
+	for (const struct slice *s = service != NULL ? service->slices : NULL; s != NULL;
+		s = s->next)
+		for (uint32_t i = 0; slice_kind(s) == kind && i < s->n_shares; i++) {
+			const struct share *h = &s->share[i];
+
+			fn(ctx, h->node != NULL ? h->node->text : "", h->ready > 0,
+				h->serving > 0);
+		}
+}
+
 /* -- what changed ------------------------------------------------------------------------------ */
 
 size_t cluster_dirty_count(const struct cluster *c)

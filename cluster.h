@@ -221,6 +221,12 @@ struct cluster_endpoints {
 struct cluster_endpoints cluster_endpoints(
 	const struct cluster *c, const char *service_key, const char *node);
 
+/* Each node on which a Service has endpoints ("": not said), once a slice: are there ready ones, are
+ * there terminating ones that serve? */
+typedef void (*cluster_share_fn)(void *ctx, const char *node, bool ready, bool serving);
+void cluster_each_share(
+	const struct cluster *c, const char *service_key, cluster_share_fn fn, void *ctx);
+
 /* -- what changed since the last cluster_clean(): Services put with a difference or deleted, and
  * those of type LoadBalancer whose endpoints changed in number or place -- */
 /* key stays valid until the Service is put again, or cluster_clean(). */
