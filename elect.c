@@ -16,8 +16,8 @@
  * missed or repeated event wedges nothing.  Groups rest in WATCH or OWNER without a timer: they are
  * looked at again when a claim on them, a member's liveness or the input changes.
  *
- * Source: docs/ownership.md, which says where this departs from shared/OWNERSHIP.md.  Not done: R4
- * (picture on disk), R25, R27's failback and rebalance.
+ * Source: docs/ownership.md, which says where this departs from shared/OWNERSHIP.md.  Not done:
+ * R27's failback and rebalance.
  */
 #include "elect.h"
 
@@ -646,6 +646,26 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 
 #define LOOK_ID UINT64_MAX /* publish.c counts from 1 */
 
+/* What was ours before the start and was not taken again yet; without the API it stays our own. */
+static MUST_CHECK int add_unrestored(const struct elect *e, struct claims *c)
+{
+	int err = 0;
+
+	for (size_t i = 0; e->restored && i < e->old.n; i++) {
+		const struct claim *k = &e->old.v[i];
+
+		for (struct addr a = k->range.first; err == 0; a = addr_next(a)) {
+			const struct group *g = group_with(e, a);
+
+			if (g == NULL || !group_is_owned(g))
+				err = claims_add(c, a, k->term, k->flags);
+			if (addr_eq(a, k->range.last))
+				break;
+		}
+	}
+	return err;
+}
+
 /* The text of what this node owns.  NULL when out of memory. */
 static char *claims_text(const void *ctx)
 {
@@ -663,6 +683,8 @@ static char *claims_text(const void *ctx)
 		for (size_t a = 0; group_is_owned(g) && a < g->n_addrs && err == 0; a++)
 			err = claims_add(&c, g->addrs[a], g->term, flags);
 	}
+	if (err == 0)
+		err = add_unrestored(e, &c);
 	claims_sort(c.v, c.n);
 	if (err == 0)
 		err = claims_print(c.v, c.n, &b);
@@ -692,6 +714,11 @@ static bool look_up_rival(struct elect *e, uint64_t now_ms, struct lease_action 
 		.timeout_ms = LOOK_TIMEOUT_MS,
 		.id = LOOK_ID};
 	return true;
+}
+
+char *elect_claims_text(const struct elect *e)
+{
+	return e->joined ? claims_text(e) : NULL;
 }
 
 bool elect_next_action(struct elect *e, uint64_t now_ms, struct lease_action *ret_a)
@@ -822,8 +849,10 @@ void elect_on_lease(
 static void first_sync(struct elect *e, uint64_t now_ms)
 {
 	e->synced_once = true;
+	e->restored = e->joined = false;
 	e->join_ms = now_ms + JOIN_MS;
 	publish_start(e->publish, now_ms);
+	claims_free(&e->old);
 	if (claims_copy(&e->self->claims, &e->old) == 0 && e->old.n > 0)
 		publish_hold_claims(e->publish, e->join_ms); /* our memory is in there */
 }
@@ -835,6 +864,18 @@ void elect_on_synced(struct elect *e, bool synced, uint64_t now_ms)
 	e->health.synced = synced;
 	if (synced && !e->synced_once)
 		first_sync(e, now_ms);
+	update_health(e, now_ms);
+	groups_mark_all(&e->groups);
+	e->groups.wake_ms = 0;
+}
+
+void elect_on_snapshot(struct elect *e, uint64_t now_ms)
+{
+	if (e->synced_once)
+		return;
+	claims_free(&e->old);
+	e->restored = claims_copy(&e->self->claims, &e->old) == 0;
+	e->join_ms = now_ms + JOIN_MS;
 	update_health(e, now_ms);
 	groups_mark_all(&e->groups);
 	e->groups.wake_ms = 0;
@@ -1080,7 +1121,8 @@ static void end_join(struct elect *e, uint64_t now_ms)
 		return;
 	e->joined = true;
 	publish_claims_changed(e->publish);
-	claims_free(&e->old);
+	if (!e->restored) /* without the API what was ours stays so until it says otherwise */
+		claims_free(&e->old);
 	publish_hold_claims(e->publish, 0);
 	groups_mark_all(&e->groups);
 }

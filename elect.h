@@ -81,6 +81,10 @@ void elect_on_lease(
 	struct elect *e, const struct cluster_lease *lease, bool deleted, uint64_t now_ms);
 /* Are all lists complete and all watches live? */
 void elect_on_synced(struct elect *e, bool synced, uint64_t now_ms);
+/* The Leases known so far are those of a picture from before the start, and the API does not answer
+ * (R4): what this node claimed then is its own to take again (G7), what others did is theirs unless
+ * BFD or the wire says otherwise.  Until the first lists. */
+void elect_on_snapshot(struct elect *e, uint64_t now_ms);
 /* What BFD says of a member in one segment (shared/OWNERSHIP.md R7); loss of its packets in the last
  * 10 s, per mille. Without BFD every peer is NEVER. */
 void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum elect_peer state,
@@ -126,6 +130,10 @@ void elect_clean(struct elect *e);
 bool elect_next_action(struct elect *e, uint64_t now_ms, struct lease_action *ret_a);
 void elect_done(struct elect *e, uint64_t id, enum lease_outcome outcome,
 	const struct cluster_lease *lease, uint64_t now_ms);
+
+/* Malloc'ed text of what this node owns, as it publishes it, and without the API what it owned
+ * before its start; NULL: out of memory, or too early to say. */
+char *elect_claims_text(const struct elect *e) MUST_CHECK;
 
 uint64_t elect_next_deadline(const struct elect *e);
 

@@ -42,6 +42,7 @@ struct elect {
 	} hold; /* R14 */
 
 	bool synced_once, joined;
+	bool restored; /* works from a picture of before its start, until the first sync */
 	uint64_t join_ms;  /* the first sync and a little more */
 	struct claims old; /* ours from before the restart (G7), until join_ms */
 

@@ -187,7 +187,7 @@ enum ground ground_find(const struct elect *e, const struct group *g, const stru
 		return ground_on(g, s->holder);
 	if (s->leaving != NULL && s->leaving->peer == ELECT_PEER_LEAVING && e->joined)
 		return GROUND_OFFERED;
-	if (!e->health.synced)
+	if (!e->health.synced && !e->restored)
 		return GROUND_NONE;
 	old = claims_on(&e->old, g->addrs, g->n_addrs);
 	if (old != NULL && old->term >= s->leaving_term && old->term >= s->expired_term)

@@ -721,6 +721,52 @@ static void test_restore(void)
 	close_cluster();
 }
 
+/* R4: the API does not answer, and the Leases are those of a picture from before the start: what was
+ * this node's own is taken again, nothing else is, and nothing moves when the API is there. */
+static void test_restore_without_api(void)
+{
+	char *text;
+
+	open_cluster();
+	api_up = watch_up = false;
+	renew("n2");
+	put_claims("n1", "4:10.0.0.120-2");
+	put_claims("n2", "5:10.0.0.121 6:10.0.0.122");
+	(void)snprintf(claims_rv, sizeof claims_rv, "%lu", rv - 1);
+	(void)snprintf(claims_now, sizeof claims_now, "4:10.0.0.120-2");
+	serve("own", "10.0.0.120");
+	serve("both", "10.0.0.121");
+	serve("theirs", "10.0.0.122");
+	serve("free", "10.0.0.123");
+	turn(now + 1000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH); /* it may still answer */
+	elect_on_snapshot(e, now);
+	turn(now + 20);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK_INT(view("10.0.0.120").term, 5);
+	turn(now + 2000);
+	CHECK_INT(view("10.0.0.121").state, ELECT_WATCH);
+	CHECK_INT(view("10.0.0.122").state, ELECT_WATCH);
+	CHECK_INT(view("10.0.0.123").state, ELECT_WATCH);
+	CHECK_INT(n_writes, 0);
+	turn(now + 2000); /* joined: it can say what it owns, and what it has still a right to */
+	text = elect_claims_text(e);
+	CHECK_STR(text, "4:10.0.0.121 5:10.0.0.120");
+	free(text);
+	/* The lists come: the same, and the term as well. */
+	api_up = watch_up = true;
+	synced();
+	turn_with(now + 8000, "n2", NULL);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK_INT(view("10.0.0.120").term, 5);
+	CHECK_INT(view("10.0.0.122").state, ELECT_WATCH);
+	CHECK(strstr(claims_now, "5:10.0.0.120") != NULL);
+	elect_on_snapshot(e, now); /* too late to mean anything */
+	turn(now + 100);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	close_cluster();
+}
+
 /* -- on the wire -- */
 
 static void test_wire_member(void)
@@ -1611,7 +1657,7 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_expiry), CHECK_TEST(test_foreign_names), CHECK_TEST(test_deleted_lease),
 	CHECK_TEST(test_take_free), CHECK_TEST(test_take_behind), CHECK_TEST(test_join),
 	CHECK_TEST(test_watch_holder), CHECK_TEST(test_take_expired), CHECK_TEST(test_unhealthy),
-	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_share), CHECK_TEST(test_restore),
+	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_share), CHECK_TEST(test_restore), CHECK_TEST(test_restore_without_api),
 	CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
 	CHECK_TEST(test_dispute_not_heard), CHECK_TEST(test_dispute_unpublished),
