@@ -150,7 +150,8 @@ static void arm(struct daemon *d, uint64_t now_ms)
 	next_ms = time_min(next_ms, crdwatch_next_deadline(d));
 	next_ms = time_min(next_ms, secret_next_deadline(d));
 	next_ms = time_min(next_ms, bound_next_deadline(d));
-	if (d->synced_once)
+	next_ms = time_min(next_ms, snapfile_next_deadline(d));
+	if (daemon_may_act(d))
 		next_ms = time_min(next_ms, elect_next_deadline(d->elect));
 	if (d->phase != DAEMON_RUNNING)
 		next_ms = time_min(next_ms, d->phase_until_ms);
@@ -256,6 +257,7 @@ static void close_all(struct daemon *d)
 	net_close(d->net);
 	mesh_stop(d);
 	bound_close(d);
+	snapfile_close(d);
 	control_close(d->control, on_part_closed, d);
 	file_watch_close(d->conf_watch);
 	uv_close((uv_handle_t *)&d->prepare, NULL);
@@ -422,6 +424,10 @@ static int open_kube(struct daemon *d)
 	if (d->dry != NULL)
 		kube_set_read_only(d->kube);
 	kube_set_node(d->kube, d->node);
+	feed_follow_leases(d);
+	err = snapfile_open(d);
+	if (err != 0)
+		return err;
 	log_info("kube", "connecting", "to", kube_where_text(d->kube), "node", d->node, NULL);
 	feed_start(d);
 	return d->conf->from_cluster ? crdwatch_set_file(d, d->conf_text, d->conf_len) : 0;

@@ -77,6 +77,7 @@ enum daemon_watch_id {
 
 struct crdwatch; /* opaque; crdwatch.c's */
 struct secrets;  /* opaque; secret.c's */
+struct snapfile; /* opaque; snapfile.c's */
 struct daemon;
 
 struct daemon_watch {
@@ -160,10 +161,12 @@ struct daemon {
 	struct dry *dry; /* NULL = what is decided is done */
 	struct crdwatch *crdwatch; /* owned; NULL = configFrom: file */
 	struct secrets *secrets;   /* owned; NULL = none was ever named */
+	struct snapfile *snapfile; /* owned; NULL in a dry run, and when closed */
 	struct daemon_watch watch[DAEMON_WATCHES];
 
 	bool synced;      /* every list is complete and live */
 	bool synced_once; /* and was so once: the picture may be acted upon */
+	bool restored;    /* it may be, though it is that of before the start (snapfile.c) */
 	bool rebuild;     /* VIPs, groups and plan are to be built from nothing */
 	bool was_leader;
 	uint64_t kept_generation;    /* of the allocator, when what it keeps was last recorded */
@@ -198,6 +201,11 @@ static inline bool daemon_is_ready(const struct daemon *d)
 {
 	return d->conf->servicelb_active ? nodelb_is_ready(d->nodelb) : alloc_is_ready(d->alloc);
 }
+/* May the picture be acted upon? */
+static inline bool daemon_may_act(const struct daemon *d)
+{
+	return d->synced_once || d->restored;
+}
 /* Something changed: make a pass before the loop waits again. */
 void daemon_mark(struct daemon *d);
 /* An Event on a Service or Node, also kept for lbd dump. */
@@ -224,6 +232,8 @@ void pass_run(struct daemon *d, uint64_t now_ms);
 void pass_begin(struct daemon *d);
 
 /* -- feed.c -- */
+/* From now on what Leases say reaches the units that want it. */
+void feed_follow_leases(struct daemon *d);
 void feed_start(struct daemon *d);
 void feed_stop(struct daemon *d);
 /* Everything anew, consistently: the watches may be of another history than the API's. */
@@ -322,6 +332,20 @@ bool bound_is_busy(const struct daemon *d);
 /* Makes the writes that are due. */
 void bound_run(struct daemon *d, uint64_t now_ms);
 uint64_t bound_next_deadline(const struct daemon *d);
+
+/* -- snapfile.c: the last picture on disk -- */
+/* Reads what there is into the picture, before anything else is in it.  0 or -ENOMEM. */
+int snapfile_open(struct daemon *d) MUST_CHECK;
+void snapfile_close(struct daemon *d);
+/* The picture changed in what an announcer reads. */
+void snapfile_mark(struct daemon *d);
+/* A Lease changed, perhaps only its time. */
+void snapfile_on_lease(struct daemon *d);
+/* Lets the old picture be acted upon when the API has not answered in time. */
+void snapfile_use(struct daemon *d, uint64_t now_ms);
+/* Writes what is due. */
+void snapfile_run(struct daemon *d, uint64_t now_ms);
+uint64_t snapfile_next_deadline(const struct daemon *d);
 
 /* -- reload.c -- */
 /* Reads and parses the file.  0 with *ret_conf; -EALREADY: the text is what it was; else the errors

@@ -25,6 +25,7 @@ static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 		elect_on_lease(d->elect, l, deleted, now_ms);
 	if (!deleted)
 		mesh_on_lease(d, l);
+	snapfile_on_lease(d);
 	if (l->role == CLUSTER_LEASE_CLAIMS)
 		alloc_claims_changed(d->alloc);
 }
@@ -112,6 +113,11 @@ static void on_list_end(void *ctx, bool complete)
 
 static void start_watch(struct daemon *d, enum daemon_watch_id id);
 static void stop_watch(struct daemon *d, enum daemon_watch_id id);
+
+void feed_follow_leases(struct daemon *d)
+{
+	cluster_on_lease(d->cluster, on_lease, d);
+}
 
 /* This way to list endpoints works: worse ones are not needed any more, and what a better one said
  * before the server lost it (404) is no longer true. */
@@ -220,7 +226,6 @@ void feed_want_namespaces(struct daemon *d)
 
 void feed_start(struct daemon *d)
 {
-	cluster_on_lease(d->cluster, on_lease, d);
 	alloc_set_namespaces(d->alloc, d->cluster, false, daemon_now_ms());
 	start_watch(d, WATCH_LEASES);
 	start_watch(d, WATCH_NODES);

@@ -229,6 +229,8 @@ static void take_services(struct daemon *d, uint64_t now_ms)
 {
 	bool allocate = d->was_leader && daemon_is_ready(d);
 
+	if (cluster_dirty_count(d->cluster) > 0)
+		snapfile_mark(d);
 	for (size_t i = 0; i < cluster_dirty_count(d->cluster); i++) {
 		struct cluster_dirty dirty = cluster_dirty_at(d->cluster, i);
 		int err = d->rebuild ? 0 : vip_update(d->vips, d->conf, d->cluster, dirty.key);
@@ -270,6 +272,7 @@ static bool take_environment(struct daemon *d, uint64_t now_ms)
 	if (d->nodes_generation != cluster_nodes_generation(d->cluster)) {
 		d->nodes_generation = cluster_nodes_generation(d->cluster);
 		elect_set_input(d->elect, &d->elig_input, now_ms);
+		snapfile_mark(d);
 		say_node_missing(d);
 	}
 	if (d->retired_generation != retired_generation(d->retired)) {
@@ -307,8 +310,9 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 {
 	crdwatch_run(d, now_ms);
 	secret_run(d, now_ms);
+	snapfile_use(d, now_ms);
 	mesh_run(d);
-	if (d->synced_once) {
+	if (daemon_may_act(d)) {
 		bool all;
 
 		if (d->dry != NULL)
@@ -336,4 +340,5 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 	mesh_flush(d);
 	writer_results(d, now_ms);
 	writer_run(d, now_ms);
+	snapfile_run(d, now_ms);
 }

@@ -44,6 +44,7 @@ def image(binary, arch, version):
         return blob(json.dumps(value).encode(), media_type)
 
     root = tar({"etc": (None, 0o755), "etc/lbd": (None, 0o755), "run": (None, 0o755), "run/lbd": (None, 0o755),
+                "var": (None, 0o755), "var/lib": (None, 0o755), "var/lib/lbd": (None, 0o700),
                 "usr": (None, 0o755), "usr/bin": (None, 0o755), "usr/bin/lbd": (binary, 0o755)})
     layer = blob(gzip.compress(root, 9, mtime=0), LAYER)
     config = document({
