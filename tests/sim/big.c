@@ -20,12 +20,11 @@
 #include <time.h>
 
 enum {
-	NODES = 200,
-	SERVICES = 10000,
 	NEW = 20, /* Services that are made anew */
 	RENEW_MS = 10000,
 	CLAIMS_ROOM = 128 * 1024,
 	BOOT_US = 10 * SIM_S,
+	TURN_US = 5 * SIM_MS,
 };
 
 static const struct config_elections timers = {
@@ -72,14 +71,15 @@ static void tell(struct sim *s, const char *what, struct counts *io_before, doub
 	*io_before = now;
 }
 
-/* What node i claimed before the power cut: every NODESth Service's address. */
+/* What a node claimed before the power cut: as many addresses as others, one after the other. */
 static void put_claims(struct sim *s, unsigned node)
 {
+	const unsigned share = s->setup.n_services / s->setup.n_nodes;
 	struct claims c = {NULL, 0};
 	struct buf text;
 	char name[64];
 
-	for (unsigned i = node; i < SERVICES; i += NODES)
+	for (unsigned i = node * share; i < (node + 1) * share; i++)
 		if (claims_add(&c, users_service_vip(s, i), 1, 0) != 0)
 			abort();
 	buf_init(&text, CLAIMS_ROOM);
@@ -96,11 +96,28 @@ static void put_claims(struct sim *s, unsigned node)
 	claims_free(&c);
 }
 
+/* Its Lease of before: otherwise each would see the others come one by one. */
+static void put_lease(struct sim *s, unsigned node)
+{
+	const uint8_t *mac = lan_mac(s, 0, node);
+	char name[64];
+
+	(void)snprintf(name, sizeof name, "lbd-node-n%u", node + 1);
+	server_put(s, CLUSTER_LEASE, name,
+		world_json("{'metadata':{'namespace':'kube-system','name':'%s','uid':'%s','labels':"
+			   "{'lbd.io/lease':'node'},'annotations':{'lbd.io/node':'n%u','lbd.io/"
+			   "subnets':'10.0.0.0/16','lbd.io/macs':'eth0=%02x:%02x:%02x:%02x:%02x:"
+			   "%02x'}},'spec':{'holderIdentity':'n%u/boot/0','leaseDurationSeconds':"
+			   "250}}",
+			name, name, node + 1, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
+			node + 1));
+}
+
 static unsigned unowned(const struct sim *s)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < SERVICES; i++)
+	for (unsigned i = 0; i < s->setup.n_services; i++)
 		n += users_service_exists(s, i) &&
 		     check_owners(s, users_service_vip(s, i), 0) != 1;
 	return n;
@@ -116,40 +133,44 @@ static void phase(struct sim *s, const char *what, struct counts *io_at, uint64_
 
 static void boot(struct sim *s)
 {
-	for (unsigned i = 0; i < NODES; i++) {
-		sim_advance(s, s->now_us + BOOT_US / NODES);
+	for (unsigned i = 0; i < s->setup.n_nodes; i++) {
+		sim_advance(s, s->now_us + BOOT_US / s->setup.n_nodes);
 		node_start(&s->nodes[i]);
 	}
 }
 
 static void run(struct sim *s)
 {
-	const uint64_t lease_us = timers.node_duration_ms * SIM_MS * NODES / 32; /* F36 */
 	struct counts at = count(s);
 
-	for (unsigned i = 0; i < NODES; i++)
+	for (unsigned i = 0; i < s->setup.n_nodes; i++) {
+		put_lease(s, i);
 		put_claims(s, i);
+	}
+	tell(s, "the API's objects", &at, 1);
 	boot(s);
+	tell(s, "all nodes start", &at, (double)BOOT_US / SIM_S);
 	phase(s, "after a power cut", &at, 30 * SIM_S);
 	phase(s, "at rest", &at, 60 * SIM_S);
 	node_kill(&s->nodes[7], "is killed");
-	phase(s, "a node dies", &at, lease_us + 60 * SIM_S);
+	phase(s, "a node dies", &at, 30 * SIM_S);
 	for (unsigned i = 0; i < NEW; i++) {
-		users_toggle_service(s, i * 100);
+		users_toggle_service(s, i * s->setup.n_services / NEW);
 		sim_advance(s, s->now_us + 20 * SIM_MS);
-		users_toggle_service(s, i * 100);
+		users_toggle_service(s, i * s->setup.n_services / NEW);
 	}
 	phase(s, "Services made anew", &at, 60 * SIM_S);
 }
 
-int big_run(bool verbose)
+int big_run(unsigned nodes, unsigned services, bool verbose)
 {
 	const struct sim_setup setup = {.seed = 1,
-		.n_nodes = NODES,
+		.n_nodes = nodes,
 		.n_segments = 1,
-		.n_services = SERVICES,
+		.n_services = services - services % nodes,
 		.elections = timers,
 		.plain = true,
+		.turn_us = TURN_US,
 		.clocks_vary = true,
 		.trace = verbose ? stdout : NULL};
 	struct sim *s = sim_new(&setup);

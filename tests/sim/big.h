@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * big.h - a cluster beyond a laboratory: 200 nodes, 10,000 Services.
+ * big.h - a cluster beyond a laboratory: up to 256 nodes.
  */
 #ifndef LBD_SIM_BIG_H
 #define LBD_SIM_BIG_H
@@ -8,6 +8,6 @@
 #include <stdbool.h>
 
 /* Prints counts and sizes.  The process's exit code. */
-int big_run(bool verbose);
+int big_run(unsigned nodes, unsigned services, bool verbose);
 
 #endif

@@ -5,7 +5,7 @@
  *   sim [--seeds N] [--seed START] [--verbose]   random faults; each seed replays exactly
  *   sim --seed S --keep 3,7,9 --verbose          one seed with these of its faults alone
  *   sim --scenario NAME|all [--verbose]          scenarios written by hand (scenario.c)
- *   sim --big [--verbose]                        200 nodes, 10,000 Services
+ *   sim --big [--nodes 40] [--services 1000]     a cluster beyond a laboratory
  *   sim --invariants                             what is judged, and what is not yet, and why
  *
  * A failing seed is shrunk: its faults are left out, halves first, as long as the same invariant
@@ -26,6 +26,7 @@ struct options {
 	uint64_t seeds, first;
 	bool verbose, big, table;
 	const char *scenario, *keep;
+	unsigned nodes, services;
 };
 
 struct totals {
@@ -191,6 +192,10 @@ static bool parse(struct options *o, int argc, char **argv)
 			o->first = strtoull(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--scenario") == 0)
 			o->scenario = argv[++i];
+		else if (strcmp(argv[i], "--nodes") == 0)
+			o->nodes = (unsigned)strtoul(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--services") == 0)
+			o->services = (unsigned)strtoul(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--keep") == 0)
 			o->keep = argv[++i];
 		else
@@ -201,7 +206,7 @@ static bool parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.seeds = 300, .first = 1};
+	struct options o = {.seeds = 300, .first = 1, .nodes = 40, .services = 1000};
 
 	if (!parse(&o, argc, argv))
 		return 2;
@@ -210,7 +215,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (o.big)
-		return big_run(o.verbose);
+		return big_run(o.nodes, o.services, o.verbose);
 	if (o.scenario != NULL)
 		return scenario_run(o.scenario, o.verbose);
 	return run_seeds(&o);

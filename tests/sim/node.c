@@ -660,9 +660,33 @@ static void pass(struct node *n)
 	step_exit(n);
 }
 
+static void on_turn(struct sim *s, const struct event *ev)
+{
+	struct node *n = ev->p;
+
+	(void)s;
+	n->turn_posted = false;
+	n->turning = true;
+	node_turn(n);
+	n->turning = false;
+}
+
+/* Returns whether that happens later, together with more. */
+static bool is_put_off(struct node *n)
+{
+	const struct event ev = {.fn = on_turn, .p = n};
+
+	if (n->sim->setup.turn_us == 0 || n->turning)
+		return false;
+	if (!n->turn_posted)
+		sim_post(n->sim, n->sim->now_us + n->sim->setup.turn_us, &ev);
+	n->turn_posted = true;
+	return true;
+}
+
 void node_turn(struct node *n)
 {
-	if (!n->alive || n->stopped)
+	if (!n->alive || n->stopped || is_put_off(n))
 		return;
 	(void)node_wake(n);
 	if (!n->dirty) {

@@ -69,6 +69,7 @@ struct node {
 	uint64_t fenced_ms; /* when what is owned was last asked for again; 0 = never */
 	uint64_t wake_us;  /* when that is, or an earlier event that is under way; TIME_NEVER */
 	unsigned wake_session;
+	bool turn_posted, turning;
 	bool dirty, synced, synced_once, rebuild;
 	uint64_t nodes_generation;
 	bool was_leader, adopting, services_listed;

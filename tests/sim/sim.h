@@ -48,6 +48,7 @@ struct sim_setup {
 	bool clocks_vary; /* each node's clock has a rate of its own */
 	bool lonely;      /* nobody but the nodes can witness */
 	bool plain;       /* no Service shares an address or is Local */
+	uint64_t turn_us; /* a turn of a node's loop takes so long, and takes in what came meanwhile */
 	uint64_t storm;   /* so many events in a second are a storm; 0 = never */
 	FILE *trace;      /* borrowed; NULL: only its hash is kept */
 };
