@@ -16,7 +16,7 @@ $(O)/sim/sim: $(SIM_OBJS) $(sort $(foreach u,$(SIM_UNITS),$(call objs,$(u))))
 .PHONY: sim
 sim: $(O)/sim/sim
 	$(Q)$(if $(filter command line,$(origin SEED)),,$(O)/sim/sim --scenario all && )$(if $(LONG),$(O)/sim/sim --big --nodes 200 --services 10000 && )$(O)/sim/sim \
-		--seeds $(SEEDS) --seed $(SEED) $(if $(VERBOSE),--verbose) $(if $(KEEP),--keep $(KEEP))
+		--seeds $(SEEDS) --seed $(SEED) $(if $(VERBOSE),,--jobs 2) $(if $(VERBOSE),--verbose) $(if $(KEEP),--keep $(KEEP))
 
 # make alloc-random [OPS=1000000] [SEED=1] [VERBOSE=1]: random operations against a naive model (tests/sim/alloc_random.c); under
 # the sanitizers a share of them, unless LONG=1

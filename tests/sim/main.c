@@ -2,7 +2,8 @@
  *
  * main.c - the simulator's command line.
  *
- *   sim [--seeds N] [--seed START] [--verbose]   random faults; each seed replays exactly
+ *   sim [--seeds N] [--seed START] [--jobs J] [--verbose]
+ *                                                random faults; each seed replays exactly
  *   sim --seed S --keep 3,7,9 --verbose          one seed with these of its faults alone
  *   sim --scenario NAME|all [--verbose]          scenarios written by hand (scenario.c)
  *   sim --big [--nodes 40] [--services 1000]     a cluster beyond a laboratory
@@ -18,15 +19,17 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { SHRINK_RUNS = 400 };
 
 struct options {
-	uint64_t seeds, first;
+	uint64_t seeds, first, step; /* every so manieth seed */
 	bool verbose, big, table;
 	const char *scenario, *keep;
-	unsigned nodes, services;
+	unsigned nodes, services, jobs;
 };
 
 struct totals {
@@ -161,11 +164,11 @@ static int run_seeds(const struct options *o)
 	struct totals t = {0};
 	double began = seconds();
 
-	for (uint64_t i = 0; i < o->seeds; i++)
+	for (uint64_t i = 0; i < o->seeds; i += o->step)
 		run_seed(o, o->first + i, &t);
-	printf("sim: seeds %" PRIu64 " to %" PRIu64 ", trace %016" PRIx64 "; %" PRIu64
+	printf("sim: seeds %" PRIu64 " to %" PRIu64 " by %" PRIu64 ", trace %016" PRIx64 "; %" PRIu64
 	       " VIPs taken; %" PRIu64 " events, %.0f a second\n",
-		o->first, o->first + o->seeds - 1, t.hash, t.moves, t.events,
+		o->first, o->first + o->seeds - 1, o->step, t.hash, t.moves, t.events,
 		(double)t.events / (seconds() - began));
 	printf("sim: longest with two owners that hear each other %.3f s, of which one hears the "
 	       "other %.3f s, without one that there could be %.3f s\n",
@@ -173,6 +176,29 @@ static int run_seeds(const struct options *o)
 		(double)t.dark_us / SIM_S);
 	printf("sim: %" PRIu64 " passed, %" PRIu64 " failed\n", t.passed, t.failed);
 	return t.failed == 0 ? 0 : 1;
+}
+
+/* Each job has every so manieth seed, and a process of its own. */
+static int run_jobs(const struct options *o)
+{
+	int status, failed = 0;
+
+	for (unsigned i = 0; i < o->jobs; i++) {
+		struct options mine = *o;
+		pid_t pid = fork();
+
+		if (pid < 0)
+			abort();
+		if (pid > 0)
+			continue;
+		mine.first += i;
+		mine.seeds = mine.seeds > i ? mine.seeds - i : 0;
+		mine.step = o->jobs;
+		exit(run_seeds(&mine));
+	}
+	while (wait(&status) > 0)
+		failed |= !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	return failed;
 }
 
 static bool parse(struct options *o, int argc, char **argv)
@@ -192,6 +218,8 @@ static bool parse(struct options *o, int argc, char **argv)
 			o->first = strtoull(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--scenario") == 0)
 			o->scenario = argv[++i];
+		else if (strcmp(argv[i], "--jobs") == 0)
+			o->jobs = (unsigned)strtoul(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--nodes") == 0)
 			o->nodes = (unsigned)strtoul(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--services") == 0)
@@ -206,7 +234,8 @@ static bool parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.seeds = 300, .first = 1, .nodes = 40, .services = 1000};
+	struct options o = {
+		.seeds = 300, .first = 1, .step = 1, .jobs = 1, .nodes = 40, .services = 1000};
 
 	if (!parse(&o, argc, argv))
 		return 2;
@@ -218,5 +247,5 @@ int main(int argc, char **argv)
 		return big_run(o.nodes, o.services, o.verbose);
 	if (o.scenario != NULL)
 		return scenario_run(o.scenario, o.verbose);
-	return run_seeds(&o);
+	return o.jobs > 1 ? run_jobs(&o) : run_seeds(&o);
 }
