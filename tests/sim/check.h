@@ -48,6 +48,8 @@ struct check_figures {
 	uint64_t last_move_us;
 };
 struct check_figures check_figures(struct sim *s);
+/* The longest times are those from now on. */
+void check_measure_anew(struct sim *s);
 /* Nodes that announce it and run. */
 unsigned check_owners(const struct sim *s, struct addr vip, unsigned segment);
 /* The one; NULL: none, or several. */

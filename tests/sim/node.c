@@ -102,7 +102,8 @@ static bool is_member(void *ctx, const uint8_t mac[6])
 	return elect_is_member_mac(n->elect, mac);
 }
 
-static const struct ann_ops ann_ops = {send_frame, on_heard, is_member, NULL};
+static const struct ann_ops ann_ops = {
+	.send = send_frame, .heard = on_heard, .is_member = is_member};
 
 /* -- the shell: BFD, and who can witness -- */
 
