@@ -340,8 +340,8 @@ static void step_wait(struct elect *e, struct group *g, const struct survey *s, 
 	/* Looked at again each slot: what a better member is heard to hold may end its grace. */
 	if (now_ms < g->due_ms + RANK0_GRACE_MS && ground_gives_grace(e, g))
 		g->due_ms = now_ms + elect_slot_ms(e);
-	else if (g->ground == GROUND_SILENT && ground_was_asked(s->holder, g))
-		take(e, g, s, now_ms);
+	else if (g->ground == GROUND_SILENT)
+		take(e, g, s, now_ms); /* the inquiry has asked (R12) */
 	else
 		group_start_probe(&e->groups, g, 1, now_ms);
 }

@@ -59,15 +59,6 @@ enum member_fate ground_fate_on(const struct member *m, const struct group *g)
 	return fate;
 }
 
-/* Later inquiries ask for a single VIP. */
-bool ground_was_asked(const struct member *m, const struct group *g)
-{
-	for (size_t i = 0; i < m->n_links; i++)
-		if (m->links[i].inquiry.suspicion.again && ground_carries(g, m->links[i].ifindex))
-			return false;
-	return g->sampled;
-}
-
 /* Is claim a of node x stronger than claim b of node y (R19)?  NULL: no published claim. */
 static bool claim_beats(
 	const struct claim *a, const char *x, const struct claim *b, const char *y, struct addr key)

@@ -32,8 +32,6 @@ enum member_fate ground_fate_on(const struct member *m, const struct group *g);
 /* -- what follows -- */
 /* May the group be taken, and why (R9, R10)? */
 enum ground ground_find(const struct elect *e, const struct group *g, const struct survey *s);
-/* Was the silent m asked for g itself, in every round of the inquiry (R12)? */
-bool ground_was_asked(const struct member *m, const struct group *g);
 /* A member of at least our strength claims what we hold. */
 bool ground_must_yield(const struct elect *e, const struct group *g, const struct survey *s);
 /* Would m come before this node for g, as far as this node can judge (R13)? */

@@ -127,7 +127,6 @@ void group_set_owner(struct group *g, struct member *m)
 	if (g->owner != NULL)
 		g->owner->n_held -= g->n_addrs;
 	g->owner = m;
-	g->sampled = false;
 	if (m != NULL)
 		m->n_held += g->n_addrs;
 }

@@ -41,7 +41,6 @@ struct group {
 	bool weak : 1;       /* OWNER: taken without a witness (R8) */
 	bool asked : 1;      /* WATCH: its owner was asked for it, the answer is due (R22) */
 	bool orphan : 1;     /* WATCH: there was none, as often as it takes (G5) */
-	bool sampled : 1;    /* its owner was asked for it when BFD missed it (R12) */
 	unsigned misses : 4; /* so often there was none, in a row */
 	unsigned probes_left : 4;
 	unsigned rank : 16;

@@ -28,13 +28,12 @@ enum {
 static void probe_for(struct elect *e, const struct member *m, unsigned ifindex, unsigned sample)
 {
 	for (size_t i = 0; i < e->groups.n && sample > 0; i++) {
-		struct group *g = e->groups.v[i];
+		const struct group *g = e->groups.v[i];
 		const struct vip_group *v = elect_vip_of(e, g);
 
 		if (g->owner != m || v == NULL || (ifindex != 0 && !ground_carries(g, ifindex)))
 			continue;
 		e->ops->probe(e->ctx, v);
-		g->sampled = true;
 		sample--;
 	}
 }
