@@ -49,6 +49,7 @@ enum {
 	SOFT_ENDPOINT_MS = 2000,  /* R27 */
 	SCALE_MEMBERS = 32,       /* above, renewals become rarer (F36) */
 	CLAIMS_ROOM = 2 * CLUSTER_MAX_CLAIMS, /* the printer cuts at the limit, not the buffer */
+	STEPS_MAX = 256, /* groups stepped in one pass */
 	MAX_STEPS = 8, /* of one group in one pass; the longest way is IDLE..OWNER */
 };
 
@@ -1144,10 +1145,30 @@ static uint64_t next_wake(const struct elect *e, uint64_t now_ms)
 	return time_min(at, publish_double_ends(e->publish));
 }
 
+/* Steps the marked and the due ones, so many in a turn: those of a big node that dies send more frames
+ * than go out in the time in which the loop must not stop (R24).  The others come first in the next. */
+static bool step_groups(struct elect *e, uint64_t now_ms)
+{
+	struct groups *t = &e->groups;
+	unsigned left = STEPS_MAX;
+	size_t i, n = 0;
+
+	for (i = 0; i < t->n_active && left > 0; i++) {
+		struct group *g = t->active[i];
+
+		if (g->marked || group_due(g) <= now_ms) {
+			step(e, g, now_ms);
+			left--;
+		}
+		g->active = g->marked || group_due(g) != TIME_NEVER;
+		if (g->active)
+			t->active[n++] = g;
+	}
+	return groups_requeue(t, n, i);
+}
+
 void elect_pass(struct elect *e, uint64_t now_ms)
 {
-	size_t n = 0;
-
 	if (e->in == NULL)
 		return;
 	update_health(e, now_ms);
@@ -1159,17 +1180,7 @@ void elect_pass(struct elect *e, uint64_t now_ms)
 	if (groups_take(&e->groups, e->in->vips, now_ms))
 		publish_claims_changed(e->publish);
 	inquire_step(e, now_ms);
-	for (size_t i = 0; i < e->groups.n_active; i++) {
-		struct group *g = e->groups.active[i];
-
-		if (g->marked || group_due(g) <= now_ms)
-			step(e, g, now_ms);
-		g->active = g->marked || group_due(g) != TIME_NEVER;
-		if (g->active)
-			e->groups.active[n++] = g;
-	}
-	e->groups.n_active = n;
-	e->groups.wake_ms = next_wake(e, now_ms);
+	e->groups.wake_ms = step_groups(e, now_ms) ? next_wake(e, now_ms) : 0;
 }
 
 size_t elect_dirty_count(const struct elect *e)

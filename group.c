@@ -74,6 +74,30 @@ void groups_mark_all(struct groups *t)
 		groups_mark(t, t->v[i]);
 }
 
+static void reverse(struct group **v, size_t n)
+{
+	for (size_t i = 0; i < n / 2; i++) {
+		struct group *g = v[i];
+
+		v[i] = v[n - 1 - i];
+		v[n - 1 - i] = g;
+	}
+}
+
+bool groups_requeue(struct groups *t, size_t n, size_t i)
+{
+	size_t rest = t->n_active - i;
+
+	if (rest > 0) {
+		memmove(t->active + n, t->active + i, rest * sizeof *t->active);
+		reverse(t->active, n);
+		reverse(t->active + n, rest);
+		reverse(t->active, n + rest);
+	}
+	t->n_active = n + rest;
+	return rest == 0;
+}
+
 void groups_note_dirty(struct groups *t, uint64_t id)
 {
 	if (reserve(&t->dirty, &t->cap_dirty, t->n_dirty + 1, sizeof *t->dirty))

@@ -83,6 +83,9 @@ struct group *groups_find(const struct groups *t, uint64_t id);
 /* Stepped in the next pass. */
 void groups_mark(struct groups *t, struct group *g);
 void groups_mark_all(struct groups *t);
+/* Of the active ones the first n stay, those up to i go, the rest comes before those that stay.
+ * Returns whether there is no rest. */
+bool groups_requeue(struct groups *t, size_t n, size_t i);
 /* Its state is news to the reader (elect_dirty_at()). */
 void groups_note_dirty(struct groups *t, uint64_t id);
 /* Brings the table in step with the vip table: with the groups it reports dirty, or all when resync

@@ -997,6 +997,30 @@ static void test_silent_owner_of_many(void)
 	close_cluster();
 }
 
+/* Thousands are stepped a part at a time, and none is left behind. */
+static void test_parts(void)
+{
+	enum { MANY = 600, PART = 256 };
+	char name[16], quoted[32];
+
+	open_working();
+	w.ranges[0] = world_range("10.1.0.0/16");
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(name, sizeof name, "s%u", i);
+		(void)snprintf(quoted, sizeof quoted, "'10.1.%u.%u'", i / 200, i % 200 + 1);
+		world_service(&w, name, quoted, "", "");
+	}
+	world_vips(&w);
+	for (size_t left = MANY; left > 0; left -= left < PART ? left : PART) {
+		elect_clean(e);
+		elect_pass(e, now);
+		vip_clean(w.vips);
+		CHECK_INT(elect_dirty_count(e), left < PART ? left : PART);
+		CHECK((elect_next_deadline(e) <= now) == (left > PART));
+	}
+	close_cluster();
+}
+
 /* An answer with its MAC: it lives, whatever BFD says; asked again each second, and in vain once it
  * is dead. */
 static void test_silent_owner_answers(void)
@@ -1661,7 +1685,8 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
 	CHECK_TEST(test_dispute_not_heard), CHECK_TEST(test_dispute_unpublished),
-	CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_of_many), CHECK_TEST(test_silent_owner_answers),
+	CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_of_many),
+	CHECK_TEST(test_parts), CHECK_TEST(test_silent_owner_answers),
 	CHECK_TEST(test_silent_owner_veto_ends), CHECK_TEST(test_silent_owner_no_witness),
 	CHECK_TEST(test_not_silent), CHECK_TEST(test_orphan), CHECK_TEST(test_silent_owner_rank),
 	CHECK_TEST(test_reclaim), CHECK_TEST(test_hold_down), CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
