@@ -25,7 +25,7 @@ rm -rf "$BUILD" "$OUT/done"
 mkdir -p "$BUILD" "$OUT/lib" "$OUT/include"
 
 # Prefix maps make the result the same in whatever folder it is built: libuv's asserts hold __FILE__.
-CFLAGS="-Os -g0 -ffunction-sections -fdata-sections -fPIE -fstack-protector-strong -fno-asynchronous-unwind-tables"
+CFLAGS="-Oz -g0 -ffunction-sections -fdata-sections -fPIE -fstack-protector-strong -fno-asynchronous-unwind-tables"
 CFLAGS="$CFLAGS -ffile-prefix-map=$SRC=src -ffile-prefix-map=$BUILD=build"
 
 # The unpacked folder of one source package.
@@ -52,7 +52,7 @@ build_musl() {
 	(cd "$BUILD/musl" &&
 		"$(src musl)/configure" --target="$TRIPLET" --prefix="$OUT" --syslibdir="$OUT/lib" \
 			--disable-shared --enable-wrapper=gcc CC="$TRIPLET-gcc" \
-			CFLAGS="-Os -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables" &&
+			CFLAGS="-Oz -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables" &&
 		make -j"$JOBS" && make install) || return 1
 	case $TRIPLET in
 	x86_64-*) kernel=/usr/include; asm=/usr/include/$TRIPLET/asm ;;
