@@ -118,8 +118,7 @@ static unsigned unowned(const struct sim *s)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < s->setup.n_services; i++)
-		n += users_service_exists(s, i) &&
-		     check_owners(s, users_service_vip(s, i), 0) != 1;
+		n += users_service_exists(s, i) && check_owners(s, users_service_vip(s, i), 0) != 1;
 	return n;
 }
 

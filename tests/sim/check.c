@@ -22,8 +22,8 @@
 
 enum {
 	SAMPLE_US = 100 * SIM_MS,
-	CLOSELY = 10, /* every so many samples */
-	OWNER_WORDS = 4, /* 256 nodes */
+	CLOSELY = 10,          /* every so many samples */
+	OWNER_WORDS = 4,       /* 256 nodes */
 	DOUBLE_US = 3 * SIM_S, /* I1: 2 s after a heal, and the API's latency */
 	HALF_US = 16 * SIM_S,  /* I1: 13 s, likewise */
 	MINUTE_US = 60 * SIM_S,
@@ -60,7 +60,7 @@ struct tracked {
 	uint64_t owners[OWNER_WORDS]; /* announce it, running or not */
 	unsigned n_owners;
 	uint64_t dark_us, double_us, half_us; /* since when; TIME_NEVER */
-	uint64_t minute_us;          /* of moves */
+	uint64_t minute_us;                   /* of moves */
 	unsigned moves;
 };
 
@@ -74,7 +74,7 @@ struct check {
 	struct claims_count {
 		uint64_t minute_us;
 		unsigned n;
-	} *claims; /* owned; of each node */
+	} * claims; /* owned; of each node */
 	struct check_figures figures;
 	uint64_t generation; /* of what is known about sides */
 	uint64_t nodes_changed, n_samples;
@@ -307,8 +307,7 @@ static bool is_plain(const struct sim *s, const struct tracked *t, bool closely)
 {
 	if (t->dark_us != TIME_NEVER || t->double_us != TIME_NEVER || t->half_us != TIME_NEVER)
 		return false;
-	return t->n_owners == 0 ? !closely
-				: s->check->n_sides[t->segment] == 1 && t->n_owners == 1;
+	return t->n_owners == 0 ? !closely : s->check->n_sides[t->segment] == 1 && t->n_owners == 1;
 }
 
 static void judge_all(struct sim *s, bool closely)
@@ -410,8 +409,8 @@ void check_on_turn(struct sim *s, const struct node *n)
 }
 
 /* Frames that speak for a VIP come from who owns it. */
-void check_on_sent(struct sim *s, const struct node *n, unsigned segment, const uint8_t *frame,
-	size_t len)
+void check_on_sent(
+	struct sim *s, const struct node *n, unsigned segment, const uint8_t *frame, size_t len)
 {
 	struct rd r = rd_init(frame, len);
 	const struct tracked *t;
@@ -448,8 +447,7 @@ void check_on_write(struct sim *s, const struct node *n, enum request_kind kind,
 
 static bool status_has(const cJSON *json, struct addr ip)
 {
-	const cJSON *lb = cJSON_GetObjectItem(
-			    cJSON_GetObjectItem(json, "status"), "loadBalancer"),
+	const cJSON *lb = cJSON_GetObjectItem(cJSON_GetObjectItem(json, "status"), "loadBalancer"),
 		    *i;
 
 	cJSON_ArrayForEach (i, cJSON_GetObjectItem(lb, "ingress"))
@@ -548,8 +546,8 @@ static void check_vip(struct sim *s, const struct tracked *t)
 		able += may;
 		owners += on;
 		if (on != owns(t, i))
-			sim_fail(s, "simulator", "%s: who announces %s is not known", n->name,
-				text);
+			sim_fail(
+				s, "simulator", "%s: who announces %s is not known", n->name, text);
 		if (on && !may)
 			sim_fail(s, "I7", "%s announces %s and may not", n->name, text);
 		if (on != publishes(s, n, t->vip))
@@ -570,8 +568,8 @@ static void check_services(struct sim *s)
 	size_t i = 0;
 
 	while ((o = server_next(s, CLUSTER_SERVICE, &i)) != NULL) {
-		const cJSON *lb = cJSON_GetObjectItem(
-			cJSON_GetObjectItem(o, "status"), "loadBalancer");
+		const cJSON *lb =
+			cJSON_GetObjectItem(cJSON_GetObjectItem(o, "status"), "loadBalancer");
 
 		if (cJSON_GetArraySize(cJSON_GetObjectItem(lb, "ingress")) < 1)
 			sim_fail(s, "lost", "%s has no address",

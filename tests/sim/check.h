@@ -16,12 +16,11 @@ void check_free(struct check *c);
 void check_print_table(FILE *out);
 
 /* -- what happens, from the others -- */
-void check_on_write(
-	struct sim *s, const struct node *n, enum request_kind kind, const char *name);
+void check_on_write(struct sim *s, const struct node *n, enum request_kind kind, const char *name);
 /* A leader's write gives ip to the Service json. */
 void check_on_given(struct sim *s, const cJSON *json, struct addr ip);
-void check_on_sent(struct sim *s, const struct node *n, unsigned segment, const uint8_t *frame,
-	size_t len);
+void check_on_sent(
+	struct sim *s, const struct node *n, unsigned segment, const uint8_t *frame, size_t len);
 void check_on_announced(struct sim *s, const struct node *n, struct addr vip, unsigned segment,
 	bool on, const char *why);
 void check_on_turn(struct sim *s, const struct node *n);
@@ -43,8 +42,8 @@ void check_be_lenient(struct sim *s);
 struct check_figures {
 	/* the longest: two owners that hear each other, of which one hears the other; no owner */
 	uint64_t double_us, half_us, dark_us;
-	uint64_t moves;              /* VIPs that were taken */
-	unsigned moves_a_minute;     /* of one VIP, at most */
+	uint64_t moves;          /* VIPs that were taken */
+	unsigned moves_a_minute; /* of one VIP, at most */
 	uint64_t last_move_us;
 };
 struct check_figures check_figures(struct sim *s);

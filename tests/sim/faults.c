@@ -22,7 +22,7 @@ enum {
 	BOOT_US = 5 * SIM_S,
 	FIRST_FAULT_US = 5 * SIM_S,
 	LOSS_MAX = 40,
-	STORM = 30000, /* five nodes at rest make some hundred events a second */
+	STORM = 30000,               /* five nodes at rest make some hundred events a second */
 	RESTART_MAX_US = 15 * SIM_S, /* after a clean exit */
 	MAX_FAULTS = 512,
 };
@@ -110,8 +110,8 @@ static void delete_lease(struct sim *s, const struct fault *f)
 {
 	char name[64];
 
-	(void)snprintf(name, sizeof name, "lbd-%s-n%u", f->arg % 2 == 0 ? "node" : "claims",
-		f->node + 1);
+	(void)snprintf(
+		name, sizeof name, "lbd-%s-n%u", f->arg % 2 == 0 ? "node" : "claims", f->node + 1);
 	server_delete(s, CLUSTER_LEASE, name);
 }
 

@@ -47,7 +47,7 @@ struct answer_for {
 };
 
 struct segment {
-	struct host *hosts; /* owned */
+	struct host *hosts;     /* owned */
 	struct lan_link *links; /* owned; from * n_hosts + to */
 	unsigned loss, duplicate, delay_ms;
 	bool reflects;
@@ -113,8 +113,8 @@ struct lan *lan_new(struct sim *s)
 		g->asked = sim_alloc(VIP_SLOTS, sizeof *g->asked);
 		for (unsigned i = s->setup.n_nodes; i < l->n_hosts; i++)
 			memcpy(g->hosts[i].mac,
-				(uint8_t[]){2, 0xaa, 0, 0, (uint8_t)k,
-					(uint8_t)(i - s->setup.n_nodes)},
+				(uint8_t[]){
+					2, 0xaa, 0, 0, (uint8_t)k, (uint8_t)(i - s->setup.n_nodes)},
 				6);
 	}
 	return l;
@@ -152,8 +152,7 @@ static struct lan_link *link_of(const struct sim *s, unsigned segment, unsigned 
 
 /* -- delivery -- */
 
-static void guest_on_frame(
-	struct sim *s, unsigned segment, unsigned guest, const struct frame *f);
+static void guest_on_frame(struct sim *s, unsigned segment, unsigned guest, const struct frame *f);
 
 static void on_frame(struct sim *s, const struct event *ev)
 {
@@ -213,8 +212,8 @@ void lan_send(struct sim *s, unsigned segment, unsigned host, const uint8_t *dat
 
 enum { PACKET_AT = 14 + 4 + 4 };
 
-void lan_send_packet(struct sim *s, unsigned segment, unsigned host, unsigned to,
-	const struct lan_packet *p)
+void lan_send_packet(
+	struct sim *s, unsigned segment, unsigned host, unsigned to, const struct lan_packet *p)
 {
 	uint8_t data[LAN_FRAME_MAX];
 	struct wr w = wr_init(data, sizeof data);
@@ -375,8 +374,8 @@ static void send_claim(
 
 void lan_claim(struct sim *s, unsigned segment, struct addr vip)
 {
-	send_claim(s, segment, ARP_REQUEST, vip,
-		lan_mac(s, segment, s->setup.n_nodes + LAN_FOREIGN));
+	send_claim(
+		s, segment, ARP_REQUEST, vip, lan_mac(s, segment, s->setup.n_nodes + LAN_FOREIGN));
 }
 
 void lan_answer_for(struct sim *s, unsigned segment, struct addr vip, const uint8_t *mac)

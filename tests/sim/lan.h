@@ -43,8 +43,8 @@ struct lan_packet {
 	const uint8_t *data;
 	size_t len;
 };
-void lan_send_packet(struct sim *s, unsigned segment, unsigned host, unsigned to,
-	const struct lan_packet *p);
+void lan_send_packet(
+	struct sim *s, unsigned segment, unsigned host, unsigned to, const struct lan_packet *p);
 bool lan_is_packet(const struct frame *f);
 /* It borrows from f. */
 bool lan_read_packet(const struct frame *f, struct lan_packet *ret_p) MUST_CHECK;

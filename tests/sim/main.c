@@ -166,14 +166,13 @@ static int run_seeds(const struct options *o)
 
 	for (uint64_t i = 0; i < o->seeds; i += o->step)
 		run_seed(o, o->first + i, &t);
-	printf("sim: seeds %" PRIu64 " to %" PRIu64 " by %" PRIu64 ", trace %016" PRIx64 "; %" PRIu64
-	       " VIPs taken; %" PRIu64 " events, %.0f a second\n",
+	printf("sim: seeds %" PRIu64 " to %" PRIu64 " by %" PRIu64 ", trace %016" PRIx64
+	       "; %" PRIu64 " VIPs taken; %" PRIu64 " events, %.0f a second\n",
 		o->first, o->first + o->seeds - 1, o->step, t.hash, t.moves, t.events,
 		(double)t.events / (seconds() - began));
 	printf("sim: longest with two owners that hear each other %.3f s, of which one hears the "
 	       "other %.3f s, without one that there could be %.3f s\n",
-		(double)t.double_us / SIM_S, (double)t.half_us / SIM_S,
-		(double)t.dark_us / SIM_S);
+		(double)t.double_us / SIM_S, (double)t.half_us / SIM_S, (double)t.dark_us / SIM_S);
 	printf("sim: %" PRIu64 " passed, %" PRIu64 " failed\n", t.passed, t.failed);
 	return t.failed == 0 ? 0 : 1;
 }

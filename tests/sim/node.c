@@ -29,7 +29,7 @@ enum {
 	PPM = 200,
 	HOSTS_A_SUBNET = 250,
 	OWN_MAC_US = 180 * SIM_S, /* OWNERSHIP R1, and until the next claim */
-	BFD_STALL_US = 2000, /* bfdio.c's */
+	BFD_STALL_US = 2000,      /* bfdio.c's */
 };
 
 /* -- the clock -- */
@@ -111,7 +111,8 @@ static const struct ann_ops ann_ops = {
 static struct addr host_addr(unsigned segment, unsigned index)
 {
 	return addr_from_v4((const uint8_t[4]){10, (uint8_t)segment,
-		(uint8_t)(1 + (index + 1) / HOSTS_A_SUBNET), (uint8_t)((index + 1) % HOSTS_A_SUBNET)});
+		(uint8_t)(1 + (index + 1) / HOSTS_A_SUBNET),
+		(uint8_t)((index + 1) % HOSTS_A_SUBNET)});
 }
 
 /* Whose it is; none: n_nodes. */
@@ -125,8 +126,7 @@ static unsigned host_of(const struct sim *s, struct addr a)
 	return index < s->setup.n_nodes ? index : s->setup.n_nodes;
 }
 
-static int send_packet(
-	void *ctx, const struct bfd_path *path, const uint8_t *packet, size_t len)
+static int send_packet(void *ctx, const struct bfd_path *path, const uint8_t *packet, size_t len)
 {
 	struct node *n = ctx;
 	unsigned segment = path->ifindex - NODE_IFINDEX;
@@ -137,8 +137,8 @@ static int send_packet(
 		return -ENETUNREACH;
 	addr_to_v4(path->local, from_ip);
 	addr_to_v4(path->remote, to_ip);
-	lan_send_packet(n->sim, segment, n->index, to,
-		&(struct lan_packet){from_ip, to_ip, packet, len});
+	lan_send_packet(
+		n->sim, segment, n->index, to, &(struct lan_packet){from_ip, to_ip, packet, len});
 	return 0;
 }
 
@@ -190,8 +190,8 @@ static bool witnessed(void *ctx, unsigned ifindex, const char *suspect, uint64_t
 	for (unsigned k = 0; k < n->sim->setup.n_segments; k++)
 		if ((ifindex == 0 || ifindex == NODE_IFINDEX + k) &&
 			(n->witness_ms[k] > since_ms ||
-				peers_heard_since(n->peers, NODE_IFINDEX + k, suspect,
-					since_ms * 1000)))
+				peers_heard_since(
+					n->peers, NODE_IFINDEX + k, suspect, since_ms * 1000)))
 			return true;
 	return false;
 }
@@ -211,11 +211,9 @@ static void forgot(void *ctx, const char *node)
 }
 
 /* What is to be done about a VIP on one of its paths; mac: of whom to ask, else NULL. */
-typedef int (*path_fn)(
-	struct node *n, unsigned ifindex, struct addr vip, const uint8_t mac[6]);
+typedef int (*path_fn)(struct node *n, unsigned ifindex, struct addr vip, const uint8_t mac[6]);
 
-static void each_path(
-	struct node *n, const struct vip_group *g, path_fn fn, const uint8_t mac[6])
+static void each_path(struct node *n, const struct vip_group *g, path_fn fn, const uint8_t mac[6])
 {
 	struct elect_view v;
 
@@ -514,8 +512,7 @@ static void step_exit(struct node *n)
 	}
 	if (!n->exiting)
 		return;
-	if (!n->releasing &&
-		(elect_drained(n->elect, n->now_ms) || n->now_ms >= n->exit_by_ms) &&
+	if (!n->releasing && (elect_drained(n->elect, n->now_ms) || n->now_ms >= n->exit_by_ms) &&
 		(n->status_in_flight == 0 || n->now_ms >= n->exit_by_ms)) {
 		n->releasing = true;
 		n->exit_by_ms = n->now_ms + RELEASE_MS;
@@ -816,8 +813,8 @@ void node_on_frame(struct node *n, unsigned segment, struct frame *f)
 void node_on_watch(struct node *n, enum cluster_kind kind, const struct change *c)
 {
 	(void)node_wake(n);
-	if (cluster_apply(n->w.cluster, kind, c->deleted ? CLUSTER_DELETE : CLUSTER_PUT,
-		    c->json) != 0)
+	if (cluster_apply(n->w.cluster, kind, c->deleted ? CLUSTER_DELETE : CLUSTER_PUT, c->json) !=
+		0)
 		abort();
 	n->dirty = true;
 }
@@ -866,8 +863,8 @@ static enum alloc_outcome status_outcome(enum lease_outcome outcome)
 	return ALLOC_WRITE_FAILED;
 }
 
-void node_on_answer(struct node *n, enum request_kind kind, uint64_t id,
-	enum lease_outcome outcome, const struct cluster_lease *l)
+void node_on_answer(struct node *n, enum request_kind kind, uint64_t id, enum lease_outcome outcome,
+	const struct cluster_lease *l)
 {
 	(void)node_wake(n);
 	switch (kind) {
@@ -901,7 +898,6 @@ void node_init(struct sim *s, unsigned index)
 {
 	struct node *n = &s->nodes[index];
 	struct rng rng = {.state = s->setup.seed + ((uint64_t)(index + 1) << 40)};
-
 
 	n->sim = s;
 	n->index = index;
@@ -974,7 +970,8 @@ void node_start(struct node *n)
 	n->bfd = bfd_new(&bfd_ops, n, &n->w.hkey, &n->rng, NULL);
 	n->peers = n->bfd != NULL ? peers_new(n->bfd, n->name, &peers_ops, n) : NULL;
 	if (n->elect == NULL || n->leader == NULL || n->plan == NULL || n->alloc == NULL ||
-		n->arp == NULL || n->peers == NULL || alloc_configure(n->alloc, &n->w.conf, n->now_ms) != 0)
+		n->arp == NULL || n->peers == NULL ||
+		alloc_configure(n->alloc, &n->w.conf, n->now_ms) != 0)
 		abort();
 	alloc_set_ops(n->alloc, &alloc_ops, n);
 	alloc_begin(n->alloc);
@@ -1039,8 +1036,7 @@ static void on_restart(struct sim *s, const struct event *ev)
 
 static void restart_later(struct node *n, uint64_t after_us)
 {
-	sim_post(n->sim, n->sim->now_us + after_us,
-		&(struct event){.fn = on_restart, .p = n});
+	sim_post(n->sim, n->sim->now_us + after_us, &(struct event){.fn = on_restart, .p = n});
 }
 
 /* -- what happens to it -- */
@@ -1136,7 +1132,9 @@ static void ports_changed(struct node *n, unsigned segment)
 void node_set_port(struct node *n, unsigned segment, bool there, bool carrier)
 {
 	sim_trace(n->sim, "%s eth%u %s", n->name, segment,
-		!there ? "is gone" : carrier ? "is up" : "has no carrier");
+		!there    ? "is gone"
+		: carrier ? "is up"
+			  : "has no carrier");
 	n->ports[segment].there = there;
 	n->ports[segment].carrier = carrier;
 	ports_changed(n, segment);

@@ -67,7 +67,7 @@ struct node {
 	/* the shell */
 	uint64_t armed_ms;  /* when its timer will fire */
 	uint64_t fenced_ms; /* when what is owned was last asked for again; 0 = never */
-	uint64_t wake_us;  /* when that is, or an earlier event that is under way; TIME_NEVER */
+	uint64_t wake_us;   /* when that is, or an earlier event that is under way; TIME_NEVER */
 	unsigned wake_session;
 	bool turn_posted, turning;
 	bool dirty, synced, synced_once, rebuild;
@@ -95,7 +95,7 @@ struct node {
 	bool api_slow;
 	uint64_t watch_lag_us;
 	uint64_t mac_odd_us; /* until then it has one that is not its own, or remembers it */
-	bool config_odd; /* its configuration advertises nothing */
+	bool config_odd;     /* its configuration advertises nothing */
 };
 
 void node_init(struct sim *s, unsigned index);
@@ -113,8 +113,8 @@ void node_on_frame(struct node *n, unsigned segment, struct frame *f);
 void node_on_watch(struct node *n, enum cluster_kind kind, const struct change *c);
 void node_on_list(struct node *n, enum cluster_kind kind);
 void node_on_synced(struct node *n);
-void node_on_answer(struct node *n, enum request_kind kind, uint64_t id,
-	enum lease_outcome outcome, const struct cluster_lease *l);
+void node_on_answer(struct node *n, enum request_kind kind, uint64_t id, enum lease_outcome outcome,
+	const struct cluster_lease *l);
 
 /* -- what happens to it -- */
 void node_stop(struct node *n, bool suspend);

@@ -425,7 +425,8 @@ static void outage(struct sim *s)
 	run_ms(s, 1000);
 	EXPECT(s, all_owned(s), "1 s after a node died");
 	run_s(s, 299);
-	EXPECT(s, check_figures(s).dark_us <= 550 * SIM_MS, "dark for %.3f s", (double)check_figures(s).dark_us / SIM_S);
+	EXPECT(s, check_figures(s).dark_us <= 550 * SIM_MS, "dark for %.3f s",
+		(double)check_figures(s).dark_us / SIM_S);
 	before = moves(s);
 	server_set_down(s, false);
 	run_s(s, 3 * LEASE_S);
@@ -584,10 +585,10 @@ static bool has_address(const struct sim *s, const char *service, struct addr a)
 {
 	const cJSON *o = server_get(s, CLUSTER_SERVICE, service), *i;
 
-	cJSON_ArrayForEach (i, cJSON_GetObjectItem(
-				       cJSON_GetObjectItem(
-					       cJSON_GetObjectItem(o, "status"), "loadBalancer"),
-				       "ingress"))
+	cJSON_ArrayForEach (
+		i, cJSON_GetObjectItem(
+			   cJSON_GetObjectItem(cJSON_GetObjectItem(o, "status"), "loadBalancer"),
+			   "ingress"))
 		if (addr_eq(world_ip(cJSON_GetStringValue(cJSON_GetObjectItem(i, "ip"))), a))
 			return true;
 	return false;
@@ -805,7 +806,8 @@ static const struct scenario scenarios[] = {
 	{"F1", "an isolated node that has the API takes nothing", f1, NULL, 4, 8, 1, false},
 	{"F2", "the LAN parts without the API; after the heal one owner", f2, NULL, 4, 8, 1, false},
 	{"F3", "after a heal two owners hear each other in 2 s", f3, NULL, 4, 8, 1, false},
-	{"F4", "10 minutes without the API, and its return, move nothing", f4, NULL, 4, 8, 1, false},
+	{"F4", "10 minutes without the API, and its return, move nothing", f4, NULL, 4, 8, 1,
+		false},
 	{"I3", "a dead owner is replaced in 0.55 s", i3, NULL, 5, 12, 1, false},
 	{"F4outage", "... and a node that dies meanwhile is replaced", outage, NULL, 4, 8, 1,
 		false},

@@ -6,8 +6,8 @@
  * In:   what users and nodes write; faults.
  * Out:  lists, watch events and answers, to nodes alone.
  *
- * A stream is always in order, may repeat an event, and may lag (a second API server's cache).  Lists
- * are consistent, since watch.c asks for no version.
+ * A stream is always in order, may repeat an event, and may lag (a second API server's cache).
+ * Lists are consistent, since watch.c asks for no version.
  */
 #include "server.h"
 

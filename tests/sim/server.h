@@ -51,10 +51,10 @@ struct stream {
 	struct node *node; /* borrowed */
 	enum cluster_kind kind;
 	bool connected, synced;
-	bool frozen;  /* half open: the node does not know */
-	bool posted;  /* an event is on its way */
+	bool frozen; /* half open: the node does not know */
+	bool posted; /* an event is on its way */
 	unsigned session;
-	size_t place; /* in the journal */
+	size_t place;     /* in the journal */
 	uint64_t last_us; /* of the last delivery: they stay in order */
 };
 extern const enum cluster_kind server_kinds[SIM_STREAMS];

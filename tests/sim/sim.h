@@ -33,11 +33,11 @@ enum {
 };
 
 struct sim;
-struct node;    /* node.h */
-struct server;  /* server.h */
-struct lan;     /* lan.h */
-struct users;   /* users.h */
-struct check;   /* check.h */
+struct node;   /* node.h */
+struct server; /* server.h */
+struct lan;    /* lan.h */
+struct users;  /* users.h */
+struct check;  /* check.h */
 
 /* What a run is made of, before it begins. */
 struct sim_setup {
@@ -48,7 +48,8 @@ struct sim_setup {
 	bool clocks_vary; /* each node's clock has a rate of its own */
 	bool lonely;      /* nobody but the nodes can witness */
 	bool plain;       /* no Service shares an address or is Local */
-	uint64_t turn_us; /* a turn of a node's loop takes so long, and takes in what came meanwhile */
+	uint64_t turn_us; /* a turn of a node's loop takes so long, and takes in what came meanwhile
+			   */
 	uint64_t storm;   /* so many events in a second are a storm; 0 = never */
 	FILE *trace;      /* borrowed; NULL: only its hash is kept */
 };
@@ -56,11 +57,11 @@ struct sim_setup {
 struct sim {
 	struct sim_setup setup;
 	uint64_t now_us;
-	uint64_t n_events; /* that reached somebody */
+	uint64_t n_events;                 /* that reached somebody */
 	uint64_t second_us, second_events; /* of this second, before it */
 	uint64_t trace_hash;
 	struct rng rng_api, rng_lan, rng_users;
-	struct queue *queue;    /* owned, as are the others */
+	struct queue *queue; /* owned, as are the others */
 	struct server *server;
 	struct lan *lan;
 	struct users *users;

@@ -36,8 +36,8 @@ static struct addr vip_at(unsigned segment, size_t i)
 {
 	size_t at = FIRST_HOST + i;
 
-	return addr_from_v4((const uint8_t[4]){
-		10, (uint8_t)segment, (uint8_t)(at >> 8), (uint8_t)(at & 0xff)});
+	return addr_from_v4(
+		(const uint8_t[4]){10, (uint8_t)segment, (uint8_t)(at >> 8), (uint8_t)(at & 0xff)});
 }
 
 struct users *users_new(struct sim *s)
@@ -68,8 +68,8 @@ struct addr users_vip(const struct sim *s, unsigned segment, size_t i)
 
 struct addr_range users_range(const struct sim *s, unsigned segment)
 {
-	size_t n = s->setup.allocates && s->setup.n_services <= SCARCE ? SCARCE
-								       : users_vip_count(s);
+	size_t n =
+		s->setup.allocates && s->setup.n_services <= SCARCE ? SCARCE : users_vip_count(s);
 
 	return (struct addr_range){vip_at(segment, 0), vip_at(segment, n - 1)};
 }
