@@ -493,8 +493,7 @@ void server_send_lease(
 	if (a->verb != LEASE_GET) {
 		/* Every node's wall clock is wrong in its own way. */
 		r->json = object_lease(a, "kube-system",
-			(int64_t)WALL_2026_S * SIM_S + (int64_t)s->now_us +
-				(int64_t)n->index * 86400 * SIM_S);
+			(int64_t)((WALL_2026_S + n->index * UINT64_C(86400)) * SIM_S + s->now_us));
 		REQUIRE(r->json != NULL);
 		cJSON_AddStringToObject(
 			cJSON_GetObjectItemCaseSensitive(r->json, "metadata"), "uid", a->name);

@@ -24,9 +24,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* In the microseconds of the queue. */
+#define SIM_MS UINT64_C(1000)
+#define SIM_S  UINT64_C(1000000)
+
 enum {
-	SIM_MS = 1000, /* in the microseconds of the queue */
-	SIM_S = 1000000,
 	SIM_SEGMENTS = 2,
 	SIM_STREAMS = 4, /* kinds that are watched */
 	SIM_FAILURE = 256,
