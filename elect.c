@@ -1199,11 +1199,16 @@ void elect_clean(struct elect *e)
 	e->groups.n_dirty = 0;
 }
 
-uint64_t elect_next_deadline(const struct elect *e)
+uint64_t elect_next_write(const struct elect *e)
 {
 	uint64_t look_ms = e->look.rival != NULL && !e->look.in_flight ? e->look.next_ms : TIME_NEVER;
 
-	return time_min(look_ms, time_min(publish_next_deadline(e->publish), e->groups.wake_ms));
+	return time_min(look_ms, publish_next_deadline(e->publish));
+}
+
+uint64_t elect_next_deadline(const struct elect *e)
+{
+	return time_min(elect_next_write(e), e->groups.wake_ms);
 }
 
 /* -- reading -- */

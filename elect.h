@@ -135,6 +135,8 @@ void elect_done(struct elect *e, uint64_t id, enum lease_outcome outcome,
  * before its start; NULL: out of memory, or too early to say. */
 char *elect_claims_text(const struct elect *e) MUST_CHECK;
 
+/* When elect_next_action() has something, as far as is known; and that, or when elect_pass() is due. */
+uint64_t elect_next_write(const struct elect *e);
 uint64_t elect_next_deadline(const struct elect *e);
 
 /* -- reading -- */

@@ -517,7 +517,7 @@ uint64_t writer_next_deadline(const struct daemon *d)
 		return next_ms;
 	if (d->dry != NULL)
 		return time_min(alloc_next_deadline(d->alloc), nodelb_next_deadline(d->nodelb));
-	next_ms = time_min(leader_next_deadline(d->leader), elect_next_deadline(d->elect));
+	next_ms = time_min(leader_next_deadline(d->leader), elect_next_write(d->elect));
 	next_ms = time_min(next_ms, feed_next_deadline(d));
 	if (d->phase == DAEMON_RUNNING && d->was_leader && daemon_is_ready(d) &&
 		d->status_in_flight < DAEMON_STATUS_IN_FLIGHT)

@@ -181,3 +181,21 @@ def test_restart_is_another_identity(bare):
     lab.nodes[0].kill()
     lab.nodes[0].start()
     wait_for("the Lease of the new one", lambda: holder() != first)
+
+
+def cpu_seconds(pid):
+    """Of the processor, used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_start_without_api(bare):
+    """A node that starts while there is no API server waits for it, and costs nothing meanwhile."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    lab.server.stop()
+    node = lab.nodes[0].start(ready=False)
+    wait_for("the daemon", node.dump)
+    before, begin = cpu_seconds(node.pid), time.monotonic()
+    wait_for("five seconds of it", lambda: time.monotonic() - begin > 5, timeout=10)
+    assert cpu_seconds(node.pid) - before < 0.5
+    assert node.stop() == 0
