@@ -185,8 +185,10 @@ vrrp_instance one {{
         stack.callback(lambda: [self.kill(n) for n in lab.nodes])
 
     def start(self, node):
-        node.run("ip", "addr", "del", f"{VIP}/32", "dev", "eth0", check=False)  # what a killed one left
         directory = self.lab.dir
+        node.run("ip", "addr", "del", f"{VIP}/32", "dev", "eth0", check=False)  # what a killed one left
+        for kind in ("pid", "vrrp"):
+            (directory / f"{node.name}.{kind}").unlink(missing_ok=True)
         self.running[node] = node.popen(*self.prefix, "keepalived", "-n", "-P", "-l", "-p", directory / f"{node.name}.pid", "-r",
                                         directory / f"{node.name}.vrrp", "-f", directory / f"{node.name}.keepalived",
                                         log=directory / f"{node.name}.log")
