@@ -849,6 +849,8 @@ void elect_on_lease(
 /* The first lists are complete: what we claimed before the restart is ours to restore (G7). */
 static void first_sync(struct elect *e, uint64_t now_ms)
 {
+	for (struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		m->renewed = false; /* it differed from the picture on disk, that is all (G6) */
 	e->synced_once = true;
 	e->restored = e->joined = false;
 	e->join_ms = now_ms + JOIN_MS;

@@ -767,6 +767,36 @@ static void test_restore_without_api(void)
 	close_cluster();
 }
 
+/* G6: a node that nobody heard and whose Lease stands still since we came, whatever the picture on disk
+ * had of it. */
+static void test_cold(void)
+{
+	open_cluster();
+	renew("n2");
+	put_claims("n2", "3:10.0.0.120");
+	serve("web", "10.0.0.120");
+	renew("n2"); /* the lists: later than the picture */
+	synced();
+	witness_ms = now + 20000;
+	turn(now + 3500);
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	turn(now + 6000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	close_cluster();
+
+	open_cluster();
+	renew("n2");
+	put_claims("n2", "3:10.0.0.120");
+	serve("web", "10.0.0.120");
+	synced();
+	witness_ms = now + 20000;
+	turn(now + 2000);
+	renew("n2"); /* it lives */
+	turn(now + 10000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	close_cluster();
+}
+
 /* -- on the wire -- */
 
 static void test_wire_member(void)
@@ -1685,7 +1715,7 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
 	CHECK_TEST(test_dispute_not_heard), CHECK_TEST(test_dispute_unpublished),
-	CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_of_many),
+	CHECK_TEST(test_cold), CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_of_many),
 	CHECK_TEST(test_parts), CHECK_TEST(test_silent_owner_answers),
 	CHECK_TEST(test_silent_owner_veto_ends), CHECK_TEST(test_silent_owner_no_witness),
 	CHECK_TEST(test_not_silent), CHECK_TEST(test_orphan), CHECK_TEST(test_silent_owner_rank),
