@@ -20,7 +20,7 @@ struct frame {
 static struct lan {
 	struct station {
 		struct world w;
-		char name[8];
+		char name[16];
 		struct bfd *bfd;
 		struct peers *peers;
 		struct rng rng;
@@ -134,7 +134,7 @@ static void boot(unsigned i)
 	s->alive = true;
 	peers_set_input(s->peers, &s->w.in);
 	for (unsigned k = 0; k < lan.n; k++) {
-		char addresses[64];
+		char addresses[80];
 
 		(void)snprintf(addresses, sizeof addresses, "10.0.0.%u/24", k + 1);
 		if (k != i)
