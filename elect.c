@@ -96,7 +96,7 @@ bool elect_is_mac_of(const struct elect *e, const uint8_t mac[6], const char *no
 
 /* Marks the groups on which m's claims differ: those of a that b has not. */
 static void mark_difference(struct elect *e, struct member *m, const struct claims *a,
-	const struct claims *b, bool withdrawn)
+	const struct claims *b, const struct claims *was, bool withdrawn)
 {
 	for (size_t i = 0; i < a->n; i++) {
 		struct addr at = a->v[i].range.first;
@@ -110,6 +110,7 @@ static void mark_difference(struct elect *e, struct member *m, const struct clai
 				/* A later word replaces what was heard on the wire before. */
 				if ((g->wire_owner == m) == withdrawn && claims_find(b, at) == NULL)
 					g->wire_owner = NULL;
+				ground_recount(e, g, m, was);
 				groups_mark(&e->groups, g);
 			}
 			if (addr_eq(at, a->v[i].range.last))
@@ -124,8 +125,9 @@ static void claims_seen(struct elect *e, struct member *m, const struct cluster_
 
 	if (!member_on_claims(m, lease, e->counters, &old))
 		return;
-	mark_difference(e, m, &old, &m->claims, true);
-	mark_difference(e, m, &m->claims, &old, false);
+	e->claims_change++;
+	mark_difference(e, m, &old, &m->claims, &old, true);
+	mark_difference(e, m, &m->claims, &old, &old, false);
 	claims_free(&old);
 }
 
@@ -134,6 +136,8 @@ static void forget_member(struct elect *e, struct member *m)
 	for (size_t i = 0; i < e->groups.n; i++) {
 		struct group *g = e->groups.v[i];
 
+		g->counted = false;
+		groups_mark(&e->groups, g);
 		if (g->wire_owner == m)
 			g->wire_owner = NULL;
 		if (g->owner == m)
@@ -145,6 +149,7 @@ static void forget_member(struct elect *e, struct member *m)
 		e->look.rival = NULL;
 	e->ops->forgot(e->ctx, m->node);
 	members_forget(&e->members, m);
+	e->generation++;
 }
 
 /* When its Lease will have been unchanged long enough, if I stay healthy (R5). */
@@ -157,21 +162,16 @@ static uint64_t expires_at(const struct elect *e, const struct member *m)
 static void expire_members(struct elect *e, uint64_t now_ms)
 {
 	struct member *m, *next;
-	bool any = false;
 
 	for (m = e->members.head; m != NULL; m = next) {
 		next = m->hh.next;
 		if (now_ms >= expires_at(e, m)) {
 			m->expired = true;
-			any = true;
+			elect_member_changed(e, m);
 		}
-		if (member_is_forgettable(m)) {
+		if (member_is_forgettable(m))
 			forget_member(e, m);
-			any = true;
-		}
 	}
-	if (any)
-		elect_members_changed(e);
 }
 
 /* -- health (R5) -- */
@@ -210,8 +210,9 @@ static void set_durations(struct elect *e)
 /* -- judging -- */
 
 /* This node's verdict, anew.  Out of memory: the old one stays and is judged again later. */
-static void judge(struct elect *e, struct group *g)
+static void judge(struct elect *e, struct group *g, uint64_t now_ms)
 {
+	bool had_none = g->elig != NULL && g->elig->reason == REASON_NO_INTERFACE;
 	struct elig verdict;
 
 	g->judged = true;
@@ -222,6 +223,8 @@ static void judge(struct elect *e, struct group *g)
 		g->judged = false;
 		return;
 	}
+	if (had_none && verdict.n_paths > 0 && e->hold.event_ms != now_ms)
+		hold_down(e, now_ms); /* a link came back: once for all of its groups */
 	g->rank_generation = 0;
 	g->changed = true;
 }
@@ -622,7 +625,9 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 		return;
 	}
 	if (!g->judged)
-		judge(e, g);
+		judge(e, g, now_ms);
+	if (!g->counted)
+		ground_count(e, g);
 	if (g->elig == NULL)
 		return;
 	s = ground_survey(e, g, now_ms);
@@ -842,7 +847,7 @@ void elect_on_lease(
 	} else if (lease->role == CLUSTER_LEASE_CLAIMS) {
 		claims_seen(e, m, lease);
 	} else if (member_on_lease(m, lease, now_ms)) {
-		elect_members_changed(e);
+		elect_member_changed(e, m);
 	}
 }
 
@@ -913,12 +918,7 @@ void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum ele
 	if (state == ELECT_PEER_LATE || (was == ELECT_PEER_LATE && state == ELECT_PEER_UP))
 		e->groups.wake_ms = 0; /* a single packet: nobody's rank is another for it */
 	else
-		elect_members_changed(e);
-}
-
-void elect_on_link(struct elect *e, uint64_t now_ms)
-{
-	hold_down(e, now_ms);
+		elect_member_changed(e, m);
 }
 
 /* R16: a member asks for what we wait for. */

@@ -89,8 +89,6 @@ void elect_on_snapshot(struct elect *e, uint64_t now_ms);
  * 10 s, per mille. Without BFD every peer is NEVER. */
 void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum elect_peer state,
 	unsigned loss_permille, uint64_t now_ms);
-/* A link came up, or its address changed: hold-down begins (R14). */
-void elect_on_link(struct elect *e, uint64_t now_ms);
 /* A wire claim or an answer for a VIP was heard. mac tells a member (its Lease's macs) from a
  * foreign host. */
 enum elect_wire { ELECT_WIRE_CLAIM, ELECT_WIRE_ANSWER, ELECT_WIRE_PROBE };

@@ -26,6 +26,7 @@ struct elect {
 	struct members members;
 	struct member *self;
 	uint64_t generation; /* one more when any rank may have changed */
+	uint32_t claims_change; /* one more with each claims object that changes */
 	struct groups groups;
 	struct health health;
 	struct publish *publish; /* owned */
@@ -81,11 +82,20 @@ static inline uint64_t elect_probe_gap_ms(const struct elect *e)
 	return ms > 0 ? ms : 1;
 }
 
-/* Ranks may have changed. */
-static inline void elect_members_changed(struct elect *e)
+/* m lives, goes, is gone or is heard otherwise than before: ranks may be others.  The groups that rest
+ * without it go on resting. */
+static inline void elect_member_changed(struct elect *e, const struct member *m)
 {
 	e->generation++;
-	groups_mark_all(&e->groups);
+	for (size_t i = 0; i < e->groups.n; i++) {
+		struct group *g = e->groups.v[i];
+		bool rests = g->state == ELECT_OWNER || g->state == ELECT_IDLE ||
+			     (g->state == ELECT_WATCH && g->owner != NULL && g->owner != m &&
+				     !g->owner->expired);
+
+		if (!rests || g->n_claimants > 1 || g->claimant == m || g->wire_owner == m)
+			groups_mark(&e->groups, g);
+	}
 }
 
 #endif

@@ -125,13 +125,58 @@ static void survey_member(const struct elect *e, const struct group *g, struct m
 	}
 }
 
+static bool claims_any(const struct claims *c, const struct group *g)
+{
+	return claims_on(c, g->addrs, g->n_addrs) != NULL;
+}
+
+void ground_count(const struct elect *e, struct group *g)
+{
+	g->n_claimants = 0;
+	g->claimant = NULL;
+	g->counted = true;
+	for (struct member *m = e->members.head; m != NULL; m = m->hh.next) {
+		if (m->self || !claims_any(&m->claims, g))
+			continue;
+		g->n_claimants++;
+		g->claimant = m;
+	}
+}
+
+void ground_recount(
+	const struct elect *e, struct group *g, struct member *m, const struct claims *was)
+{
+	bool had = claims_any(was, g), has = claims_any(&m->claims, g);
+
+	if (m->self || !g->counted || g->claims_change == e->claims_change)
+		return;
+	g->claims_change = e->claims_change;
+	if (has == had)
+		return;
+	if (has && g->n_claimants++ == 0)
+		g->claimant = m;
+	if (had && --g->n_claimants == 0)
+		g->claimant = NULL;
+	else if (had && g->claimant == m)
+		ground_count(e, g);
+}
+
+/* With hundreds of members hardly one has anything to say of a group. */
 struct survey ground_survey(const struct elect *e, const struct group *g, uint64_t now_ms)
 {
+	struct member *w = g->wire_owner;
 	struct survey s = {0};
 
-	for (struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		if (!m->self)
-			survey_member(e, g, m, now_ms, &s);
+	if (!g->counted || g->n_claimants > 1) {
+		for (struct member *m = e->members.head; m != NULL; m = m->hh.next)
+			if (!m->self)
+				survey_member(e, g, m, now_ms, &s);
+		return s;
+	}
+	if (g->claimant != NULL)
+		survey_member(e, g, g->claimant, now_ms, &s);
+	if (w != NULL && w != g->claimant)
+		survey_member(e, g, w, now_ms, &s);
 	return s;
 }
 

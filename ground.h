@@ -18,6 +18,11 @@ struct survey {
 	bool unpublished;    /* somebody was heard on the wire whose term is not known yet */
 };
 
+/* Counts who claims g, anew. */
+void ground_count(const struct elect *e, struct group *g);
+/* m's claims are others; was: those before. */
+void ground_recount(
+	const struct elect *e, struct group *g, struct member *m, const struct claims *was);
 struct survey ground_survey(const struct elect *e, const struct group *g, uint64_t now_ms);
 
 /* -- what BFD says of a group's owner -- */

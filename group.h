@@ -31,13 +31,14 @@ enum ground {
 	GROUND_COLD,    /* G6 */
 };
 
-/* One VIP group, as this node sees it; 128 bytes with one address.  id, addrs and gone are
+/* One VIP group, as this node sees it; 144 bytes with one address.  id, addrs and gone are
  * group.c's, the rest elect.c's; state changes by group_enter() alone. */
 struct group {
 	uint64_t id;
 	enum elect_state state : 3;
 	enum ground ground : 4; /* WAIT, PROBE and OWNER: why */
 	bool gone : 1, marked : 1, active : 1, changed : 1, judged : 1, outranked : 1;
+	bool counted : 1;    /* n_claimants is known; by ground.c */
 	bool weak : 1;       /* OWNER: taken without a witness (R8) */
 	bool asked : 1;      /* WATCH: its owner was asked for it, the answer is due (R22) */
 	bool orphan : 1;     /* WATCH: there was none, as often as it takes (G5) */
@@ -51,6 +52,9 @@ struct group {
 	uint64_t term;       /* of our last take */
 	uint64_t foreign_ms; /* a foreign host spoke for it; 0 = not */
 	struct dispute *dispute;   /* owned; NULL = none */
+	struct member *claimant;   /* of n_claimants; NULL when there are none; borrowed; by ground.c */
+	uint32_t n_claimants;      /* others whose claims object has a VIP of it */
+	uint32_t claims_change;    /* the last change of claims that it was counted for */
 	struct member *owner;      /* another, as far as known; borrowed; by group_set_owner() */
 	struct member *wire_owner; /* last member heard speaking for it; borrowed */
 	uint64_t wire_ms;

@@ -1201,6 +1201,28 @@ static void test_reclaim(void)
 	close_cluster();
 }
 
+/* R14: so is one whose link came back. */
+static void test_hold_down_link(void)
+{
+	const char *ip = address(true);
+	uint64_t start;
+
+	open_owned_by_n2(ip);
+	w.conf.elections.hold_down_ms = 5000;
+	for (unsigned up = 0; up < 2; up++) {
+		world_link(&w, 2, "eth0", 1, up == 1);
+		elect_set_input(e, &w.in, now);
+		pass();
+	}
+	witness_ms = now + 50;
+	fall_silent("n2");
+	start = now;
+	while (view(ip).state != ELECT_OWNER && now - start < 1000)
+		turn(now + 1);
+	CHECK(now - start >= 100 && now - start < 150);
+	close_cluster();
+}
+
 /* R14: after a stall a node is last in rank for a while. */
 static void test_hold_down(void)
 {
@@ -1719,7 +1741,7 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_parts), CHECK_TEST(test_silent_owner_answers),
 	CHECK_TEST(test_silent_owner_veto_ends), CHECK_TEST(test_silent_owner_no_witness),
 	CHECK_TEST(test_not_silent), CHECK_TEST(test_orphan), CHECK_TEST(test_silent_owner_rank),
-	CHECK_TEST(test_reclaim), CHECK_TEST(test_hold_down), CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
+	CHECK_TEST(test_reclaim), CHECK_TEST(test_hold_down), CHECK_TEST(test_hold_down_link), CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
 	CHECK_TEST(test_wire_dead_and_living), CHECK_TEST(test_dispute), CHECK_TEST(test_fence),
 	CHECK_TEST(test_inherit), CHECK_TEST(test_drain), CHECK_TEST(test_release),
 	CHECK_TEST(test_ineligible), CHECK_TEST(test_impersonated), CHECK_TEST(test_write_errors),
