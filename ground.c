@@ -11,6 +11,7 @@
 
 enum {
 	OVER_SHARE_SLOTS = 4, /* R14, at most */
+	VIPS_A_SLOT = 500,    /* that a node takes and announces in a slot, with room to spare */
 };
 
 /* -- what BFD says of a group's owner -- */
@@ -287,30 +288,40 @@ unsigned ground_rank(struct elect *e, struct group *g, const struct member *exce
 	return g->rank;
 }
 
+/* Those among whom the VIPs are: one that fell silent takes none of its own back. */
+static size_t count_at_work(const struct elect *e)
+{
+	size_t n = 0;
+
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
+		n += member_is_alive(m) && m->peer != ELECT_PEER_SILENT;
+	return n;
+}
+
 /* Is a node that holds so many VIPs over its share (R14)? */
 static bool is_over_share(const struct elect *e, size_t n_held)
 {
 	double share = e->in->conf->elections.max_share;
-	size_t members = members_count_alive(&e->members);
+	double vips = (double)vip_count(e->in->vips), members = (double)count_at_work(e);
 
-	return share > 0 &&
-	       (double)n_held >= share * (double)vip_count(e->in->vips) / (double)members + 1;
+	return share > 0 && (double)n_held >= share * vips / members + 1;
 }
 
 /* How long WAIT lasts (R13, R14), but for the grace. */
 uint64_t ground_wait_ms(
 	struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
+	const struct member *from = s->holder != NULL	 ? s->holder
+				    : s->leaving != NULL ? s->leaving
+							 : s->expired;
 	uint64_t slots;
 
 	if (g->ground == GROUND_OWN)
 		return 0;
-	slots = ground_rank(e, g,
-		s->holder != NULL    ? s->holder
-		: s->leaving != NULL ? s->leaving
-				     : s->expired);
+	/* A better one may have thousands to take before this one. */
+	slots = ground_rank(e, g, from) * (1 + (from != NULL ? from->n_held / VIPS_A_SLOT : 0));
 	if (is_over_share(e, e->groups.n_owned_vips) || now_ms < e->hold.until_ms)
-		slots += time_min(members_count_alive(&e->members) - 1, OVER_SHARE_SLOTS);
+		slots += time_min(count_at_work(e) - 1, OVER_SHARE_SLOTS);
 	return slots * elect_slot_ms(e);
 }
 
