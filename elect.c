@@ -716,6 +716,7 @@ static bool look_up_rival(struct elect *e, uint64_t now_ms, struct lease_action 
 	*ret_a = (struct lease_action){.verb = LEASE_GET,
 		.name = l->name,
 		.role = CLUSTER_LEASE_CLAIMS,
+		.other = true,
 		.not_after_ms = TIME_NEVER,
 		.timeout_ms = LOOK_TIMEOUT_MS,
 		.id = LOOK_ID};

@@ -53,6 +53,7 @@ struct lease_action {
 	uint64_t not_after_ms;     /* not to be sent later than this; TIME_NEVER */
 	uint64_t timeout_ms;       /* the request dies after this */
 	uint64_t id;               /* hand back with the outcome */
+	bool other;                /* a GET of another node's object */
 	/* what to write */
 	enum cluster_lease_role role;
 	const char *holder;       /* "" = released */

@@ -32,6 +32,7 @@ struct writer_call {
 	enum writer_kind kind;
 	uint64_t id;                       /* of the unit that asked */
 	bool update, create;               /* of an Event's count; of a Lease */
+	bool other;                        /* another node's Lease */
 	enum cluster_lease_role role;      /* of a Lease */
 	char key[2 * CONFIG_MAX_NAME + 2]; /* what is written, for the log */
 };
@@ -79,7 +80,7 @@ static void lease_told(
 static void doubt_lease(
 	struct daemon *d, const struct writer_call *c, const struct cluster_lease *l)
 {
-	if (history_goes_back(&d->history, c->role, l->resource_version))
+	if (!c->other && history_goes_back(&d->history, c->role, l->resource_version))
 		feed_doubt(d, "a Lease of this node's is older than it was", daemon_now_ms());
 }
 
@@ -96,7 +97,7 @@ static void on_lease(void *ctx, const struct kube_answer *a)
 			outcome = LEASE_FAILED;
 		else
 			doubt_lease(c->d, c, lease);
-	} else if (outcome == LEASE_NOT_FOUND && !c->create) {
+	} else if (outcome == LEASE_NOT_FOUND && !c->create && !c->other) {
 		feed_doubt(c->d, "a Lease of this node's is gone", daemon_now_ms());
 	} else if (outcome != LEASE_CONFLICT && outcome != LEASE_NOT_FOUND &&
 		   outcome != LEASE_NOT_SENT) {
@@ -114,6 +115,7 @@ static void send_lease(struct daemon *d, enum writer_kind kind, const struct lea
 
 	if (c != NULL) {
 		c->create = a->verb == LEASE_CREATE;
+		c->other = a->other;
 		c->role = a->role;
 	}
 	if (c != NULL && kube_lease(d->kube, d->conf->elections.namespace_, a, on_lease, c) == 0) {
