@@ -16,7 +16,7 @@ LAB = [*PYTEST, "-n", "6", "tests/lab", "--ignore=tests/lab/test_tls.py"]
 ALL_OF_LAB = [*LAB, "tests/k8s/test_contract.py", "-m", "not k8s"]
 NOT_OF_LBD = [f"--ignore=tests/lab/test_{name}.py" for name in ("kubesim", "install", "docs")]
 MAKE = ["make", "--no-print-directory", "-j2"]
-BUILD = "build, gcc", [*MAKE, "lbd", "kubesim"], {}
+BUILD = "build, gcc", [*MAKE, "lbd", "kubesim", "build/bench/bfdpeer"], {}
 
 
 def k8s_steps():
