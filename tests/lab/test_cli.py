@@ -9,7 +9,7 @@ from lab import binary
 
 LONG = "/tmp/" + "x" * 200
 BUILT = ("run", "check-config", "dump", "explain", "version")
-PLANNED = ("status", "drain", "undrain", "move", "freeze", "thaw", "doctor", "kubeconfig")
+PLANNED = ("status", "doctor", "kubeconfig")
 
 
 def lbd(*argv, text=""):
@@ -61,6 +61,11 @@ def lbd(*argv, text=""):
     (("version", "-o"), 2, "-o: needs a value"),
     (("version", "-o", "yaml"), 2, "-o: expected json (got yaml)"),
     (("version", "1"), 2, "unexpected argument 1"),
+    (("drain", "--timeout", "soon"), 2, "--timeout: expected a duration like 10s (got soon)"),
+    (("drain", "now"), 2, "unexpected argument now"),
+    (("move", "10.0.0.1"), 2, "which address, to which node?"),
+    *[((c, "--control", "/nonexistent/s"), 3, "no daemon answers on /nonexistent/s: No such file")
+      for c in ("drain", "undrain", "freeze", "thaw")],
     *[((c,), 2, f"lbd: {c} is not in this version") for c in PLANNED],
 ], ids=lambda v: " ".join(v)[:40] if isinstance(v, tuple) else "")
 def test_refused(argv, code, says):
