@@ -38,11 +38,18 @@ def leader(lab):
 
 
 class Steady(threading.Thread):
-    """Asserts that over its time ip is announced by owner, and by nobody else."""
+    """Asserts that over its time ip is announced by owner, and by nobody else. An owner that could not run for so long that others
+    may have taken over asks for the address again, and does not answer meanwhile (OWNERSHIP R24): that is said by a counter, and
+    allowed here, where the real server's start takes both cores."""
 
     def __init__(self, lab, ip, owner):
         super().__init__(daemon=True)
         self.lab, self.ip, self.want, self.seen, self.over = lab, ip, [owner.name], [], threading.Event()
+        self.owner, self.stalls = owner, self.stalls_of(owner)
+
+    @staticmethod
+    def stalls_of(node):
+        return node.dump()["counters"]["lbd_loop_stalls_total"]
 
     def run(self):
         while not self.over.wait(0.05):
@@ -55,7 +62,8 @@ class Steady(threading.Thread):
     def __exit__(self, *_):
         self.over.set()
         self.join(10)
-        other = [s for s in self.seen if s != self.want]
+        lawful = [self.want, []] if self.stalls_of(self.owner) > self.stalls else [self.want]
+        other = [s for s in self.seen if s not in lawful]
         assert len(self.seen) > 10 and not other, f"{self.ip}: {other[:5]} of {len(self.seen)} looks"
 
 
