@@ -43,7 +43,6 @@ enum {
 	HOLD_EVENTS = 3,          /* R14: from this one on it doubles */
 	HOLD_FORGET_MS = 600 * 1000,
 	HOLD_MAX_MS = 300 * 1000,
-	OUTBID_MS = 200,         /* R21: how often one who claims more is asked */
 	LOOK_GAP_MS = 1000,       /* R19 */
 	LOOK_TIMEOUT_MS = 2000,
 	SOFT_MS = 30 * 1000,      /* R27 */
@@ -425,14 +424,12 @@ static void leave_office(struct elect *e, struct group *g, uint64_t now_ms)
 
 /* -- another claims what we own (R18 to R20) -- */
 
-/* Our claim is published, and was read back: the API tells who stays, or told it before it was lost,
- * if the rival's claim is there as well. */
-static bool is_published(const struct elect *e, const struct group *g, const struct survey *s)
+/* Our claim is published, and was read back: the API tells who stays. */
+static bool is_published(const struct elect *e, const struct group *g)
 {
 	const struct claim *c = claims_on(&e->self->claims, g->addrs, g->n_addrs);
-	bool decided = s->holder == g->dispute->rival && s->holder_claim != NULL;
 
-	return (e->health.ok || decided) && c != NULL && c->term == g->term;
+	return e->health.ok && c != NULL && c->term == g->term;
 }
 
 static struct dispute_view dispute_view(
@@ -444,49 +441,13 @@ static struct dispute_view dispute_view(
 
 	return (struct dispute_view){
 		.strength = weak			     ? DISPUTE_WEAK
-			    : relieves || is_published(e, g, s) ? DISPUTE_PUBLISHED
+			    : relieves || is_published(e, g) ? DISPUTE_PUBLISHED
 							     : DISPUTE_WIRE,
 		.outranked = member_before(rival->node, e->node, elect_vip_of(e, g)->key),
 		.rival_beats = s->holder == rival && ground_must_yield(e, g, s),
 		.rival_is_deaf = ground_peer_on(rival, g) == ELECT_PEER_DEAF,
 		.rival_is_heard = ground_is_heard_on(rival, g),
 	};
-}
-
-/* Its word against ours (R18). */
-static void begin_dispute(struct elect *e, struct group *g, struct member *m,
-	enum elect_wire what, const uint8_t mac[6], uint64_t now_ms)
-{
-	if (g->dispute == NULL)
-		g->dispute = calloc(1, sizeof *g->dispute);
-	if (g->dispute == NULL)
-		return; /* out of memory: the next claim is as good */
-	dispute_on_claim(g->dispute, m, mac, now_ms);
-	if (what == ELECT_WIRE_ANSWER)
-		dispute_confirm(g->dispute, now_ms);
-	groups_mark(&e->groups, g);
-}
-
-/* The API says that the rival's claim is the stronger one.  What it wrote may be older than what it
- * does: two that each yield to what the other has given up leave nobody.  So it is asked first. */
-static void doubt_claim(struct elect *e, struct group *g, struct member *rival, uint64_t now_ms)
-{
-	static const uint8_t unknown[6];
-
-	if (g->dispute == NULL || g->dispute->rival != rival)
-		begin_dispute(e, g, rival, ELECT_WIRE_CLAIM,
-			g->wire_owner == rival ? g->wire_mac : unknown, now_ms);
-}
-
-static void ask_rival(struct elect *e, const struct group *g)
-{
-	static const uint8_t unknown[6];
-	const uint8_t *mac = g->dispute->mac;
-
-	if (memcmp(mac, unknown, sizeof unknown) == 0)
-		e->ops->probe(e->ctx, elect_vip_of(e, g));
-	else
-		e->ops->ask(e->ctx, elect_vip_of(e, g), mac);
 }
 
 /* Returns whether it was given up. */
@@ -498,7 +459,7 @@ static bool settle_dispute(struct elect *e, struct group *g, const struct survey
 		v = dispute_view(e, g, s);
 		switch (dispute_step(g->dispute, &v, now_ms)) {
 		case DISPUTE_ASK:
-			ask_rival(e, g);
+			e->ops->ask(e->ctx, elect_vip_of(e, g), g->dispute->mac);
 			continue;
 		case DISPUTE_DEFEND:
 			e->ops->announce(e->ctx, elect_vip_of(e, g));
@@ -540,18 +501,13 @@ static void strengthen(struct elect *e, struct group *g, uint64_t now_ms)
 
 static void step_owner(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
-	bool outbid = may_own(e, g) && ground_must_yield(e, g, s);
-
-	if (outbid && ground_is_heard_on(s->holder, g))
-		doubt_claim(e, g, s->holder, now_ms);
 	if (!may_own(e, g)) {
 		leave_office(e, g, now_ms);
-	} else if (outbid && !ground_is_heard_on(s->holder, g)) {
+	} else if (ground_must_yield(e, g, s)) {
 		give_up(e, g, now_ms);
 	} else if (settle_dispute(e, g, s, now_ms)) {
 		return;
-	} else if (g->foreign_ms != 0 && g->due_ms != TIME_NEVER && !g->weak &&
-		   !outbid) {
+	} else if (g->foreign_ms != 0 && g->due_ms != TIME_NEVER && !g->weak) {
 		enter_conflict(e, g, now_ms); /* R15: a late answer withdraws a fresh take */
 	} else if (now_ms >= g->due_ms) {
 		g->due_ms = TIME_NEVER;
@@ -564,8 +520,6 @@ static void step_owner(struct elect *e, struct group *g, const struct survey *s,
 			g->due_ms = g->weak ? now_ms + WEAK_MS : TIME_NEVER;
 		}
 	}
-	if (outbid && g->state == ELECT_OWNER && g->dispute == NULL) /* asked in vain: again */
-		g->due_ms = time_min(g->due_ms, now_ms + OUTBID_MS);
 }
 
 /* R27: has a successor's claim been seen? */
@@ -976,6 +930,20 @@ static void on_member_probe(struct elect *e, struct group *g, const struct membe
 	if (elect_vip_of(e, g) == NULL || g->elig == NULL || !ground_comes_before(e, g, m))
 		return;
 	g->outranked = true;
+	groups_mark(&e->groups, g);
+}
+
+/* Its word against ours (R18). */
+static void begin_dispute(struct elect *e, struct group *g, struct member *m,
+	enum elect_wire what, const uint8_t mac[6], uint64_t now_ms)
+{
+	if (g->dispute == NULL)
+		g->dispute = calloc(1, sizeof *g->dispute);
+	if (g->dispute == NULL)
+		return; /* out of memory: the next claim is as good */
+	dispute_on_claim(g->dispute, m, mac, now_ms);
+	if (what == ELECT_WIRE_ANSWER)
+		dispute_confirm(g->dispute, now_ms);
 	groups_mark(&e->groups, g);
 }
 
