@@ -399,12 +399,6 @@ static struct peer *add_peer(struct peers *p, const char *node)
 	return x;
 }
 
-static bool path_eq(const struct bfd_path *a, const struct bfd_path *b)
-{
-	return a->ifindex == b->ifindex && addr_eq(a->local, b->local) &&
-	       addr_eq(a->remote, b->remote);
-}
-
 /* false: to be tried again. */
 static bool want_session(
 	struct peers *p, const char *node, const struct bfd_path *path, uint64_t now_us)
@@ -415,7 +409,7 @@ static bool want_session(
 		x = add_peer(p, node);
 		if (x == NULL)
 			return false;
-	} else if (x->session != NULL && !path_eq(&x->path, path)) {
+	} else if (x->session != NULL && !bfd_path_eq(&x->path, path)) {
 		end_session(p, x);
 	}
 	x->wanted = true;

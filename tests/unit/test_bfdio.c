@@ -71,7 +71,7 @@ static void set_up(struct rig *r)
 	(void)uv_loop_init(&r->loop);
 	if (bfdio_open(&r->loop, &conf, &ops, r, &hkey, &r->rng, &r->c, &r->io) != 0)
 		abort();
-	(void)strcpy(r->dir, "/tmp/test_bfdio.XXXXXX");
+	(void)snprintf(r->dir, sizeof r->dir, "/tmp/test_bfdio.XXXXXX");
 	if (mkdtemp(r->dir) == NULL)
 		abort();
 	(void)snprintf(r->file, sizeof r->file, "%s/key", r->dir);
