@@ -19,6 +19,8 @@
 #define MUST_CHECK        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define ARRAY_LEN(a)      (sizeof(a) / sizeof((a)[0]))
+/* What p, its member, is in. */
+#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 #define TIME_NEVER UINT64_MAX /* a deadline in monotonic milliseconds that never comes */
 

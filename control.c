@@ -5,12 +5,14 @@
  * Owns: the listening socket and its file, the clients: for each a pipe, a timer, one request line,
  *       one answer.
  * In:   bytes -> control_parse() -> control_fn.
- * Out:  the answer's text; nothing more is read from a client until it is written.
+ * Out:  the answer's text; nothing more is read from a client until it is written.  One that takes
+ *       long is made and written by a copy of the process (apart.h), one at a time.
  * Sources: unix(7); fchmod(2) on a socket before bind(2) sets the mode its file is born with.
  * Not done: no check of the peer's credentials; the file's mode decides who may connect.
  */
 #include "control.h"
 
+#include "apart.h"
 #include "json.h"
 #include "log.h"
 
@@ -27,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { CHUNK_BYTES = 256 * 1024 }; /* taken in CONTROL_IDLE_MS, or the client goes */
 enum { BACKLOG = 16, READ_BYTES = 16 * 1024, RETRY_MS = 1000 };
 enum { SOCKET_MODE = 0660, FOLDER_MODE = 0755 };
 
@@ -36,8 +39,10 @@ struct control {
 	struct client *clients; /* owned */
 	unsigned n_clients;
 	unsigned n_handles; /* open or closing; the last one frees this */
-	control_fn fn;
+	const struct control_ops *ops; /* borrowed, as is ctx */
 	void *ctx;
+	struct apart apart;
+	struct client *apart_client; /* whose answer is made apart; NULL = nobody's */
 	struct counters *counters; /* borrowed */
 	bool closing;
 	void (*closed)(void *ctx);
@@ -61,9 +66,58 @@ struct client {
 	size_t unsent; /* at the last tick */
 	bool active;   /* bytes moved since the last tick */
 	bool reading;
+	bool waits; /* its request is to be answered apart, after others */
 	bool ended; /* no more requests: close once all is answered */
 	bool closing;
 };
+
+/* -- blocking, by a deadline -- */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Waits until fd is ready.  0, -ETIMEDOUT or -errno. */
+static int wait_for(int fd, short events, int64_t deadline_ms)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+
+	for (;;) {
+		int64_t left = deadline_ms - now_ms();
+		int n = left > 0 ? poll(&p, 1, left < INT_MAX ? (int)left : INT_MAX) : 0;
+
+		if (n > 0)
+			return 0;
+		if (n == 0)
+			return -ETIMEDOUT;
+		if (errno != EINTR)
+			return -errno;
+	}
+}
+
+static int send_all(int fd, const char *p, size_t n, int64_t deadline_ms)
+{
+	while (n > 0) {
+		ssize_t sent = send(fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		int r;
+
+		if (sent > 0) {
+			p += sent;
+			n -= (size_t)sent;
+			continue;
+		}
+		if (sent < 0 && errno != EAGAIN && errno != EINTR)
+			return -errno;
+		r = wait_for(fd, POLLOUT, deadline_ms);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
 
 /* -- requests and answers ---------------------------------------------------------------------- */
 
@@ -106,19 +160,6 @@ static char *answer_text(cJSON *o)
 	return answer_text(error_answer("the answer is too long"));
 }
 
-static cJSON *answer_line(struct control *c, const char *line, size_t n)
-{
-	const char *error = "";
-	cJSON *request = control_parse(line, n, &error), *answer;
-
-	counter_inc(c->counters, COUNTER_CONTROL_REQUESTS);
-	if (request == NULL)
-		return error_answer(error);
-	answer = c->fn(c->ctx, request);
-	cJSON_Delete(request);
-	return answer;
-}
-
 /* -- closing ----------------------------------------------------------------------------------- */
 
 static void handle_closed(struct control *c)
@@ -148,6 +189,10 @@ static void client_close(struct client *k)
 	if (k->closing)
 		return;
 	k->closing = true;
+	if (k->control->apart_client == k) {
+		apart_cancel(&k->control->apart);
+		k->control->apart_client = NULL;
+	}
 	if (k->prev != NULL)
 		k->prev->next = k->next;
 	else
@@ -246,11 +291,90 @@ static void read_on(struct client *k)
 	k->reading = true;
 }
 
+/* -- answers made apart -- */
+
+struct apart_work {
+	const struct control *control;
+	const cJSON *request;
+};
+
+static bool send_chunks(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		size_t chunk = n < CHUNK_BYTES ? n : CHUNK_BYTES;
+
+		if (send_all(fd, p, chunk, now_ms() + CONTROL_IDLE_MS) < 0)
+			return false;
+		p += chunk;
+		n -= chunk;
+	}
+	return true;
+}
+
+static bool answer_apart(void *ctx, int fd)
+{
+	const struct apart_work *w = ctx;
+	char *text = answer_text(w->control->ops->answer(w->control->ctx, w->request));
+
+	return text != NULL && send_chunks(fd, text, strlen(text)) && send_chunks(fd, "\n", 1);
+}
+
+static void on_apart_done(struct apart *a, bool ok)
+{
+	struct control *c = CONTAINER_OF(a, struct control, apart);
+	struct client *k = c->apart_client;
+
+	c->apart_client = NULL;
+	k->active = true;
+	if (ok)
+		serve(k);
+	else
+		client_close(k);
+	for (k = c->clients; k != NULL && !apart_is_busy(a); k = c->clients) {
+		while (k != NULL && !k->waits)
+			k = k->next;
+		if (k == NULL)
+			return;
+		k->waits = false;
+		serve(k);
+	}
+}
+
+/* false: it is to be answered here. */
+static bool begin_apart(struct client *k, const cJSON *request)
+{
+	struct control *c = k->control;
+	struct apart_work work = {c, request};
+	uv_os_fd_t fd;
+
+	if (uv_fileno((uv_handle_t *)&k->pipe, &fd) < 0 ||
+		apart_start(&c->apart, fd, answer_apart, &work) != 0)
+		return false;
+	c->apart_client = k;
+	return true;
+}
+
+/* -- serving -- */
+
+/* The request is answered, and gone; what follows one that is too long is no request. */
+static void drop_line(struct client *k, size_t n, size_t feed)
+{
+	if (n > CONTROL_MAX_REQUEST) {
+		k->ended = true;
+		n = k->in.len;
+		feed = 0;
+	}
+	buf_drop(&k->in, n + feed);
+}
+
 /* Answers the next request, or reads on until there is one. */
 static void serve(struct client *k)
 {
+	struct control *c = k->control;
+	const char *error = "";
+	cJSON *request, *answer;
 	size_t n, feed;
-	cJSON *answer;
+	bool is_long;
 
 	if (!next_line(k, &n, &feed)) {
 		read_on(k);
@@ -258,17 +382,23 @@ static void serve(struct client *k)
 	}
 	(void)uv_read_stop((uv_stream_t *)&k->pipe);
 	k->reading = false;
-	answer = answer_line(k->control, k->in.p, n);
-	if (n > CONTROL_MAX_REQUEST) {
-		k->ended = true;
-		n = k->in.len;
-		feed = 0;
+	request = control_parse(k->in.p, n, &error);
+	is_long = request != NULL && c->ops->takes_long(c->ctx, request);
+	k->waits = is_long && apart_is_busy(&c->apart);
+	if (k->waits) {
+		cJSON_Delete(request);
+		return;
 	}
-	buf_drop(&k->in, n + feed);
-	if (k->closing)
-		cJSON_Delete(answer);
-	else
-		send_answer(k, answer);
+	counter_inc(c->counters, COUNTER_CONTROL_REQUESTS);
+	drop_line(k, n, feed);
+	if (!is_long || !begin_apart(k, request)) {
+		answer = request != NULL ? c->ops->answer(c->ctx, request) : error_answer(error);
+		if (k->closing)
+			cJSON_Delete(answer);
+		else
+			send_answer(k, answer);
+	}
+	cJSON_Delete(request);
 }
 
 /* A client that has not moved a byte since the last tick goes. */
@@ -277,7 +407,7 @@ static void on_tick(uv_timer_t *timer)
 	struct client *k = timer->data;
 	size_t unsent = uv_stream_get_write_queue_size((uv_stream_t *)&k->pipe);
 
-	if (!k->active && unsent >= k->unsent)
+	if (!k->active && !k->waits && k->control->apart_client != k && unsent >= k->unsent)
 		client_close(k);
 	k->active = false;
 	k->unsent = unsent;
@@ -436,7 +566,7 @@ static void remove_socket(const struct control *c)
 		(void)unlink(c->path);
 }
 
-int control_open(uv_loop_t *loop, const char *path, control_fn fn, void *ctx,
+int control_open(uv_loop_t *loop, const char *path, const struct control_ops *ops, void *ctx,
 	struct counters *counters, struct control **ret_control)
 {
 	struct stat st = {0};
@@ -451,7 +581,7 @@ int control_open(uv_loop_t *loop, const char *path, control_fn fn, void *ctx,
 		(void)unlink(path);
 		return -ENOMEM;
 	}
-	c->fn = fn;
+	c->ops = ops;
 	c->ctx = ctx;
 	c->counters = counters;
 	c->dev = st.st_dev;
@@ -459,8 +589,9 @@ int control_open(uv_loop_t *loop, const char *path, control_fn fn, void *ctx,
 	(void)snprintf(c->path, sizeof c->path, "%s", path);
 	REQUIRE(uv_pipe_init(loop, &c->listener, 0) == 0);
 	REQUIRE(uv_timer_init(loop, &c->retry) == 0);
-	c->listener.data = c->retry.data = c;
-	c->n_handles = 2;
+	REQUIRE(apart_init(&c->apart, loop, on_apart_done) == 0);
+	c->listener.data = c->retry.data = c->apart.signal.data = c;
+	c->n_handles = 3;
 	r = uv_pipe_open(&c->listener, fd);
 	if (r < 0)
 		(void)close(fd);
@@ -487,35 +618,10 @@ void control_close(struct control *c, void (*closed)(void *ctx), void *ctx)
 		client_close(c->clients);
 	uv_close((uv_handle_t *)&c->listener, on_own_closed);
 	uv_close((uv_handle_t *)&c->retry, on_own_closed);
+	uv_close((uv_handle_t *)&c->apart.signal, on_own_closed);
 }
 
 /* -- the client's side ------------------------------------------------------------------------- */
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* Waits until fd is ready.  0, -ETIMEDOUT or -errno. */
-static int wait_for(int fd, short events, int64_t deadline_ms)
-{
-	struct pollfd p = {.fd = fd, .events = events};
-
-	for (;;) {
-		int64_t left = deadline_ms - now_ms();
-		int n = left > 0 ? poll(&p, 1, left < INT_MAX ? (int)left : INT_MAX) : 0;
-
-		if (n > 0)
-			return 0;
-		if (n == 0)
-			return -ETIMEDOUT;
-		if (errno != EINTR)
-			return -errno;
-	}
-}
 
 /* connect(2) to a busy server blocks for at most SO_SNDTIMEO, and says EAGAIN then. */
 static int connect_to(const char *path, unsigned timeout_ms)
@@ -536,26 +642,6 @@ static int connect_to(const char *path, unsigned timeout_ms)
 	r = errno == EAGAIN ? -ETIMEDOUT : -errno;
 	(void)close(fd);
 	return r;
-}
-
-static int send_all(int fd, const char *p, size_t n, int64_t deadline_ms)
-{
-	while (n > 0) {
-		ssize_t sent = send(fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		int r;
-
-		if (sent > 0) {
-			p += sent;
-			n -= (size_t)sent;
-			continue;
-		}
-		if (sent < 0 && errno != EAGAIN && errno != EINTR)
-			return -errno;
-		r = wait_for(fd, POLLOUT, deadline_ms);
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 /* Reads up to the line feed, or to the end. */

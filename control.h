@@ -14,6 +14,7 @@
 #include "counter.h"
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <uv.h>
 
 enum {
@@ -25,14 +26,20 @@ enum {
 
 struct control; /* opaque */
 
-/* Answers one request: a new tree (taken over), never NULL but when out of memory.  May call
- * control_close(). */
-typedef cJSON *(*control_fn)(void *ctx, const cJSON *request);
+struct control_ops {
+	/* Before each request is answered: does the answer take so long that the loop must not wait?
+	 * It may be asked again of the same request. */
+	bool (*takes_long)(void *ctx, const cJSON *request);
+	/* Answers one request: a new tree (taken over), never NULL but when out of memory.  May call
+	 * control_close(); one that takes long only reads: it runs in a copy of the process, without
+	 * its descriptors. */
+	cJSON *(*answer)(void *ctx, const cJSON *request);
+};
 
 /* Listens on path, mode 0660 whatever the umask: a left-over socket that nobody listens on is
  * replaced; a living one, or a file that is no socket, is -EADDRINUSE; too long a path is
  * -ENAMETOOLONG.  A missing parent folder is made (0755).  The process must ignore SIGPIPE. */
-int control_open(uv_loop_t *loop, const char *path, control_fn fn, void *ctx,
+int control_open(uv_loop_t *loop, const char *path, const struct control_ops *ops, void *ctx,
 	struct counters *counters, struct control **ret_control) MUST_CHECK;
 /* Stops listening, removes the socket if it is still this one, drops the clients; closed() (may be
  * NULL) comes from the loop once everything is freed.  NULL: nothing happens. */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 enum { MIN_STALL_MS = 20, RELEASE_MS = 2000, RETRY_MS = 1000 };
+enum { DUMP_APART = 200 }; /* Services and addresses: some milliseconds' work */
 
 uint64_t daemon_now_ms(void)
 {
@@ -51,13 +52,14 @@ static uint64_t stall_ms(const struct daemon *d)
 bool daemon_stalled(struct daemon *d, uint64_t late_ms)
 {
 	uint64_t now_ms = daemon_now_ms();
+	uint64_t since_ms = d->fenced_ms != 0 ? now_ms - d->fenced_ms : TIME_NEVER;
 	char late[24];
 
 	if (late_ms < stall_ms(d))
 		return false;
 	d->armed_ms = TIME_NEVER;
-	if (d->fenced_ms != 0 && now_ms - d->fenced_ms < MIN_STALL_MS)
-		return true; /* the same stall, seen by another timer */
+	if (since_ms < stall_ms(d)) /* the same stall, seen by another timer */
+		return since_ms < MIN_STALL_MS;
 	d->fenced_ms = now_ms;
 	log_warn("lbd", "the event loop was stopped or starved: asking for every address again",
 		"ms", log_number((int64_t)late_ms, late), NULL);
@@ -267,14 +269,23 @@ static void close_all(struct daemon *d)
 	uv_close((uv_handle_t *)&d->sighup, NULL);
 }
 
+/* The whole state of a large cluster takes longer than others wait for a sign of life (R24). */
+static bool takes_long(void *ctx, const cJSON *request)
+{
+	const struct daemon *d = ctx;
+	const char *command = json_string(request, "command");
+
+	net_count_drops(d->net);
+	return command != NULL && strcmp(command, "dump") == 0 &&
+	       vip_count(d->vips) + cluster_count(d->cluster, CLUSTER_SERVICE) > DUMP_APART;
+}
+
 static cJSON *on_request(void *ctx, const cJSON *request)
 {
 	struct daemon *d = ctx;
 	const char *command = json_string(request, "command");
 	cJSON *answer;
 
-	counter_inc(&d->counters, COUNTER_CONTROL_REQUESTS);
-	net_count_drops(d->net);
 	if (command != NULL && strcmp(command, "dump") == 0)
 		return status_dump(d, daemon_now_ms());
 	if (command != NULL && strcmp(command, "explain") == 0)
@@ -285,6 +296,8 @@ static cJSON *on_request(void *ctx, const cJSON *request)
 	(void)cJSON_AddStringToObject(answer, "error", "unknown command");
 	return answer;
 }
+
+static const struct control_ops control_ops = {takes_long, on_request};
 
 /* -- start -- */
 
@@ -452,7 +465,7 @@ static int open_parts(struct daemon *d)
 	int err;
 
 	err = control_open(
-		&d->loop, d->opt->control_path, on_request, d, &d->counters, &d->control);
+		&d->loop, d->opt->control_path, &control_ops, d, &d->counters, &d->control);
 	if (err != 0) {
 		log_error("lbd",
 			d->dry != NULL ? "control socket not opened: beside another lbd a dry run "

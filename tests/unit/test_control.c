@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 /* -- the idle timer of the client that came last, to be fired by hand -- */
 
@@ -54,7 +55,8 @@ struct server {
 	char folder[32], path[64];
 	size_t fill; /* letters of the answer beside the echo */
 	unsigned asked;
-	bool close_when_asked, give_nothing, closed;
+	bool close_when_asked, give_nothing, closed, dies;
+	pid_t pid; /* of the process that runs the loop */
 };
 
 static void on_closed(void *ctx)
@@ -84,9 +86,26 @@ static cJSON *on_request(void *ctx, const cJSON *request)
 	return answer;
 }
 
+static bool takes_long(void *ctx, const cJSON *request)
+{
+	(void)ctx;
+	return cJSON_GetObjectItemCaseSensitive(request, "long") != NULL;
+}
+
+static cJSON *on_any_request(void *ctx, const cJSON *request)
+{
+	const struct server *s = ctx;
+
+	if (takes_long(ctx, request) && (s->dies || getpid() == s->pid))
+		_exit(1);
+	return on_request(ctx, request);
+}
+
+static const struct control_ops server_ops = {takes_long, on_any_request};
+
 static void server_init(struct server *s)
 {
-	*s = (struct server){.folder = "/tmp/lbd-test-XXXXXX"};
+	*s = (struct server){.folder = "/tmp/lbd-test-XXXXXX", .pid = getpid()};
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (mkdtemp(s->folder) == NULL || uv_loop_init(&s->loop) != 0)
 		abort();
@@ -95,7 +114,7 @@ static void server_init(struct server *s)
 
 static int server_open(struct server *s)
 {
-	return control_open(&s->loop, s->path, on_request, s, &s->counters, &s->control);
+	return control_open(&s->loop, s->path, &server_ops, s, &s->counters, &s->control);
 }
 
 static void server_start(struct server *s)
@@ -281,7 +300,7 @@ static void test_file_taken(void)
 	FILE *f;
 
 	server_start(&s);
-	CHECK_INT(control_open(&s.loop, s.path, on_request, &s, NULL, &other), -EADDRINUSE);
+	CHECK_INT(control_open(&s.loop, s.path, &server_ops, &s, NULL, &other), -EADDRINUSE);
 	CHECK(other == NULL);
 	CHECK_INT(access(s.path, F_OK), 0);
 	/* A file that is no socket is nobody's to remove. */
@@ -289,10 +308,10 @@ static void test_file_taken(void)
 	f = fopen(path, "w");
 	CHECK(f != NULL);
 	fclose(f);
-	CHECK_INT(control_open(&s.loop, path, on_request, &s, NULL, &other), -EADDRINUSE);
+	CHECK_INT(control_open(&s.loop, path, &server_ops, &s, NULL, &other), -EADDRINUSE);
 	CHECK_INT(unlink(path), 0);
 	CHECK_INT(symlink("/nowhere/at/all", path), 0);
-	CHECK_INT(control_open(&s.loop, path, on_request, &s, NULL, &other), -EADDRINUSE);
+	CHECK_INT(control_open(&s.loop, path, &server_ops, &s, NULL, &other), -EADDRINUSE);
 	CHECK_INT(unlink(path), 0);
 	server_stop(&s);
 }
@@ -323,10 +342,10 @@ static void test_file_path(void)
 	server_init(&s);
 	memset(path, 'x', sizeof path);
 	path[108] = '\0'; /* sun_path without room for the NUL */
-	CHECK_INT(control_open(&s.loop, path, on_request, &s, NULL, &s.control), -ENAMETOOLONG);
-	CHECK_INT(control_open(&s.loop, "", on_request, &s, NULL, &s.control), -EINVAL);
+	CHECK_INT(control_open(&s.loop, path, &server_ops, &s, NULL, &s.control), -ENAMETOOLONG);
+	CHECK_INT(control_open(&s.loop, "", &server_ops, &s, NULL, &s.control), -EINVAL);
 	(void)snprintf(path, sizeof path, "%s/a/b/s", s.folder);
-	CHECK_INT(control_open(&s.loop, path, on_request, &s, NULL, &s.control), -ENOENT);
+	CHECK_INT(control_open(&s.loop, path, &server_ops, &s, NULL, &s.control), -ENOENT);
 	CHECK(s.control == NULL);
 	(void)snprintf(folder, sizeof folder, "%s/run", s.folder);
 	(void)snprintf(s.path, sizeof s.path, "%s/run/s", s.folder);
@@ -718,6 +737,91 @@ static void test_query_fails(void)
 	server_stop(&s);
 }
 
+/* -- answers that take long -- */
+
+static void test_long(void)
+{
+	struct server s;
+	int fd, other;
+
+	server_start(&s);
+	fd = dial(&s);
+	other = dial(&s);
+	say(fd, "{\"long\":1}\n{\"n\":2}\n{\"long\":3}\n");
+	say(other, "{\"long\":4}\n");
+	check_talk(&s, fd, 3,
+		"{\"echo\":{\"long\":1}}\n{\"echo\":{\"n\":2}}\n{\"echo\":{\"long\":3}}\n");
+	check_talk(&s, other, 1, "{\"echo\":{\"long\":4}}\n");
+	CHECK_INT(s.asked, 1); /* in this process */
+	CHECK_INT((long long)s.counters.v[COUNTER_CONTROL_REQUESTS], 4);
+	close(fd);
+	close(other);
+	server_stop(&s);
+}
+
+/* More than the socket takes at once. */
+static void test_long_and_big(void)
+{
+	struct server s;
+	char *got;
+	int fd;
+
+	server_start(&s);
+	s.fill = 8 << 20;
+	fd = dial(&s);
+	say(fd, "{\"long\":1}\n");
+	got = hear(&s, fd, 1);
+	CHECK(got != NULL && strlen(got) > s.fill);
+	free(got);
+	close(fd);
+	server_stop(&s);
+}
+
+/* One that fails costs its client alone. */
+static void test_long_fails(void)
+{
+	struct server s;
+	int fd, other;
+
+	server_start(&s);
+	s.dies = true;
+	fd = dial(&s);
+	say(fd, "{\"long\":1}\n");
+	check_talk(&s, fd, 1, "");
+	s.dies = false;
+	s.give_nothing = true;
+	other = dial(&s);
+	say(other, "{\"long\":1}\n");
+	check_talk(&s, other, 1, "");
+	close(other);
+	s.give_nothing = false;
+	other = dial(&s);
+	say(other, "{\"long\":2}\n");
+	check_talk(&s, other, 1, "{\"echo\":{\"long\":2}}\n");
+	close(fd);
+	close(other);
+	server_stop(&s);
+}
+
+/* The server goes while the answer is being made: the copy goes with it, and is not left a zombie. */
+static void test_long_cancelled(void)
+{
+	struct server s;
+	int fd;
+
+	server_start(&s);
+	s.fill = 8 << 20; /* nobody reads it */
+	fd = dial(&s);
+	say(fd, "{\"long\":1}\n");
+	while (s.counters.v[COUNTER_CONTROL_REQUESTS] == 0)
+		(void)uv_run(&s.loop, UV_RUN_ONCE);
+	CHECK(tick_stays());
+	server_stop(&s);
+	CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
+	CHECK_INT(errno, ECHILD);
+	close(fd);
+}
+
 CHECK_MAIN("test_control", CHECK_TEST(test_parse), CHECK_TEST(test_parse_length),
 	CHECK_TEST(test_file_mode_and_end), CHECK_TEST(test_file_left_over),
 	CHECK_TEST(test_file_taken), CHECK_TEST(test_file_replaced_by_another),
@@ -727,4 +831,6 @@ CHECK_MAIN("test_control", CHECK_TEST(test_parse), CHECK_TEST(test_parse_length)
 	CHECK_TEST(test_too_many_clients), CHECK_TEST(test_silent_client_goes),
 	CHECK_TEST(test_client_that_takes_nothing_goes), CHECK_TEST(test_slow_reader_stays),
 	CHECK_TEST(test_requests_wait_for_the_answer), CHECK_TEST(test_closed_while_asked),
-	CHECK_TEST(test_closed_while_writing), CHECK_TEST(test_query), CHECK_TEST(test_query_fails))
+	CHECK_TEST(test_closed_while_writing), CHECK_TEST(test_query),
+	CHECK_TEST(test_long), CHECK_TEST(test_long_and_big), CHECK_TEST(test_long_fails),
+	CHECK_TEST(test_long_cancelled), CHECK_TEST(test_query_fails))
