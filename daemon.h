@@ -118,6 +118,7 @@ struct daemon {
 	uv_signal_t sigterm, sigint, sighup;
 	uint64_t fenced_ms; /* when what is owned was last asked for again; 0 = never */
 	uint64_t armed_ms; /* when the timer will fire: a later wake-up than this was a stall */
+	uint64_t breath_ms; /* of mesh_breathe() */
 	bool dirty;        /* the next turn of the loop makes a pass */
 	enum daemon_phase phase;
 	uint64_t phase_until_ms;
@@ -310,6 +311,10 @@ void mesh_run(struct daemon *d);
 /* Sends what the pass has asked for. */
 void mesh_flush(struct daemon *d);
 /* How late the loop is for BFD. */
+/* In the middle of work that takes long, at a point where events may come: what BFD has to say and
+ * to hear does not wait for the end of it, so that nobody takes this node for dead.  Then the time so
+ * far is no stall (R24). */
+void mesh_breathe(struct daemon *d);
 uint64_t mesh_late_ms(const struct daemon *d);
 uint64_t mesh_next_deadline(const struct daemon *d);
 /* elect_ops */

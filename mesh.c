@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { BREATH_MS = 5 };
+
 static void on_state(void *ctx, const char *node, unsigned ifindex, enum elect_peer state,
 	unsigned loss_permille)
 {
@@ -135,6 +137,18 @@ void mesh_flush(struct daemon *d)
 {
 	if (d->peers != NULL)
 		bfdio_flush(d->bfdio);
+}
+
+void mesh_breathe(struct daemon *d)
+{
+	uint64_t now_ms = daemon_now_ms();
+
+	if (d->peers == NULL || now_ms - d->breath_ms < BREATH_MS)
+		return;
+	d->breath_ms = now_ms;
+	bfdio_flush(d->bfdio);
+	if (peers_count(d->peers) > 0 && d->armed_ms < now_ms)
+		d->armed_ms = now_ms;
 }
 
 uint64_t mesh_next_deadline(const struct daemon *d)

@@ -320,11 +320,15 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 		if (d->adopting && d->services_listed)
 			adopt(d, now_ms);
 		take_services(d, now_ms);
+		mesh_breathe(d);
 		alloc_namespaces_changed(d->alloc, now_ms);
 		all = take_environment(d, now_ms);
+		mesh_breathe(d);
 		elect_pass(d->elect, now_ms);
+		mesh_breathe(d);
 		update_plan(d, all);
 		apply_plan(d, now_ms);
+		mesh_breathe(d);
 		if (d->dry != NULL)
 			dry_announce(d, now_ms);
 		announce_events(d, now_ms);
@@ -336,9 +340,11 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 	bound_run(d, now_ms);
 	watch_leadership(d, now_ms);
 	doubt_watches(d, now_ms);
+	mesh_breathe(d);
 	wire_tick(d, now_ms);
 	mesh_flush(d);
 	writer_results(d, now_ms);
+	mesh_breathe(d);
 	writer_run(d, now_ms);
 	snapfile_run(d, now_ms);
 }

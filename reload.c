@@ -200,6 +200,7 @@ int reload_use(struct daemon *d, struct config *conf)
 	keep_dropped(d, conf);
 	if (alloc_configure(d->alloc, conf, now_ms) != 0)
 		return -ENOMEM;
+	mesh_breathe(d);
 	nodelb_configure(d->nodelb, conf);
 	d->conf = conf;
 	d->elig_input.conf = conf;
@@ -209,6 +210,7 @@ int reload_use(struct daemon *d, struct config *conf)
 	reload_candidacy(d, now_ms);
 	d->rebuild = vip_rebuild(d->vips, conf, d->cluster) != 0;
 	elect_set_input(d->elect, &d->elig_input, now_ms);
+	mesh_breathe(d);
 	d->rebuild = true;
 	wire_set_reannounce(d, conf->elections.reannounce_ms, now_ms);
 	wire_sync(d, now_ms);

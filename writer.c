@@ -485,6 +485,7 @@ void writer_results(struct daemon *d, uint64_t now_ms)
 		nodelb_next_result(d->nodelb, now_ms, &nr))
 		nodelb_event(d, &nr, now_ms);
 	while (!d->conf->servicelb_active && may_tell(d) && alloc_next_result(d->alloc, &r)) {
+		mesh_breathe(d);
 		if (r.contested)
 			contest_add(d, &r);
 		else
