@@ -109,11 +109,18 @@ static struct own *find_own(const struct ann *a, const uint8_t mac[6])
 	return table_find(&a->own, hash_bytes(&a->hkey, mac, 6), own_is, mac, 6);
 }
 
+static bool is_member(const struct ann *a, const uint8_t mac[6])
+{
+	return a->ops->is_member != NULL && a->ops->is_member(a->ctx, mac);
+}
+
 bool ann_is_own_mac(const struct ann *a, const uint8_t mac[6], uint64_t now_ms)
 {
 	const struct own *o = find_own(a, mac);
 
-	return o != NULL && (o->refs > 0 || now_ms < o->until_ms);
+	if (o == NULL || o->refs > 0)
+		return o != NULL;
+	return now_ms < o->until_ms && !is_member(a, mac);
 }
 
 /* Forgets MACs whose time is over, and when there are too many, the oldest. */
@@ -685,7 +692,7 @@ void ann_on_claim(
 		count(a, ANN_COUNT_CLAIMS_HEARD, 1);
 	ann_tell(a, ANN_HEARD_CLAIM, ifindex, ip, mac);
 	v = ann_vip(a, ifindex, ip); /* heard() may have given it up */
-	if (v == NULL || (a->ops->is_member != NULL && a->ops->is_member(a->ctx, mac)))
+	if (v == NULL || is_member(a, mac))
 		return;
 	defend(a, v, mac, now_ms);
 }

@@ -121,7 +121,7 @@ void ann_tick(struct ann *a, uint64_t now_ms);
 /* false when not announced there. */
 bool ann_info(const struct ann *a, unsigned ifindex, struct addr ip, struct ann_info *ret_i);
 size_t ann_count(const struct ann *a);
-/* Is mac one of ours, now or in the last 60 s? */
+/* Is mac one of ours, or was it in the last 60 s, unless it is another lbd's now? */
 bool ann_is_own_mac(const struct ann *a, const uint8_t mac[6], uint64_t now_ms);
 
 /* -- for the protocol -- */

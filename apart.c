@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,12 +35,20 @@ static void leave_loop(void)
 	(void)!nice(NICER);
 }
 
+static void close_from(unsigned first)
+{
+	if (syscall(SYS_close_range, first, UINT_MAX, 0) == 0) /* musl has no function for it */
+		return;
+	for (long fd = sysconf(_SC_OPEN_MAX); fd-- > (long)first;) /* before Linux 5.9 */
+		(void)close((int)fd);
+}
+
 static _Noreturn void be_copy(pid_t parent, int fd, bool (*work)(void *ctx, int fd), void *ctx)
 {
 	leave_loop();
-	if (getppid() != parent || (fd != FD_KEPT && dup2(fd, FD_KEPT) < 0) ||
-		close_range(FD_KEPT + 1, UINT_MAX, 0) < 0)
+	if (getppid() != parent || (fd != FD_KEPT && dup2(fd, FD_KEPT) < 0))
 		_exit(1);
+	close_from(FD_KEPT + 1);
 	_exit(work(ctx, FD_KEPT) ? 0 : 1);
 }
 

@@ -6,6 +6,8 @@
  *
  * A frame is easily forged: a claim counts only once its sender has answered for the VIP itself
  * (R18).  Who then defends and goes on hearing the rival is not heard by it (F7), and yields.
+ * What the API says of a rival may be older than what that one did on the wire since: nobody yields
+ * to a claim that its owner has given up, or both have (F2).
  *
  * Source: shared/OWNERSHIP.md R18 to R20.
  */
@@ -34,7 +36,7 @@ static void change_rival(struct dispute *d, struct member *rival, uint64_t now_m
 	d->due_ms = last_ms + DEFEND_MS > now_ms ? last_ms + DEFEND_MS : now_ms;
 }
 
-void dispute_on_claim(
+void dispute_on_published(
 	struct dispute *d, struct member *rival, const uint8_t mac[6], uint64_t now_ms)
 {
 	if (d->rival == NULL)
@@ -42,7 +44,13 @@ void dispute_on_claim(
 	else if (d->rival != rival)
 		change_rival(d, rival, now_ms);
 	memcpy(d->mac, mac, sizeof d->mac);
-	d->claimed_ms = now_ms;
+}
+
+void dispute_on_claim(
+	struct dispute *d, struct member *rival, const uint8_t mac[6], uint64_t now_ms)
+{
+	dispute_on_published(d, rival, mac, now_ms);
+	d->claimed_ms = d->proof_ms = now_ms;
 	if (!d->confirmed && d->asked == ASKS && now_ms >= d->asked_ms + 2 * ASK_MS) {
 		d->asked = 0; /* it may hear the question now */
 		d->due_ms = now_ms;
@@ -53,10 +61,26 @@ void dispute_on_claim(
 
 void dispute_confirm(struct dispute *d, uint64_t now_ms)
 {
+	d->proof_ms = now_ms;
 	if (d->confirmed)
 		return;
 	d->confirmed = true;
 	d->due_ms = now_ms;
+}
+
+static enum dispute_step ask(struct dispute *d, uint64_t now_ms)
+{
+	d->asked++;
+	d->asked_ms = now_ms;
+	d->due_ms = now_ms + ASK_MS;
+	return DISPUTE_ASK;
+}
+
+static enum dispute_step ask_anew(struct dispute *d, uint64_t now_ms)
+{
+	d->confirmed = false;
+	d->asked = 0;
+	return ask(d, now_ms);
 }
 
 static enum dispute_step defend(struct dispute *d, uint64_t now_ms)
@@ -79,12 +103,8 @@ static enum dispute_step rest(struct dispute *d, const struct dispute_view *v, u
 static enum dispute_step step_unconfirmed(
 	struct dispute *d, const struct dispute_view *v, uint64_t now_ms)
 {
-	if (d->asked < ASKS) {
-		d->asked++;
-		d->asked_ms = now_ms;
-		d->due_ms = now_ms + ASK_MS;
-		return DISPUTE_ASK;
-	}
+	if (d->asked < ASKS)
+		return ask(d, now_ms);
 	return d->defences == 0 ? defend(d, now_ms) : rest(d, v, now_ms);
 }
 
@@ -96,7 +116,13 @@ static uint64_t patience_ms(const struct dispute_view *v)
 	return v->rival_is_heard ? TIME_NEVER : 3 * DUEL_MS;
 }
 
-static bool loses(const struct dispute_view *v)
+/* Has it shown since our last defence that it has the VIP still? */
+static bool is_proven(const struct dispute *d)
+{
+	return d->proof_ms >= d->last_ms;
+}
+
+static bool loses(const struct dispute *d, const struct dispute_view *v)
 {
 	switch (v->strength) {
 	case DISPUTE_WEAK:
@@ -104,7 +130,7 @@ static bool loses(const struct dispute_view *v)
 	case DISPUTE_WIRE:
 		return v->outranked;
 	case DISPUTE_PUBLISHED:
-		return v->rival_beats;
+		return v->rival_beats && is_proven(d);
 	}
 	return true;
 }
@@ -122,8 +148,10 @@ enum dispute_step dispute_step(struct dispute *d, const struct dispute_view *v, 
 
 	if (v->rival_is_deaf)
 		dispute_confirm(d, now_ms);
-	if (d->confirmed && loses(v))
+	if (d->confirmed && loses(d, v))
 		return DISPUTE_YIELD;
+	if (d->confirmed && v->rival_beats && v->strength == DISPUTE_PUBLISHED)
+		return ask_anew(d, now_ms);
 	if (now_ms < d->due_ms)
 		return DISPUTE_REST;
 	if (!d->confirmed)

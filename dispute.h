@@ -18,6 +18,7 @@ struct dispute {
 	struct member *rival; /* borrowed */
 	uint8_t mac[6];       /* that it claimed with */
 	uint64_t began_ms, claimed_ms; /* its first claim, its last */
+	uint64_t proof_ms; /* when it last claimed or answered; 0 = it has not yet */
 	uint64_t due_ms;               /* the next step */
 	uint64_t defended_ms, last_ms; /* our first defence, our last; 0 = none yet */
 	uint64_t asked_ms;             /* our last question */
@@ -36,7 +37,7 @@ struct dispute_view {
 	enum dispute_strength strength;
 	bool outranked; /* the rival's hash comes before ours */
 	/* PUBLISHED: what the claims say of the two. */
-	bool rival_beats;   /* its published claim is stronger */
+	bool rival_beats;   /* its published claim is stronger, or was: the API may be behind it */
 	bool rival_is_deaf; /* its BFD says that it does not hear us */
 	bool rival_is_heard; /* by BFD */
 };
@@ -51,6 +52,9 @@ enum dispute_step {
 
 /* A claim, by the one in dispute or another: the latest counts. */
 void dispute_on_claim(
+	struct dispute *d, struct member *rival, const uint8_t mac[6], uint64_t now_ms);
+/* The API says that a member claims it with more right than this node: whether it does is asked. */
+void dispute_on_published(
 	struct dispute *d, struct member *rival, const uint8_t mac[6], uint64_t now_ms);
 /* It answered for the VIP itself, or says by BFD that it cannot hear us: its claim is no forgery. */
 void dispute_confirm(struct dispute *d, uint64_t now_ms);

@@ -38,11 +38,11 @@ enum {
 	CONFLICT_MS = 10 * 1000,  /* R26: asked again */
 	CONFLICT_QUIET_MS = 1000, /* this long without an answer: free */
 	WEAK_MS = 5000,           /* R8: with a witness for so long it is weak no more */
-	VERIFY_MS = 200,          /* R22: after a yield */
 	RECLAIM_PEER_MS = 5000,   /* for one peer */
 	HOLD_EVENTS = 3,          /* R14: from this one on it doubles */
 	HOLD_FORGET_MS = 600 * 1000,
 	HOLD_MAX_MS = 300 * 1000,
+	DISOWNED_MS = 10 * 1000,  /* R21: it is asked again */
 	LOOK_GAP_MS = 1000,       /* R19 */
 	LOOK_TIMEOUT_MS = 2000,
 	SOFT_MS = 30 * 1000,      /* R27 */
@@ -108,6 +108,8 @@ static void mark_difference(struct elect *e, struct member *m, const struct clai
 
 			if (g != NULL) {
 				/* A later word replaces what was heard on the wire before. */
+				if (g->disowned == m)
+					g->disowned = NULL;
 				if ((g->wire_owner == m) == withdrawn && claims_find(b, at) == NULL)
 					g->wire_owner = NULL;
 				ground_recount(e, g, m, was);
@@ -140,6 +142,8 @@ static void forget_member(struct elect *e, struct member *m)
 		groups_mark(&e->groups, g);
 		if (g->wire_owner == m)
 			g->wire_owner = NULL;
+		if (g->disowned == m)
+			g->disowned = NULL;
 		if (g->owner == m)
 			group_set_owner(g, NULL);
 		if (g->dispute != NULL && g->dispute->rival == m)
@@ -432,8 +436,7 @@ static bool is_published(const struct elect *e, const struct group *g)
 	return e->health.ok && c != NULL && c->term == g->term;
 }
 
-static struct dispute_view dispute_view(
-	const struct elect *e, const struct group *g, const struct survey *s)
+static struct dispute_view dispute_view(const struct elect *e, const struct group *g)
 {
 	const struct member *rival = g->dispute->rival;
 	bool weak = g->weak || g->state == ELECT_HANDOVER;
@@ -444,22 +447,58 @@ static struct dispute_view dispute_view(
 			    : relieves || is_published(e, g) ? DISPUTE_PUBLISHED
 							     : DISPUTE_WIRE,
 		.outranked = member_before(rival->node, e->node, elect_vip_of(e, g)->key),
-		.rival_beats = s->holder == rival && ground_must_yield(e, g, s),
+		.rival_beats = ground_outbids(e, g, rival),
 		.rival_is_deaf = ground_peer_on(rival, g) == ELECT_PEER_DEAF,
 		.rival_is_heard = ground_is_heard_on(rival, g),
 	};
 }
 
+/* Can its frames be known for its own?  Not those of a MAC that this node has, or had (F32). */
+static bool can_be_told(const struct elect *e, const struct member *m)
+{
+	for (size_t i = 0; i < m->n_macs; i++)
+		if (e->ops->is_ours(e->ctx, m->macs[i]))
+			return false;
+	return m->n_macs > 0;
+}
+
+/* The API says that rival claims it with more right: to be asked, if it can be; what it wrote may be
+ * older than what it does.  false: then it is to be believed. */
+static bool doubt(struct elect *e, struct group *g, struct member *rival, uint64_t now_ms)
+{
+	static const uint8_t unknown[6];
+
+	if (!ground_is_heard_on(rival, g) || !can_be_told(e, rival))
+		return false;
+	if (g->dispute != NULL)
+		return true; /* it, or another one first */
+	g->dispute = calloc(1, sizeof *g->dispute);
+	if (g->dispute != NULL)
+		dispute_on_published(g->dispute, rival,
+			g->wire_owner == rival ? g->wire_mac : unknown, now_ms);
+	return g->dispute != NULL;
+}
+
+static void ask_rival(struct elect *e, const struct group *g)
+{
+	static const uint8_t unknown[6];
+
+	if (memcmp(g->dispute->mac, unknown, sizeof unknown) == 0)
+		e->ops->probe(e->ctx, elect_vip_of(e, g));
+	else
+		e->ops->ask(e->ctx, elect_vip_of(e, g), g->dispute->mac);
+}
+
 /* Returns whether it was given up. */
-static bool settle_dispute(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
+static bool settle_dispute(struct elect *e, struct group *g, uint64_t now_ms)
 {
 	struct dispute_view v;
 
 	while (g->dispute != NULL) {
-		v = dispute_view(e, g, s);
+		v = dispute_view(e, g);
 		switch (dispute_step(g->dispute, &v, now_ms)) {
 		case DISPUTE_ASK:
-			e->ops->ask(e->ctx, elect_vip_of(e, g), g->dispute->mac);
+			ask_rival(e, g);
 			continue;
 		case DISPUTE_DEFEND:
 			e->ops->announce(e->ctx, elect_vip_of(e, g));
@@ -467,6 +506,8 @@ static bool settle_dispute(struct elect *e, struct group *g, const struct survey
 				e->look.rival = g->dispute->rival;
 			continue;
 		case DISPUTE_OVER:
+			g->disowned = g->dispute->rival;
+			g->hold_ms = now_ms + DISOWNED_MS;
 			group_end_dispute(g);
 			continue;
 		case DISPUTE_REST:
@@ -475,7 +516,7 @@ static bool settle_dispute(struct elect *e, struct group *g, const struct survey
 			hold_down(e, now_ms);
 			give_up(e, g, now_ms);
 			if (g->state == ELECT_WATCH)
-				inquire_begin_audit(e, g, VERIFY_MS, now_ms);
+				inquire_verify(g, now_ms);
 			return true;
 		}
 	}
@@ -503,9 +544,9 @@ static void step_owner(struct elect *e, struct group *g, const struct survey *s,
 {
 	if (!may_own(e, g)) {
 		leave_office(e, g, now_ms);
-	} else if (ground_must_yield(e, g, s)) {
+	} else if (ground_must_yield(e, g, s) && !doubt(e, g, s->holder, now_ms)) {
 		give_up(e, g, now_ms);
-	} else if (settle_dispute(e, g, s, now_ms)) {
+	} else if (settle_dispute(e, g, now_ms)) {
 		return;
 	} else if (g->foreign_ms != 0 && g->due_ms != TIME_NEVER && !g->weak) {
 		enter_conflict(e, g, now_ms); /* R15: a late answer withdraws a fresh take */
@@ -630,6 +671,8 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 		ground_count(e, g);
 	if (g->elig == NULL)
 		return;
+	if (now_ms >= g->hold_ms)
+		g->disowned = NULL;
 	s = ground_survey(e, g, now_ms);
 	for (unsigned i = 0; i < MAX_STEPS; i++) {
 		enum elect_state was = g->state;
@@ -970,6 +1013,8 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 		!is_going(w, g) && ground_peer_on(w, g) != ELECT_PEER_SILENT && answers &&
 		now_ms - g->wire_ms < member_lease_ms(w, e->lease_ms))
 		return;
+	if (g->disowned == m)
+		g->disowned = NULL;
 	g->wire_owner = m;
 	g->wire_ms = now_ms;
 	memcpy(g->wire_mac, mac, sizeof g->wire_mac);

@@ -66,6 +66,8 @@ struct elect_ops {
 	bool (*watches)(void *ctx, unsigned ifindex, const char *node, const char *owner);
 	/* The node is no member any more. */
 	void (*forgot)(void *ctx, const char *node);
+	/* Is mac one of this node's, or was lately: whose frames are taken for our own (R1)? */
+	bool (*is_ours)(void *ctx, const uint8_t mac[6]);
 };
 
 /* conf's strings are copied; ops, ctx, rng are borrowed. */

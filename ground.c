@@ -104,7 +104,7 @@ static void survey_member(const struct elect *e, const struct group *g, struct m
 						  ground_is_heard_on(m, g));
 	uint64_t term = c != NULL ? c->term : 0;
 
-	if (c == NULL && !wire)
+	if ((c == NULL && !wire) || m == g->disowned)
 		return;
 	if (term > s->known_term)
 		s->known_term = term;
@@ -343,12 +343,16 @@ static bool is_unheard(enum elect_peer p)
 	return p == ELECT_PEER_LATE || p == ELECT_PEER_SILENT || p == ELECT_PEER_DEAF;
 }
 
-bool ground_must_yield(const struct elect *e, const struct group *g, const struct survey *s)
+bool ground_outbids(const struct elect *e, const struct group *g, const struct member *m)
 {
 	const struct claim mine = {.term = g->term, .flags = g->weak ? CLAIM_WEAK : 0};
+	const struct claim *c = claims_on(&m->claims, g->addrs, g->n_addrs);
 
-	if (s->holder == NULL || s->holder_claim == NULL ||
-		is_unheard(ground_peer_on(s->holder, g)))
-		return false;
-	return claim_beats(s->holder_claim, s->holder->node, &mine, e->node, elect_vip_of(e, g)->key);
+	return c != NULL && !is_unheard(ground_peer_on(m, g)) &&
+	       claim_beats(c, m->node, &mine, e->node, elect_vip_of(e, g)->key);
+}
+
+bool ground_must_yield(const struct elect *e, const struct group *g, const struct survey *s)
+{
+	return s->holder != NULL && ground_outbids(e, g, s->holder);
 }

@@ -37,7 +37,10 @@ enum member_fate ground_fate_on(const struct member *m, const struct group *g);
 /* -- what follows -- */
 /* May the group be taken, and why (R9, R10)? */
 enum ground ground_find(const struct elect *e, const struct group *g, const struct survey *s);
-/* A member of at least our strength claims what we hold. */
+/* Is m, which is not known to be silent, said by its claims object to have what we hold with more
+ * right? */
+bool ground_outbids(const struct elect *e, const struct group *g, const struct member *m);
+/* Is the strongest of the others one of those? */
 bool ground_must_yield(const struct elect *e, const struct group *g, const struct survey *s);
 /* Would m come before this node for g, as far as this node can judge (R13)? */
 bool ground_comes_before(const struct elect *e, const struct group *g, const struct member *m);

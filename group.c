@@ -127,7 +127,8 @@ void group_enter(struct groups *t, struct group *g, enum elect_state state, uint
 	g->state = state;
 	g->since_ms = now_ms;
 	g->due_ms = TIME_NEVER;
-	g->outranked = g->asked = false;
+	g->outranked = g->asked = g->hurried = false;
+	g->disowned = NULL;
 	g->changed = true;
 	g->misses = 0;
 	if (state != ELECT_WAIT && state != ELECT_PROBE)

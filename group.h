@@ -31,7 +31,7 @@ enum ground {
 	GROUND_COLD,    /* G6 */
 };
 
-/* One VIP group, as this node sees it; 144 bytes with one address.  id, addrs and gone are
+/* One VIP group, as this node sees it; 152 bytes with one address.  id, addrs and gone are
  * group.c's, the rest elect.c's; state changes by group_enter() alone. */
 struct group {
 	uint64_t id;
@@ -41,6 +41,7 @@ struct group {
 	bool counted : 1;    /* n_claimants is known; by ground.c */
 	bool weak : 1;       /* OWNER: taken without a witness (R8) */
 	bool asked : 1;      /* WATCH: its owner was asked for it, the answer is due (R22) */
+	bool hurried : 1;    /* as soon as can be: this node has just yielded to it */
 	bool orphan : 1;     /* WATCH: there was none, as often as it takes (G5) */
 	unsigned misses : 4; /* so often there was none, in a row */
 	unsigned probes_left : 4;
@@ -48,7 +49,7 @@ struct group {
 	uint32_t n_addrs;
 	uint64_t since_ms;   /* in this state */
 	uint64_t due_ms;     /* the state's own timer */
-	uint64_t hold_ms;    /* not to be waited for before */
+	uint64_t hold_ms;    /* not to be waited for before; OWNER: who is disowned is until then */
 	uint64_t term;       /* of our last take */
 	uint64_t foreign_ms; /* a foreign host spoke for it; 0 = not */
 	struct dispute *dispute;   /* owned; NULL = none */
@@ -56,6 +57,7 @@ struct group {
 	uint32_t n_claimants;      /* others whose claims object has a VIP of it */
 	uint32_t claims_change;    /* the last change of claims that it was counted for */
 	struct member *owner;      /* another, as far as known; borrowed; by group_set_owner() */
+	struct member *disowned;   /* OWNER: claims it by the API alone, asked in vain; borrowed */
 	struct member *wire_owner; /* last member heard speaking for it; borrowed */
 	uint64_t wire_ms;
 	uint8_t wire_mac[6];      /* last one seen speaking or answering for it; zero = none */
@@ -108,7 +110,9 @@ static inline bool group_has_mac(const struct group *g)
 /* When it is to be stepped again. */
 static inline uint64_t group_due(const struct group *g)
 {
-	return g->dispute != NULL ? time_min(g->due_ms, g->dispute->due_ms) : g->due_ms;
+	uint64_t at = g->disowned != NULL ? time_min(g->due_ms, g->hold_ms) : g->due_ms;
+
+	return g->dispute != NULL ? time_min(at, g->dispute->due_ms) : at;
 }
 
 /* Does this node answer for it? */

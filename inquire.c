@@ -14,6 +14,8 @@ enum {
 	VETO_MAX_MS = 40 * 1000, /* R12 */
 	WITNESS_MS = 1000,  /* how often one is looked for after the first second */
 	ASK_MS = 150,       /* R22: for an answer of the owner */
+	VERIFY_MS = 100,    /* R22: after a yield */
+	VERIFY_ASK_MS = 50,
 	ASKS_MIN = 6,       /* R10: three by unicast, three by broadcast */
 	AUDIT_MS = 10 * 1000, /* R22: each VIP of an owner so often, if it can be */
 	AUDIT_GAP_MS = 100,
@@ -146,6 +148,8 @@ static unsigned asks_for(const struct group *g, const struct member *owner)
 		if (ground_carries(g, owner->links[i].ifindex) && owner->links[i].loss > loss)
 			loss = owner->links[i].loss;
 	k = suspect_rounds(loss);
+	if (g->hurried)
+		return k + 1; /* it begins with a pause */
 	return k > ASKS_MIN ? k : ASKS_MIN;
 }
 
@@ -157,20 +161,25 @@ static void ask_owner(struct elect *e, struct group *g, unsigned asks)
 		e->ops->probe(e->ctx, elect_vip_of(e, g));
 }
 
-void inquire_begin_audit(struct elect *e, struct group *g, uint64_t delay_ms, uint64_t now_ms)
+static void begin_audit(struct elect *e, struct group *g, uint64_t now_ms)
 {
 	g->asked = true;
+	g->hurried = false;
 	g->misses = 0;
-	g->due_ms = now_ms + delay_ms;
-	if (delay_ms > 0)
-		return;
 	ask_owner(e, g, asks_for(g, g->owner));
 	g->due_ms = now_ms + ASK_MS;
 }
 
+void inquire_verify(struct group *g, uint64_t now_ms)
+{
+	g->asked = g->hurried = true;
+	g->misses = 0;
+	g->due_ms = now_ms + VERIFY_MS;
+}
+
 void inquire_end_audit(struct group *g)
 {
-	g->asked = g->orphan = false;
+	g->asked = g->hurried = g->orphan = false;
 	g->misses = 0;
 }
 
@@ -178,6 +187,10 @@ void inquire_owner(struct elect *e, struct group *g, const struct survey *s, uin
 {
 	unsigned asks;
 
+	if (g->hurried && s->holder != NULL && ground_peer_on(s->holder, g) == ELECT_PEER_HEARD) {
+		g->due_ms = TIME_NEVER; /* until it is UP, or silent */
+		return;
+	}
 	if ((g->asked || g->orphan) && (s->holder == NULL || !can_be_asked(s->holder, g)))
 		inquire_end_audit(g);
 	if (!g->asked) {
@@ -194,7 +207,7 @@ void inquire_owner(struct elect *e, struct group *g, const struct survey *s, uin
 		return;
 	}
 	ask_owner(e, g, asks);
-	g->due_ms = now_ms + ASK_MS;
+	g->due_ms = now_ms + (g->hurried ? VERIFY_ASK_MS : ASK_MS);
 }
 
 /* -- rounds through all groups (R22, R23) -- */
@@ -235,7 +248,7 @@ static void step_audit(struct elect *e, uint64_t now_ms)
 
 		if (elect_vip_of(e, g) == NULL || !is_auditor(e, g))
 			continue;
-		inquire_begin_audit(e, g, 0, now_ms);
+		begin_audit(e, g, now_ms);
 		groups_mark(&e->groups, g);
 		return;
 	}

@@ -19,8 +19,8 @@ void inquire_answered(struct member *m, const struct group *g, uint64_t now_ms);
 void inquire_begin_reclaim(struct elect *e, uint64_t now_ms);
 
 /* -- one group in WATCH -- */
-/* Its owner is asked for it, first after delay_ms. */
-void inquire_begin_audit(struct elect *e, struct group *g, uint64_t delay_ms, uint64_t now_ms);
+/* This node has just yielded it: does the other one have it?  Asked as soon as that one hears us. */
+void inquire_verify(struct group *g, uint64_t now_ms);
 void inquire_end_audit(struct group *g);
 /* Goes on asking until it answers, or all was silence.  Leaves in due_ms when to come back. */
 void inquire_owner(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms);

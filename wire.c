@@ -376,8 +376,15 @@ static void on_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
 	each_path(ctx, g, ask, mac);
 }
 
+static bool is_ours(void *ctx, const uint8_t mac[6])
+{
+	const struct daemon *d = ctx;
+
+	return ann_is_own_mac(d->ann[ADDR_V4], mac, daemon_now_ms());
+}
+
 const struct elect_ops wire_elect_ops = {on_probe, on_announce, on_ask, mesh_ask_witness,
-	mesh_witnessed, mesh_watches, mesh_forgot};
+	mesh_witnessed, mesh_watches, mesh_forgot, is_ours};
 
 static void on_closed(void *ctx)
 {

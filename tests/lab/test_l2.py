@@ -212,7 +212,7 @@ def test_parted(bare, api):
         lab.part(*far, x, heal=True)
         for ip in ips:
             assert here.wait_one(ip, heal, HEALED_S) == there.wait_one(ip, heal, HEALED_S)
-        here.never_silent(heal, HEALED_S)
+        here.never_silent(heal, 0.5)
 
 
 @pytest.mark.parametrize("deaf", ["owner", "others"])

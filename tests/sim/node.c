@@ -258,8 +258,15 @@ static void on_ask(void *ctx, const struct vip_group *g, const uint8_t mac[6])
 	each_path(ctx, g, ask, mac);
 }
 
+static bool is_ours(void *ctx, const uint8_t mac[6])
+{
+	const struct node *n = ctx;
+
+	return ann_is_own_mac(n->arp, mac, n->now_ms);
+}
+
 static const struct elect_ops elect_ops = {
-	on_probe, on_announce, on_ask, ask_witness, witnessed, watches, forgot};
+	on_probe, on_announce, on_ask, ask_witness, witnessed, watches, forgot, is_ours};
 
 static enum pool_claim claim(void *ctx, struct addr x)
 {

@@ -19,6 +19,7 @@ static uint64_t now;
 static unsigned probes, announcements, asks;
 static bool third_party; /* is there a host that could witness? */
 static uint64_t witness_ms; /* when it was heard last */
+static const uint8_t *cloned_mac; /* one of this node's, too; NULL = none */
 static const uint8_t *answerer; /* the MAC of a member that answers what is asked; NULL = nobody */
 static struct addr asked_for;
 static bool asked;
@@ -90,8 +91,14 @@ static void on_forgot(void *ctx, const char *node)
 	(void)node;
 }
 
-static const struct elect_ops ops = {
-	on_probe, on_announce, on_ask, on_ask_witness, on_witnessed, on_watches, on_forgot};
+static bool on_is_ours(void *ctx, const uint8_t mac[6])
+{
+	(void)ctx;
+	return cloned_mac != NULL && memcmp(cloned_mac, mac, 6) == 0;
+}
+
+static const struct elect_ops ops = {on_probe, on_announce, on_ask, on_ask_witness, on_witnessed,
+	on_watches, on_forgot, on_is_ours};
 
 /* -- the Leases of others -- */
 
@@ -246,7 +253,7 @@ static void open_cluster(void)
 	probes = announcements = asks = n_writes = 0;
 	third_party = true;
 	witness_ms = 0;
-	answerer = NULL;
+	answerer = cloned_mac = NULL;
 	asked = false;
 	claims_now[0] = claims_rv[0] = lease_rv[0] = '\0';
 	api_up = watch_up = true;
@@ -900,21 +907,72 @@ static void test_dispute_published(void)
 	close_cluster();
 }
 
-/* The API tells that the rival's term is higher. */
-static void test_dispute_higher_term(void)
+/* This node owns ip, and the API tells of a higher term of n3's, which is heard, and answers with
+ * mac (NULL: does not). */
+static void outbid(const char *ip, const uint8_t *mac)
 {
-	const char *ip = address(true);
 	char text[64];
 
 	open_working();
 	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
 	serve("web", ip);
 	turn(now + 3000);
+	answerer = mac;
 	(void)snprintf(text, sizeof text, "9:%s", ip);
 	put_claims("n3", text);
+}
+
+/* The API tells that the rival's term is higher: it is asked, and has it if it answers.  What it has
+ * given up meanwhile is not given up twice (F2; the laboratory, LAN parted with the API on one side). */
+static void test_dispute_higher_term(void)
+{
+	for (unsigned answers = 0; answers < 2; answers++) {
+		const char *ip = address(true);
+
+		outbid(ip, answers ? mac_n3 : NULL);
+		turn(now + 1000);
+		CHECK_INT(view(ip).state, answers ? ELECT_WATCH : ELECT_OWNER);
+		CHECK_STR(view(ip).owner, answers ? "n3" : "n1");
+		close_cluster();
+	}
+}
+
+/* One that was asked in vain is asked again, and at once when it is heard to claim. */
+static void test_dispute_disowned(void)
+{
+	const char *ip = address(true);
+
+	outbid(ip, NULL);
+	turn(now + 1000);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	CHECK(!view(ip).disputed);
+	answerer = mac_n3;
+	turn(now + 8000);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	turn(now + 2000);
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	close_cluster();
+	outbid(ip, NULL);
+	turn(now + 1000);
+	answerer = mac_n3;
+	elect_on_wire(e, ELECT_WIRE_CLAIM, world_ip(ip), mac_n3, now);
+	turn(now + 100);
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	answerer = NULL;
+	close_cluster();
+}
+
+/* One whose frames are taken for this node's own cannot be asked: what the API says holds (F32). */
+static void test_dispute_cloned_mac(void)
+{
+	const char *ip = address(true);
+
+	outbid(ip, NULL);
+	cloned_mac = mac_n3;
 	pass();
 	CHECK_INT(view(ip).state, ELECT_WATCH);
 	CHECK_STR(view(ip).owner, "n3");
+	cloned_mac = NULL;
 	close_cluster();
 }
 
@@ -1736,6 +1794,7 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_share), CHECK_TEST(test_restore), CHECK_TEST(test_restore_without_api),
 	CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
+	CHECK_TEST(test_dispute_disowned), CHECK_TEST(test_dispute_cloned_mac),
 	CHECK_TEST(test_dispute_not_heard), CHECK_TEST(test_dispute_unpublished),
 	CHECK_TEST(test_cold), CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_of_many),
 	CHECK_TEST(test_parts), CHECK_TEST(test_silent_owner_answers),

@@ -49,8 +49,15 @@ static void forgot(void *ctx, const char *node)
 	(void)node;
 }
 
+static bool is_ours(void *ctx, const uint8_t mac[6])
+{
+	(void)ctx;
+	(void)mac;
+	return false;
+}
+
 static const struct elect_ops ops = {
-	no_op, no_op, no_ask, no_witness, not_seen, no_session, forgot};
+	no_op, no_op, no_ask, no_witness, not_seen, no_session, forgot, is_ours};
 
 /* Claims of this node's past make elect an owner without any other member: G7. */
 static void open_plan(const char *claims)
