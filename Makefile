@@ -18,7 +18,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey bind buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history http1 \
+PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey bind buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
         iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service snapshot suspect vip watch
 SHELL_UNITS := apart bfdio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload secret snapfile status tls why wire witness writer
 
@@ -53,7 +53,7 @@ USES_claims   := addr buf cluster vip
 USES_health   :=
 USES_history  :=
 USES_rival    := addr buf json
-USES_member   := addr claims cluster suspect
+USES_member   := addr claims cluster hold suspect
 USES_suspect  :=
 USES_dispute  :=
 USES_bfd      := addr
@@ -62,7 +62,9 @@ USES_group    := addr dispute elig member vip
 USES_publish  := buf cluster config elig leader member
 USES_ground   := claims cluster config elig group health member publish vip
 USES_inquire  := claims elig ground group member suspect vip
-USES_elect    := addr buf claims cluster config dispute elig ground group health inquire leader member publish suspect vip
+USES_hold     :=
+USES_homing   := addr claims cluster config elig ground group health hold member publish vip
+USES_elect    := addr buf claims cluster config dispute elig ground group health hold homing inquire leader member publish suspect vip
 USES_plan     := addr elect vip
 USES_arp      := addr announcer
 USES_bind     := addr

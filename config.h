@@ -165,7 +165,8 @@ struct config_elections {
 	uint64_t bfd_interval_ms;
 	unsigned bfd_multiplier, bfd_mesh_limit, bfd_port;
 	const char *bfd_key_file; /* NULL = none */
-	bool failback;
+	bool failback, rebalance;
+	struct config_strings witness; /* addresses */
 	uint64_t hold_down_ms;
 	double max_share; /* 0 = MetalLB's order only */
 	uint64_t reannounce_ms;

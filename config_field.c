@@ -142,6 +142,7 @@ static void expect_text(const struct config_field *f, char *s, size_t size)
 		[CONFIG_TEXT_LINK] = "an interface's name, or can_reach: and an address,",
 		[CONFIG_TEXT_PATH] = "an absolute path",
 		[CONFIG_TEXT_LISTEN] = "node or an address",
+		[CONFIG_TEXT_ADDRESS] = "an IPv4 or IPv6 address",
 		[CONFIG_TEXT_COMMUNITY] = "a:b or large:a:b:c",
 		[CONFIG_TEXT_LABEL_KEY] = "a label's key, name or prefix/name",
 		[CONFIG_TEXT_LABEL_VALUE] = "a label's value",
@@ -150,8 +151,7 @@ static void expect_text(const struct config_field *f, char *s, size_t size)
 
 	snprintf(s, size, "must be %s of at most %llu characters", what[f->text],
 		(unsigned long long)max);
-	if (f->text == CONFIG_TEXT_LISTEN || f->text == CONFIG_TEXT_COMMUNITY ||
-		f->text == CONFIG_TEXT_LABEL_KEY || f->text == CONFIG_TEXT_LABEL_VALUE)
+	if (f->text >= CONFIG_TEXT_LISTEN)
 		snprintf(s, size, "must be %s", what[f->text]);
 }
 
@@ -237,6 +237,8 @@ bool config_field_text_ok(enum config_text text, const char *s)
 		return is_printable(s) && s[0] == '/';
 	case CONFIG_TEXT_LISTEN:
 		return strcmp(s, "node") == 0 || addr_parse(s, strlen(s), &a) == 0;
+	case CONFIG_TEXT_ADDRESS:
+		return addr_parse(s, strlen(s), &a) == 0;
 	case CONFIG_TEXT_COMMUNITY:
 		return config_community_is_literal(s);
 	case CONFIG_TEXT_LABEL_KEY:

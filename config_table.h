@@ -42,7 +42,8 @@ enum config_text {
 	CONFIG_TEXT_INTERFACE,   /* or a pattern */
 	CONFIG_TEXT_LINK,        /* likewise, or can_reach:ADDRESS */
 	CONFIG_TEXT_PATH,
-	CONFIG_TEXT_LISTEN, /* "node" or an address */
+	CONFIG_TEXT_LISTEN, /* "node" or an address; these and the following are not free text */
+	CONFIG_TEXT_ADDRESS,
 	CONFIG_TEXT_COMMUNITY,
 	CONFIG_TEXT_LABEL_KEY,
 	CONFIG_TEXT_LABEL_VALUE,

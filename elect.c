@@ -5,7 +5,8 @@
  * Owns: which member has which group, and every group's state.  Its parts: member.c (what Leases
  *       said, what BFD says), health.c (whether Leases can be trusted), group.c (the table of
  *       groups), ground.c (who has a group, may it be taken, after whom), inquire.c with suspect.c
- *       (what is asked of the wire), dispute.c (two that own), publish.c (this node's own Leases).
+ *       (what is asked of the wire), dispute.c (two that own), homing.c with hold.c (what others
+ *       should have), publish.c (this node's own Leases).
  *       No socket, no clock.
  * In:   Leases by the watch, VIP groups by the vip table, frames that ARP and NDP heard, BFD's
  *       verdicts, answers to writes.
@@ -16,11 +17,11 @@
  * missed or repeated event wedges nothing.  Groups rest in WATCH or OWNER without a timer: they are
  * looked at again when a claim on them, a member's liveness or the input changes.
  *
- * Source: docs/ownership.md, which says where this departs from shared/OWNERSHIP.md.  Not done:
- * R27's failback and rebalance.
+ * Source: docs/ownership.md, which says where this departs from shared/OWNERSHIP.md.
  */
 #include "elect.h"
 
+#include "homing.h"
 #include "inquire.h"
 #include "text.h"
 
@@ -39,9 +40,6 @@ enum {
 	CONFLICT_QUIET_MS = 1000, /* this long without an answer: free */
 	WEAK_MS = 5000,           /* R8: with a witness for so long it is weak no more */
 	RECLAIM_PEER_MS = 5000,   /* for one peer */
-	HOLD_EVENTS = 3,          /* R14: from this one on it doubles */
-	HOLD_FORGET_MS = 600 * 1000,
-	HOLD_MAX_MS = 300 * 1000,
 	DISOWNED_MS = 10 * 1000,  /* R21: it is asked again */
 	LOOK_GAP_MS = 1000,       /* R19 */
 	LOOK_TIMEOUT_MS = 2000,
@@ -58,17 +56,7 @@ enum {
 /* R14: a fault of our own: last in rank for a while, longer when it comes again and again. */
 static void hold_down(struct elect *e, uint64_t now_ms)
 {
-	struct hold_down *h = &e->hold;
-	uint64_t span_ms = e->in != NULL ? e->in->conf->elections.hold_down_ms : 0;
-
-	if (h->events > 0 && now_ms - h->event_ms >= HOLD_FORGET_MS)
-		*h = (struct hold_down){0};
-	h->event_ms = now_ms;
-	h->events++;
-	h->span_ms = h->events < HOLD_EVENTS || h->span_ms == 0
-			     ? span_ms
-			     : time_min(2 * h->span_ms, HOLD_MAX_MS);
-	h->until_ms = now_ms + h->span_ms;
+	hold_down_begin(&e->hold, e->in != NULL ? e->in->conf->elections.hold_down_ms : 0, now_ms);
 }
 
 static struct group *group_with(const struct elect *e, struct addr a)
@@ -1176,6 +1164,15 @@ static void end_join(struct elect *e, uint64_t now_ms)
 	groups_mark_all(&e->groups);
 }
 
+/* R27: failback and rebalance. */
+static void offer_home(struct elect *e, uint64_t now_ms)
+{
+	struct homing_offer o;
+
+	if (homing_choose(e, now_ms, &o))
+		o.to->offered = elect_move(e, o.group->addrs[0], o.to->node, now_ms) == 0;
+}
+
 /* When something will have to be looked at again, if nothing happens. */
 static uint64_t next_wake(const struct elect *e, uint64_t now_ms)
 {
@@ -1186,6 +1183,7 @@ static uint64_t next_wake(const struct elect *e, uint64_t now_ms)
 	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
 		at = time_min(at, expires_at(e, m));
 	at = time_min(at, inquire_next(e, now_ms));
+	at = time_min(at, homing_next(e));
 	if (e->health.ok)
 		at = time_min(at, health_ends(&e->health));
 	if (!e->joined)
@@ -1228,6 +1226,7 @@ void elect_pass(struct elect *e, uint64_t now_ms)
 	if (groups_take(&e->groups, e->in->vips, now_ms))
 		publish_claims_changed(e->publish);
 	inquire_step(e, now_ms);
+	offer_home(e, now_ms);
 	e->groups.wake_ms = step_groups(e, now_ms) ? next_wake(e, now_ms) : 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * elect_state.h - what elect.c and its parts ground.c and inquire.c have in common.  Nobody else
+ * elect_state.h - what elect.c and its parts ground.c, homing.c and inquire.c have in common.  Nobody else
  * includes it.
  */
 #ifndef LBD_ELECT_STATE_H
@@ -10,6 +10,7 @@
 #include "elect.h"
 #include "group.h"
 #include "health.h"
+#include "hold.h"
 #include "member.h"
 #include "publish.h"
 
@@ -37,10 +38,11 @@ struct elect {
 		uint64_t due_ms; /* TIME_NEVER = none is under way */
 	} audit, reclaim;
 	uint64_t reclaim_again_ms;
-	struct hold_down {
-		uint64_t until_ms, event_ms, span_ms;
-		unsigned events;
-	} hold; /* R14 */
+	struct hold_down hold; /* R14 */
+	struct homing {        /* R27, by homing.c: when it looks again, where in the table */
+		uint64_t due_ms, rebalance_ms;
+		size_t at;
+	} homing;
 
 	bool synced_once, joined;
 	bool restored; /* works from a picture of before its start, until the first sync */

@@ -298,10 +298,8 @@ static size_t count_at_work(const struct elect *e)
 	return n;
 }
 
-/* Is a node that holds so many VIPs over its share (R14)? */
-static bool is_over_share(const struct elect *e, size_t n_held)
+bool ground_is_over_share(const struct elect *e, double share, size_t n_held)
 {
-	double share = e->in->conf->elections.max_share;
 	double vips = (double)vip_count(e->in->vips), members = (double)count_at_work(e);
 
 	return share > 0 && (double)n_held >= share * vips / members + 1;
@@ -314,13 +312,14 @@ uint64_t ground_wait_ms(
 	const struct member *from = s->holder != NULL	 ? s->holder
 				    : s->leaving != NULL ? s->leaving
 							 : s->expired;
+	double share = e->in->conf->elections.max_share;
 	uint64_t slots;
 
 	if (g->ground == GROUND_OWN)
 		return 0;
 	/* A better one may have thousands to take before this one. */
 	slots = ground_rank(e, g, from) * (1 + (from != NULL ? from->n_held / VIPS_A_SLOT : 0));
-	if (is_over_share(e, e->groups.n_owned_vips) || now_ms < e->hold.until_ms)
+	if (ground_is_over_share(e, share, e->groups.n_owned_vips) || now_ms < e->hold.until_ms)
 		slots += time_min(count_at_work(e) - 1, OVER_SHARE_SLOTS);
 	return slots * elect_slot_ms(e);
 }
@@ -329,10 +328,12 @@ uint64_t ground_wait_ms(
  */
 bool ground_gives_grace(const struct elect *e, const struct group *g)
 {
+	double share = e->in->conf->elections.max_share;
+
 	if (g->ground != GROUND_FREE || g->rank == 0)
 		return false;
 	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		if (outranks(e, g, m, NULL) && !is_over_share(e, m->n_held))
+		if (outranks(e, g, m, NULL) && !ground_is_over_share(e, share, m->n_held))
 			return true;
 	return false;
 }

@@ -213,6 +213,7 @@ struct member_link *member_link(struct member *m, unsigned ifindex)
 
 void member_set_link(struct member *m, struct member_link *l, enum elect_peer state, unsigned loss)
 {
+	m->at_work &= state != ELECT_PEER_UP || l->state == ELECT_PEER_LATE;
 	l->state = state;
 	l->loss = loss;
 	m->peer = ELECT_PEER_NEVER;

@@ -13,6 +13,7 @@
 #include "counter.h"
 #include "elect.h"
 #include "hash.h"
+#include "hold.h"
 #include "suspect.h"
 
 #include <stdbool.h>
@@ -68,6 +69,9 @@ struct member {
 	bool lease_gone, claims_gone; /* deleted: remembered as it was until it expires (R5) */
 	bool renewed;                 /* its Lease changed since this node first saw it */
 	bool expired;                 /* written by elect.c */
+	bool at_work;                 /* lives and stays, and is held down since it did; by homing.c */
+	bool offered;                 /* was offered a group, which it has not taken yet */
+	struct hold_down hold;        /* likewise: until then nothing is offered to it */
 	enum elect_peer peer;         /* of all links: by member_set_link() */
 	struct member_link *links;    /* owned */
 	size_t n_links;

@@ -509,6 +509,104 @@ static void f29(struct sim *s)
 	EXPECT(s, all_owned(s), "a VIP has no owner, or two");
 }
 
+/* A node dies and returns: with failback each of its VIPs goes back, once, and no frame is lost. */
+static void failback(struct sim *s)
+{
+	struct node *n;
+	unsigned held;
+	uint64_t before;
+
+	s->setup.elections.failback = true;
+	settle(s);
+	n = some_owner(s);
+	held = held_by(s, n);
+	node_kill(n, "is killed");
+	run_s(s, 30);
+	EXPECT(s, all_owned(s), "its VIPs were not taken over");
+	before = moves(s);
+	node_start(n);
+	check_measure_anew(s);
+	run_s(s, 60);
+	EXPECT(s, held_by(s, n) == held, "it has %u of its %u VIPs", held_by(s, n), held);
+	expect_still(s, before + held);
+	EXPECT(s, check_figures(s).dark_us == 0, "dark for %.3f s",
+		(double)check_figures(s).dark_us / SIM_S);
+	run_s(s, 300);
+	expect_still(s, before + held);
+}
+
+/* Up for longer than the first hold-down, 100 times: what goes back is taken over again. */
+static void f29_failback(struct sim *s)
+{
+	uint64_t before;
+	struct node *n;
+	unsigned held;
+
+	s->setup.elections.failback = true;
+	settle(s);
+	n = some_owner(s);
+	held = held_by(s, n);
+	before = moves(s);
+	for (unsigned i = 0; i < 100; i++) {
+		node_set_port(n, 0, true, false);
+		run_s(s, 2);
+		node_set_port(n, 0, true, true);
+		run_s(s, 25);
+	}
+	/* 5, 5, 10 and 20 s are shorter: four times there and back, and there. */
+	EXPECT(s, moves(s) - before <= 9 * (uint64_t)held, "%" PRIu64 " moves of %u VIPs",
+		moves(s) - before, held);
+	run_s(s, 400);
+	EXPECT(s, held_by(s, n) == held, "it has %u of its %u VIPs in the end", held_by(s, n), held);
+	EXPECT(s, all_owned(s), "a VIP has no owner, or two");
+}
+
+/* Nobody has more than 1.25 times its share, and one more. */
+static void expect_balanced(struct sim *s)
+{
+	unsigned n = s->setup.n_services, m = s->setup.n_nodes;
+
+	for (unsigned i = 0; i < m; i++) {
+		unsigned held = held_by(s, &s->nodes[i]);
+
+		EXPECT(s, 4 * m * held < 5 * n + 4 * m, "%s has %u of %u", s->nodes[i].name, held,
+			n);
+	}
+}
+
+static void rolling_restart(struct sim *s, bool failback_too)
+{
+	uint64_t before;
+
+	s->setup.elections.rebalance = true;
+	s->setup.elections.failback = failback_too;
+	settle(s);
+	for (unsigned i = 0; i < s->setup.n_nodes; i++) {
+		node_exit(&s->nodes[i]);
+		run_s(s, 5);
+		node_start(&s->nodes[i]);
+		run_s(s, 15);
+	}
+	EXPECT(s, all_owned(s), "a VIP has no owner, or two");
+	run_s(s, 300);
+	expect_balanced(s);
+	EXPECT(s, check_figures(s).dark_us == 0, "dark for %.3f s",
+		(double)check_figures(s).dark_us / SIM_S);
+	before = moves(s);
+	run_s(s, 600);
+	expect_still(s, before);
+}
+
+static void f35(struct sim *s)
+{
+	rolling_restart(s, false);
+}
+
+static void f35_failback(struct sim *s)
+{
+	rolling_restart(s, true);
+}
+
 static void f14(struct sim *s)
 {
 	struct node *n;
@@ -846,13 +944,16 @@ static const struct scenario scenarios[] = {
 		false},
 	{"F28", "a VIP follows its last local endpoint", f28, NULL, 3, 8, 1, false},
 	{"F29", "a flapping link", f29, NULL, 4, 8, 1, false},
+	{"F29back", "... with failback", f29_failback, NULL, 4, 8, 1, false},
+	{"failback", "VIPs go back once", failback, NULL, 4, 20, 1, false},
 	{"F30", "30 % loss moves nothing", f30, NULL, 4, 8, 1, false},
 	{"F31", "probes for thousands of VIPs", NULL, bfd, 0, 0, 0, false},
 	{"F32", "own frames that come back", f32, NULL, 3, 8, 1, false},
 	{"F33", "Leases that are collected while their node lives", f33, NULL, 3, 8, 1, false},
 	{"F33twins", "two machines of one name", f33_twins, NULL, 3, 8, 1, false},
 	{"F34", "MetalLB's order", NULL, unit, 0, 0, 0, false},
-	{"F35", "a rolling restart", NULL, "not a fault of safety: doctor says so", 0, 0, 0, false},
+	{"F35", "a rolling restart with rebalance ends balanced", f35, NULL, 5, 60, 1, false},
+	{"F35back", "... and with failback", f35_failback, NULL, 5, 60, 1, false},
 	{"F36", "renewals of many nodes", f36, NULL, 40, 8, 1, false},
 };
 

@@ -198,6 +198,9 @@ static void test_errors_types(void)
 			NATIVE "elections: {nodeLease: {duration: 2500ms, renew: 1s}}\n",
 			"f:3:35: elections.nodeLease.duration: must be 1s..1h (got 2500ms, not "
 			"whole seconds)\n"},
+		{"witness", NATIVE "elections: {witness: [10.0.0.1/24]}\n",
+			"f:3:23: elections.witness[0]: must be an IPv4 or IPv6 address (got "
+			"10.0.0.1/24)\n"},
 		{"factor", NATIVE "elections: {maxShare: 0.5}\n",
 			"f:3:23: elections.maxShare: must be 0 or 1..1000 (got 0.5)\n"},
 		{"string", NATIVE "nodeName: 5\n",
@@ -880,10 +883,11 @@ static void test_warnings(void)
 			"the nodes' own addresses\n"},
 		{"servicelb mode", NATIVE "servicelb: {mode: always}\n", ""},
 		{"not yet, of what decides who and when",
-			NATIVE "elections: {failback: true, holdDown: 9s, drainOnCordon: true}\n"
+			NATIVE "elections: {failback: true, rebalance: true, holdDown: 9s, "
+			       "witness: [10.0.0.1, \"fd00::1\"], drainOnCordon: true}\n"
 			       "pools: [{name: a, addresses: [10.0.0.0/24]}]\n",
-			"f:3:23: checked, but not served by this version: elections.failback, "
-			"elections.holdDown, elections.drainOnCordon\n"},
+			"f:3:107: checked, but not served by this version: "
+			"elections.drainOnCordon\n"},
 		{"not yet, but the default",
 			NATIVE "configFrom: file\nservicelb: {mode: auto}\nmetrics: {port: 7472}\n"
 			       "peers: []\npools: [{name: a, addresses: [10.0.0.0/24], "
