@@ -767,6 +767,16 @@ bool elect_next_action(struct elect *e, uint64_t now_ms, struct lease_action *re
 	return publish_next_action(e->publish, now_ms, claims_text, e, ret_a);
 }
 
+/* The rival's claims object as it was read.  The watch may have shown a later one meanwhile. */
+static void looked_up(struct elect *e, const struct cluster_lease *lease, uint64_t now_ms)
+{
+	const struct member *m =
+		lease->node != NULL ? members_find(&e->members, lease->node) : NULL;
+
+	if (m == NULL || lease->claims_generation >= m->claims_generation)
+		elect_on_lease(e, lease, false, now_ms);
+}
+
 void elect_done(struct elect *e, uint64_t id, enum lease_outcome outcome,
 	const struct cluster_lease *lease, uint64_t now_ms)
 {
@@ -775,7 +785,7 @@ void elect_done(struct elect *e, uint64_t id, enum lease_outcome outcome,
 	if (id == LOOK_ID) {
 		e->look.in_flight = false;
 		if (outcome == LEASE_OK && lease != NULL)
-			elect_on_lease(e, lease, false, now_ms);
+			looked_up(e, lease, now_ms);
 		return;
 	}
 	if (!publish_done(e->publish, id, outcome, lease, now_ms, &r))

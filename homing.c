@@ -35,6 +35,15 @@ static const struct config_elections *conf_of(const struct elect *e)
 	return &e->in->conf->elections;
 }
 
+/* Once more while it lasts is the same fault. */
+static void hold(const struct elect *e, struct member *m, uint64_t now_ms)
+{
+	if (now_ms < m->hold.until_ms)
+		m->hold.until_ms = now_ms + m->hold.span_ms;
+	else
+		hold_down_begin(&m->hold, conf_of(e)->hold_down_ms, now_ms);
+}
+
 /* Who is at work again is held down, as it does itself; so is who was offered a group and left it. */
 static void note_returns(struct elect *e, uint64_t now_ms)
 {
@@ -45,7 +54,7 @@ static void note_returns(struct elect *e, uint64_t now_ms)
 
 		if ((at_work && !m->at_work) ||
 			(m->offered && g != NULL && group_is_owned(g)))
-			hold_down_begin(&m->hold, conf_of(e)->hold_down_ms, now_ms);
+			hold(e, m, now_ms);
 		m->at_work = at_work;
 		m->offered = false;
 	}

@@ -80,6 +80,7 @@ struct member {
 	size_t n_macs;
 	struct claims claims;
 	char *claims_rv; /* owned */
+	uint64_t claims_generation;
 	size_t n_held;   /* VIPs it is known to have, by its claims or on the wire; by group.c */
 	UT_hash_handle hh;
 };

@@ -6,6 +6,7 @@
  */
 #include "check.h"
 #include "elect.h"
+#include "member.h"
 #include "world.h"
 
 #include <mbedtls/md.h>
@@ -26,6 +27,7 @@ static bool asked;
 static unsigned long rv = 1000;
 static struct lease_action last_lease, last_claims; /* the newest request on each object */
 static char claims_now[4096];                       /* what the API holds */
+static char move_now[64];                           /* likewise */
 static char claims_rv[24], lease_rv[24];
 static bool api_up, watch_up;
 static unsigned n_writes;
@@ -113,6 +115,7 @@ static void put_lease(const char *node, const char *holder, const char *notes)
 		.holder = holder,
 		.duration_ms = 40000,
 		.subnets = "10.0.0.0/24",
+		.config_hash = w.conf.hash,
 		.draining = notes};
 	char macs[40];
 
@@ -177,10 +180,16 @@ static void answer(const struct lease_action *a)
 	if (a->verb != LEASE_GET) {
 		n_writes++;
 		(void)snprintf(own_rv, 24, "%lu", ++rv);
-		for (size_t i = 0; claims && i < a->n_annotations; i++)
+		if (claims)
+			move_now[0] = '\0';
+		for (size_t i = 0; claims && i < a->n_annotations; i++) {
 			if (strcmp(a->annotations[i].key, "lbd.io/claims") == 0)
 				(void)snprintf(claims_now, sizeof claims_now, "%s",
 					a->annotations[i].value);
+			if (strcmp(a->annotations[i].key, "lbd.io/move") == 0)
+				(void)snprintf(move_now, sizeof move_now, "%s",
+					a->annotations[i].value);
+		}
 	}
 	(void)snprintf(version, sizeof version, "%s", own_rv);
 	l.claims = claims ? claims_now : NULL;
@@ -1787,6 +1796,235 @@ static void test_many_members(void)
 	close_cluster();
 }
 
+/* R19: what was read of a rival's claims may be older than what the watch has shown since. */
+static void test_look_behind_the_watch(void)
+{
+	static const struct {
+		const char *name;
+		uint64_t generation;
+		const char *owner;
+	} rows[] = {{"older", 6, "nobody"}, {"newer", 8, "n2"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct cluster_lease l = {.name = "lbd-claims-n2",
+			.uid = "u",
+			.resource_version = "7",
+			.role = CLUSTER_LEASE_CLAIMS,
+			.node = "n2",
+			.holder = "somebody",
+			.claims = "",
+			.claims_generation = 7};
+
+		check_row = rows[i].name;
+		open_working();
+		serve("web", address(false));
+		elect_on_lease(e, &l, false, now);
+		l.resource_version = "6 or 8";
+		l.claims_generation = rows[i].generation;
+		l.claims = "5:10.0.0.100-255";
+		elect_done(e, UINT64_MAX, LEASE_OK, &l, now); /* elect.c's own number for it */
+		pass();
+		CHECK_STR(elect_claim(e, world_ip("10.0.0.100")) == ELECT_CLAIM_ALIVE ? "n2" : "nobody",
+			rows[i].owner);
+		close_cluster();
+	}
+}
+
+/* -- failback and rebalance (R27) -- */
+
+/* An address that n2 comes before n1 for, and n3 after both. */
+static const char *address_of_n2(void)
+{
+	static char ip[ADDR_STRLEN];
+	unsigned i = 100;
+
+	do
+		(void)snprintf(ip, sizeof ip, "10.0.0.%u", i++);
+	while (!member_before("n2", "n1", world_ip(ip)) || !member_before("n1", "n3", world_ip(ip)));
+	return ip;
+}
+
+static bool is_offered_to(const char *ip, const char *node)
+{
+	char want[64];
+
+	(void)snprintf(want, sizeof want, "%s=%s", ip, node);
+	return view(ip).state == ELECT_HANDOVER && strcmp(move_now, want) == 0;
+}
+
+/* Everything is as it should be for n1 to give ip back to n2, but for what the row says. */
+static void open_away(const char *ip)
+{
+	open_working();
+	w.conf.elections.failback = true;
+	w.conf.elections.hold_down_ms = 5000;
+	elect_set_input(e, &w.in, now);
+	own(ip);
+	elect_on_peer(e, "n2", 2, ELECT_PEER_UP, 0, now);
+	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
+}
+
+static void nothing(void)
+{
+}
+
+static void turn_off(void)
+{
+	w.conf.elections.failback = false;
+}
+
+static void silence_n2(void)
+{
+	elect_on_peer(e, "n2", 2, ELECT_PEER_DEAF, 0, now);
+}
+
+static void drain_n2(void)
+{
+	elect_on_peer(e, "n2", 2, ELECT_PEER_LEAVING, 0, now);
+}
+
+static void exclude_n2(void)
+{
+	world_node(&w, "n2", "'node.kubernetes.io/exclude-from-external-load-balancers': ''", "");
+	elect_set_input(e, &w.in, now);
+}
+
+static void configure_anew(void)
+{
+	(void)snprintf(w.conf.hash, sizeof w.conf.hash, "fedcba9876543210");
+}
+
+static void freeze(void)
+{
+	elect_freeze(e, true, now);
+}
+
+static void test_failback(void)
+{
+	static const struct {
+		const char *name;
+		void (*but)(void);
+		const char *to; /* NULL: nobody */
+	} rows[] = {
+		{"n2 is back", nothing, "n2"},
+		{"it is not configured", turn_off, NULL},
+		{"n2 is deaf", silence_n2, NULL},
+		{"n2 goes", drain_n2, NULL},
+		{"n2 is not eligible", exclude_n2, NULL},
+		{"n2 has another configuration", configure_anew, NULL},
+		{"n1 is frozen", freeze, NULL},
+	};
+	const char *ip = address_of_n2();
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		check_row = rows[i].name;
+		open_away(ip);
+		rows[i].but();
+		turn(now + 11000);
+		CHECK_INT(view(ip).state, ELECT_OWNER); /* it was taken less than 15 s ago */
+		turn(now + 8000);
+		CHECK_INT(view(ip).state, rows[i].to != NULL ? ELECT_HANDOVER : ELECT_OWNER);
+		if (rows[i].to != NULL)
+			CHECK(is_offered_to(ip, rows[i].to));
+		close_cluster();
+	}
+	check_row = "n1 comes first";
+	ip = address(true);
+	open_away(ip);
+	turn_with(now + 30000, "n2", "n3");
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	close_cluster();
+}
+
+/* From now on, in ms; 0: not within a minute. */
+static uint64_t offered_after(const char *ip)
+{
+	uint64_t from = now;
+
+	while (view(ip).state == ELECT_OWNER && now - from < 60000)
+		turn_with(now + 100, "n2", "n3");
+	return view(ip).state == ELECT_HANDOVER ? now - from : 0;
+}
+
+/* It is held down each time that it comes back, longer from the third time on; and when it did not
+ * take what it was offered. */
+static void test_failback_held(void)
+{
+	static const unsigned want_s[] = {10, 20, 40};
+	const char *ip = address_of_n2();
+	uint64_t after;
+
+	open_away(ip);
+	w.conf.elections.hold_down_ms = 10000;
+	turn_with(now + 12500, "n2", "n3"); /* that was the first time */
+	for (unsigned i = 0; i < ARRAY_LEN(want_s); i++) {
+		elect_on_peer(e, "n2", 2, ELECT_PEER_SILENT, 0, now);
+		elect_on_peer(e, "n2", 2, ELECT_PEER_UP, 0, now);
+		after = offered_after(ip);
+		CHECK(after >= want_s[i] * 1000 && after <= want_s[i] * 1000 + 2200);
+		turn_with(now + 30500, "n2", "n3");
+		CHECK_INT(view(ip).state, ELECT_OWNER);
+		CHECK_STR(move_now, "");
+	}
+	close_cluster();
+}
+
+/* n2 has it from now on. */
+static void take_as_n2(const char *ip)
+{
+	elect_on_wire(e, ELECT_WIRE_CLAIM, world_ip(ip), mac_n2, now);
+	turn_with(now + 100, "n2", "n3");
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+}
+
+static void test_rebalance(void)
+{
+	static const struct {
+		const char *name;
+		double max_share;
+		unsigned given; /* of six, among three nodes */
+	} rows[] = {{"over 1.25 times its share", 1.25, 3}, {"no share", 0, 0}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		unsigned given = 0;
+		uint64_t at[6], from;
+
+		check_row = rows[i].name;
+		open_away("10.0.0.101");
+		for (unsigned k = 102; k <= 106; k++) {
+			char name[8], ip[16];
+
+			(void)snprintf(name, sizeof name, "s%u", k);
+			(void)snprintf(ip, sizeof ip, "10.0.0.%u", k);
+			serve(name, ip);
+		}
+		turn_with(now + 5000, "n2", "n3");
+		CHECK_INT(elect_owned_count(e), 6);
+		w.conf.elections.failback = false;
+		w.conf.elections.rebalance = true;
+		w.conf.elections.max_share = rows[i].max_share;
+		elect_set_input(e, &w.in, now);
+		answerer = mac_n2; /* for what it has */
+		from = now;
+		while (now - from < 60000) {
+			char ip[sizeof move_now];
+
+			turn_with(now + 200, "n2", "n3");
+			if (move_now[0] == '\0' || given == ARRAY_LEN(at))
+				continue;
+			(void)snprintf(ip, sizeof ip, "%.*s", (int)strcspn(move_now, "="), move_now);
+			at[given++] = now;
+			take_as_n2(ip);
+			move_now[0] = '\0';
+		}
+		CHECK_INT(given, rows[i].given);
+		CHECK_INT(elect_owned_count(e), 6 - rows[i].given);
+		for (unsigned k = 1; k < given; k++)
+			CHECK(at[k] - at[k - 1] >= 4500);
+		close_cluster();
+	}
+}
+
 CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_expiry), CHECK_TEST(test_foreign_names), CHECK_TEST(test_deleted_lease),
 	CHECK_TEST(test_take_free), CHECK_TEST(test_take_behind), CHECK_TEST(test_join),
@@ -1805,4 +2043,5 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_inherit), CHECK_TEST(test_drain), CHECK_TEST(test_release),
 	CHECK_TEST(test_ineligible), CHECK_TEST(test_impersonated), CHECK_TEST(test_write_errors),
 	CHECK_TEST(test_lost_answer), CHECK_TEST(test_hostile_claims),
-	CHECK_TEST(test_many_members))
+	CHECK_TEST(test_many_members), CHECK_TEST(test_look_behind_the_watch),
+	CHECK_TEST(test_failback), CHECK_TEST(test_failback_held), CHECK_TEST(test_rebalance))
