@@ -178,9 +178,24 @@ static bool on_links(const struct daemon *d, unsigned ifindex, const char *node,
 	return any;
 }
 
+/* The configured witnesses on a link, as many as are asked. */
+static size_t named_on(
+	const struct daemon *d, unsigned ifindex, struct addr ret_v[static WITNESS_MAX])
+{
+	const struct config_strings *named = &d->conf->elections.witness;
+	const struct iface *link = iface_get(net_ifaces(d->net), ifindex);
+	size_t n = 0;
+
+	for (size_t i = 0; link != NULL && i < named->n && n < WITNESS_MAX; i++)
+		if (addr_parse(named->v[i], strlen(named->v[i]), &ret_v[n]) == 0)
+			n += iface_has_subnet_of(link, ret_v[n]);
+	return n;
+}
+
 static bool ask(const struct daemon *d, unsigned ifindex, const char *suspect, uint64_t since_ms)
 {
-	bool known = witness_ask(d->witness, ifindex, suspect);
+	struct addr named[WITNESS_MAX];
+	bool known = witness_ask(d->witness, ifindex, suspect, named, named_on(d, ifindex, named));
 
 	(void)since_ms;
 	return known || peers_has_other(d->peers, ifindex, suspect);

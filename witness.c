@@ -3,9 +3,10 @@
  * witness.c - neighbours that show whether a link works.
  *
  * Owns: while a node is suspected, one NETLINK_ROUTE socket; what it told of neighbours.
- * In:   the kernel's neighbour tables, IPv4 and IPv6, and its news of them.
+ * In:   the kernel's neighbour tables, IPv4 and IPv6, and its news of them; configured stations.
  * Out:  entries put into the state NUD_PROBE: the kernel then asks that neighbour by unicast, ARP or
- *       neighbour solicitation, and says REACHABLE when it answers.
+ *       neighbour solicitation, and says REACHABLE when it answers; stations that it does not know
+ *       are resolved.
  * Sources: rtnetlink(7), arp(7); RFC 4861 7.3.
  *
  * The socket is there only while somebody asks: a node with many pods hears of neighbours all day.
@@ -24,7 +25,6 @@
 
 enum {
 	LINKS_MAX = 64,
-	ASKED_MAX = 4, /* neighbours of a link */
 	IDLE_MS = 5000,
 	DUMP_MS = 200, /* the table is read again, at most so often */
 	READS = 64,    /* a turn of the loop */
@@ -36,6 +36,8 @@ enum {
 struct neighbour {
 	uint8_t family, len; /* AF_INET or AF_INET6; of addr */
 	uint8_t addr[ADDR_MAX];
+	bool has_mac; /* else the kernel is to find it */
+	bool named;   /* in the configuration */
 	uint8_t mac[MAC_LEN];
 };
 
@@ -44,7 +46,7 @@ struct asked {
 	bool in_dump;     /* the dump under way tells of it */
 	bool read;        /* the kernel's table was read since it was asked for */
 	uint64_t seen_ms; /* 0 = none answered yet */
-	struct neighbour v[ASKED_MAX];
+	struct neighbour v[WITNESS_MAX];
 	size_t n;
 };
 
@@ -105,20 +107,24 @@ static void put_attribute(struct wr *w, uint16_t type, const void *data, size_t 
 	wr_bytes(w, padding, RTA_ALIGN(len) - len);
 }
 
-/* As `ip neigh change ADDRESS lladdr MAC dev LINK nud probe` does. */
+/* As `ip neigh change ADDRESS lladdr MAC dev LINK nud probe` does, or `ip neigh add ADDRESS dev LINK
+ * use`, which resolves it. */
 static void probe(const struct witness *w, const struct asked *l, const struct neighbour *n)
 {
 	uint8_t buf[128];
 	struct wr out = wr_init(buf, sizeof buf);
-	struct nlmsghdr h = {
-		.nlmsg_type = RTM_NEWNEIGH, .nlmsg_flags = NLM_F_REQUEST | NLM_F_REPLACE};
-	const struct ndmsg m = {
-		.ndm_family = n->family, .ndm_ifindex = (int)l->ifindex, .ndm_state = NUD_PROBE};
+	struct nlmsghdr h = {.nlmsg_type = RTM_NEWNEIGH,
+		.nlmsg_flags = NLM_F_REQUEST | (n->has_mac ? NLM_F_REPLACE : NLM_F_CREATE)};
+	const struct ndmsg m = {.ndm_family = n->family,
+		.ndm_ifindex = (int)l->ifindex,
+		.ndm_state = n->has_mac ? NUD_PROBE : NUD_NONE,
+		.ndm_flags = n->has_mac ? 0 : NTF_USE};
 
 	wr_bytes(&out, &h, sizeof h);
 	wr_bytes(&out, &m, sizeof m);
 	put_attribute(&out, NDA_DST, n->addr, n->len);
-	put_attribute(&out, NDA_LLADDR, n->mac, MAC_LEN);
+	if (n->has_mac)
+		put_attribute(&out, NDA_LLADDR, n->mac, MAC_LEN);
 	h.nlmsg_len = (uint32_t)wr_len(&out);
 	memcpy(buf, &h, sizeof h);
 	send_request(w, buf, wr_len(&out));
@@ -133,16 +139,22 @@ static bool same(const struct neighbour *a, const struct neighbour *b)
 
 static bool is_of(const struct witness *w, const struct neighbour *n, const char *node)
 {
-	return w->ops->is_of(w->ctx, n->mac, node);
+	return n->has_mac && w->ops->is_of(w->ctx, n->mac, node);
 }
 
-/* Nodes that die together leave room for who does not die with them. */
+/* Of those that are asked, b gives way to a: nodes that die together leave room for who does not die
+ * with them. */
+static bool goes_before(const struct witness *w, const struct neighbour *a, const struct neighbour *b)
+{
+	return !b->named && (a->named || (!is_of(w, a, NULL) && is_of(w, b, NULL)));
+}
+
 static bool make_room(const struct witness *w, struct asked *l, const struct neighbour *n)
 {
-	if (l->n < ASKED_MAX)
+	if (l->n < WITNESS_MAX)
 		return true;
-	for (size_t i = 0; !is_of(w, n, NULL) && i < l->n; i++) {
-		if (!is_of(w, &l->v[i], NULL))
+	for (size_t i = 0; i < l->n; i++) {
+		if (!goes_before(w, n, &l->v[i]))
 			continue;
 		l->v[i] = l->v[--l->n];
 		return true;
@@ -150,31 +162,55 @@ static bool make_room(const struct witness *w, struct asked *l, const struct nei
 	return false;
 }
 
-/* A neighbour of the table: asked at once, unless enough are. */
-static void found(struct witness *w, struct asked *l, const struct neighbour *n, unsigned state)
+static struct neighbour *find(struct asked *l, const struct neighbour *n)
 {
-	const unsigned usable = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE;
-
-	if ((state & usable) == 0)
-		return;
 	for (size_t i = 0; i < l->n; i++)
 		if (same(&l->v[i], n))
-			return;
+			return &l->v[i];
+	return NULL;
+}
+
+/* Asked at once, unless enough are. */
+static void add(struct witness *w, struct asked *l, const struct neighbour *n)
+{
 	if (!make_room(w, l, n))
 		return;
 	l->v[l->n++] = *n;
 	probe(w, l, n);
 }
 
+static void learn_mac(struct neighbour *k, const struct neighbour *n)
+{
+	memcpy(k->mac, n->mac, MAC_LEN);
+	k->has_mac = true;
+}
+
+/* A neighbour of the table. */
+static void found(struct witness *w, struct asked *l, const struct neighbour *n, unsigned state)
+{
+	const unsigned usable = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE;
+	struct neighbour *known = find(l, n);
+
+	if ((state & usable) == 0)
+		return;
+	if (known == NULL) {
+		add(w, l, n);
+	} else if (!known->has_mac) {
+		learn_mac(known, n);
+		probe(w, l, known);
+	}
+}
+
 /* News: has one of those that were asked answered? */
 static void changed(struct witness *w, struct asked *l, const struct neighbour *n, unsigned state)
 {
-	for (size_t i = 0; (state & NUD_REACHABLE) != 0 && i < l->n; i++) {
-		if (!same(&l->v[i], n))
-			continue;
-		l->seen_ms = w->ops->now_ms();
-		w->ops->seen(w->ctx);
-	}
+	struct neighbour *known = find(l, n);
+
+	if ((state & NUD_REACHABLE) == 0 || known == NULL)
+		return;
+	learn_mac(known, n);
+	l->seen_ms = w->ops->now_ms();
+	w->ops->seen(w->ctx);
 }
 
 /* false: not a neighbour that could be asked. */
@@ -200,6 +236,7 @@ static bool parse(struct rd *r, struct ndmsg *ret_m, struct neighbour *ret_n)
 		}
 	}
 	ret_n->family = ret_m->ndm_family;
+	ret_n->has_mac = has_mac;
 	return !r->bad && has_addr && has_mac &&
 	       ((ret_n->family == AF_INET && ret_n->len == 4) ||
 		       (ret_n->family == AF_INET6 && ret_n->len == 16));
@@ -362,7 +399,26 @@ void witness_close(struct witness *w)
 	uv_close((uv_handle_t *)&w->idle, on_handle_closed);
 }
 
-bool witness_ask(struct witness *w, unsigned ifindex, const char *suspect)
+static void add_named(struct witness *w, struct asked *l, struct addr a)
+{
+	struct neighbour n = {.family = AF_INET6, .len = 16, .named = true};
+	struct neighbour *known;
+
+	addr_to_v6(a, n.addr);
+	if (addr_family(a) == ADDR_V4) {
+		n.family = AF_INET;
+		n.len = 4;
+		addr_to_v4(a, n.addr);
+	}
+	known = find(l, &n);
+	if (known == NULL)
+		add(w, l, &n);
+	else
+		known->named = true;
+}
+
+bool witness_ask(struct witness *w, unsigned ifindex, const char *suspect,
+	const struct addr *named, size_t n_named)
 {
 	bool known = false;
 	struct asked *l;
@@ -378,6 +434,8 @@ bool witness_ask(struct witness *w, unsigned ifindex, const char *suspect)
 		l = &w->links[w->n_links++];
 		*l = (struct asked){.ifindex = ifindex};
 	}
+	for (size_t i = 0; i < n_named; i++)
+		add_named(w, l, named[i]);
 	for (size_t i = 0; i < l->n; i++) {
 		probe(w, l, &l->v[i]);
 		known |= !is_of(w, &l->v[i], suspect);

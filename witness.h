@@ -6,6 +6,7 @@
 #ifndef LBD_WITNESS_H
 #define LBD_WITNESS_H
 
+#include "addr.h"
 #include "base.h"
 
 #include <stdbool.h>
@@ -29,10 +30,14 @@ struct witness_ops {
 struct witness *witness_new(uv_loop_t *loop, const struct witness_ops *ops, void *ctx) MUST_CHECK;
 void witness_close(struct witness *w); /* closed() comes from the loop; NULL: nothing */
 
-/* Has the kernel ask up to four neighbours on the link, by unicast, rather such as are no nodes.
- * (The suspect's own kernel is as good as any: if it answers, the link works, and lbd does not run
- * there.)  Returns whether there is any but the suspect, as far as is known by now. */
-bool witness_ask(struct witness *w, unsigned ifindex, const char *suspect);
+enum { WITNESS_MAX = 4 }; /* stations that are asked on a link */
+
+/* Has the kernel ask up to four stations on the link: the named ones, whether it knows them or not,
+ * then its neighbours, by unicast, rather such as are no nodes.  (The suspect's own kernel is as good
+ * as any: if it answers, the link works, and lbd does not run there.)  Returns whether there is any
+ * but the suspect, as far as is known by now. */
+bool witness_ask(struct witness *w, unsigned ifindex, const char *suspect,
+	const struct addr *named, size_t n_named);
 /* Did one answer there after since_ms? */
 bool witness_seen(const struct witness *w, unsigned ifindex, uint64_t since_ms);
 

@@ -524,6 +524,35 @@ def test_two_nodes(bare):
             answers.wait_other(ip, lab.nodes[0].mac, begin, TAKEN_S)
 
 
+def test_configured_witness(bare):
+    """Two nodes and a witness in the configuration that no kernel knows: a node that is parted from both takes nothing and keeps what
+    it has; the one that the witness answers takes all. F1."""
+    lab = bare(nodes=2, pods=False, proxy=False, config=CONFIG + "elections: {witness: [10.89.0.51]}\n")
+    lab.management()
+    lab.start()
+    w, x = lab.host("w", 51), lab.host("x", 52)
+    assert w.addr == "10.89.0.51"
+    ips = serve(lab, 4)
+    first = lab.wait_owner(ips[0])
+    for parted in sorted(lab.nodes, key=lambda n: n is first):
+        well = next(n for n in lab.nodes if n is not parted)
+        kept = {ip for ip in ips if lab.wait_owner(ip) is parted}
+        for node in lab.nodes:
+            node.run("ip", "neigh", "flush", "dev", "eth0")
+        with Answers(w, ips) as answers, Answers(x, ips) as there:
+            begin = answers.now()
+            lab.part(parted, x)
+            cut = answers.now()
+            for ip in kept:
+                answers.wait_other(ip, parted.mac, begin, TAKEN_S)
+                assert answers.wait_one(ip, begin, TAKEN_S) == well.mac
+            answers.look_on(2 * TAKEN_S, lambda: all(
+                there.macs(ip, cut) <= ({parted.mac} if ip in kept else set()) for ip in ips))
+            assert {ip for ip in ips if there.macs(ip, cut)} == kept
+            lab.part(parted, x, heal=True)
+        know_each_other(lab)
+
+
 def test_one_stays_dead(lan):
     """All nodes die at once and one does not come back: the others have all its addresses soon. F20."""
     ips = serve(lan, 9)
