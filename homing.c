@@ -6,9 +6,9 @@
  * Out:  one offer at a time; who did not take it is held down as after a fault.
  *
  * Nothing is taken, all is offered, and by the owner alone.  Why it ends: failback gives a group to
- * a node that comes before this one in an order that is the same everywhere, and never one more than
- * its share; rebalance takes from a node over its share and gives to one that stays under it, so
- * that failback cannot undo it.  An owner keeps a group for REST_MS at least, whatever others think.
+ * a node that comes before this one in an order that is the same everywhere, and never one more
+ * than its share; rebalance takes from a node over its share and gives to one that stays under it,
+ * so that failback cannot undo it.  An owner keeps a group for REST_MS, whatever others think.
  *
  * Source: docs/ownership.md R14, R27, F29, F35.
  */
@@ -44,7 +44,7 @@ static void hold(const struct elect *e, struct member *m, uint64_t now_ms)
 		hold_down_begin(&m->hold, conf_of(e)->hold_down_ms, now_ms);
 }
 
-/* Who is at work again is held down, as it does itself; so is who was offered a group and left it. */
+/* Who is at work again is held down, as it does itself; so is who left what it was offered. */
 static void note_returns(struct elect *e, uint64_t now_ms)
 {
 	const struct group *g = groups_find(&e->groups, e->move.group);
@@ -52,8 +52,7 @@ static void note_returns(struct elect *e, uint64_t now_ms)
 	for (struct member *m = e->members.head; m != NULL; m = m->hh.next) {
 		bool at_work = member_is_alive(m) && !member_is_leaving(m);
 
-		if ((at_work && !m->at_work) ||
-			(m->offered && g != NULL && group_is_owned(g)))
+		if ((at_work && !m->at_work) || (m->offered && g != NULL && group_is_owned(g)))
 			hold(e, m, now_ms);
 		m->at_work = at_work;
 		m->offered = false;

@@ -62,7 +62,7 @@ def bound(bare):
 
 def test_bound(bound):
     """On the owner alone, for three seconds at a time, never as a source; the kernel answers, lbd does not; the address is
-    published neither as the node's nor as a subnet."""
+    published neither as the node's nor as a subnet. T10."""
     lab = bound
     lab.service("web")
     ip = lab.wait_ip("web")
@@ -86,7 +86,7 @@ def test_bound(bound):
 
 
 def test_sigkill_fences_itself(bound):
-    """lbd killed: three seconds later the kernel stops answering by itself, and another node takes over by the Lease."""
+    """lbd killed: three seconds later the kernel stops answering by itself, and another node takes over by the Lease. F10."""
     lab = bound
     lab.service("web")
     ip = lab.wait_ip("web")

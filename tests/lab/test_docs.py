@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the documents say of the tree is so."""
 
+import ast
 import re
 import subprocess
 from fnmatch import fnmatch
@@ -30,6 +31,36 @@ def test_standards():
         if not path.is_file() or text not in path.read_text():
             missing.append(f"{where}:{what}")
     assert not missing
+
+
+def scenarios():
+    """The names of the simulator's that run."""
+    text = (ROOT / "tests/sim/scenario.c").read_text()
+    return {name for name, run in re.findall(r'^\t\{"(\w+)",\s*"[^"]*",\s*(\w+), ', text, re.M) if run != "NULL"}
+
+
+def docstring(path, function):
+    """What the test says of itself; empty where there is none."""
+    found = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.FunctionDef) and n.name == function]
+    return found and ast.get_docstring(found[0]) or ""
+
+
+def test_failures():
+    """docs/ownership.md has for each numbered failure a scenario, and each says the number itself."""
+    rows = dict(re.findall(r"^\| ([FT]\d+) \| (.*) \|$", (ROOT / "docs/ownership.md").read_text(), re.M))
+    assert {f"F{i}" for i in range(1, 37)} <= rows.keys()
+    here, wrong = scenarios(), []
+    for number, tests in rows.items():
+        named = re.findall(r"`([^`:]+):(\w+)`", tests)
+        assert named, number
+        for where, what in named:
+            if where == "sim":
+                ok = what in here and re.match(rf"{number}(?!\d)", what)
+            else:
+                ok = re.search(rf"\b{number}\b", docstring(source(where, what)[0], what))
+            if not ok:
+                wrong.append((number, where, what))
+    assert not wrong
 
 
 def test_man_page():

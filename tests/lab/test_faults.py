@@ -262,7 +262,7 @@ def endure(bench, faults, disturb, name, patience):
 
 @pytest.mark.parametrize("faults, bound, progress, disturb, heal", ROWS)
 def test_fault(bench, faults, bound, progress, disturb, heal):
-    """One fault for longer than every Lease, met by requests and watches alike; a Service is created meanwhile."""
+    """One fault for longer than every Lease, met by requests and watches alike; a Service is created meanwhile. T12."""
     lab, name = bench.lab, f"during{next(NUMBERS)}"
     with Watcher(lab, lambda: bench.history.sync().held(), {bench.ip: bench.owner}) as watcher:
         try:

@@ -193,7 +193,7 @@ def test_drained_without_the_api(lan):
 @pytest.mark.parametrize("api", ["one side", "neither"])
 def test_parted(bare, api):
     """The LAN is parted in two, with the API on one side or on neither: each side has one owner; after the heal there is one
-    within two seconds, and nothing is dark. F2, F3, F4, F18."""
+    within two seconds, and nothing is dark. F2, F3, F4, F18, T1."""
     lab = bare(nodes=4, pods=False, proxy=False, config=SHORT_LEASES).start()
     w, x = lab.host("w", 51), lab.host("x", 52)
     ips = serve(lab, 8)

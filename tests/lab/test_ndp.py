@@ -108,7 +108,7 @@ def test_groups(lan):
 
 
 def test_failover(lan):
-    """The owner is killed: the client's neighbour entry follows its successor without the client's asking, and HTTP works."""
+    """The owner is killed: the client's neighbour entry follows its successor without the client's asking, and HTTP works. T4."""
     ip = six(lan, "web")
     serve(lan, ip)
     owner = lan.wait_owner(ip)
@@ -121,7 +121,7 @@ def test_failover(lan):
 
 
 def test_new_mac_at_once(lan):
-    """The owner's interface gets another MAC: the client's neighbour entry follows."""
+    """The owner's interface gets another MAC: the client's neighbour entry follows. T2."""
     ip = six(lan, "web")
     owner = lan.wait_owner(ip)
     serve(lan, ip)
@@ -233,7 +233,7 @@ def test_interface_without_ipv4(bare):
 
 
 def test_link_comes_back(lan):
-    """The owner's cable is out and in again: the group is joined anew, and the address answered by one."""
+    """The owner's cable is out and in again: the group is joined anew, and the address answered by one. T3."""
     ip = six(lan, "web")
     owner = lan.wait_owner(ip)
     wait_for("an answer", lambda: ndisc(lan.client, ip) == [owner.mac])

@@ -81,7 +81,7 @@ def test_full_pool(bare):
 
 
 def test_events_once(lab):
-    """An Event for each allocation, once per change and not once per pass."""
+    """An Event for each allocation, once per change and not once per pass. T5."""
     lab.service("web")
     lab.service("no", ip="192.0.2.9")
     lab.wait_owner(lab.wait_ip("web"))

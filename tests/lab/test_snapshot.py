@@ -71,7 +71,7 @@ def go_down(lab):
 def test_served_without_api(lab, where):
     """API server and all nodes' lbd killed, the nodes started again while it is away: the VIPs answer within 2 s, each
     from the node that had it; when the API returns nothing moves. Also where the runtime directory is lost, as in a power
-    cut."""
+    cut. F12."""
     vips = dict(serve(lab, name) for name in ("web", "shop", "mail"))
     if where == "state":
         go_down(lab)

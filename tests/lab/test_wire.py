@@ -22,7 +22,7 @@ def claim(host, ip):
 
 
 def test_new_mac_at_once(lab):
-    """The owner's interface gets another MAC: the client's neighbour entry follows without asking."""
+    """The owner's interface gets another MAC: the client's neighbour entry follows without asking. T2."""
     lab.service("web")
     ip = lab.wait_ip("web")
     owner = lab.wait_owner(ip)
