@@ -5,6 +5,7 @@ The F in a docstring is a failure's number in shared/OWNERSHIP.md. Judges are an
 arping, ndisc6, the client's kernel and curl; lbd's own word counts for what is not on the wire.
 """
 
+import hashlib
 import os
 import re
 import signal
@@ -551,6 +552,32 @@ def test_configured_witness(bare):
             assert {ip for ip in ips if there.macs(ip, cut)} == kept
             lab.part(parted, x, heal=True)
         know_each_other(lab)
+
+
+def home(lab, ip):
+    """The node that is first for the address, as MetalLB reckons it."""
+    return min(lab.nodes, key=lambda n: hashlib.sha256(f"{n.name}#{ip}".encode()).digest())
+
+
+def test_failback(bare):
+    """With failback a node that comes back gets its addresses back, make before break. F29."""
+    lab = bare(pods=False, proxy=False, config=CONFIG + "elections: {failback: true, holdDown: 1s, maxShare: 0}\n").start()
+    w = lab.host("w", 51)
+    ips = serve(lab, 4)
+    for ip in ips:
+        wait_for(f"{ip} at home", lambda: lab.owners(ip) == [home(lab, ip)], 40)
+    node = home(lab, ips[0])
+    with Answers(w, ips) as answers:
+        begin = answers.now()
+        node.kill()
+        for ip in ips:
+            if home(lab, ip) is node:
+                answers.wait_other(ip, node.mac, begin, TAKEN_S)
+        begin = answers.now()
+        node.start()
+        wait_for("its first answer", lambda: answers.macs(ips[0], begin) >= {node.mac}, 40)
+        assert answers.wait_one(ips[0], answers.now(), 0.5) == node.mac
+        answers.never_silent(begin, 0.3)
 
 
 def test_one_stays_dead(lan):

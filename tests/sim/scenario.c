@@ -782,20 +782,19 @@ static void f23(struct sim *s)
 	EXPECT(s, leader(s) != NULL, "nobody leads at the end");
 }
 
-static void rename_object(cJSON *o, const char *name, const char *created)
+/* In o's metadata, which have the key. */
+static void set_meta(cJSON *o, const char *key, const char *value)
 {
-	cJSON *meta = cJSON_GetObjectItem(o, "metadata");
-
-	(void)cJSON_ReplaceItemInObject(meta, "name", cJSON_CreateString(name));
-	(void)cJSON_ReplaceItemInObject(meta, "uid", cJSON_CreateString(name));
-	(void)cJSON_ReplaceItemInObject(meta, "creationTimestamp", cJSON_CreateString(created));
+	if (!cJSON_ReplaceItemInObject(
+		    cJSON_GetObjectItem(o, "metadata"), key, cJSON_CreateString(value)))
+		abort();
 }
 
 /* An elder Service, with a pod on each node, has s0's address in its status all of a sudden. */
 static void f24(struct sim *s)
 {
 	const char *first = users_service_name(s, 0);
-	cJSON *elder, *pods;
+	cJSON *elder, *pods, *labels;
 	struct node *n;
 	struct addr a;
 
@@ -805,11 +804,15 @@ static void f24(struct sim *s)
 	EXPECT(s, n != NULL, "s0 has no owner to begin with");
 	elder = cJSON_Duplicate(server_get(s, CLUSTER_SERVICE, first), true);
 	pods = cJSON_Duplicate(server_get(s, CLUSTER_ENDPOINT_SLICE, first), true);
-	rename_object(elder, "elder", "2001-01-01T00:00:00Z");
-	rename_object(pods, "elder-1", "2001-01-01T00:00:00Z");
-	(void)cJSON_ReplaceItemInObject(cJSON_GetObjectItem(cJSON_GetObjectItem(pods, "metadata"),
-						"labels"),
-		"kubernetes.io/service-name", cJSON_CreateString("elder"));
+	set_meta(elder, "name", "elder");
+	set_meta(elder, "uid", "u-elder");
+	set_meta(elder, "creationTimestamp", "2001-01-01T00:00:00Z");
+	set_meta(pods, "name", "elder-1");
+	set_meta(pods, "uid", "s-elder");
+	labels = cJSON_GetObjectItem(cJSON_GetObjectItem(pods, "metadata"), "labels");
+	if (!cJSON_ReplaceItemInObject(
+		    labels, "kubernetes.io/service-name", cJSON_CreateString("elder")))
+		abort();
 	server_put(s, CLUSTER_ENDPOINT_SLICE, "elder", pods);
 	server_put(s, CLUSTER_SERVICE, "elder", elder);
 	run_s(s, 30);
