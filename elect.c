@@ -648,7 +648,6 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 	struct member *owner;
 	struct survey s;
 
-	g->marked = false;
 	if (elect_vip_of(e, g) == NULL) {
 		e->groups.resync = true; /* the vip table was changed behind our back */
 		return;
@@ -1188,8 +1187,7 @@ static uint64_t next_wake(const struct elect *e, uint64_t now_ms)
 {
 	uint64_t at = e->groups.resync ? 0 : TIME_NEVER;
 
-	for (size_t i = 0; i < e->groups.n_active; i++)
-		at = time_min(at, group_due(e->groups.active[i]));
+	at = time_min(at, groups_due(&e->groups));
 	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
 		at = time_min(at, expires_at(e, m));
 	at = time_min(at, inquire_next(e, now_ms));
@@ -1205,22 +1203,16 @@ static uint64_t next_wake(const struct elect *e, uint64_t now_ms)
  * than go out in the time in which the loop must not stop (R24).  The others come first in the next. */
 static bool step_groups(struct elect *e, uint64_t now_ms)
 {
-	struct groups *t = &e->groups;
-	unsigned left = STEPS_MAX;
-	size_t i, n = 0;
+	struct group *v[STEPS_MAX];
+	size_t n;
 
-	for (i = 0; i < t->n_active && left > 0; i++) {
-		struct group *g = t->active[i];
-
-		if (g->marked || group_due(g) <= now_ms) {
-			step(e, g, now_ms);
-			left--;
-		}
-		g->active = g->marked || group_due(g) != TIME_NEVER;
-		if (g->active)
-			t->active[n++] = g;
+	groups_mark_due(&e->groups, now_ms);
+	n = groups_take_marked(&e->groups, v, STEPS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		step(e, v[i], now_ms);
+		groups_rest(&e->groups, v[i]);
 	}
-	return groups_requeue(t, n, i);
+	return e->groups.n_marked == 0;
 }
 
 void elect_pass(struct elect *e, uint64_t now_ms)

@@ -26,7 +26,7 @@ struct elect {
 	uint64_t renew_ms, lease_ms; /* scaled by F36 */
 	struct members members;
 	struct member *self;
-	uint64_t generation; /* one more when any rank may have changed */
+	uint32_t generation; /* one more when any rank may have changed */
 	uint32_t claims_change; /* one more with each claims object that changes */
 	struct groups groups;
 	struct health health;

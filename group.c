@@ -2,7 +2,8 @@
  *
  * group.c - the table of VIP groups.
  *
- * Owns: the groups, the list of those to be stepped, the list of those whose state is news.
+ * Owns: the groups, the list of those to be stepped and the heap of those that will be, the list of
+ *       those whose state is news.
  * In:   the vip table's groups that were made, changed or are gone.
  * Out:  groups for elect.c to step; how many VIPs are owned.
  *
@@ -34,11 +35,18 @@ static bool reserve(void *v, size_t *cap, size_t n, size_t size)
 
 /* -- the table -- */
 
-/* Where the group of an id is, or would be, in t->v. */
+/* Where the group of an id is, or would be, in t->v.  Ids are counted up, and most of them are
+ * there: between two that are known there is room for few. */
 static size_t place_of(const struct groups *t, uint64_t id)
 {
 	size_t lo = 0, hi = t->n;
 
+	if (t->v == NULL || hi == 0 || id > t->v[hi - 1]->id)
+		return hi;
+	if (id <= t->v[0]->id)
+		return 0;
+	lo = hi - time_min(hi, t->v[hi - 1]->id - id + 1);
+	hi = time_min(hi, id - t->v[0]->id + 1);
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -57,15 +65,14 @@ struct group *groups_find(const struct groups *t, uint64_t id)
 	return at < t->n && t->v[at]->id == id ? t->v[at] : NULL;
 }
 
-/* The active list always has room for all groups. */
+/* There is always room for all groups. */
 void groups_mark(struct groups *t, struct group *g)
 {
-	g->marked = true;
 	t->wake_ms = 0;
-	if (g->active)
+	if (g->marked)
 		return;
-	g->active = true;
-	t->active[t->n_active++] = g;
+	g->marked = true;
+	t->marked[t->n_marked++] = g;
 }
 
 void groups_mark_all(struct groups *t)
@@ -74,28 +81,59 @@ void groups_mark_all(struct groups *t)
 		groups_mark(t, t->v[i]);
 }
 
-static void reverse(struct group **v, size_t n)
+static void stop_timer(struct groups *t, struct group *g)
 {
-	for (size_t i = 0; i < n / 2; i++) {
-		struct group *g = v[i];
+	if (g->timed)
+		deadline_remove(&t->timed, &g->timer);
+	g->timed = false;
+}
 
-		v[i] = v[n - 1 - i];
-		v[n - 1 - i] = g;
+void groups_mark_due(struct groups *t, uint64_t now_ms)
+{
+	struct deadline *first;
+
+	while ((first = deadline_first(&t->timed)) != NULL && first->due <= now_ms) {
+		struct group *g = DEADLINE_OF(first, struct group, timer);
+
+		stop_timer(t, g);
+		groups_mark(t, g);
 	}
 }
 
-bool groups_requeue(struct groups *t, size_t n, size_t i)
+void groups_rest(struct groups *t, struct group *g)
 {
-	size_t rest = t->n_active - i;
+	uint64_t due_ms = group_due(g);
 
-	if (rest > 0) {
-		memmove(t->active + n, t->active + i, rest * sizeof *t->active);
-		reverse(t->active, n);
-		reverse(t->active + n, rest);
-		reverse(t->active, n + rest);
+	if (due_ms == TIME_NEVER) {
+		stop_timer(t, g);
+	} else if (g->timed) {
+		deadline_set(&t->timed, &g->timer, due_ms);
+	} else {
+		g->timer.due = due_ms;
+		g->timed = deadline_add(&t->timed, &g->timer) == 0;
+		if (!g->timed)
+			groups_mark(t, g); /* out of memory: it is looked at in each pass */
 	}
-	t->n_active = n + rest;
-	return rest == 0;
+}
+
+size_t groups_take_marked(struct groups *t, struct group **ret_v, size_t n)
+{
+	n = time_min(n, t->n_marked);
+	for (size_t i = 0; i < n; i++) {
+		ret_v[i] = t->marked[i];
+		ret_v[i]->marked = false;
+	}
+	t->n_marked -= n;
+	if (t->n_marked > 0)
+		memmove(t->marked, t->marked + n, t->n_marked * sizeof(struct group *));
+	return n;
+}
+
+uint64_t groups_due(const struct groups *t)
+{
+	const struct deadline *first = deadline_first(&t->timed);
+
+	return first != NULL ? first->due : TIME_NEVER;
 }
 
 void groups_note_dirty(struct groups *t, uint64_t id)
@@ -210,7 +248,8 @@ void groups_free(struct groups *t)
 		group_free(t, t->v[i]);
 	elig_set_free(t->verdicts);
 	free(t->v);
-	free(t->active);
+	free(t->marked);
+	free(t->timed.v);
 	free(t->retired);
 	free(t->dirty);
 }
@@ -301,7 +340,7 @@ static bool add_group(struct groups *t, const struct vip_group *v, uint64_t now_
 	struct group *g;
 
 	if (!reserve(&t->v, &t->cap, t->n + 1, sizeof(struct group *)) ||
-		!reserve(&t->active, &t->cap_active, t->n + t->n_retired + 1,
+		!reserve(&t->marked, &t->cap_marked, t->n + t->n_retired + 1,
 			sizeof(struct group *)))
 		return false;
 	g = group_new(v, now_ms);
@@ -322,6 +361,7 @@ static bool bury_one(struct groups *t, struct group *g)
 	if (owned)
 		t->n_owned_vips -= g->n_addrs;
 	group_set_owner(g, NULL);
+	stop_timer(t, g);
 	groups_note_dirty(t, g->id);
 	group_free(t, g);
 	return owned;
@@ -333,10 +373,10 @@ static bool bury(struct groups *t)
 	bool owned = false;
 	size_t n = 0;
 
-	for (size_t i = 0; i < t->n_active; i++)
-		if (!t->active[i]->gone)
-			t->active[n++] = t->active[i];
-	t->n_active = n;
+	for (size_t i = 0; i < t->n_marked; i++)
+		if (!t->marked[i]->gone)
+			t->marked[n++] = t->marked[i];
+	t->n_marked = n;
 	n = 0;
 	for (size_t i = 0; i < t->n; i++) {
 		if (t->v[i]->gone)
@@ -367,7 +407,7 @@ static bool replace_group(
 	struct group *g;
 
 	if (!reserve(&t->retired, &t->cap_retired, t->n_retired + 1, sizeof(struct group *)) ||
-		!reserve(&t->active, &t->cap_active, t->n + t->n_retired + 1,
+		!reserve(&t->marked, &t->cap_marked, t->n + t->n_retired + 1,
 			sizeof(struct group *)))
 		return false;
 	g = group_new(v, now_ms);

@@ -8,6 +8,7 @@
 #define LBD_GROUP_H
 
 #include "base.h"
+#include "deadline.h"
 #include "dispute.h"
 #include "elect.h"
 #include "elig.h"
@@ -31,13 +32,13 @@ enum ground {
 	GROUND_COLD,    /* G6 */
 };
 
-/* One VIP group, as this node sees it; 152 bytes with one address.  id, addrs and gone are
- * group.c's, the rest elect.c's; state changes by group_enter() alone. */
+/* One VIP group, as this node sees it; 160 bytes with one address.  id, addrs, gone, timer and timed
+ * are group.c's, the rest elect.c's; state changes by group_enter() alone. */
 struct group {
 	uint64_t id;
 	enum elect_state state : 3;
 	enum ground ground : 4; /* WAIT, PROBE and OWNER: why */
-	bool gone : 1, marked : 1, active : 1, changed : 1, judged : 1, outranked : 1;
+	bool gone : 1, marked : 1, timed : 1, changed : 1, judged : 1, outranked : 1;
 	bool counted : 1;    /* n_claimants is known; by ground.c */
 	bool weak : 1;       /* OWNER: taken without a witness (R8) */
 	bool asked : 1;      /* WATCH: its owner was asked for it, the answer is due (R22) */
@@ -48,7 +49,8 @@ struct group {
 	unsigned rank : 16;
 	uint32_t n_addrs;
 	uint64_t since_ms;   /* in this state */
-	uint64_t due_ms;     /* the state's own timer */
+	uint64_t due_ms;     /* the state's own timer; who sets it outside a step marks the group */
+	struct deadline timer; /* in groups.timed, if timed: group_due() after the last step */
 	uint64_t hold_ms;    /* not to be waited for before; OWNER: who is disowned is until then */
 	uint64_t term;       /* of our last take */
 	uint64_t foreign_ms; /* a foreign host spoke for it; 0 = not */
@@ -61,7 +63,7 @@ struct group {
 	struct member *wire_owner; /* last member heard speaking for it; borrowed */
 	uint64_t wire_ms;
 	uint8_t wire_mac[6];      /* last one seen speaking or answering for it; zero = none */
-	uint64_t rank_generation; /* of which rank is; 0 = of none */
+	uint32_t rank_generation; /* of which rank is; 0 = of none */
 	const struct elig *elig;  /* held in groups.verdicts; this node's; NULL = none yet */
 	struct addr addrs[];      /* n_addrs, sorted */
 };
@@ -69,8 +71,9 @@ struct group {
 struct groups {
 	struct group **v; /* owned; sorted by id */
 	size_t n, cap;
-	struct group **active; /* owned; those with a mark or a timer; elect_pass() thins it */
-	size_t n_active, cap_active;
+	struct group **marked; /* owned; stepped in this order */
+	size_t n_marked, cap_marked;
+	struct deadlines timed; /* those that are stepped at a time, if not before */
 	struct group **retired; /* owned, and what it points to, while groups are taken in */
 	size_t n_retired, cap_retired;
 	uint64_t *dirty; /* owned; ids for elect_dirty_at() */
@@ -89,9 +92,14 @@ struct group *groups_find(const struct groups *t, uint64_t id);
 /* Stepped in the next pass. */
 void groups_mark(struct groups *t, struct group *g);
 void groups_mark_all(struct groups *t);
-/* Of the active ones the first n stay, those up to i go, the rest comes before those that stay.
- * Returns whether there is no rest. */
-bool groups_requeue(struct groups *t, size_t n, size_t i);
+/* Marks those whose time has come. */
+void groups_mark_due(struct groups *t, uint64_t now_ms);
+/* g was stepped: it rests until group_due(). */
+void groups_rest(struct groups *t, struct group *g);
+/* Takes up to n of the marked ones out, to be stepped.  Returns how many. */
+size_t groups_take_marked(struct groups *t, struct group **ret_v, size_t n);
+/* When the next one is to be stepped. */
+uint64_t groups_due(const struct groups *t);
 /* Its state is news to the reader (elect_dirty_at()). */
 void groups_note_dirty(struct groups *t, uint64_t id);
 /* Brings the table in step with the vip table: with the groups it reports dirty, or all when resync
