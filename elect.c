@@ -144,12 +144,6 @@ static void forget_member(struct elect *e, struct member *m)
 	e->generation++;
 }
 
-/* When its Lease will have been unchanged long enough, if I stay healthy (R5). */
-static uint64_t expires_at(const struct elect *e, const struct member *m)
-{
-	return e->health.ok ? member_expires_at(m, e->lease_ms, e->health.since_ms) : TIME_NEVER;
-}
-
 /* Leases that were unchanged for long enough expire; deleted ones are forgotten then. */
 static void expire_members(struct elect *e, uint64_t now_ms)
 {
@@ -157,7 +151,7 @@ static void expire_members(struct elect *e, uint64_t now_ms)
 
 	for (m = e->members.head; m != NULL; m = next) {
 		next = m->hh.next;
-		if (now_ms >= expires_at(e, m)) {
+		if (now_ms >= elect_expires_at(e, m)) {
 			m->expired = true;
 			elect_member_changed(e, m);
 		}
@@ -170,8 +164,10 @@ static void expire_members(struct elect *e, uint64_t now_ms)
 
 static void update_health(struct elect *e, uint64_t now_ms)
 {
-	if (health_update(&e->health, now_ms))
-		groups_mark_all(&e->groups);
+	if (!health_update(&e->health, now_ms))
+		return;
+	e->roll.changed = true;
+	groups_mark_all(&e->groups);
 }
 
 /* Has the last renewal come back through the watch? */
@@ -444,10 +440,17 @@ static struct dispute_view dispute_view(const struct elect *e, const struct grou
 /* Can its frames be known for its own?  Not those of a MAC that this node has, or had (F32). */
 static bool can_be_told(const struct elect *e, const struct member *m)
 {
-	for (size_t i = 0; i < m->n_macs; i++)
-		if (e->ops->is_ours(e->ctx, m->macs[i]))
+	const struct members *t = &e->members;
+	bool any = false;
+
+	for (size_t i = 0; i < t->n_macs; i++) {
+		if (t->macs[i].m != m)
+			continue;
+		if (e->ops->is_ours(e->ctx, t->macs[i].mac))
 			return false;
-	return m->n_macs > 0;
+		any = true;
+	}
+	return any;
 }
 
 /* The API says that rival claims it with more right: to be asked, if it can be; what it wrote may be
@@ -671,7 +674,7 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 	owner = s.holder != NULL ? s.holder : s.leaving != NULL ? s.leaving : s.expired;
 	if (owner != g->owner) {
 		group_set_owner(g, owner);
-		g->changed = true;
+		g->changed = e->roll.changed = true;
 	}
 	if (g->changed)
 		groups_note_dirty(&e->groups, g->id);
@@ -842,7 +845,7 @@ void elect_set_input(struct elect *e, const struct elig_input *in, uint64_t now_
 	e->in = in;
 	set_durations(e);
 	publish_refresh(e->publish, in);
-	e->groups.resync = true;
+	e->groups.resync = e->roll.changed = true;
 	e->generation++;
 	update_health(e, now_ms);
 	for (size_t i = 0; i < e->groups.n; i++)
@@ -878,6 +881,7 @@ void elect_on_lease(
 	m = members_get(&e->members, lease->node, now_ms);
 	if (m == NULL)
 		return;
+	e->roll.changed = true;
 	if (m->self) {
 		publish_on_own(e->publish, lease, deleted, now_ms);
 		if (!deleted && lease->role == CLUSTER_LEASE_NODE)
@@ -887,7 +891,7 @@ void elect_on_lease(
 		member_on_deleted(m, lease->role);
 	} else if (lease->role == CLUSTER_LEASE_CLAIMS) {
 		claims_seen(e, m, lease);
-	} else if (member_on_lease(m, lease, now_ms)) {
+	} else if (members_on_lease(&e->members, m, lease, now_ms)) {
 		elect_member_changed(e, m);
 	}
 }
@@ -897,7 +901,7 @@ static void first_sync(struct elect *e, uint64_t now_ms)
 {
 	for (struct member *m = e->members.head; m != NULL; m = m->hh.next)
 		m->renewed = false; /* it differed from the picture on disk, that is all (G6) */
-	e->synced_once = true;
+	e->synced_once = e->roll.changed = true;
 	e->restored = e->joined = false;
 	e->join_ms = now_ms + JOIN_MS;
 	publish_start(e->publish, now_ms);
@@ -945,6 +949,7 @@ void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum ele
 	if (l == NULL || l->state == state)
 		return;
 	was = l->state;
+	e->roll.changed = true;
 	member_set_link(m, l, state, loss_permille);
 	if (is_absent(was) && !is_absent(state) && now_ms >= l->reclaimed_ms) {
 		l->reclaimed_ms = now_ms + RECLAIM_PEER_MS;
@@ -994,15 +999,23 @@ static bool is_going(const struct member *m, const struct group *g)
 	return member_is_leaving(m) && !ground_is_heard_on(m, g);
 }
 
+/* Is it known that m has the group, and is nobody waiting for a word of it?  Bursts and answers come
+ * by the thousand. */
+static bool is_old_news(const struct group *g, const struct member *m)
+{
+	return (g->state == ELECT_WATCH || g->state == ELECT_IDLE) && g->owner == m &&
+	       g->wire_owner == m && !g->asked && !g->orphan;
+}
+
 /* A member speaks for the group: it owns it, unless the Leases say that it goes. */
 static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 	enum elect_wire what, const uint8_t mac[6], uint64_t now_ms)
 {
 	const struct member *w = g->wire_owner;
-
 	bool answers = g->misses == 0; /* its owner, as far as it was asked */
+	bool old_news = is_old_news(g, m);
 
-	inquire_answered(m, g, now_ms);
+	inquire_answered(e, m, g, now_ms);
 	inquire_end_audit(g);
 	/* The word of one who goes or is gone does not replace that of a living one who answers:
 	 * both do while a successor relieves a node that is cut from the API. */
@@ -1015,7 +1028,8 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 	g->wire_owner = m;
 	g->wire_ms = now_ms;
 	memcpy(g->wire_mac, mac, sizeof g->wire_mac);
-	groups_mark(&e->groups, g);
+	if (!old_news)
+		groups_mark(&e->groups, g);
 	if (g->state == ELECT_OWNER && !is_going(m, g))
 		begin_dispute(e, g, m, what, mac, now_ms);
 }
@@ -1165,7 +1179,7 @@ static void end_join(struct elect *e, uint64_t now_ms)
 {
 	if (e->joined || now_ms < e->join_ms)
 		return;
-	e->joined = true;
+	e->joined = e->roll.changed = true;
 	publish_claims_changed(e->publish);
 	if (!e->restored) /* without the API what was ours stays so until it says otherwise */
 		claims_free(&e->old);
@@ -1183,14 +1197,12 @@ static void offer_home(struct elect *e, uint64_t now_ms)
 }
 
 /* When something will have to be looked at again, if nothing happens. */
-static uint64_t next_wake(const struct elect *e, uint64_t now_ms)
+static uint64_t next_wake(const struct elect *e)
 {
 	uint64_t at = e->groups.resync ? 0 : TIME_NEVER;
 
 	at = time_min(at, groups_due(&e->groups));
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		at = time_min(at, expires_at(e, m));
-	at = time_min(at, inquire_next(e, now_ms));
+	at = time_min(at, time_min(e->roll.next_ms, inquire_next(e)));
 	at = time_min(at, homing_next(e));
 	if (e->health.ok)
 		at = time_min(at, health_ends(&e->health));
@@ -1223,13 +1235,16 @@ void elect_pass(struct elect *e, uint64_t now_ms)
 	if (publish_forget_double(e->publish, now_ms))
 		groups_mark_all(&e->groups);
 	end_join(e, now_ms);
-	expire_members(e, now_ms);
-	set_durations(e);
+	if (elect_roll_is_due(e, now_ms)) {
+		expire_members(e, now_ms);
+		set_durations(e);
+	}
+	e->roll.changed |= e->groups.resync || vip_dirty_count(e->in->vips) > 0;
 	if (groups_take(&e->groups, e->in->vips, now_ms))
 		publish_claims_changed(e->publish);
 	inquire_step(e, now_ms);
 	offer_home(e, now_ms);
-	e->groups.wake_ms = step_groups(e, now_ms) ? next_wake(e, now_ms) : 0;
+	e->groups.wake_ms = step_groups(e, now_ms) ? next_wake(e) : 0;
 }
 
 size_t elect_dirty_count(const struct elect *e)

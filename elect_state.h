@@ -26,6 +26,15 @@ struct elect {
 	uint64_t renew_ms, lease_ms; /* scaled by F36 */
 	struct members members;
 	struct member *self;
+	/* What the last walk through the members found; with hundreds of them not each pass can
+	 * afford one. */
+	struct roll {
+		bool changed;     /* something that it looks at is otherwise: again */
+		uint64_t next_ms; /* again, if nothing changes */
+		bool one_is_up;   /* by BFD */
+		bool one_is_missing; /* R23: not heard, though it should be */
+		size_t at_work;   /* live, and are not silent: those among whom the VIPs are */
+	} roll;
 	uint32_t generation; /* one more when any rank may have changed */
 	uint32_t claims_change; /* one more with each claims object that changes */
 	struct groups groups;
@@ -65,6 +74,18 @@ struct elect {
 	} move;
 };
 
+/* Is it time for a walk through the members? */
+static inline bool elect_roll_is_due(const struct elect *e, uint64_t now_ms)
+{
+	return e->roll.changed || now_ms >= e->roll.next_ms;
+}
+
+/* When m's Lease will have been unchanged long enough, if I stay healthy (R5). */
+static inline uint64_t elect_expires_at(const struct elect *e, const struct member *m)
+{
+	return e->health.ok ? member_expires_at(m, e->lease_ms, e->health.since_ms) : TIME_NEVER;
+}
+
 static inline const struct vip_group *elect_vip_of(const struct elect *e, const struct group *g)
 {
 	return vip_group(e->in->vips, g->id);
@@ -89,6 +110,7 @@ static inline uint64_t elect_probe_gap_ms(const struct elect *e)
 static inline void elect_member_changed(struct elect *e, const struct member *m)
 {
 	e->generation++;
+	e->roll.changed = true;
 	for (size_t i = 0; i < e->groups.n; i++) {
 		struct group *g = e->groups.v[i];
 		bool rests = g->state == ELECT_OWNER || g->state == ELECT_IDLE ||

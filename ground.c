@@ -240,18 +240,39 @@ enum ground ground_find(const struct elect *e, const struct group *g, const stru
 
 /* -- rank (R13) -- */
 
+/* What each of many members is compared with. */
+struct standing {
+	const struct elect *e;
+	const struct group *g;
+	const struct vip_group *v;
+	uint64_t score; /* this node's */
+};
+
+static struct standing standing_of(const struct elect *e, const struct group *g)
+{
+	const struct vip_group *v = elect_vip_of(e, g);
+
+	return (struct standing){e, g, v, member_score(e->node, v->key)};
+}
+
+static bool comes_before(const struct standing *s, const struct member *m)
+{
+	struct elig other;
+
+	elig_judge_other(s->e->in, s->v, m->node, m->text[TEXT_SUBNETS], &other);
+	if (other.reason != REASON_OWNER)
+		return false;
+	if (other.weight != s->g->elig->weight)
+		return other.weight > s->g->elig->weight;
+	return member_before_score(m->node, s->e->node, s->score, s->v->key);
+}
+
 /* Would m come before this node for g, as far as this node can judge? */
 bool ground_comes_before(const struct elect *e, const struct group *g, const struct member *m)
 {
-	const struct vip_group *v = elect_vip_of(e, g);
-	struct elig other;
+	const struct standing s = standing_of(e, g);
 
-	elig_judge_other(e->in, v, m->node, m->text[TEXT_SUBNETS], &other);
-	if (other.reason != REASON_OWNER)
-		return false;
-	if (other.weight != g->elig->weight)
-		return other.weight > g->elig->weight;
-	return member_before(m->node, e->node, v->key);
+	return comes_before(&s, m);
 }
 
 /* G4: those that have no session with the dead do not know of it (R13). */
@@ -268,41 +289,46 @@ static bool sees(const struct elect *e, const struct group *g, const struct memb
 
 /* Would m, which lives and stays, take g before this node?  except (may be NULL) is being taken
  * from. */
-static bool outranks(const struct elect *e, const struct group *g, const struct member *m,
-	const struct member *except)
+static bool outranks(
+	const struct standing *s, const struct member *m, const struct member *except)
 {
 	return !m->self && m != except && member_is_alive(m) && !member_is_leaving(m) &&
-	       ground_peer_on(m, g) != ELECT_PEER_SILENT && sees(e, g, m, except) &&
-	       ground_comes_before(e, g, m);
+	       ground_peer_on(m, s->g) != ELECT_PEER_SILENT && sees(s->e, s->g, m, except) &&
+	       comes_before(s, m);
 }
 
-/* How many members outrank this one. */
-unsigned ground_rank(struct elect *e, struct group *g, const struct member *except)
+/* How many members outrank this one, when it is that many or fewer. */
+static unsigned rank(struct elect *e, struct group *g, const struct member *except, unsigned most)
 {
+	struct standing s;
+
 	if (g->rank_generation == e->generation)
 		return g->rank;
+	s = standing_of(e, g);
 	g->rank = 0;
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		g->rank += outranks(e, g, m, except);
+	for (const struct member *m = e->members.head; m != NULL && g->rank < most; m = m->hh.next)
+		g->rank += outranks(&s, m, except);
 	g->rank_generation = e->generation;
 	return g->rank;
 }
 
-/* Those among whom the VIPs are: one that fell silent takes none of its own back. */
-static size_t count_at_work(const struct elect *e)
+/* With hundreds of members one that is better is found soon, and all need not be asked. */
+bool ground_is_first(struct elect *e, struct group *g, const struct member *except)
 {
-	size_t n = 0;
+	return rank(e, g, except, 1) == 0;
+}
 
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		n += member_is_alive(m) && m->peer != ELECT_PEER_SILENT;
-	return n;
+/* So many VIPs are so many times a node's share, and one more (R14). */
+static double share_limit(const struct elect *e, double share)
+{
+	double vips = (double)vip_count(e->in->vips), members = (double)e->roll.at_work;
+
+	return share > 0 ? share * vips / members + 1 : (double)UINT64_MAX;
 }
 
 bool ground_is_over_share(const struct elect *e, double share, size_t n_held)
 {
-	double vips = (double)vip_count(e->in->vips), members = (double)count_at_work(e);
-
-	return share > 0 && (double)n_held >= share * vips / members + 1;
+	return (double)n_held >= share_limit(e, share);
 }
 
 /* How long WAIT lasts (R13, R14), but for the grace. */
@@ -318,9 +344,9 @@ uint64_t ground_wait_ms(
 	if (g->ground == GROUND_OWN)
 		return 0;
 	/* A better one may have thousands to take before this one. */
-	slots = ground_rank(e, g, from) * (1 + (from != NULL ? from->n_held / VIPS_A_SLOT : 0));
+	slots = rank(e, g, from, UINT16_MAX) * (1 + (from != NULL ? from->n_held / VIPS_A_SLOT : 0));
 	if (ground_is_over_share(e, share, e->groups.n_owned_vips) || now_ms < e->hold.until_ms)
-		slots += time_min(count_at_work(e) - 1, OVER_SHARE_SLOTS);
+		slots += time_min(e->roll.at_work - 1, OVER_SHARE_SLOTS);
 	return slots * elect_slot_ms(e);
 }
 
@@ -328,12 +354,15 @@ uint64_t ground_wait_ms(
  */
 bool ground_gives_grace(const struct elect *e, const struct group *g)
 {
-	double share = e->in->conf->elections.max_share;
+	struct standing s;
+	double limit;
 
 	if (g->ground != GROUND_FREE || g->rank == 0)
 		return false;
+	s = standing_of(e, g);
+	limit = share_limit(e, e->in->conf->elections.max_share);
 	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		if (outranks(e, g, m, NULL) && !ground_is_over_share(e, share, m->n_held))
+		if ((double)m->n_held < limit && outranks(&s, m, NULL))
 			return true;
 	return false;
 }

@@ -44,10 +44,11 @@ bool ground_outbids(const struct elect *e, const struct group *g, const struct m
 bool ground_must_yield(const struct elect *e, const struct group *g, const struct survey *s);
 /* Would m come before this node for g, as far as this node can judge (R13)? */
 bool ground_comes_before(const struct elect *e, const struct group *g, const struct member *m);
-/* How many members outrank this one; except (may be NULL) is being taken from. */
-unsigned ground_rank(struct elect *e, struct group *g, const struct member *except);
 /* Would a node with so many VIPs have so many times its share, and one more (R14)?  0: never. */
 bool ground_is_over_share(const struct elect *e, double share, size_t n_held);
+/* Does nobody outrank this node?  except (may be NULL) is being taken from.  For WATCH: a step that
+ * enters WAIT forgets the answer, and counts. */
+bool ground_is_first(struct elect *e, struct group *g, const struct member *except);
 /* How long WAIT lasts (R13, R14), but for the grace. */
 uint64_t ground_wait_ms(
 	struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms);

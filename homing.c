@@ -104,7 +104,7 @@ static struct member *home_of(struct elect *e, struct group *g, bool crowded, ui
 {
 	struct home h = {e->self, g->elig->weight};
 
-	if (conf_of(e)->failback && ground_rank(e, g, NULL) > 0)
+	if (conf_of(e)->failback && !ground_is_first(e, g, NULL))
 		find_better(e, g, conf_of(e)->max_share, &h);
 	if (h.m->self && crowded) {
 		h.m = NULL;

@@ -113,20 +113,24 @@ static void step_inquiries(struct elect *e, uint64_t now_ms)
 	}
 }
 
-static uint64_t inquiry_next(const struct inquiry *q, uint64_t now_ms)
+static uint64_t inquiry_next(const struct elect *e, const struct inquiry *q, uint64_t now_ms)
 {
-	uint64_t at = suspect_next(&q->suspicion, now_ms);
+	uint64_t at = suspect_next(&q->suspicion, now_ms), veto_ms = q->suspicion.vetoed_ms;
 
+	if (veto_ms != 0 && !e->health.ok && now_ms < veto_ms + VETO_MAX_MS)
+		at = time_min(at, veto_ms + VETO_MAX_MS);
 	return q->witness_ms != 0 && q->fate != FATE_DEAD ? time_min(at, q->witness_ms) : at;
 }
 
 /* It answers: what was asked about it has its answer (R12). */
-void inquire_answered(struct member *m, const struct group *g, uint64_t now_ms)
+void inquire_answered(
+	struct elect *e, struct member *m, const struct group *g, uint64_t now_ms)
 {
 	for (size_t i = 0; i < m->n_links; i++)
 		if (ground_carries(g, m->links[i].ifindex))
-			suspect_on_answer(&m->links[i].inquiry.suspicion, now_ms);
-	suspect_on_answer(&m->cold.suspicion, now_ms);
+			e->roll.changed |= suspect_on_answer(
+				&m->links[i].inquiry.suspicion, now_ms);
+	e->roll.changed |= suspect_on_answer(&m->cold.suspicion, now_ms);
 }
 
 /* -- does an owner answer (R22)? -- */
@@ -216,7 +220,7 @@ void inquire_owner(struct elect *e, struct group *g, const struct survey *s, uin
 static bool is_auditor(struct elect *e, struct group *g)
 {
 	return g->state == ELECT_WATCH && !g->asked && !g->orphan && g->owner != NULL &&
-	       can_be_asked(g->owner, g) && ground_rank(e, g, g->owner) == 0;
+	       can_be_asked(g->owner, g) && ground_is_first(e, g, g->owner);
 }
 
 static uint64_t audit_gap_ms(const struct elect *e)
@@ -224,15 +228,6 @@ static uint64_t audit_gap_ms(const struct elect *e)
 	uint64_t ms = AUDIT_MS / (e->groups.n > 0 ? e->groups.n : 1);
 
 	return ms > AUDIT_GAP_MS ? ms : AUDIT_GAP_MS;
-}
-
-/* Without BFD nobody is UP, and nobody is asked. */
-static bool has_peers(const struct elect *e)
-{
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		if (m->peer == ELECT_PEER_UP)
-			return true;
-	return false;
 }
 
 static void step_audit(struct elect *e, uint64_t now_ms)
@@ -254,14 +249,13 @@ static void step_audit(struct elect *e, uint64_t now_ms)
 	}
 }
 
-/* Is somebody who should be there not heard, so that it may not hear us either? */
-static bool is_one_missing(const struct elect *e)
+/* Should it be there and is not heard, so that it may not hear us either? */
+static bool is_missing(const struct member *m)
 {
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
-		for (size_t i = 0; !m->expired && !member_is_released(m) && i < m->n_links; i++)
-			if (m->links[i].state == ELECT_PEER_SILENT ||
-				m->links[i].state == ELECT_PEER_DEAF)
-				return true;
+	for (size_t i = 0; !m->expired && !member_is_released(m) && i < m->n_links; i++)
+		if (m->links[i].state == ELECT_PEER_SILENT ||
+			m->links[i].state == ELECT_PEER_DEAF)
+			return true;
 	return false;
 }
 
@@ -292,27 +286,49 @@ static void step_reclaim(struct elect *e, uint64_t now_ms)
 		}
 		r->due_ms = r->at < e->groups.n ? now_ms + RECLAIM_GAP_MS : TIME_NEVER;
 	}
-	if (!is_one_missing(e))
+	if (!e->roll.one_is_missing)
 		e->reclaim_again_ms = TIME_NEVER;
 	else if (e->reclaim_again_ms == TIME_NEVER)
 		e->reclaim_again_ms = now_ms + RECLAIM_MS;
 }
 
+/* When something will have to be done about m. */
+static uint64_t next_about(const struct elect *e, const struct member *m, uint64_t now_ms)
+{
+	uint64_t at = time_min(elect_expires_at(e, m), inquiry_next(e, &m->cold, now_ms));
+
+	for (size_t i = 0; i < m->n_links; i++)
+		at = time_min(at, inquiry_next(e, &m->links[i].inquiry, now_ms));
+	return at;
+}
+
+static void end_roll(struct elect *e, uint64_t now_ms)
+{
+	struct roll r = {.next_ms = TIME_NEVER};
+
+	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next) {
+		r.one_is_up |= m->peer == ELECT_PEER_UP;
+		r.one_is_missing |= is_missing(m);
+		r.at_work += member_is_alive(m) && m->peer != ELECT_PEER_SILENT;
+		r.next_ms = time_min(r.next_ms, next_about(e, m, now_ms));
+	}
+	e->roll = r;
+}
+
 void inquire_step(struct elect *e, uint64_t now_ms)
 {
-	step_inquiries(e, now_ms);
+	if (elect_roll_is_due(e, now_ms)) {
+		step_inquiries(e, now_ms);
+		end_roll(e, now_ms);
+	}
 	step_audit(e, now_ms);
 	step_reclaim(e, now_ms);
 }
 
-uint64_t inquire_next(const struct elect *e, uint64_t now_ms)
+uint64_t inquire_next(const struct elect *e)
 {
 	uint64_t at = time_min(e->reclaim.due_ms, e->reclaim_again_ms);
 
-	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next) {
-		at = time_min(at, inquiry_next(&m->cold, now_ms));
-		for (size_t i = 0; i < m->n_links; i++)
-			at = time_min(at, inquiry_next(&m->links[i].inquiry, now_ms));
-	}
-	return has_peers(e) ? time_min(at, e->audit.due_ms) : at;
+	/* Without BFD nobody is UP, and nobody is asked. */
+	return e->roll.one_is_up ? time_min(at, e->audit.due_ms) : at;
 }

@@ -11,10 +11,12 @@
 
 /* Sends what is due, draws conclusions, marks groups.  Before groups are stepped. */
 void inquire_step(struct elect *e, uint64_t now_ms);
-uint64_t inquire_next(const struct elect *e, uint64_t now_ms);
+/* When that has to be done again, but for what the roll says. */
+uint64_t inquire_next(const struct elect *e);
 
 /* m answers for g: what was asked about it has its answer. */
-void inquire_answered(struct member *m, const struct group *g, uint64_t now_ms);
+void inquire_answered(
+	struct elect *e, struct member *m, const struct group *g, uint64_t now_ms);
 /* All that we own is claimed once more, a part at a time. */
 void inquire_begin_reclaim(struct elect *e, uint64_t now_ms);
 

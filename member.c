@@ -55,7 +55,7 @@ uint64_t member_ring_score(const char *node)
 
 /* MetalLB's order: ascending by sha256(node + "#" + first address of the Service); names break
  * a tie. */
-static uint64_t score_of(const char *node, struct addr key)
+uint64_t member_score(const char *node, struct addr key)
 {
 	char text[CONFIG_MAX_NAME + 1 + ADDR_STRLEN + 1], ip[ADDR_STRLEN];
 	uint8_t sum[SHA256_LEN];
@@ -65,11 +65,16 @@ static uint64_t score_of(const char *node, struct addr key)
 	return leading_bits(sum);
 }
 
+bool member_before_score(const char *a, const char *b, uint64_t score_b, struct addr key)
+{
+	uint64_t score_a = member_score(a, key);
+
+	return score_a != score_b ? score_a < score_b : strcmp(a, b) < 0;
+}
+
 bool member_before(const char *a, const char *b, struct addr key)
 {
-	uint64_t x = score_of(a, key), y = score_of(b, key);
-
-	return x != y ? x < y : strcmp(a, b) < 0;
+	return member_before_score(a, b, member_score(b, key), key);
 }
 
 static const char *role_prefix(enum cluster_lease_role role)
@@ -102,7 +107,6 @@ static void member_free(struct member *m)
 		free(m->text[i]);
 	claims_free(&m->claims);
 	free(m->claims_rv);
-	free(m->macs);
 	free(m->links);
 	free(m->node);
 	free(m);
@@ -139,8 +143,19 @@ struct member *members_get(struct members *t, const char *node, uint64_t now_ms)
 	return m;
 }
 
+static void drop_macs(struct members *t, const struct member *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n_macs; i++)
+		if (t->macs[i].m != m)
+			t->macs[n++] = t->macs[i];
+	t->n_macs = n;
+}
+
 void members_forget(struct members *t, struct member *m)
 {
+	drop_macs(t, m);
 	HASH_DEL(t->head, m);
 	member_free(m);
 }
@@ -151,6 +166,7 @@ void members_free(struct members *t)
 		next = m->hh.next;
 		members_forget(t, m);
 	}
+	free(t->macs);
 }
 
 size_t members_count_alive(const struct members *t)
@@ -162,13 +178,57 @@ size_t members_count_alive(const struct members *t)
 	return n;
 }
 
+/* The first place in t->macs that does not come before mac. */
+static size_t place_of_mac(const struct members *t, const uint8_t mac[6])
+{
+	size_t lo = 0, hi = t->n_macs;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (memcmp(t->macs[mid].mac, mac, 6) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 struct member *members_with_mac(const struct members *t, const uint8_t mac[6])
 {
-	for (struct member *m = t->head; m != NULL; m = m->hh.next)
-		for (size_t i = 0; i < m->n_macs; i++)
-			if (memcmp(m->macs[i], mac, 6) == 0)
-				return m;
-	return NULL;
+	size_t at = place_of_mac(t, mac);
+
+	return at < t->n_macs && memcmp(t->macs[at].mac, mac, 6) == 0 ? t->macs[at].m : NULL;
+}
+
+static bool is_known_before(const struct members *t, const struct member *a, const struct member *b)
+{
+	const struct member *m = t->head;
+
+	while (m != a && m != b)
+		m = m->hh.next;
+	return m == a;
+}
+
+/* false when out of memory. */
+static bool add_mac(struct members *t, struct member *m, const uint8_t mac[6])
+{
+	size_t at = place_of_mac(t, mac), cap = t->cap_macs + t->cap_macs / 4 + 4;
+	struct member_mac *v = t->macs;
+
+	while (at < t->n_macs && memcmp(v[at].mac, mac, 6) == 0 && is_known_before(t, v[at].m, m))
+		at++;
+	if (t->n_macs == t->cap_macs) {
+		v = realloc(v, cap * sizeof *v);
+		if (v == NULL)
+			return false;
+		t->macs = v;
+		t->cap_macs = cap;
+	}
+	memmove(v + at + 1, v + at, (t->n_macs++ - at) * sizeof *v);
+	v[at].m = m;
+	memcpy(v[at].mac, mac, 6);
+	return true;
 }
 
 /* -- what BFD says -- */
@@ -304,26 +364,26 @@ static bool parse_mac(const char *s, size_t n, uint8_t ret[6])
 	return true;
 }
 
-/* "eth0=02:..,eth1=.."; what cannot be read is left out. */
-static void parse_macs(struct member *m)
+/* "eth0=02:..,eth1=.."; what cannot be read is left out.  false when out of memory. */
+static bool parse_macs(struct members *t, struct member *m)
 {
 	const char *p = m->text[TEXT_MACS];
-	uint8_t macs[MEMBER_MAX_MACS][6];
-	size_t n = 0;
+	unsigned left = MEMBER_MAX_MACS;
+	bool ok = true;
+	uint8_t mac[6];
 
-	while (p != NULL && *p != '\0' && n < MEMBER_MAX_MACS) {
+	drop_macs(t, m);
+	while (p != NULL && *p != '\0' && left > 0) {
 		size_t len = strcspn(p, ","), name = strcspn(p, "=");
 
-		if (name < len && parse_mac(p + name + 1, len - name - 1, macs[n]))
-			n++;
+		if (name < len && parse_mac(p + name + 1, len - name - 1, mac)) {
+			ok &= add_mac(t, m, mac);
+			left--;
+		}
 		p += len;
 		p += *p == ',';
 	}
-	free(m->macs);
-	m->macs = n > 0 ? malloc(n * sizeof *m->macs) : NULL;
-	m->n_macs = m->macs != NULL ? n : 0;
-	if (m->n_macs > 0)
-		memcpy(m->macs, macs, n * sizeof *m->macs);
+	return ok;
 }
 
 static bool copy_texts(struct member *m, const struct cluster_lease *l)
@@ -338,20 +398,21 @@ static bool copy_texts(struct member *m, const struct cluster_lease *l)
 	       text_set(&m->text[TEXT_RV], l->resource_version);
 }
 
-bool member_on_lease(struct member *m, const struct cluster_lease *lease, uint64_t now_ms)
+bool members_on_lease(
+	struct members *t, struct member *m, const struct cluster_lease *lease, uint64_t now_ms)
 {
 	bool was_alive = member_is_alive(m), was_leaving = member_is_leaving(m);
-	bool moved;
+	bool moved, same_macs;
 
 	m->lease_gone = false;
 	if (m->has_lease && text_eq(m->text[TEXT_RV], lease->resource_version))
 		return false;
 	moved = !text_eq(m->text[TEXT_SUBNETS], lease->subnets);
-	if (!copy_texts(m, lease)) {
+	same_macs = m->text[TEXT_RV] != NULL && text_eq(m->text[TEXT_MACS], lease->macs);
+	if (!copy_texts(m, lease) || (!same_macs && !parse_macs(t, m))) {
 		free(m->text[TEXT_RV]); /* half new: the next renewal mends it */
 		m->text[TEXT_RV] = NULL;
 	}
-	parse_macs(m);
 	m->renewed |= m->has_lease;
 	m->has_lease = true;
 	m->observed_ms = now_ms;

@@ -76,8 +76,6 @@ struct member {
 	struct member_link *links;    /* owned */
 	size_t n_links;
 	struct inquiry cold; /* G6: its Lease stands, nobody ever heard it */
-	uint8_t (*macs)[6];           /* owned */
-	size_t n_macs;
 	struct claims claims;
 	char *claims_rv; /* owned */
 	uint64_t claims_generation;
@@ -85,9 +83,17 @@ struct member {
 	UT_hash_handle hh;
 };
 
+/* One that a Lease publishes. */
+struct member_mac {
+	struct member *m; /* borrowed */
+	uint8_t mac[6];
+};
+
 struct members {
 	struct member *head; /* owned; table by node, in order of being known */
 	struct hash_key hkey;
+	struct member_mac *macs; /* owned; sorted by MAC; of two with one MAC the one known first */
+	size_t n_macs, cap_macs;
 };
 
 /* -- the table -- */
@@ -98,13 +104,14 @@ struct member *members_find(const struct members *t, const char *node); /* NULL:
 void members_forget(struct members *t, struct member *m);
 void members_free(struct members *t);
 size_t members_count_alive(const struct members *t);
-/* NULL: no member's Lease publishes it. */
+/* NULL: no member's Lease publishes it.  Of two that do: the one known first. */
 struct member *members_with_mac(const struct members *t, const uint8_t mac[6]);
 
 /* -- what its Leases said -- */
 /* Its lbd-node-* Lease.  Returns whether ranks may have changed: it lives, goes, or its subnets are
  * others. */
-bool member_on_lease(struct member *m, const struct cluster_lease *lease, uint64_t now_ms);
+bool members_on_lease(
+	struct members *t, struct member *m, const struct cluster_lease *lease, uint64_t now_ms);
 /* Its lbd-claims-* Lease.  true: its claims are new, *ret_old (claims_free()) those before.  false:
  * they stay as they were; what cannot be read is counted. */
 bool member_on_claims(struct member *m, const struct cluster_lease *lease,
@@ -139,6 +146,9 @@ uint64_t member_expires_at(const struct member *m, uint64_t lease_ms, uint64_t h
 /* -- names -- */
 /* MetalLB's order: does node a come before node b by hash alone? */
 bool member_before(const char *a, const char *b, struct addr key);
+/* The same, for many a: score_b is b's. */
+bool member_before_score(const char *a, const char *b, uint64_t score_b, struct addr key);
+uint64_t member_score(const char *node, struct addr key);
 /* Its place on the ring of nodes (R2): the first 64 bits of sha256(node). */
 uint64_t member_ring_score(const char *node);
 /* "lbd-node-<node>", "lbd-claims-<node>"; long names are cut and hashed (INTERFACES). */

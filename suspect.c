@@ -46,14 +46,15 @@ void suspect_end(struct suspicion *s)
 	*s = (struct suspicion){0};
 }
 
-void suspect_on_answer(struct suspicion *s, uint64_t now_ms)
+bool suspect_on_answer(struct suspicion *s, uint64_t now_ms)
 {
 	if (s->began_ms == 0 || s->answered)
-		return;
+		return false;
 	s->answered = true;
 	s->due_ms = now_ms + AGAIN_MS;
 	if (s->vetoed_ms == 0)
 		s->vetoed_ms = now_ms;
+	return true;
 }
 
 bool suspect_asks(struct suspicion *s, uint64_t now_ms, unsigned *ret_sample)

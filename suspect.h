@@ -37,8 +37,8 @@ unsigned suspect_rounds(unsigned loss_permille);
 void suspect_begin(struct suspicion *s, unsigned loss_permille, uint64_t gap_ms, uint64_t now_ms);
 /* It is heard again, or gone for other reasons. */
 void suspect_end(struct suspicion *s);
-/* It answered: asked again in a second. */
-void suspect_on_answer(struct suspicion *s, uint64_t now_ms);
+/* It answered: asked again in a second.  Returns whether that is news. */
+bool suspect_on_answer(struct suspicion *s, uint64_t now_ms);
 /* Is a round due?  Then it counts as sent, for *ret_sample VIPs. */
 bool suspect_asks(struct suspicion *s, uint64_t now_ms, unsigned *ret_sample);
 /* veto_max_ms: answers are believed for so long (R12: others may answer for the dead);

@@ -169,6 +169,7 @@ int big_run(unsigned nodes, unsigned services, bool verbose)
 		.n_services = services - services % nodes,
 		.elections = timers,
 		.plain = true,
+		.even = true,
 		.turn_us = TURN_US,
 		.clocks_vary = true,
 		.trace = verbose ? stdout : NULL};

@@ -166,6 +166,37 @@ static void on_frame(struct sim *s, const struct event *ev)
 	frame_put(s, f);
 }
 
+static bool is_broadcast(const uint8_t *dst)
+{
+	return (dst[0] & 1) != 0;
+}
+
+/* Each that hears it is an event, too. */
+static void on_broadcast(struct sim *s, const struct event *ev)
+{
+	const struct lan *l = s->lan;
+	struct frame *f = ev->p;
+
+	for (unsigned to = 0; to < l->n_hosts; to++)
+		if (to != ev->b && link_of(s, ev->a, ev->b, to)->cuts == 0) {
+			struct event one = {.p = f, .a = ev->a, .b = to};
+
+			f->refs++;
+			s->n_events++;
+			on_frame(s, &one);
+		}
+	frame_put(s, f);
+}
+
+static void send_evenly(struct sim *s, unsigned segment, unsigned from, struct frame *f)
+{
+	uint64_t us = DELAY_MIN_US + rng_below(&s->rng_lan, DELAY_SPREAD_US);
+
+	f->refs++;
+	sim_post(s, s->now_us + us,
+		&(struct event){.fn = on_broadcast, .p = f, .a = segment, .b = from});
+}
+
 static void deliver(struct sim *s, unsigned segment, unsigned from, unsigned to, struct frame *f)
 {
 	const struct segment *g = &s->lan->segments[segment];
@@ -186,11 +217,20 @@ static void deliver(struct sim *s, unsigned segment, unsigned from, unsigned to,
 
 static bool is_for(const struct segment *g, unsigned from, unsigned to, const uint8_t *dst)
 {
-	bool all = (dst[0] & 1) != 0;
+	bool all = is_broadcast(dst);
 
 	if (from == to)
 		return all && g->reflects;
 	return all || memcmp(g->hosts[to].mac, dst, 6) == 0;
+}
+
+static void send_to_each(struct sim *s, unsigned segment, unsigned host, struct frame *f)
+{
+	struct lan *l = s->lan;
+
+	for (unsigned to = 0; to < l->n_hosts; to++)
+		if (is_for(&l->segments[segment], host, to, f->data))
+			deliver(s, segment, host, to, f);
 }
 
 void lan_send(struct sim *s, unsigned segment, unsigned host, const uint8_t *data, size_t len)
@@ -202,9 +242,10 @@ void lan_send(struct sim *s, unsigned segment, unsigned host, const uint8_t *dat
 	l->frames++;
 	f->len = (uint16_t)len;
 	memcpy(f->data, data, len);
-	for (unsigned to = 0; to < l->n_hosts; to++)
-		if (is_for(&l->segments[segment], host, to, data))
-			deliver(s, segment, host, to, f);
+	if (s->setup.even && is_broadcast(data))
+		send_evenly(s, segment, host, f);
+	else
+		send_to_each(s, segment, host, f);
 	frame_put(s, f);
 }
 

@@ -52,6 +52,7 @@ struct sim_setup {
 	bool plain;       /* no Service shares an address or is Local */
 	uint64_t turn_us; /* a turn of a node's loop takes so long, and takes in what came meanwhile
 			   */
+	bool even;        /* a broadcast reaches all at one moment: one event */
 	uint64_t storm;   /* so many events in a second are a storm; 0 = never */
 	FILE *trace;      /* borrowed; NULL: only its hash is kept */
 };
