@@ -275,11 +275,11 @@ bool ground_comes_before(const struct elect *e, const struct group *g, const str
 	return comes_before(&s, m);
 }
 
-/* G4: those that have no session with the dead do not know of it (R13). */
+/* G4, G6: those that have no session with the dead do not know of it (R13). */
 static bool sees(const struct elect *e, const struct group *g, const struct member *m,
 	const struct member *dead)
 {
-	if (g->ground != GROUND_SILENT || dead == NULL)
+	if ((g->ground != GROUND_SILENT && g->ground != GROUND_COLD) || dead == NULL)
 		return true;
 	for (size_t i = 0; i < g->elig->n_paths; i++)
 		if (e->ops->watches(e->ctx, g->elig->paths[i].ifindex, m->node, dead->node))
@@ -315,6 +315,8 @@ static unsigned rank(struct elect *e, struct group *g, const struct member *exce
 /* With hundreds of members one that is better is found soon, and all need not be asked. */
 bool ground_is_first(struct elect *e, struct group *g, const struct member *except)
 {
+	if (g->rank_generation != e->generation && elect_vip_of(e, g) == NULL)
+		return false; /* the next pass takes it out */
 	return rank(e, g, except, 1) == 0;
 }
 

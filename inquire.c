@@ -31,11 +31,11 @@ static void probe_for(struct elect *e, const struct member *m, unsigned ifindex,
 {
 	for (size_t i = 0; i < e->groups.n && sample > 0; i++) {
 		const struct group *g = e->groups.v[i];
-		const struct vip_group *v = elect_vip_of(e, g);
 
-		if (g->owner != m || v == NULL || (ifindex != 0 && !ground_carries(g, ifindex)))
+		if (g->owner != m || elect_vip_of(e, g) == NULL ||
+			(ifindex != 0 && !ground_carries(g, ifindex)))
 			continue;
-		e->ops->probe(e->ctx, v);
+		e->ops->probe(e->ctx, elect_vip_of(e, g));
 		sample--;
 	}
 }
@@ -88,11 +88,21 @@ static void step_inquiry(struct elect *e, struct member *m, struct inquiry *q, u
 	mark_groups_of(e, m);
 }
 
+/* In a large cluster a node is asked for by those who would hear it by BFD: all others, each for all
+ * others, are 40,000 probes a second in a cluster of 200 that starts. */
+static bool is_left_to_peers(const struct elect *e, const struct member *m)
+{
+	const struct config_elections *c = &e->in->conf->elections;
+
+	return c->bfd_interval_ms > 0 && m->n_links == 0 &&
+	       HASH_CNT(hh, e->members.head) > c->bfd_mesh_limit;
+}
+
 /* G6: a Lease that stands still since we came, of a node that nobody hears. */
 static void begin_cold(struct elect *e, struct member *m, uint64_t now_ms)
 {
 	if (e->joined && !m->renewed && !m->self && m->has_lease && !m->expired &&
-		m->peer == ELECT_PEER_NEVER && m->n_held > 0)
+		m->peer == ELECT_PEER_NEVER && m->n_held > 0 && !is_left_to_peers(e, m))
 		suspect_begin(&m->cold.suspicion, 0, COLD_GAP_MS, now_ms);
 	else
 		m->cold = (struct inquiry){0};
@@ -241,7 +251,7 @@ static void step_audit(struct elect *e, uint64_t now_ms)
 	for (; scan > 0; scan--) {
 		struct group *g = e->groups.v[r->at++ % e->groups.n];
 
-		if (elect_vip_of(e, g) == NULL || !is_auditor(e, g))
+		if (!is_auditor(e, g) || elect_vip_of(e, g) == NULL)
 			continue;
 		begin_audit(e, g, now_ms);
 		groups_mark(&e->groups, g);
@@ -277,11 +287,11 @@ static void step_reclaim(struct elect *e, uint64_t now_ms)
 	}
 	if (now_ms >= r->due_ms) {
 		for (; r->at < e->groups.n && left > 0; r->at++) {
-			const struct vip_group *v = elect_vip_of(e, e->groups.v[r->at]);
+			const struct group *g = e->groups.v[r->at];
 
-			if (v == NULL || e->groups.v[r->at]->state != ELECT_OWNER)
+			if (g->state != ELECT_OWNER || elect_vip_of(e, g) == NULL)
 				continue;
-			e->ops->announce(e->ctx, v);
+			e->ops->announce(e->ctx, elect_vip_of(e, g));
 			left--;
 		}
 		r->due_ms = r->at < e->groups.n ? now_ms + RECLAIM_GAP_MS : TIME_NEVER;

@@ -293,30 +293,30 @@ static bool is_in(const struct segment *s, const struct node *n)
 	return path_to(s, n, &path);
 }
 
-/* How many steps from score a on the ring to score b, among this node and those of the segment. */
-static size_t steps(const struct peers *p, const struct segment *s, uint64_t a, uint64_t b)
+/* Are there so few steps from score a on the ring to score b, among this node and those of the
+ * segment? */
+static bool is_near(const struct peers *p, const struct segment *s, uint64_t a, uint64_t b)
 {
 	uint64_t span = b - a; /* around the end, too */
 	size_t n = p->self_score - a - 1 < span;
 
-	for (size_t i = 0; i < p->n_nodes; i++)
+	for (size_t i = 0; i < p->n_nodes && n <= RING_SIDE; i++)
 		n += p->nodes[i].score - a - 1 < span && is_in(s, &p->nodes[i]);
-	return n;
+	return n <= RING_SIDE;
 }
 
-static size_t count_members(const struct peers *p, const struct segment *s)
+static bool is_full_mesh(const struct peers *p, const struct segment *s)
 {
-	size_t n = 1;
+	size_t n = 1, limit = p->in->conf->elections.bfd_mesh_limit;
 
-	for (size_t i = 0; i < p->n_nodes; i++)
+	for (size_t i = 0; i < p->n_nodes && n <= limit; i++)
 		n += is_in(s, &p->nodes[i]);
-	return n;
+	return n <= limit;
 }
 
 static bool are_neighbours(const struct peers *p, const struct segment *s, uint64_t a, uint64_t b)
 {
-	return count_members(p, s) <= p->in->conf->elections.bfd_mesh_limit ||
-	       steps(p, s, a, b) <= RING_SIDE || steps(p, s, b, a) <= RING_SIDE;
+	return is_full_mesh(p, s) || is_near(p, s, a, b) || is_near(p, s, b, a);
 }
 
 static uint64_t score_of(const struct peers *p, const char *node)
@@ -404,8 +404,9 @@ static bool want_session(
 	struct peers *p, const char *node, const struct bfd_path *path, uint64_t now_us)
 {
 	struct peer *x = find_peer(p, node, path->ifindex);
+	bool is_new = x == NULL;
 
-	if (x == NULL) {
+	if (is_new) {
 		x = add_peer(p, node);
 		if (x == NULL)
 			return false;
@@ -414,6 +415,8 @@ static bool want_session(
 	}
 	x->wanted = true;
 	x->path = *path;
+	if (is_new)
+		p->ops->state(p->ctx, node, path->ifindex, ELECT_PEER_NEVER, 0);
 	if (x->session != NULL) {
 		bfd_set_conf(p->bfd, x->session, &p->conf, now_us);
 		return true;

@@ -100,16 +100,16 @@ static void put_claims(struct sim *s, unsigned node)
 static void put_lease(struct sim *s, unsigned node)
 {
 	const uint8_t *mac = lan_mac(s, 0, node);
-	char name[64];
+	char name[64], ip[ADDR_STRLEN];
 
 	(void)snprintf(name, sizeof name, "lbd-node-n%u", node + 1);
 	server_put(s, CLUSTER_LEASE, name,
 		world_json("{'metadata':{'namespace':'kube-system','name':'%s','uid':'%s','labels':"
 			   "{'lbd.io/lease':'node'},'annotations':{'lbd.io/node':'n%u','lbd.io/"
-			   "subnets':'10.0.0.0/16','lbd.io/macs':'eth0=%02x:%02x:%02x:%02x:%02x:"
+			   "addresses':'%s/16','lbd.io/subnets':'10.0.0.0/16','lbd.io/macs':'eth0=%02x:%02x:%02x:%02x:%02x:"
 			   "%02x'}},'spec':{'holderIdentity':'n%u/boot/0','leaseDurationSeconds':"
 			   "250}}",
-			name, name, node + 1, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
+			name, name, node + 1, addr_format(node_addr(0, node), ip), mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
 			node + 1));
 }
 

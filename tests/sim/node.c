@@ -107,8 +107,7 @@ static const struct ann_ops ann_ops = {
 
 /* -- the shell: BFD, and who can witness -- */
 
-/* A node's address on a segment. */
-static struct addr host_addr(unsigned segment, unsigned index)
+struct addr node_addr(unsigned segment, unsigned index)
 {
 	return addr_from_v4((const uint8_t[4]){10, (uint8_t)segment,
 		(uint8_t)(1 + (index + 1) / HOSTS_A_SUBNET),
@@ -168,7 +167,7 @@ static bool ask_on(struct node *n, unsigned segment, const char *suspect)
 	bool known = !n->sim->setup.lonely;
 
 	if (known && n->ports[segment].there && n->ports[segment].carrier)
-		lan_ask_client(n->sim, segment, n->index, host_addr(segment, n->index));
+		lan_ask_client(n->sim, segment, n->index, node_addr(segment, n->index));
 	return known || peers_has_other(n->peers, NODE_IFINDEX + segment, suspect);
 }
 
@@ -344,7 +343,7 @@ static void tell_port(struct node *n, unsigned segment)
 	tell_link(n, segment);
 	if (n->ports[segment].there) {
 		(void)snprintf(subnet, sizeof subnet, "%s/16",
-			addr_format(host_addr(segment, n->index), text));
+			addr_format(node_addr(segment, n->index), text));
 		world_addr(&n->w, NODE_IFINDEX + segment, subnet);
 	}
 	sync_ports(n);
@@ -560,6 +559,14 @@ static void drop_ring(struct node *n, struct ring *r)
 		frame_put(n->sim, r->v[--r->n].frame);
 }
 
+static void drop_inbox(struct node *n)
+{
+	while (n->inbox.n > 0)
+		frame_put(n->sim, n->inbox.v[--n->inbox.n].frame);
+	free(n->inbox.v);
+	n->inbox = (struct inbox){0};
+}
+
 /* daemon_stalled() */
 static bool is_stalled(struct node *n, uint64_t ms)
 {
@@ -665,6 +672,21 @@ static void pass(struct node *n)
 	step_exit(n);
 }
 
+static void take_frame(struct node *n, const struct waiting *w);
+
+static void read_inbox(struct node *n)
+{
+	struct inbox *b = &n->inbox;
+	bool fresh = b->n > 0 && node_wake(n);
+
+	for (size_t i = 0; i < b->n; i++) {
+		if (fresh)
+			take_frame(n, &b->v[i]);
+		frame_put(n->sim, b->v[i].frame);
+	}
+	b->n = 0;
+}
+
 static void on_turn(struct sim *s, const struct event *ev)
 {
 	struct node *n = ev->p;
@@ -672,6 +694,8 @@ static void on_turn(struct sim *s, const struct event *ev)
 	(void)s;
 	n->turn_posted = false;
 	n->turning = true;
+	if (n->alive)
+		read_inbox(n);
 	node_turn(n);
 	n->turning = false;
 }
@@ -780,7 +804,7 @@ static void take_frame(struct node *n, const struct waiting *w)
 {
 	uint8_t own[4];
 
-	addr_to_v4(host_addr(w->segment, n->index), own);
+	addr_to_v4(node_addr(w->segment, n->index), own);
 	if (lan_is_answer_of_client(w->frame, own)) /* the kernel's doing */
 		n->witness_ms[w->segment] = n->now_ms;
 	else
@@ -794,6 +818,15 @@ static void keep_waiting(struct ring *r, const struct waiting *w)
 		return;
 	w->frame->refs++;
 	r->v[r->n++] = *w;
+}
+
+static void put_in_inbox(struct node *n, const struct waiting *w)
+{
+	struct inbox *b = &n->inbox;
+
+	w->frame->refs++;
+	b->v = sim_grow(b->v, &b->cap, b->n + 1, sizeof *b->v);
+	b->v[b->n++] = *w;
 }
 
 void node_on_frame(struct node *n, unsigned segment, struct frame *f)
@@ -811,6 +844,8 @@ void node_on_frame(struct node *n, unsigned segment, struct frame *f)
 		look_at_clock(n);
 		take_packet(n, &w);
 		bfd_turn(n, 0);
+	} else if (n->sim->setup.turn_us > 0) {
+		put_in_inbox(n, &w);
 	} else if (node_wake(n)) {
 		take_frame(n, &w);
 	}
@@ -1009,6 +1044,7 @@ static void free_units(struct node *n)
 	}
 	drop_ring(n, &n->arp_ring);
 	drop_ring(n, &n->bfd_ring);
+	drop_inbox(n);
 	elect_free(n->elect);
 	leader_free(n->leader);
 	plan_free(n->plan);

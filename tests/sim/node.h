@@ -70,6 +70,10 @@ struct node {
 	uint64_t wake_us;   /* when that is, or an earlier event that is under way; TIME_NEVER */
 	unsigned wake_session;
 	bool turn_posted, turning;
+	struct inbox {
+		struct waiting *v; /* owned; until the next turn, when turns take time */
+		size_t n, cap;
+	} inbox;
 	bool dirty, synced, synced_once, rebuild;
 	uint64_t nodes_generation;
 	bool was_leader, adopting, services_listed;
@@ -98,6 +102,8 @@ struct node {
 	bool config_odd;     /* its configuration advertises nothing */
 };
 
+/* A node's address on a segment. */
+struct addr node_addr(unsigned segment, unsigned index);
 void node_init(struct sim *s, unsigned index);
 void node_start(struct node *n);
 /* The process is gone, without a word. */

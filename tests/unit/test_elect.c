@@ -104,7 +104,8 @@ static const struct elect_ops ops = {on_probe, on_announce, on_ask, on_ask_witne
 
 /* -- the Leases of others -- */
 
-static void put_lease(const char *node, const char *holder, const char *notes)
+static void put_lease_with(
+	const char *node, const char *holder, const char *notes, const char *macs)
 {
 	char text[24], name[64];
 	struct cluster_lease l = {.name = name,
@@ -116,14 +117,20 @@ static void put_lease(const char *node, const char *holder, const char *notes)
 		.duration_ms = 40000,
 		.subnets = "10.0.0.0/24",
 		.config_hash = w.conf.hash,
-		.draining = notes};
-	char macs[40];
+		.draining = notes,
+		.macs = macs};
 
 	(void)snprintf(text, sizeof text, "%lu", ++rv);
 	(void)snprintf(name, sizeof name, "lbd-node-%s", node);
-	(void)snprintf(macs, sizeof macs, "eth0=02:00:00:00:0%c:02", node[1]);
-	l.macs = macs;
 	elect_on_lease(e, &l, false, now);
+}
+
+static void put_lease(const char *node, const char *holder, const char *notes)
+{
+	char macs[40];
+
+	(void)snprintf(macs, sizeof macs, "eth0=02:00:00:00:0%c:02", node[1]);
+	put_lease_with(node, holder, notes, macs);
 }
 
 static void renew(const char *node)
@@ -810,6 +817,70 @@ static void test_cold(void)
 	renew("n2"); /* it lives */
 	turn(now + 10000);
 	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	close_cluster();
+}
+
+/* G6 above the mesh limit: left to those that have a session with the node. */
+static void test_cold_of_many(void)
+{
+	static const struct {
+		unsigned limit;
+		bool session;
+		enum elect_state want;
+	} rows[] = {
+		{2, false, ELECT_OWNER},
+		{1, false, ELECT_WATCH},
+		{1, true, ELECT_OWNER},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		open_cluster();
+		w.conf.elections.bfd_mesh_limit = rows[i].limit;
+		renew("n2");
+		if (rows[i].session)
+			elect_on_peer(e, "n2", 2, ELECT_PEER_NEVER, 0, now);
+		put_claims("n2", "3:10.0.0.120");
+		serve("web", "10.0.0.120");
+		synced();
+		witness_ms = now + 20000;
+		turn(now + 10000);
+		CHECK_INT(view("10.0.0.120").state, rows[i].want);
+		CHECK_INT(probes > 0, rows[i].want == ELECT_OWNER);
+		close_cluster();
+	}
+}
+
+static bool is(const char *name, const char *want)
+{
+	return name != NULL && strcmp(name, want) == 0;
+}
+
+/* Whose a MAC is: of two that publish it, of the one known first. */
+static void test_macs(void)
+{
+	static const struct {
+		const char *node, *macs, *want[3]; /* of 02:..:01, :02, :03 */
+	} rows[] = {
+		{"n3", "eth0=02:00:00:00:00:02,eth1=02:00:00:00:00:01", {"n3", "n3", NULL}},
+		{"n2", "eth0=02:00:00:00:00:03", {"n3", "n3", "n2"}},
+		{"n2", "eth0=02:00:00:00:00:02", {"n3", "n3", NULL}},
+		{"n3", "eth0=02:00:00:00:00:01", {"n3", "n2", NULL}},
+		{"n3", "eth0=02:00:00:00:00:02", {NULL, "n3", NULL}},
+		{"n3", "eth0=02:00:00:00:00:0,,=02:00:00:00:00:03", {NULL, "n2", "n3"}},
+		{"n2", NULL, {NULL, NULL, "n3"}},
+	};
+	uint8_t mac[6] = {2};
+
+	open_cluster();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		put_lease_with(rows[i].node, "somebody", NULL, rows[i].macs);
+		for (uint8_t k = 0; k < 3; k++) {
+			mac[5] = (uint8_t)(k + 1);
+			CHECK(elect_is_member_mac(e, mac) == (rows[i].want[k] != NULL));
+			CHECK(elect_is_mac_of(e, mac, "n2") == is(rows[i].want[k], "n2"));
+			CHECK(elect_is_mac_of(e, mac, "n3") == is(rows[i].want[k], "n3"));
+		}
+	}
 	close_cluster();
 }
 
@@ -2034,7 +2105,8 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
 	CHECK_TEST(test_dispute_disowned), CHECK_TEST(test_dispute_cloned_mac),
 	CHECK_TEST(test_dispute_not_heard), CHECK_TEST(test_dispute_unpublished),
-	CHECK_TEST(test_cold), CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_of_many),
+	CHECK_TEST(test_cold), CHECK_TEST(test_cold_of_many), CHECK_TEST(test_macs),
+	CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_of_many),
 	CHECK_TEST(test_parts), CHECK_TEST(test_silent_owner_answers),
 	CHECK_TEST(test_silent_owner_veto_ends), CHECK_TEST(test_silent_owner_no_witness),
 	CHECK_TEST(test_not_silent), CHECK_TEST(test_orphan), CHECK_TEST(test_silent_owner_rank),

@@ -83,6 +83,7 @@ static inline void world_open(struct world *w, const char *node)
 			.leader_renew_deadline_ms = 10000,
 			.leader_retry_period_ms = 5000,
 			.bfd_interval_ms = 100,
+			.bfd_mesh_limit = 16,
 			.bfd_multiplier = 3},
 		.hash = "0123456789abcdef",
 	};
