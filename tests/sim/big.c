@@ -106,8 +106,8 @@ static void put_lease(struct sim *s, unsigned node)
 	server_put(s, CLUSTER_LEASE, name,
 		world_json("{'metadata':{'namespace':'kube-system','name':'%s','uid':'%s','labels':"
 			   "{'lbd.io/lease':'node'},'annotations':{'lbd.io/node':'n%u','lbd.io/"
-			   "addresses':'%s/16','lbd.io/subnets':'10.0.0.0/16','lbd.io/macs':'eth0=%02x:%02x:%02x:%02x:%02x:"
-			   "%02x'}},'spec':{'holderIdentity':'n%u/boot/0','leaseDurationSeconds':"
+			   "addresses':'%s/16','lbd.io/subnets':'10.0.0.0/16','lbd.io/macs':"
+			   "'eth0=%02x:%02x:%02x:%02x:%02x:%02x'}},'spec':{'holderIdentity':'n%u/boot/0','leaseDurationSeconds':"
 			   "250}}",
 			name, name, node + 1, addr_format(node_addr(0, node), ip), mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
 			node + 1));
@@ -140,7 +140,8 @@ static void boot(struct sim *s)
 
 static void run(struct sim *s)
 {
-	struct counts at = count(s);
+	const struct counts first = count(s);
+	struct counts at = first;
 
 	for (unsigned i = 0; i < s->setup.n_nodes; i++) {
 		put_lease(s, i);
@@ -159,6 +160,11 @@ static void run(struct sim *s)
 		users_toggle_service(s, i * s->setup.n_services / NEW);
 	}
 	phase(s, "Services made anew", &at, 60 * SIM_S);
+	printf("big: %u nodes, %u Services, %.0f s: %" PRIu64 " frames, %" PRIu64
+	       " API writes, %" PRIu64 " events, %.0f a second\n",
+		s->setup.n_nodes, s->setup.n_services, (double)s->now_us / SIM_S,
+		at.frames - first.frames, at.writes - first.writes, at.events - first.events,
+		(double)(at.events - first.events) / (at.cpu_s - first.cpu_s));
 }
 
 int big_run(unsigned nodes, unsigned services, bool verbose)

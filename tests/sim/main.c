@@ -6,7 +6,8 @@
  *                                                random faults; each seed replays exactly
  *   sim --seed S --keep 3,7,9 --verbose          one seed with these of its faults alone
  *   sim --scenario NAME|all [--verbose]          scenarios written by hand (scenario.c)
- *   sim --big [--nodes 40] [--services 1000]     a cluster beyond a laboratory
+ *   sim --big [--nodes 40] [--services 1000]     a cluster beyond a laboratory (200 nodes, 10,000
+ *                                                Services: two minutes)
  *   sim --invariants                             what is judged, and what is not yet, and why
  *
  * A failing seed is shrunk: its faults are left out, halves first, as long as the same invariant
