@@ -11,6 +11,7 @@
 #include "claims.h"
 
 #include "cluster.h"
+#include "schema.h"
 #include "vip.h"
 
 #include <errno.h>
@@ -67,12 +68,13 @@ static void print_claim(const struct claim *prev, const struct claim *c, struct 
 	if (prev != NULL && continues(prev, c))
 		buf_addf(out, ",+%" PRIu64, addr_distance(prev->range.last, c->range.first));
 	else
-		buf_addf(out, "%s%" PRIu64 "%s%s:%s", out->len > 0 ? " " : "", c->term,
-			(c->flags & CLAIM_WEAK) != 0 ? "w" : "",
+		buf_addf(out, "%s%" PRIu64 "%s%s" SCHEMA_FLAG SCHEMA_WORD ":%s",
+			out->len > 0 ? " " : "", c->term, (c->flags & CLAIM_WEAK) != 0 ? "w" : "",
 			(c->flags & CLAIM_OFFERED) != 0 ? "o" : "",
 			addr_format(c->range.first, text));
 	if (count > 1)
 		buf_addf(out, "-%" PRIu64, count);
+	buf_adds(out, SCHEMA_WORD);
 }
 
 int claims_print(const struct claim *v, size_t n, struct buf *out)
@@ -147,6 +149,23 @@ static bool take_char(struct parser *t, char c)
 	return true;
 }
 
+/* What a later version adds says nothing to this one. */
+static void pass_words(struct parser *t)
+{
+	if (*t->p == ';')
+		t->p += strcspn(t->p, " ,:");
+}
+
+/* w, o, and the letters of a later version. */
+static unsigned take_flags(struct parser *t)
+{
+	unsigned flags = 0;
+
+	for (; *t->p >= 'a' && *t->p <= 'z'; t->p++)
+		flags |= *t->p == 'w' ? CLAIM_WEAK : *t->p == 'o' ? CLAIM_OFFERED : 0;
+	return flags;
+}
+
 /* The range that begins at first; -COUNT may follow. */
 static int take_range(struct parser *t, const struct claim *section, struct addr first)
 {
@@ -162,6 +181,7 @@ static int take_range(struct parser *t, const struct claim *section, struct addr
 	c.range.last = addr_plus(first, count - 1);
 	if (addr_cmp(c.range.last, first) < 0 || addr_family(c.range.last) != addr_family(first))
 		return -EBADMSG;
+	pass_words(t);
 	if (t->n == t->cap) {
 		size_t cap = t->cap != 0 ? 2 * t->cap : 16;
 		struct claim *v = realloc(t->v, cap * sizeof *v);
@@ -175,7 +195,7 @@ static int take_range(struct parser *t, const struct claim *section, struct addr
 	return 0;
 }
 
-/* ",+GAP[-COUNT]" */
+/* "+GAP[-COUNT]" */
 static int take_next(struct parser *t, const struct claim *section)
 {
 	struct addr last = t->v[t->n - 1].range.last, first;
@@ -199,13 +219,11 @@ static int take_section(struct parser *t)
 
 	if (!take_number(t, &section.term))
 		return -EBADMSG;
-	if (take_char(t, 'w'))
-		section.flags |= CLAIM_WEAK;
-	if (take_char(t, 'o'))
-		section.flags |= CLAIM_OFFERED;
+	section.flags = take_flags(t);
+	pass_words(t);
 	if (!take_char(t, ':'))
 		return -EBADMSG;
-	len = strcspn(t->p, "-, ");
+	len = strcspn(t->p, "-,; ");
 	if (addr_parse(t->p, len, &first) != 0)
 		return -EBADMSG;
 	t->p += len;

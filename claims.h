@@ -6,6 +6,8 @@
  * The text: "TERM[w][o]:START[-COUNT],+GAP[-COUNT],... TERM:..."
  * COUNT addresses (1 when left out) from START on; the next range begins GAP addresses after the
  * last one of the range before.  Sections are divided by one blank.
+ * A later version may add (R3) letters behind TERM, and behind them and each range words: ";" and
+ * anything but a blank, a comma and a colon.  They are read over: the claim counts all the same.
  */
 #ifndef LBD_CLAIMS_H
 #define LBD_CLAIMS_H
@@ -29,9 +31,9 @@ struct claim {
 /* Claims to text: ranges disjoint, sorted by address.  0, -ENOMEM, -E2BIG (over CLUSTER_MAX_CLAIMS:
  * text then holds what fits). */
 int claims_print(const struct claim *v, size_t n, struct buf *out) MUST_CHECK;
-/* Strict: only what claims_print() could have written, but for the order of sections.  *ret_v is
- * malloc'ed (free()), sorted by address, disjoint.  0, -EBADMSG, -E2BIG (more than VIP_MAX
- * addresses, or text over CLUSTER_MAX_CLAIMS), -ENOMEM. */
+/* Strict: only what claims_print() could have written, but for the order of sections and what a
+ * later version may add.  *ret_v is malloc'ed (free()), sorted by address, disjoint.  0, -EBADMSG,
+ * -E2BIG (more than VIP_MAX addresses, or text over CLUSTER_MAX_CLAIMS), -ENOMEM. */
 int claims_parse(const char *s, struct claim **ret_v, size_t *ret_n) MUST_CHECK;
 /* By address. */
 void claims_sort(struct claim *v, size_t n);

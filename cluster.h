@@ -123,6 +123,9 @@ enum cluster_lease_role {
 	CLUSTER_LEASE_OTHER
 };
 
+/* In the place of a text that is refused for its length: no claims, and not "none" either. */
+#define CLUSTER_CLAIMS_TOO_LONG "?"
+
 /* A coordination.k8s.io/v1 Lease with label lbd.io/lease.  renewTime is another host's clock: kept
  * as text, to be compared for change only. */
 struct cluster_lease {
@@ -136,7 +139,8 @@ struct cluster_lease {
 	int64_t transitions;
 	/* annotations lbd.io/...; NULL = absent */
 	const char *schema, *version, *config_hash, *addresses, *macs, *subnets, *bfd, *draining;
-	const char *claims;  /* claims_parse() */
+	const char *claims;  /* claims_parse(); of what is over CLUSTER_MAX_CLAIMS there is only
+				CLUSTER_CLAIMS_TOO_LONG */
 	const char *move;    /* "ADDRESS=NODE": offered to that node alone */
 	const char *retired; /* retired_on_lease() */
 	uint64_t claims_generation;

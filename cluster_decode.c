@@ -713,11 +713,12 @@ static void decode_notes(struct room *r, const cJSON *notes, struct cluster_leas
 	const char *claims = text_of(r, notes, "lbd.io/claims");
 	const char *retired = text_of(r, notes, "lbd.io/retired");
 
-	if ((claims != NULL && strlen(claims) > CLUSTER_MAX_CLAIMS) ||
-		(retired != NULL && strlen(retired) > CLUSTER_MAX_RETIRED)) {
+	if (retired != NULL && strlen(retired) > CLUSTER_MAX_RETIRED) {
 		room_fail(r, -E2BIG);
 		return;
 	}
+	if (claims != NULL && strlen(claims) > CLUSTER_MAX_CLAIMS)
+		claims = CLUSTER_CLAIMS_TOO_LONG;
 	l->claims = keep(r, claims);
 	l->move = keep(r, text_of(r, notes, "lbd.io/move"));
 	l->retired = keep(r, retired);

@@ -175,6 +175,7 @@ struct daemon {
 	bool adopting;               /* leader, waiting for a consistent list of Services */
 	bool services_listed;        /* and that list is there */
 	bool node_missing_said;
+	uint64_t schema_said; /* the latest form of our Leases that was seen; 0 = ours */
 	bool ipvs_said; /* that the kernel's answers for kube-ipvs0 cannot be stopped */
 	uint64_t nodes_generation;
 	bool namespaces_forbidden; /* the API does not let us list them */

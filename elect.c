@@ -33,6 +33,7 @@ enum {
 	JOIN_MS = 3000,           /* after the first sync, before anything not ours is taken */
 	RANK0_GRACE_MS = 2000,    /* R13: the best node takes a free group undisturbed */
 	PROBE_MS = 10,            /* R15 */
+	UNREAD_PROBES = 14,       /* R12's most */
 	LATE_PROBES = 2,          /* R15: more after service began, for neighbours slow to answer */
 	LATE_PROBE_MS = 100,      /* R15 */
 	BACK_OFF_SLOTS = 4,       /* R16 */
@@ -322,6 +323,17 @@ static bool keeps_ground(struct elect *e, struct group *g, const struct survey *
 	return true;
 }
 
+/* How often the wire is asked before a take.  That nobody claims a group is not certain while a
+ * member's claims cannot be read: it may have it, and one question may be lost (R3). */
+static unsigned first_probes(const struct elect *e, const struct group *g)
+{
+	if (g->ground == GROUND_FREE)
+		for (const struct member *m = e->members.head; m != NULL; m = m->hh.next)
+			if (m->unread && member_is_alive(m))
+				return UNREAD_PROBES;
+	return 1;
+}
+
 static void step_wait(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
 	if (!keeps_ground(e, g, s, now_ms))
@@ -335,7 +347,7 @@ static void step_wait(struct elect *e, struct group *g, const struct survey *s, 
 	else if (g->ground == GROUND_SILENT)
 		take(e, g, s, now_ms); /* the inquiry has asked (R12) */
 	else
-		group_start_probe(&e->groups, g, 1, now_ms);
+		group_start_probe(&e->groups, g, first_probes(e, g), now_ms);
 }
 
 /* R26: a foreign host has it. */
@@ -431,7 +443,7 @@ static struct dispute_view dispute_view(const struct elect *e, const struct grou
 			    : relieves || is_published(e, g) ? DISPUTE_PUBLISHED
 							     : DISPUTE_WIRE,
 		.outranked = member_before(rival->node, e->node, elect_vip_of(e, g)->key),
-		.rival_beats = ground_outbids(e, g, rival),
+		.rival_beats = rival->unread || ground_outbids(e, g, rival),
 		.rival_is_deaf = ground_peer_on(rival, g) == ELECT_PEER_DEAF,
 		.rival_is_heard = ground_is_heard_on(rival, g),
 	};
@@ -1368,12 +1380,14 @@ void elect_member_at(const struct elect *e, size_t i, uint64_t now_ms, struct el
 		.version = m->text[TEXT_VERSION],
 		.config_hash = m->text[TEXT_CONFIG_HASH],
 		.draining = m->text[TEXT_DRAINING],
+		.schema = m->text[TEXT_SCHEMA],
 		.liveness = !m->self && member_is_released(m) ? ELECT_RELEASED
 			    : m->expired                      ? ELECT_EXPIRED
 							      : ELECT_ALIVE,
 		.peer = m->peer,
 		.observed_ms = m->observed_ms,
 		.n_claims = claims_size(&m->claims),
+		.unread = m->unread,
 		.self = m->self,
 	};
 }
@@ -1383,11 +1397,12 @@ enum elect_claim elect_claim(const struct elect *e, struct addr a)
 	enum elect_claim found = ELECT_CLAIM_NONE;
 
 	for (const struct member *m = e->members.head; m != NULL; m = m->hh.next) {
-		if (claims_find(&m->claims, a) == NULL)
-			continue;
-		if (member_is_alive(m))
+		bool claims = claims_find(&m->claims, a) != NULL;
+
+		if (claims && member_is_alive(m))
 			return ELECT_CLAIM_ALIVE;
-		found = ELECT_CLAIM_STALE;
+		if (claims || m->unread)
+			found = ELECT_CLAIM_STALE;
 	}
 	return found;
 }

@@ -162,17 +162,19 @@ bool elect_is_impersonated(const struct elect *e);
 
 enum elect_liveness { ELECT_ALIVE, ELECT_EXPIRED, ELECT_RELEASED };
 struct elect_member {
-	const char *node, *holder, *addresses, *macs, *subnets, *version, *config_hash,
-		*draining; /* NULL = absent */
+	const char *node, *holder, *addresses, *macs, *subnets, *version, *config_hash, *draining,
+		*schema; /* NULL = absent */
 	enum elect_liveness liveness;
 	enum elect_peer peer;
 	uint64_t observed_ms; /* when its Lease last changed */
 	uint64_t n_claims;    /* addresses it claims */
+	bool unread;          /* and perhaps more: its claims object cannot be read */
 	bool self;
 };
 size_t elect_owned_count(const struct elect *e); /* VIPs */
 size_t elect_member_count(const struct elect *e);
-/* Does a member, this node included, say that it announces a?  STALE: one that does not live. */
+/* Does a member, this node included, say that it announces a?  STALE: one that does not live, or
+ * one whose claims cannot be read may. */
 enum elect_claim { ELECT_CLAIM_NONE, ELECT_CLAIM_STALE, ELECT_CLAIM_ALIVE };
 enum elect_claim elect_claim(const struct elect *e, struct addr a);
 /* Is it a MAC that another member's Lease publishes? */

@@ -7,10 +7,24 @@
 #include "daemon.h"
 #include "json.h"
 #include "log.h"
+#include "schema.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Another node is of a later version: said once for each. */
+static void note_schema(struct daemon *d, const struct cluster_lease *l)
+{
+	uint64_t schema = l->schema != NULL ? strtoull(l->schema, NULL, 10) : 0;
+
+	if (schema <= LBD_LEASE_SCHEMA || schema <= d->schema_said)
+		return;
+	d->schema_said = schema;
+	log_info("api", "a Lease is of a later version's form: what is new in it is passed over",
+		"name", l->name, "schema", l->schema, "own", SCHEMA_TEXT, NULL);
+}
 
 static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 {
@@ -23,8 +37,10 @@ static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 		keep_on_lease(d, l, deleted);
 	else
 		elect_on_lease(d->elect, l, deleted, now_ms);
-	if (!deleted)
+	if (!deleted) {
+		note_schema(d, l);
 		mesh_on_lease(d, l);
+	}
 	snapfile_on_lease(d);
 	if (l->role == CLUSTER_LEASE_CLAIMS)
 		alloc_claims_changed(d->alloc);

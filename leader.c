@@ -305,8 +305,6 @@ static struct lease_action write_action(struct leader *l, uint64_t now_ms)
 	a.set_acquire_time = create || !is_ours(l) || l->seen.acquire_time == NULL;
 	a.acquire_time = l->seen.acquire_time;
 	a.transitions = create ? 0 : l->seen.transitions + (is_ours(l) ? 0 : 1);
-	a.annotations[a.n_annotations].key = "lbd.io/schema";
-	a.annotations[a.n_annotations++].value = "1";
 	if (!create) {
 		a.resource_version = l->seen.resource_version;
 		a.uid = l->seen.uid;

@@ -63,7 +63,7 @@ struct lease_action {
 	const char *acquire_time; /* NULL = leave out */
 	int64_t transitions;      /* < 0 = leave out */
 	struct {
-		const char *key, *value; /* annotations, full names */
+		const char *key, *value; /* annotations, full names; not lbd.io/schema */
 	} annotations[16];
 	size_t n_annotations;
 };

@@ -395,6 +395,7 @@ static bool copy_texts(struct member *m, const struct cluster_lease *l)
 	       text_set(&m->text[TEXT_VERSION], l->version) &&
 	       text_set(&m->text[TEXT_CONFIG_HASH], l->config_hash) &&
 	       text_set(&m->text[TEXT_DRAINING], l->draining) &&
+	       text_set(&m->text[TEXT_SCHEMA], l->schema) &&
 	       text_set(&m->text[TEXT_RV], l->resource_version);
 }
 
@@ -429,7 +430,8 @@ bool member_on_claims(struct member *m, const struct cluster_lease *lease,
 	m->claims_gone = false;
 	if (text_eq(m->claims_rv, lease->resource_version))
 		return false;
-	if (claims_parse(lease->claims != NULL ? lease->claims : "", &fresh.v, &fresh.n) != 0) {
+	m->unread = lease->claims == NULL || claims_parse(lease->claims, &fresh.v, &fresh.n) != 0;
+	if (m->unread) {
 		counter_inc(counters, COUNTER_WATCH_BAD_OBJECTS);
 		return false; /* what was known of it stays */
 	}

@@ -31,6 +31,7 @@ enum member_text {
 	TEXT_VERSION,
 	TEXT_CONFIG_HASH,
 	TEXT_DRAINING,
+	TEXT_SCHEMA,
 	TEXT_MOVE, /* of its claims object */
 	TEXT_COUNT
 };
@@ -79,6 +80,7 @@ struct member {
 	struct claims claims;
 	char *claims_rv; /* owned */
 	uint64_t claims_generation;
+	bool unread;     /* it may claim more: its claims object cannot be read */
 	size_t n_held;   /* VIPs it is known to have, by its claims or on the wire; by group.c */
 	UT_hash_handle hh;
 };
@@ -113,7 +115,7 @@ struct member *members_with_mac(const struct members *t, const uint8_t mac[6]);
 bool members_on_lease(
 	struct members *t, struct member *m, const struct cluster_lease *lease, uint64_t now_ms);
 /* Its lbd-claims-* Lease.  true: its claims are new, *ret_old (claims_free()) those before.  false:
- * they stay as they were; what cannot be read is counted. */
+ * they stay as they were; what cannot be read is counted, and m->unread. */
 bool member_on_claims(struct member *m, const struct cluster_lease *lease,
 	struct counters *counters, struct claims *ret_old) MUST_CHECK;
 /* One of the two was deleted: counts as unchanged. */

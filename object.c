@@ -9,6 +9,8 @@
  */
 #include "object.h"
 
+#include "schema.h"
+
 #include <stdio.h>
 
 enum { TIME_STRLEN = 40 };
@@ -126,9 +128,9 @@ static void add_lease_metadata(
 	add_set(b, meta, "uid", a->uid);
 	labels = add_object(b, meta, "labels");
 	add_string(b, labels, "lbd.io/lease", role_label(a->role));
-	if (a->n_annotations == 0)
-		return;
 	notes = add_object(b, meta, "annotations");
+	add_string(b, notes, "lbd.io/schema", SCHEMA_TEXT);
+	add_string(b, notes, "lbd.io/next", SCHEMA_VALUE);
 	for (size_t i = 0; i < a->n_annotations; i++)
 		add_string(b, notes, a->annotations[i].key, a->annotations[i].value);
 }

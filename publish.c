@@ -336,7 +336,6 @@ static struct lease_action lease_action(struct publish *p, uint64_t now_ms)
 	a.has_renew_time = true;
 	a.set_acquire_time = !o->written || o->acquire_time == NULL;
 	a.acquire_time = o->acquire_time;
-	annotate(&a, "lbd.io/schema", "1");
 	annotate(&a, "lbd.io/node", p->node);
 	annotate(&a, "lbd.io/version", p->version);
 	annotate(&a, "lbd.io/config-hash", p->config_hash);
@@ -376,7 +375,6 @@ static bool claims_action(
 	o->quiet_ms = now_ms + WRITE_GAP_MS;
 	(void)snprintf(
 		p->generation_text, sizeof p->generation_text, "%" PRIu64, ++p->claims_generation);
-	annotate(ret_a, "lbd.io/schema", "1");
 	annotate(ret_a, "lbd.io/node", p->node);
 	annotate(ret_a, "lbd.io/claims", p->sending);
 	if (p->move != NULL)

@@ -14,6 +14,7 @@
 #include "retired.h"
 
 #include "buf.h"
+#include "schema.h"
 #include "table.h"
 #include "text.h"
 
@@ -24,7 +25,8 @@ enum {
 	PAUSE_MS = 1000, /* after a failure, doubled up to */
 	MAX_PAUSE_MS = 30000,
 	REQUEST_MS = 10000,
-	LINE_MAX_BYTES = RETIRED_MAX_UID + 1 + ADDR_STRLEN,
+	LINE_MAX_BYTES =
+		RETIRED_MAX_UID + 1 + ADDR_STRLEN + sizeof SCHEMA_ITEM + sizeof SCHEMA_LINE,
 };
 
 enum { BY_SIGHT = 1, BY_RECORD = 2, BY_NEXT = 4 }; /* who says so */
@@ -228,7 +230,7 @@ void retired_shown(struct retired *r, const char *service_key, const struct addr
 
 /* -- the record, read -- */
 
-/* "UID ADDRESS", of pool.  0, -EBADMSG, -E2BIG, -ENOMEM. */
+/* "UID ADDRESS[ WORD...]", of pool.  0, -EBADMSG, -E2BIG, -ENOMEM. */
 static int read_address(struct retired *r, char *line, const char *pool)
 {
 	char *blank = strchr(line, ' ');
@@ -237,7 +239,8 @@ static int read_address(struct retired *r, char *line, const char *pool)
 	if (blank == NULL || blank == line || pool == NULL)
 		return -EBADMSG;
 	*blank = '\0';
-	if (addr_parse(blank + 1, strlen(blank + 1), &k.addr) != 0 || addr_is_unusable(k.addr))
+	if (addr_parse(blank + 1, strcspn(blank + 1, " "), &k.addr) != 0 ||
+		addr_is_unusable(k.addr))
 		return -EBADMSG;
 	return add(r, &k, pool, BY_NEXT);
 }
@@ -256,7 +259,7 @@ static int read_lines(struct retired *r, char *text)
 		*next++ = '\0';
 		if (*line == '=')
 			pool = line + 1;
-		else
+		else if (*line != '#') /* a later version's */
 			err = read_address(r, line, pool);
 	}
 	return err;
@@ -396,9 +399,9 @@ static void print(struct retired *r, struct buf *out)
 			return;
 		}
 		if (!text_eq(pool, w->pool))
-			buf_addf(out, "=%s\n", w->pool);
+			buf_addf(out, SCHEMA_LINE "=%s\n", w->pool);
 		pool = w->pool;
-		buf_addf(out, "%s %s\n", w->uid, addr_format(w->addr, ip));
+		buf_addf(out, "%s %s" SCHEMA_ITEM "\n", w->uid, addr_format(w->addr, ip));
 	}
 }
 
@@ -455,11 +458,9 @@ bool retired_next_action(struct retired *r, uint64_t now_ms, struct lease_action
 		.transitions = -1};
 	if (r->verb == LEASE_GET)
 		return true;
-	ret_a->annotations[0].key = "lbd.io/schema";
-	ret_a->annotations[0].value = "1";
-	ret_a->annotations[1].key = "lbd.io/retired";
-	ret_a->annotations[1].value = r->want;
-	ret_a->n_annotations = 2;
+	ret_a->annotations[0].key = "lbd.io/retired";
+	ret_a->annotations[0].value = r->want;
+	ret_a->n_annotations = 1;
 	return true;
 }
 

@@ -11,6 +11,7 @@
  *	UID ADDRESS
  *	UID ADDRESS
  *	=POOL ...
+ * A later version may add words behind ADDRESS, and lines that begin with #: they are read over.
  */
 #ifndef LBD_RETIRED_H
 #define LBD_RETIRED_H

@@ -147,12 +147,15 @@ static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 		add_string(o, "peer", peers_state_name(m.peer));
 		add_string(o, "holder", m.holder);
 		add_string(o, "version", m.version);
+		add_string(o, "schema", m.schema);
 		add_string(o, "configHash", m.config_hash);
 		add_string(o, "macs", m.macs);
 		add_string(o, "subnets", m.subnets);
 		add_string(o, "draining", m.draining);
 		add_number(o, "sinceRenewalMs", now_ms - m.observed_ms);
 		add_number(o, "claims", m.n_claims);
+		if (m.unread)
+			(void)cJSON_AddTrueToObject(o, "claimsUnread");
 		cJSON_AddItemToArray(array, o);
 	}
 }

@@ -18,7 +18,7 @@ L2 = [*PYTEST, "-n", "2", "tests/lab/test_l2.py"]
 ALL_OF_LAB = [*LAB, "tests/k8s/test_contract.py", "-m", "not k8s"]
 NOT_OF_LBD = [f"--ignore=tests/lab/test_{name}.py" for name in ("kubesim", "install", "docs")]
 MAKE = ["make", "--no-print-directory", "-j2"]
-BUILD = "build, gcc", [*MAKE, "lbd", "kubesim", "build/bench/bfdpeer"], {}
+BUILD = "build, gcc", [*MAKE, "lbd", "kubesim", "build/bench/bfdpeer", "next"], {}
 
 
 def k8s_steps():

@@ -51,12 +51,14 @@ static void again(const char *text, size_t n)
 		end = strchr(line, '\n');
 		*end = '\0';
 		blank = strchr(line, ' ');
+		if (*line == '#')
+			continue;
 		if (*line == '=') {
 			pool = line + 1;
 			continue;
 		}
 		*blank = '\0';
-		REQUIRE(addr_parse(blank + 1, strlen(blank + 1), &x) == 0);
+		REQUIRE(addr_parse(blank + 1, strcspn(blank + 1, " "), &x) == 0);
 		retired_add(r, line, x, pool);
 	}
 	REQUIRE(retired_end(r, 0) == 0);
@@ -64,7 +66,7 @@ static void again(const char *text, size_t n)
 	if (n > 0) {
 		struct retired *back = fresh();
 
-		REQUIRE(take(back, a.annotations[1].value) == 0);
+		REQUIRE(take(back, a.annotations[0].value) == 0);
 		REQUIRE(retired_count(back) == n);
 		retired_free(back);
 	}

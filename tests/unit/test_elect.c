@@ -1847,6 +1847,56 @@ static void test_hostile_claims(void)
 	close_cluster();
 }
 
+/* R3: what cannot be read is not "claims nothing": the wire is asked as often as a loss could need,
+ * and an address is no longer one that surely nobody has. */
+static void test_unread_claims(void)
+{
+	static const char *const rows[] = {"7Z:10.0.0.100", CLUSTER_CLAIMS_TOO_LONG, NULL};
+	const char *ip = address(true);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		check_row = rows[i] != NULL ? rows[i] : "no text";
+		open_working();
+		elect_on_peer(e, "n2", 2, ELECT_PEER_UP, 0, now);
+		CHECK_INT(elect_claim(e, world_ip(ip)), ELECT_CLAIM_NONE);
+		put_claims("n2", rows[i]);
+		CHECK_INT(elect_claim(e, world_ip(ip)), ELECT_CLAIM_STALE);
+		probes = 0;
+		serve("web", ip);
+		turn(now + 139);
+		CHECK_INT(view(ip).state, ELECT_PROBE); /* all the rest may be lost */
+		elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip(ip), mac_n2, now);
+		turn_with(now + 60000, "n2", "n3"); /* longer than a Lease: it is heard */
+		CHECK_INT(view(ip).state, ELECT_WATCH);
+		CHECK_STR(view(ip).owner, "n2");
+		put_claims("n2", ""); /* as of old */
+		CHECK_INT(elect_claim(e, world_ip(ip)), ELECT_CLAIM_NONE);
+		close_cluster();
+	}
+}
+
+/* Nobody answers for it: it is taken all the same. */
+static void test_unread_claims_free(void)
+{
+	const char *ip = address(true);
+	uint64_t start;
+
+	open_working();
+	put_claims("n2", "?");
+	start = now;
+	probes = 0;
+	serve("web", ip);
+	turn(now + 150);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	CHECK_INT(probes, 14);
+	CHECK(now - start <= 150);
+	turn_with(now + 3000, "n2", "n3");
+	elect_on_peer(e, "n2", 2, ELECT_PEER_UP, 0, now);
+	rival_claims(ip, mac_n2, now + 300);
+	CHECK_INT(view(ip).state, ELECT_WATCH); /* ours is published, but what does n2 say? */
+	close_cluster();
+}
+
 /* Above 32 members renewals become rarer (F36). */
 static void test_many_members(void)
 {
@@ -2100,7 +2150,8 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_expiry), CHECK_TEST(test_foreign_names), CHECK_TEST(test_deleted_lease),
 	CHECK_TEST(test_take_free), CHECK_TEST(test_take_behind), CHECK_TEST(test_join),
 	CHECK_TEST(test_watch_holder), CHECK_TEST(test_take_expired), CHECK_TEST(test_unhealthy),
-	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_share), CHECK_TEST(test_restore), CHECK_TEST(test_restore_without_api),
+	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_share),
+	CHECK_TEST(test_restore), CHECK_TEST(test_restore_without_api),
 	CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
 	CHECK_TEST(test_dispute_disowned), CHECK_TEST(test_dispute_cloned_mac),
@@ -2110,10 +2161,12 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_parts), CHECK_TEST(test_silent_owner_answers),
 	CHECK_TEST(test_silent_owner_veto_ends), CHECK_TEST(test_silent_owner_no_witness),
 	CHECK_TEST(test_not_silent), CHECK_TEST(test_orphan), CHECK_TEST(test_silent_owner_rank),
-	CHECK_TEST(test_reclaim), CHECK_TEST(test_hold_down), CHECK_TEST(test_hold_down_link), CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
+	CHECK_TEST(test_reclaim), CHECK_TEST(test_hold_down), CHECK_TEST(test_hold_down_link),
+	CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
 	CHECK_TEST(test_wire_dead_and_living), CHECK_TEST(test_dispute), CHECK_TEST(test_fence),
 	CHECK_TEST(test_inherit), CHECK_TEST(test_drain), CHECK_TEST(test_release),
 	CHECK_TEST(test_ineligible), CHECK_TEST(test_impersonated), CHECK_TEST(test_write_errors),
 	CHECK_TEST(test_lost_answer), CHECK_TEST(test_hostile_claims),
+	CHECK_TEST(test_unread_claims), CHECK_TEST(test_unread_claims_free),
 	CHECK_TEST(test_many_members), CHECK_TEST(test_look_behind_the_watch),
 	CHECK_TEST(test_failback), CHECK_TEST(test_failback_held), CHECK_TEST(test_rebalance))

@@ -171,7 +171,7 @@ static void record(struct world *w)
 	CHECK_INT(retired_end(w->r, 1000), 0);
 	if (retired_next_action(w->r, 1000, &act)) {
 		const struct cluster_lease l = {
-			.resource_version = "9", .retired = act.annotations[1].value, .holder = ""};
+			.resource_version = "9", .retired = act.annotations[0].value, .holder = ""};
 
 		retired_done(w->r, act.id, LEASE_OK, &l, 1000);
 	}

@@ -1008,7 +1008,8 @@ static void test_lease(void)
 		"/pre/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?timeout=1300ms;"
 		"{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{"
 		"\"name\":\"lbd-node-n1\",\"namespace\":\"kube-system\",\"labels\":{\"lbd.io/"
-		"lease\":\"node\"}},\"spec\":{\"holderIdentity\":\"h\"}};");
+		"lease\":\"node\"},\"annotations\":{\"lbd.io/schema\":\"1\"}},\"spec\":{"
+		"\"holderIdentity\":\"h\"}};");
 	buf_reset(&r.seen);
 	a.verb = LEASE_GET;
 	CHECK_INT(kube_lease(r.k, "kube-system", &a, on_answer, &r), 0);

@@ -28,7 +28,7 @@ static void test_lease(void)
 		.has_renew_time = true,
 		.acquire_time = "2026-01-01T00:00:00.000000Z",
 		.transitions = 3,
-		.annotations = {{"lbd.io/schema", "1"}},
+		.annotations = {{"lbd.io/x", "y"}},
 		.n_annotations = 1,
 	};
 
@@ -36,7 +36,7 @@ static void test_lease(void)
 		"{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{"
 		"\"name\":\"lbd-leader\",\"namespace\":\"kube-system\",\"resourceVersion\":\"17\","
 		"\"uid\":\"u\",\"labels\":{\"lbd.io/lease\":\"leader\"},\"annotations\":{\"lbd.io/"
-		"schema\":\"1\"}},\"spec\":{\"holderIdentity\":\"n1_ab\",\"leaseDurationSeconds\":"
+		"schema\":\"1\",\"lbd.io/x\":\"y\"}},\"spec\":{\"holderIdentity\":\"n1_ab\",\"leaseDurationSeconds\":"
 		"15,\"acquireTime\":\"2026-01-01T00:00:00.000000Z\",\"renewTime\":\"2026-01-02T03:"
 		"04:05.000007Z\",\"leaseTransitions\":3}}");
 	/* claims: no renewTime, no duration; created: no version */
@@ -48,14 +48,14 @@ static void test_lease(void)
 	check_json(object_lease(&a, "ns", 0),
 		"{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{"
 		"\"name\":\"lbd-claims-n1\",\"namespace\":\"ns\",\"labels\":{\"lbd.io/lease\":"
-		"\"claims\"}},\"spec\":{\"holderIdentity\":\"\"}}");
+		"\"claims\"},\"annotations\":{\"lbd.io/schema\":\"1\"}},\"spec\":{\"holderIdentity\":\"\"}}");
 	a.role = CLUSTER_LEASE_NODE;
 	a.duration_ms = 1300; /* nobody may expire it early: up */
 	a.set_acquire_time = a.has_renew_time = true;
 	check_json(object_lease(&a, "ns", 999999),
 		"{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{"
 		"\"name\":\"lbd-claims-n1\",\"namespace\":\"ns\",\"labels\":{\"lbd.io/lease\":"
-		"\"node\"}},\"spec\":{\"holderIdentity\":\"\",\"leaseDurationSeconds\":2,"
+		"\"node\"},\"annotations\":{\"lbd.io/schema\":\"1\"}},\"spec\":{\"holderIdentity\":\"\",\"leaseDurationSeconds\":2,"
 		"\"acquireTime\":\"1970-01-01T00:00:00.999999Z\",\"renewTime\":\"1970-01-01T00:00:"
 		"00.999999Z\"}}");
 }
