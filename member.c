@@ -430,8 +430,8 @@ bool member_on_claims(struct member *m, const struct cluster_lease *lease,
 	m->claims_gone = false;
 	if (text_eq(m->claims_rv, lease->resource_version))
 		return false;
-	m->unread = lease->claims == NULL || claims_parse(lease->claims, &fresh.v, &fresh.n) != 0;
-	if (m->unread) {
+	m->unread = true;
+	if (lease->claims == NULL || claims_parse(lease->claims, &fresh.v, &fresh.n) != 0) {
 		counter_inc(counters, COUNTER_WATCH_BAD_OBJECTS);
 		return false; /* what was known of it stays */
 	}
@@ -443,6 +443,7 @@ bool member_on_claims(struct member *m, const struct cluster_lease *lease,
 	*ret_old = m->claims;
 	m->claims = fresh;
 	m->claims_generation = lease->claims_generation;
+	m->unread = false;
 	return true;
 }
 

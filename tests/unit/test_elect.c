@@ -1866,6 +1866,7 @@ static void test_unread_claims(void)
 		turn(now + 139);
 		CHECK_INT(view(ip).state, ELECT_PROBE); /* all the rest may be lost */
 		elect_on_wire(e, ELECT_WIRE_ANSWER, world_ip(ip), mac_n2, now);
+		answerer = mac_n2;
 		turn_with(now + 60000, "n2", "n3"); /* longer than a Lease: it is heard */
 		CHECK_INT(view(ip).state, ELECT_WATCH);
 		CHECK_STR(view(ip).owner, "n2");
