@@ -202,6 +202,8 @@ static int finish(struct config_decoder *d)
 	if (!d->no_memory)
 		add_orphans(d);
 	d->conf->servicelb_active = starts_servicelb(d->conf);
+	if (d->conf->elections.bfd_key_secret != NULL && d->conf->elections.bfd_key_file == NULL)
+		d->conf->elections.bfd_key_file = CONFIG_BFD_KEY_FILE;
 	config_report_end(d->at.report);
 	if (d->no_memory)
 		return -ENOMEM;

@@ -158,13 +158,17 @@ struct config_community {
 	struct config_mark mark;
 };
 
+/* Where there is a Secret, and no file is named. */
+#define CONFIG_BFD_KEY_FILE "/var/lib/lbd/bfd.key"
+
 struct config_elections {
 	const char *namespace_;
 	uint64_t node_duration_ms, node_renew_ms;
 	uint64_t leader_duration_ms, leader_renew_deadline_ms, leader_retry_period_ms;
 	uint64_t bfd_interval_ms;
 	unsigned bfd_multiplier, bfd_mesh_limit, bfd_port;
-	const char *bfd_key_file; /* NULL = none */
+	const char *bfd_key_file;   /* NULL = none */
+	const char *bfd_key_secret; /* NULL = none; else there is a file, too, that it is kept in */
 	bool failback, rebalance;
 	struct config_strings witness; /* addresses */
 	uint64_t hold_down_ms;

@@ -755,6 +755,15 @@ static const struct config_field mesh_fields[] = {
 		       "of 8 characters or more; a second line is accepted as well, to change the key "
 		       "node by node (old; old, new; new, old; new). Read again when it changes. "
 		       "Without it packets are not signed, but must come from the link"},
+	{.name = "keySecret",
+		.type = CONFIG_STRING,
+		.text = CONFIG_TEXT_OBJECT_NAME,
+		.in = CONFIG_IN_NATIVE,
+		AT(config_elections, bfd_key_secret),
+		.max = CONFIG_MAX_NAME,
+		.doc = "a Secret in elections.namespace whose value \"key\" is what keyFile is to "
+		       "hold. It is read each minute and kept there, by default in "
+		       CONFIG_BFD_KEY_FILE},
 };
 static const struct config_record mesh_record = RECORD(CONFIG_OTHER, config_elections, mesh_fields);
 

@@ -390,7 +390,7 @@ void crdwatch_write(struct daemon *d, uint64_t now_ms);
 /* Adds where the configuration comes from, and how it stands. */
 void crdwatch_dump(const struct daemon *d, cJSON *config);
 
-/* -- secret.c: passwordSecret -- */
+/* -- secret.c: passwordSecret, keySecret -- */
 /* Reads the Secrets that the configuration in force names, as far as they are due. */
 void secret_run(struct daemon *d, uint64_t now_ms);
 uint64_t secret_next_deadline(const struct daemon *d);

@@ -12,12 +12,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { DEBOUNCE_MS = 100, MAX_DEBOUNCE_MS = 1000, RETRY_MS = 1000, LOOK_MS = 10000 };
 enum { WATCH_HANDLES = 3 };
+enum { FILE_MODE = 0600 };
 
 static int read_fd(int fd, struct buf *out)
 {
@@ -50,6 +52,26 @@ int file_read(const char *path, struct buf *out)
 	r = read_fd(fd, out);
 	(void)close(fd);
 	return r;
+}
+
+int file_replace(const char *path, const void *p, size_t n)
+{
+	char fresh[PATH_MAX];
+	int fd, err = 0;
+
+	if ((size_t)snprintf(fresh, sizeof fresh, "%s.new", path) >= sizeof fresh)
+		return -ENAMETOOLONG;
+	(void)unlink(fresh);
+	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)FILE_MODE);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, p, n) != (ssize_t)n)
+		err = -EIO;
+	if (close(fd) < 0 || (err == 0 && rename(fresh, path) < 0))
+		err = -errno;
+	if (err != 0)
+		(void)unlink(fresh);
+	return err;
 }
 
 /* What tells one state of a file from another. */

@@ -14,6 +14,10 @@
  * over the limit, -EISDIR, or -errno.  Waits for the other end of a pipe. */
 int file_read(const char *path, struct buf *out) MUST_CHECK;
 
+/* Puts n bytes in the place of what path held, for its owner's eyes alone; whoever reads it
+ * meanwhile has the old or the new.  Not made to outlive a power cut.  0 or -errno. */
+int file_replace(const char *path, const void *p, size_t n) MUST_CHECK;
+
 struct file_watch; /* opaque */
 
 /* changed() comes from the loop, 100 ms after the last sign that what path names may have changed, 1 s

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * secret.c - the passwords of BGP peers that stand in Secrets (passwordSecret).
+ * secret.c - what stands in Secrets: passwords of BGP peers (passwordSecret), and the nodes' common
+ * BFD key (elections.bfd.keySecret).
  *
  * Owns: one record for each Secret that the configuration in force names; its password, wiped when
  *       it goes.  Nothing of it is ever logged or shown.
  * In:   the configuration; answers.  Out: GETs of those Secrets alone, again each SECRET_AGAIN_MS:
- *       that needs no right to list or watch.
+ *       that needs no right to list or watch; the BFD key's file, which bfdio.c follows, so that a
+ *       node that starts without the API has the key.
  * Source: MetalLB's internal/config (type kubernetes.io/basic-auth, key password).
  */
+#include "bfdkey.h"
 #include "daemon.h"
+#include "file.h"
 #include "json.h"
 #include "log.h"
 
@@ -20,6 +24,7 @@
 enum {
 	MAX_SECRETS = 64,
 	MAX_PASSWORD = 80, /* RFC 2385 4.5 */
+	MAX_KEY_TEXT = 2048,
 	SECRET_AGAIN_MS = 60 * 1000,
 	SECRET_RETRY_MS = 5000,
 };
@@ -31,6 +36,7 @@ struct secret {
 	char *namespace_, *name; /* owned */
 	char *password;          /* owned; NULL = not known */
 	enum state state;
+	bool is_key; /* the BFD key, not a password */
 	bool wanted, under_way;
 	bool refused_said;
 	uint64_t due_ms;
@@ -82,30 +88,39 @@ static void set_state(struct secret *x, enum state state, const char *why)
 		return;
 	x->state = state;
 	if (state == STATE_READ)
-		log_info("config", "a peer's Secret was read", "namespace", x->namespace_, "name",
-			x->name, NULL);
+		log_info("config", "a Secret was read", "namespace", x->namespace_, "name", x->name,
+			NULL);
 	else
-		log_warn("config", "a peer's Secret gives no password", "namespace", x->namespace_,
-			"name", x->name, "err", why, NULL);
+		log_warn("config", "a Secret cannot be used", "namespace", x->namespace_, "name",
+			x->name, "err", why, NULL);
+}
+
+/* How many bytes the value of that name has; 0: none, or more than max. */
+static size_t value_of(const cJSON *secret, const char *name, unsigned char *out, size_t max)
+{
+	const char *text = json_string(json_object(secret, "data"), name);
+	size_t n = 0;
+
+	if (text == NULL ||
+		mbedtls_base64_decode(out, max, &n, (const unsigned char *)text, strlen(text)) != 0)
+		return 0;
+	return n;
 }
 
 /* The password of a Secret; NULL with the reason. */
 static char *password_of(const cJSON *secret, const char **ret_why)
 {
 	const char *type = json_string(secret, "type");
-	const char *text = json_string(json_object(secret, "data"), "password");
 	unsigned char out[MAX_PASSWORD + 1];
-	size_t n = 0;
+	size_t n;
 	char *copy = NULL;
 
 	*ret_why = "its type is not kubernetes.io/basic-auth";
 	if (type == NULL || strcmp(type, "kubernetes.io/basic-auth") != 0)
 		return NULL;
 	*ret_why = "it has no password of 1..80 bytes without NUL";
-	if (text != NULL &&
-		mbedtls_base64_decode(
-			out, MAX_PASSWORD, &n, (const unsigned char *)text, strlen(text)) == 0 &&
-		n > 0 && memchr(out, '\0', n) == NULL) {
+	n = value_of(secret, "password", out, MAX_PASSWORD);
+	if (n > 0 && memchr(out, '\0', n) == NULL) {
 		*ret_why = "out of memory";
 		out[n] = '\0';
 		copy = strdup((const char *)out);
@@ -114,11 +129,49 @@ static char *password_of(const cJSON *secret, const char **ret_why)
 	return copy;
 }
 
+/* Is that what the file holds? */
+static bool holds(const char *path, const void *p, size_t n)
+{
+	struct buf b;
+	bool same;
+
+	buf_init(&b, MAX_KEY_TEXT);
+	same = file_read(path, &b) == 0 && b.len == n && memcmp(b.p, p, n) == 0;
+	if (b.p != NULL)
+		explicit_bzero(b.p, b.len);
+	buf_free(&b);
+	return same;
+}
+
+/* What gives no key leaves the file as it is: the key of before. */
+static void take_key(struct secret *x, const cJSON *body)
+{
+	const char *path =
+		x->all->d->conf->elections.bfd_key_file; /* NULL: a reload came between */
+	unsigned char text[MAX_KEY_TEXT];
+	struct bfd_key keys[BFD_MAX_KEYS];
+	size_t n = value_of(body, "key", text, sizeof text), n_keys;
+	enum bfdkey_error e = bfdkey_parse((const char *)text, n, keys, &n_keys);
+	int err = 0;
+
+	if (e == BFDKEY_OK && path != NULL && !holds(path, text, n))
+		err = file_replace(path, text, n);
+	set_state(x, e == BFDKEY_OK && err == 0 ? STATE_READ : STATE_WRONG,
+		err != 0 ? strerror(-err) : bfdkey_error_text(e));
+	explicit_bzero(text, sizeof text);
+	explicit_bzero(keys, sizeof keys);
+}
+
 static void take(struct secret *x, const cJSON *body)
 {
 	const char *why;
-	char *password = password_of(body, &why);
+	char *password;
 
+	if (x->is_key) {
+		take_key(x, body);
+		return;
+	}
+	password = password_of(body, &why);
 	wipe(&x->password);
 	x->password = password;
 	set_state(x, password != NULL ? STATE_READ : STATE_WRONG, why);
@@ -128,8 +181,8 @@ static void take(struct secret *x, const cJSON *body)
 static void note_failure(struct secret *x, const struct kube_answer *a)
 {
 	if (!x->refused_said)
-		log_warn("config", "a peer's Secret cannot be read", "namespace", x->namespace_,
-			"name", x->name, "err", a->err, NULL);
+		log_warn("config", "a Secret cannot be read", "namespace", x->namespace_, "name",
+			x->name, "err", a->err, NULL);
 	x->refused_said = true;
 }
 
@@ -177,21 +230,23 @@ static const char *namespace_of(const struct daemon *d, const struct config_secr
 	return ref->namespace_ != NULL ? ref->namespace_ : d->conf->elections.namespace_;
 }
 
-static struct secret *find(const struct secrets *s, const char *namespace_, const char *name)
+static struct secret *find(
+	const struct secrets *s, const char *namespace_, const char *name, bool is_key)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (strcmp(s->v[i]->namespace_, namespace_) == 0 &&
+		if (s->v[i]->is_key == is_key && strcmp(s->v[i]->namespace_, namespace_) == 0 &&
 			strcmp(s->v[i]->name, name) == 0)
 			return s->v[i];
 	return NULL;
 }
 
-static void want(struct secrets *s, const char *namespace_, const char *name)
+static void want(struct secrets *s, const char *namespace_, const char *name, bool is_key)
 {
-	struct secret *x = find(s, namespace_, name);
+	struct secret *x = find(s, namespace_, name, is_key);
 
 	if (x == NULL && s->n < MAX_SECRETS && (x = calloc(1, sizeof *x)) != NULL) {
 		x->all = s;
+		x->is_key = is_key;
 		x->namespace_ = strdup(namespace_);
 		x->name = strdup(name);
 		if (x->namespace_ == NULL || x->name == NULL) {
@@ -200,7 +255,7 @@ static void want(struct secrets *s, const char *namespace_, const char *name)
 		}
 		s->v[s->n++] = x;
 	} else if (x == NULL) {
-		log_warn("config", "a peer's Secret is one too many", "name", name, NULL);
+		log_warn("config", "a Secret is one too many", "name", name, NULL);
 		return;
 	}
 	x->wanted = true;
@@ -226,6 +281,11 @@ static void drop_unwanted(struct secrets *s)
 	s->n = kept;
 }
 
+static bool names_key(const struct daemon *d)
+{
+	return d->conf->elections.bfd_key_secret != NULL && d->dry == NULL;
+}
+
 static void choose(struct daemon *d, struct secrets *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
@@ -236,20 +296,22 @@ static void choose(struct daemon *d, struct secrets *s)
 		const struct config_secret_ref *ref = &d->conf->peers[i].password_secret;
 
 		if (ref->name != NULL)
-			want(s, namespace_of(d, ref), ref->name);
+			want(s, namespace_of(d, ref), ref->name, false);
 	}
+	if (names_key(d))
+		want(s, d->conf->elections.namespace_, d->conf->elections.bfd_key_secret, true);
 	drop_unwanted(s);
 	(void)snprintf(s->hash, sizeof s->hash, "%s", d->conf->hash);
 }
 
 /* -- for the daemon -- */
 
-static bool names_any(const struct config *conf)
+static bool names_any(const struct daemon *d)
 {
-	for (size_t i = 0; i < conf->n_peers; i++)
-		if (conf->peers[i].password_secret.name != NULL)
+	for (size_t i = 0; i < d->conf->n_peers; i++)
+		if (d->conf->peers[i].password_secret.name != NULL)
 			return true;
-	return false;
+	return names_key(d);
 }
 
 void secret_run(struct daemon *d, uint64_t now_ms)
@@ -258,7 +320,7 @@ void secret_run(struct daemon *d, uint64_t now_ms)
 
 	if (d->kube == NULL || d->phase != DAEMON_RUNNING)
 		return;
-	if (s == NULL && names_any(d->conf) && (s = calloc(1, sizeof *s)) != NULL) {
+	if (s == NULL && names_any(d) && (s = calloc(1, sizeof *s)) != NULL) {
 		s->d = d;
 		d->secrets = s;
 	}
@@ -298,8 +360,9 @@ void secret_dump(const struct daemon *d, cJSON *peers)
 
 		(void)cJSON_AddStringToObject(o, "name", d->conf->peers[i].name);
 		if (ref->name != NULL) {
-			x = d->secrets != NULL ? find(d->secrets, namespace_of(d, ref), ref->name)
-					       : NULL;
+			x = d->secrets != NULL
+				    ? find(d->secrets, namespace_of(d, ref), ref->name, false)
+				    : NULL;
 			(void)cJSON_AddStringToObject(o, "passwordSecret",
 				state_name(x != NULL ? x->state : STATE_NOT_READ));
 		}

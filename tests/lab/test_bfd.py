@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """BFD on the wire: lbd's engine and sockets (bfdpeer) beside FRR's bfdd and BIRD, and against each other."""
 
+import base64
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+from apiserver import MERGE
 from lab import Lab, wait_for
 from speakers import Bird, Frr, LbdBfd, Wire, now
 
@@ -297,3 +299,62 @@ def test_nodes_with_and_without_the_key(tmp_path):
         time.sleep(2)
         assert seen(n1)["n3"] == "never" and seen(n3)["n1"] == "never" and seen(n1)["n2"] == "up"
         assert "no key: who can send" in n3.log.read_text() and "no key: who can send" not in n1.log.read_text()
+
+
+def test_key_in_a_secret(bare):
+    """The key comes from a Secret, is kept in a file for a start without the API, and is changed (old; old, new; new, old; new)
+    while the session stays Up; what is no key changes nothing, and nothing of it is shown. F19."""
+    lab = bare(nodes=2, pods=False, proxy=False)
+    secrets = "/api/v1/namespaces/kube-system/secrets"
+    written = iter(range(1, 100))
+
+    def config(node):
+        """Each time another one: Secrets are read at once, not after their minute."""
+        return f"{lab.config}  bfd: {{keySecret: lbd-bfd, keyFile: {node.state_dir}/bfd.key}}\n  holdDown: {next(written)}s\n"
+
+    def put(text):
+        data = {"data": {"key": base64.b64encode(text.encode()).decode()}}
+        if lab.server.api("PATCH", f"{secrets}/lbd-bfd", data, MERGE)[0] == 404:
+            lab.must("POST", secrets, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lbd-bfd"}, **data})
+
+    def holds(node, text):
+        kept = node.state_dir / "bfd.key"
+        return kept.exists() and kept.read_text() == text
+
+    def peer(node):
+        return next(m["peer"] for m in node.dump()["nodes"] if not m["self"])
+
+    def fell():
+        """How often a session was not what it was."""
+        return sum(node.log.read_text().count("a node's state is another") for node in lab.nodes)
+
+    for node in lab.nodes:
+        node.start(config(node))
+    time.sleep(1)
+    assert {peer(n) for n in lab.nodes} == {"never"}  # without a key nothing is believed
+    put("the old one\n")
+    for node in lab.nodes:
+        node.config_path.write_text(config(node))
+    for node in lab.nodes:
+        wait_for("the session", lambda n=node: peer(n) == "up")
+        assert (node.state_dir / "bfd.key").stat().st_mode & 0o777 == 0o600
+    before = fell()
+    for text in ("the old one\nthe new one", "the new one\nthe old one\n", "the new one\n"):
+        put(text)
+        for node in lab.nodes:
+            node.config_path.write_text(config(node))
+            wait_for("the file", lambda n=node, t=text: holds(n, t))
+            time.sleep(1)  # several detection times, and the file's debounce
+    put("short\n")
+    lab.nodes[0].config_path.write_text(config(lab.nodes[0]))
+    wait_for("word of it", lambda: "a key of less than 8 characters" in lab.nodes[0].log.read_text())
+    assert holds(lab.nodes[0], "the new one\n")
+    assert fell() == before and {peer(n) for n in lab.nodes} == {"up"}
+
+    lab.server.kill()
+    lab.nodes[1].kill()
+    wait_for("its death", lambda: peer(lab.nodes[0]) == "silent")
+    lab.nodes[1].start(config(lab.nodes[1]), ready=False)
+    wait_for("it, by the key that it kept", lambda: peer(lab.nodes[0]) == "up", 15)
+    words = [w for t in ("the old one", "the new one") for w in (t, base64.b64encode(t.encode()).decode()[:12])]
+    assert not any(w in n.log.read_text() + str(n.dump()) for n in lab.nodes for w in words)

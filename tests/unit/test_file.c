@@ -282,6 +282,32 @@ static void test_read(void)
 	close_world(&w);
 }
 
-CHECK_MAIN("test_file", CHECK_TEST(test_read), CHECK_TEST(test_changes),
+/* In the place of what was there, for its owner alone, and nothing beside it is left. */
+static void test_replace(void)
+{
+	struct world w;
+	struct stat st;
+	struct buf b;
+
+	open_world(&w);
+	write_file("k.new", "left by a crash");
+	write_file("k", "old");
+	CHECK_INT(chmod("k", 0644), 0);
+	CHECK_INT(file_replace("k", "new\n", 4), 0);
+	buf_init(&b, 64);
+	CHECK_INT(file_read("k", &b), 0);
+	CHECK_STR(b.p, "new\n");
+	buf_free(&b);
+	CHECK_INT(stat("k", &st), 0);
+	CHECK_INT(st.st_mode & 0777, 0600);
+	CHECK(access("k.new", F_OK) < 0);
+	CHECK_INT(file_replace("none/k", "x", 1), -ENOENT);
+	CHECK_INT(mkdir("d", 0700), 0);
+	CHECK_INT(file_replace("d", "x", 1), -EISDIR);
+	CHECK(access("d.new", F_OK) < 0);
+	close_world(&w);
+}
+
+CHECK_MAIN("test_file", CHECK_TEST(test_read), CHECK_TEST(test_replace), CHECK_TEST(test_changes),
 	CHECK_TEST(test_changes_back_again), CHECK_TEST(test_changes_config_map_volume),
 	CHECK_TEST(test_changes_busy_folder))
