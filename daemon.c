@@ -177,6 +177,7 @@ static void on_prepare(uv_prepare_t *p)
 	uint64_t now_ms;
 
 	(void)daemon_wake(d, &now_ms);
+	rt_run(&d->rt, now_ms);
 	if (!d->dirty || d->phase == DAEMON_CLOSING)
 		return;
 	d->dirty = false;
@@ -507,6 +508,8 @@ static int start(struct daemon *d)
 		return 1;
 	if (d->dry != NULL)
 		log_info("lbd", "a dry run: nothing is written, nothing is announced", NULL);
+	else
+		rt_start(&d->rt);
 	daemon_mark(d);
 	return 0;
 }

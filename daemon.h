@@ -30,6 +30,7 @@
 #include "plan.h"
 #include "retired.h"
 #include "rival.h"
+#include "rt.h"
 #include "vip.h"
 #include "witness.h"
 
@@ -117,6 +118,7 @@ struct daemon {
 	uv_timer_t timer;
 	uv_signal_t sigterm, sigint, sighup;
 	uint64_t fenced_ms; /* when what is owned was last asked for again; 0 = never */
+	struct rt rt;
 	uint64_t armed_ms; /* when the timer will fire: a later wake-up than this was a stall */
 	uint64_t breath_ms; /* of mesh_breathe() */
 	bool dirty;        /* the next turn of the loop makes a pass */

@@ -155,7 +155,7 @@ static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 		add_number(o, "sinceRenewalMs", now_ms - m.observed_ms);
 		add_number(o, "claims", m.n_claims);
 		if (m.unread)
-			(void)cJSON_AddTrueToObject(o, "claimsUnread");
+			(void)cJSON_AddBoolToObject(o, "claimsUnread", true);
 		cJSON_AddItemToArray(array, o);
 	}
 }

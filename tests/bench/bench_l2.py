@@ -135,9 +135,7 @@ class Lbd(Cluster):
             self.start(node)
 
     def start(self, node):
-        node.start(binary_path=self.binary, ready=False)
-        if self.prefix:
-            subprocess.run(["chrt", "--rr", "-p", "1", str(node.pid)], check=True)
+        node.start(binary_path=self.binary, prefix=self.prefix, ready=False)
 
     def settle(self):
         for node in self.lab.nodes:

@@ -170,14 +170,14 @@ class Node(Host):
         self.runtime_dir = lab.dir / f"{name}.run"  # as systemd's RuntimeDirectory=
         self.state_dir = lab.dir / f"{name}.state"  # and StateDirectory=
 
-    def start(self, config=None, *, extra=(), kubeconfig=None, binary_path=None, ready=True):
+    def start(self, config=None, *, extra=(), kubeconfig=None, binary_path=None, prefix=(), ready=True):
         conf = config if config is not None else self.lab.config
         self.config_path = self.lab.dir / f"{self.name}.conf" / "lbd.yaml"  # alone in a folder: lbd watches it
         self.config_path.parent.mkdir(exist_ok=True)
         for folder in (self.runtime_dir, self.state_dir):
             folder.mkdir(exist_ok=True)
         self.config_path.write_text(conf)
-        self.process = self.popen(binary_path or binary(), "run", "-c", self.config_path, "--kubeconfig",
+        self.process = self.popen(*prefix, binary_path or binary(), "run", "-c", self.config_path, "--kubeconfig",
                                   kubeconfig or self.lab.server.kubeconfig("lbd"), "--node-name", self.name,
                                   "--control", self.control, *extra, log=self.log,
                                   env={**os.environ, "RUNTIME_DIRECTORY": str(self.runtime_dir),

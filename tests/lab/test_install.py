@@ -67,6 +67,8 @@ def test_install(tmp_path):
     assert sh(tmp_path / "opt/lbd/bin/lbd", "version").returncode == 0
     unit = (tmp_path / "etc/systemd/system/lbd.service").read_text()
     assert "ExecStart=/opt/lbd/bin/lbd run\n" in unit and "/usr/local" not in unit
+    # Real-time scheduling is asked for by lbd, so that it starts where that is refused (rt.c).
+    assert "LimitRTPRIO=1\n" in unit and "\nCPUSchedulingPolicy=" not in unit and "\nRestrictRealtime=yes" not in unit
     assert (tmp_path / "opt/lbd/share/man/man8/lbd.8").stat().st_size > 1000
 
 

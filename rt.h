@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rt.h - real-time scheduling, where the process may have it: it is run before ordinary processes,
+ * but for no long stretch.
+ */
+#ifndef LBD_RT_H
+#define LBD_RT_H
+
+#include "base.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	RT_STRETCH_MS = 200, /* of computing without a pause: then it is an ordinary process */
+	RT_ORDINARY_MS = 10 * 1000, /* for so long */
+};
+
+struct rt {
+	int priority;      /* 0: nobody asked for it, or it was refused */
+	uint64_t again_ms; /* ordinary until then; 0 = it is not */
+};
+
+/* Takes SCHED_RR at its lowest priority if RLIMIT_RTPRIO says that it may; a process that was
+ * started in a real-time class keeps its priority.  One that is neither is left as it is; one that
+ * is refused says so in the log.  Children and threads are ordinary.  SIGXCPU is rt.c's from then
+ * on. */
+void rt_start(struct rt *t);
+/* To be called now and then: notes that it is ordinary, and ends that. */
+void rt_run(struct rt *t, uint64_t now_ms);
+
+#endif
