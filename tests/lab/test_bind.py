@@ -3,7 +3,6 @@
 is told to answer for nothing else. arping, ip and the client's neighbour table judge.
 """
 
-import datetime
 import re
 import threading
 import time
@@ -13,6 +12,7 @@ import pytest
 from lab import FAST, POOL, wait_for
 
 BIND = f"pools:\n- name: lan\n  addresses: [{POOL}]\nl2Advertisements:\n- name: lan\n  bindAddress: %s\n{FAST}"
+YARDSTICK = "10.89.0.200"
 CONFIG = "apiVersion: lbd.io/v1\nkind: Config\n" + BIND
 
 
@@ -86,24 +86,24 @@ def test_bound(bound):
 
 
 def test_sigkill_fences_itself(bound):
-    """lbd killed: three seconds later the kernel stops answering by itself, and another node takes over by the Lease. F10."""
+    """lbd killed, just after a refresh: three seconds later the kernel stops answering by itself, and another node takes over by the
+    Lease. How exact the kernel is with three seconds (a quarter of one, and what its worker waits for the processor) is measured
+    beside it, with an address of the test's own: the VIP goes in the same round of the kernel's or an earlier one, and rounds are a
+    second apart. F10."""
     lab = bound
     lab.service("web")
     ip = lab.wait_ip("web")
     owner = lab.wait_owner(ip)
     wait_bound(owner, ip)
-    monitor = owner.popen("ip", "-ts", "monitor", "address", log=lab.dir / "monitor.out")
+    monitor = owner.popen("ip", "monitor", "address", log=lab.dir / "monitor.out")
     lines = lab.dir / "monitor.out"
     wait_for("a refresh seen", lambda: f"{ip}/32" in lines.read_text(), timeout=3)
     owner.kill()
-    killed = datetime.datetime.now()
-    gone = wait_for("the kernel to let go", lambda: re.search(rf"\[(\S+)\] *Deleted .*inet {re.escape(ip)}/32",
-                                                             lines.read_text()), timeout=5)
+    owner.run("ip", "addr", "add", f"{YARDSTICK}/32", "dev", "eth0", "valid_lft", 3, "preferred_lft", 0)
     monitor.kill()
     monitor.wait()
-    # 3.06 s on a machine that is idle; the rest is for the worker of the kernel, and ip, to get their turn.
-    assert (datetime.datetime.fromisoformat(gone.group(1)) - killed).total_seconds() < 3.3
-    assert on_link(owner, ip) is None
+    wait_for("the kernel to let its own three seconds pass", lambda: on_link(owner, YARDSTICK) is None, timeout=10)
+    wait_for("it to have let go of the VIP", lambda: on_link(owner, ip) is None, timeout=0.9)
     successor = lab.wait_owner(ip, timeout=10, but=[owner])
     wait_bound(successor, ip)
     assert set(lab.client.arping(ip, count=2, timeout=2)) == {successor.mac}
