@@ -423,8 +423,10 @@ void leader_done(struct leader *l, uint64_t id, enum lease_outcome outcome,
 	case LEASE_CONFLICT:
 		on_conflict(l, now_ms);
 		break;
-	case LEASE_REFUSED: /* no oftener than a renewal: it costs no more than one */
-		l->next_ms = now_ms + l->retry_period_ms;
+	case LEASE_REFUSED:
+		/* A server that has just begun may not know its roles yet, which must not cost a
+		 * leader its term; else no oftener than a renewal: it costs no more than one. */
+		l->next_ms = now_ms + (l->leading ? pause_ms(l) : l->retry_period_ms);
 		break;
 	case LEASE_FAILED:
 	case LEASE_NOT_SENT:

@@ -329,6 +329,31 @@ static void test_refused(void)
 	}
 }
 
+/* A server that does not know its roles yet: one refusal costs no term; one that lasts does, and is
+ * then asked no oftener than a renewal would be. */
+static void test_refused_while_leading(void)
+{
+	uint64_t t = 15000;
+
+	lead(10000);
+	CHECK_INT(first_action(10010, t), t);
+	answer(LEASE_REFUSED, NULL, NULL, t + 10);
+	t = first_action(t + 10, 19000);
+	CHECK(t != TIME_NEVER);
+	answer(LEASE_OK, "n1_a", "7", t + 10);
+	CHECK_INT(leader_deadline(l), t + 10000);
+	CHECK_INT(leader_term(l), 1);
+	while ((t = first_action(t + 11, 60000)) < 60000) {
+		bool leads = leader_is_leader(l, t);
+
+		answer(LEASE_REFUSED, NULL, NULL, t);
+		CHECK(leads || leader_next_deadline(l) >= t + 5000);
+	}
+	CHECK(!leader_is_leader(l, 60000));
+	CHECK_INT(leader_term(l), 1);
+	leader_free(l);
+}
+
 static void test_answers_that_do_not_fit(void)
 {
 	struct cluster_lease got = lease("n1_a", "1");
@@ -457,6 +482,7 @@ CHECK_MAIN("test_leader", CHECK_TEST(test_create), CHECK_TEST(test_not_synced),
 	CHECK_TEST(test_expiry), CHECK_TEST(test_deleted), CHECK_TEST(test_renew),
 	CHECK_TEST(test_own_echo), CHECK_TEST(test_deadline), CHECK_TEST(test_paused),
 	CHECK_TEST(test_taken_away), CHECK_TEST(test_lost_answer), CHECK_TEST(test_refused),
+	CHECK_TEST(test_refused_while_leading),
 	CHECK_TEST(test_answers_that_do_not_fit), CHECK_TEST(test_candidate),
 	CHECK_TEST(test_release), CHECK_TEST(test_released_lease), CHECK_TEST(test_configure),
 	CHECK_TEST(test_write_ms))
