@@ -473,9 +473,9 @@ static void on_failed(
 		p->released = true; /* it will expire instead */
 	if (outcome == LEASE_REFUSED ||
 		(outcome == LEASE_NOT_FOUND && o->verb == LEASE_CREATE)) { /* no such namespace */
-		/* At the pace of renewals, so that a short one (a server that starts up without
-		 * its RBAC) costs no Lease. */
-		o->next_ms = now_ms + p->renew_ms;
+		/* Seldom, and yet so that a short one (a server that does not know its roles yet)
+		 * costs no health: a renewal may be half its period late (R5). */
+		o->next_ms = now_ms + p->renew_ms / 4;
 	} else if (outcome == LEASE_NOT_FOUND) {
 		on_read(p, o, NULL, now_ms);
 	} else if (outcome == LEASE_CONFLICT) {
