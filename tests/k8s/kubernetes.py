@@ -9,10 +9,13 @@ import ctypes
 import http.client
 import json
 import os
+import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
 
 from apiserver import MERGE, ROOT, ApiServer
@@ -32,6 +35,11 @@ rules:
 - {level: Metadata, users: ["%s"]}
 - {level: None}
 """ % SERVICE_ACCOUNT
+
+
+def wall_clock():
+    """Now, as the audit log writes times."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 DIES = ("setpriv", "--pdeathsig", "KILL")  # with this process, however it ends
@@ -77,6 +85,7 @@ class Kubernetes(ApiServer):
 
     def __init__(self):
         self.processes = {}  # name -> Popen, in the order of starting
+        self.starts = []  # (begun, ready) of kube-apiserver, by wall_clock()
 
     # -- life --
 
@@ -104,6 +113,7 @@ class Kubernetes(ApiServer):
     def start_api(self):
         """At first, and again after stop_api(). The controllers begin anew as well: those that lost the server wait up to half a
         minute before they look again."""
+        begun = wall_clock()
         self._run("apiserver", BIN / "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--secure-port=6443",
                   f"--advertise-address={API_ADDR}", "--service-cluster-ip-range=10.96.0.0/16",
                   "--authorization-mode=Node,RBAC", f"--token-auth-file={self.dir}/tokens.csv", f"--cert-dir={self.dir}",
@@ -113,6 +123,7 @@ class Kubernetes(ApiServer):
                   "--service-account-issuer=https://kubernetes.default.svc",
                   f"--audit-policy-file={self.dir}/audit.yaml", f"--audit-log-path={self.dir}/audit.log", *self.extra)
         wait_for("the API server ready", self._ready, 90, 0.1)
+        self.starts.append((begun, wall_clock()))
         if "controller-manager" in self.processes:
             self._end("controller-manager")
             self._start_controllers()
@@ -170,6 +181,7 @@ class Kubernetes(ApiServer):
             openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", 30,
                     "-out", f"{name}.crt", "-extfile", "ext")
         (self.dir / "audit.yaml").write_text(AUDIT)
+        (self.dir / "audit.log").touch()
         (self.dir / "tokens.csv").write_text("".join(f'{self.token(u)},{u},{u},"{g}"\n' for u, g in TOKENS.items()))
         for user in TOKENS:
             self._write_kubeconfig(user, {"token": self.token(user)})
@@ -210,23 +222,30 @@ class Kubernetes(ApiServer):
     def raw(self, method, path, body=None, type=None, token=None, headers=None, timeout=30):
         return super().raw(method, path, body, type, token or self.token("admin"), headers, timeout)
 
-    def requests(self, resource=None, name=None):
+    def requests(self, resource=None, name=None, since=0):
         """lbd's finished requests so far, by the audit log: dicts {verb, resource ("services/status"), namespace, name, code,
-        address}."""
+        address, early (it came before the server had said that it is ready)}."""
         out = []
         for line in (self.dir / "audit.log").read_text().splitlines(keepends=True):
             if not line.endswith("\n"):
                 break  # being written
             e = json.loads(line)
-            o = e.get("objectRef") or {}
+            o, came = e.get("objectRef") or {}, e["requestReceivedTimestamp"]
             what = "/".join(p for p in (o.get("resource"), o.get("subresource")) if p)
             out.append({"verb": e["verb"], "resource": what, "namespace": o.get("namespace"), "name": o.get("name"),
-                        "code": e["responseStatus"]["code"], "address": e["sourceIPs"][0]})
-        return [r for r in out if resource in (None, r["resource"]) and name in (None, r["name"])]
+                        "code": e["responseStatus"]["code"], "address": e["sourceIPs"][0],
+                        "early": any(begun <= came <= ready for begun, ready in self.starts)})
+        return [r for r in out[since:] if resource in (None, r["resource"]) and name in (None, r["name"])]
 
-    def writes(self, resource=None, name=None):
-        """Those of them that write."""
-        return [r for r in self.requests(resource, name) if r["verb"] not in ("get", "list", "watch")]
+    def writes(self, resource=None, name=None, since=0):
+        """Those of them that write, but for the first so many requests of all."""
+        return [r for r in self.requests(resource, name, since) if r["verb"] not in ("get", "list", "watch")]
+
+    def refused(self, since=0):
+        """Those after the first so many that were found to be forbidden or malformed. A server that is not ready forbids what it
+        has not yet read the roles for (/readyz: informer-sync): that is not said of lbd's rights."""
+        return [r for r in self.requests(since=since) if r["code"] in (400, 401, 403, 405, 415, 422)
+                and not (r["code"] == 403 and r["early"])]
 
     # -- rights --
 
@@ -284,6 +303,25 @@ class K8sLab(Lab):
         else:
             self.kubectl("create", "service", "loadbalancer", name, "--tcp=80:8080")
         return self.wait_ip(name)
+
+    def written_once(self, name):
+        """Was the Service's status written once, and otherwise met by 409 alone? What lbd stopped waiting for, by its own word, has
+        a 500 or 504 in the audit log, whether or not it was done before that."""
+        given_up = sum(line.count(f"kube name=default/{name} status=0 ") for n in self.nodes if n.log.exists()
+                       for line in n.log.read_text().splitlines())
+        codes = [w["code"] for w in self.server.writes("services/status", name) if w["code"] != 409]
+        late = [code for code in codes if code in (500, 504)]
+        done = [code for code in codes if code not in late]
+        return len(late) <= given_up and (done == [200] or (late and done == []))
+
+    def forget(self):
+        """No lbd runs, and none ever has: no Lease, no Event and no file of one is left."""
+        for node in self.nodes:
+            node.kill(signal.SIGTERM)
+            for folder in (node.runtime_dir, node.state_dir):
+                shutil.rmtree(folder, ignore_errors=True)
+        self.kubectl("-n", "kube-system", "delete", "leases", "-l", "lbd.io/lease")
+        self.kubectl("delete", "events", "--all")
 
     def clear(self):
         """No Service and no Pod is left, and no address is announced."""

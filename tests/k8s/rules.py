@@ -14,6 +14,9 @@ DOCUMENTS = [d for d in yaml.safe_load_all(TEXT) if d]
 ROLES = [d for d in DOCUMENTS if d["kind"] in ("Role", "ClusterRole")]
 BOUND = {(d["roleRef"]["kind"], d["roleRef"]["name"]) for d in DOCUMENTS if d["kind"] in ("RoleBinding", "ClusterRoleBinding")}
 CORE = [r for r in ROLES if (r["kind"], r["metadata"]["name"]) in BOUND]
+# One right of each optional role, in metallb-system.
+OPTIONAL = [("list", "metallb.io", "ipaddresspools", None), ("list", "", "configmaps", "config"), ("list", "", "namespaces", None),
+            ("get", "", "secrets", "tor1")]
 BIND = [shlex.split(line[1:])[1:] for line in TEXT.splitlines() if line.startswith("#   kubectl ")]
 
 
@@ -53,15 +56,17 @@ def sentence(verb, full, namespace):
 
 @contextlib.contextmanager
 def bound(lab):
-    """The optional roles are lbd's, by the commands that packaging/rbac.yaml names."""
+    """The optional roles are lbd's, by the commands that packaging/rbac.yaml names, until the block ends."""
     code, answer = lab.server.api("POST", "/api/v1/namespaces", {"metadata": {"name": "metallb-system"}})
     assert code in (201, 409), answer
-    for command in BIND:
-        lab.kubectl(*command)
-    yield
-    for command in BIND:
-        i = command.index("create")
-        lab.kubectl(*command[:i], "delete", *command[i + 1:i + 3])
+    with contextlib.ExitStack() as undo:
+        for command in BIND:
+            i = command.index("create")
+            lab.kubectl(*command)
+            undo.callback(lab.kubectl, *command[:i], "delete", *command[i + 1:i + 3])
+        for verb, group, resource, name in OPTIONAL:
+            wait_for(f"{verb} {resource} allowed", lambda: lab.server.may(verb, group, resource, "metallb-system", name))
+        yield
 
 
 @contextlib.contextmanager
@@ -73,3 +78,4 @@ def lacking(lab, role, group, resource, verb, namespace=None, name=None):
         yield
     finally:
         lab.server.set_rules(role, role["rules"])
+        wait_for("the rule again", lambda: lab.server.may(verb, group, resource, namespace, name))

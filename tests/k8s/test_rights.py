@@ -2,8 +2,6 @@
 """packaging/rbac.yaml, right by right, judged by the real server's RBAC: all together suffice; without any one of them lbd says
 which it lacks, what does not need it goes on, and once it is given all is well without a restart."""
 
-import signal
-
 import pytest
 
 from apiserver import MERGE
@@ -43,16 +41,11 @@ def old_lab(old):
 
 
 def quiet(the_lab):
-    """No lbd runs, and none has: no Lease and no Event is there. Afterwards all is gone."""
-    def stop():
-        for node in the_lab.nodes:
-            node.kill(signal.SIGTERM)
-        the_lab.kubectl("-n", "kube-system", "delete", "leases", "-l", "lbd.io/lease")
-        the_lab.kubectl("delete", "events", "--all")
-    stop()
+    """No lbd runs, and none has. Afterwards all is gone."""
+    the_lab.forget()
     yield the_lab
     the_lab.clear()
-    stop()
+    the_lab.forget()
 
 
 def repeat_an_event(lab):
