@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from crds import CRDS, definitions
-from kubernetes import SERVICES
-from lab import FAST, wait_for
+from kubernetes import FAST, SERVICES
+from lab import wait_for
 from objects import lb, rv
 from rules import bound, full_name, lacking, optional, rights, sentence
 

@@ -5,8 +5,8 @@ which it lacks, what does not need it goes on, and once it is given all is well 
 import pytest
 
 from apiserver import MERGE
-from kubernetes import SERVICES, K8sLab
-from lab import FAST, Timeout, wait_for
+from kubernetes import FAST, SERVICES, K8sLab
+from lab import Timeout, wait_for
 from objects import lb
 from rules import CORE, bound, full_name, lacking, optional, rights, sentence
 

@@ -3,8 +3,8 @@
 
 import pytest
 
-from kubernetes import SERVICES, K8sLab
-from lab import FAST, wait_for
+from kubernetes import FAST, SERVICES, K8sLab
+from lab import wait_for
 from objects import lb, rv
 
 pytestmark = pytest.mark.k8s
