@@ -5,7 +5,7 @@
  * Owns: one child process at a time.
  * In:   a function that reads the process's memory and writes to one descriptor.
  * Out:  whether it succeeded.
- * Sources: fork(2), close_range(2), prctl(2) PR_SET_PDEATHSIG, sched_setscheduler(2).
+ * Sources: fork(2), close_range(2), prctl(2) PR_SET_PDEATHSIG.
  *
  * The copy must not keep what is alone this process's: rings and sockets that go on receiving, a
  * lock that would outlive a crash, the pipe by which libuv's handlers tell the loop of signals.
@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -25,13 +24,11 @@ enum { FD_KEPT = 3, NICER = 5 };
 
 static void leave_loop(void)
 {
-	static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
-	const struct sched_param none = {0};
+	static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGXCPU};
 
 	for (size_t i = 0; i < ARRAY_LEN(handled); i++)
 		(void)signal(handled[i], SIG_DFL);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)sched_setscheduler(0, SCHED_OTHER, &none);
 	(void)!nice(NICER);
 }
 
