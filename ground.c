@@ -83,15 +83,24 @@ static bool is_offered(const struct member *m, const struct claim *c)
 	return c != NULL ? (c->flags & CLAIM_OFFERED) != 0 : member_is_released(m);
 }
 
+/* Was m found silent, by BFD or by the inquiry about one that it never heard? */
+static bool is_silent(const struct member *m, const struct group *g)
+{
+	enum elect_peer p = ground_peer_on(m, g);
+
+	return p == ELECT_PEER_SILENT ||
+	       (p == ELECT_PEER_NEVER && m->cold.fate != FATE_UNKNOWN);
+}
+
 /* Is m with claim c more likely the one that answers than the holder so far? */
 static bool is_likelier(const struct elect *e, const struct group *g, const struct member *m,
 	const struct claim *c, const struct survey *s)
 {
-	bool silent = ground_peer_on(m, g) == ELECT_PEER_SILENT;
+	bool silent = is_silent(m, g);
 
 	if (s->holder == NULL)
 		return true;
-	if ((ground_peer_on(s->holder, g) == ELECT_PEER_SILENT) != silent)
+	if (is_silent(s->holder, g) != silent)
 		return !silent;
 	return claim_beats(c, m->node, s->holder_claim, s->holder->node, elect_vip_of(e, g)->key);
 }

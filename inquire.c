@@ -102,7 +102,8 @@ static bool is_left_to_peers(const struct elect *e, const struct member *m)
 static void begin_cold(struct elect *e, struct member *m, uint64_t now_ms)
 {
 	if (e->joined && !m->renewed && !m->self && m->has_lease && !m->expired &&
-		m->peer == ELECT_PEER_NEVER && m->n_held > 0 && !is_left_to_peers(e, m))
+		m->peer == ELECT_PEER_NEVER && !is_left_to_peers(e, m) &&
+		(m->n_held > 0 || m->cold.fate != FATE_UNKNOWN)) /* others may have taken them */
 		suspect_begin(&m->cold.suspicion, 0, COLD_GAP_MS, now_ms);
 	else
 		m->cold = (struct inquiry){0};

@@ -248,6 +248,8 @@ static uint64_t answers_of(const struct node *n)
 	return n->w.counters.v[COUNTER_ARP_REPLIES];
 }
 
+enum { FENCE_MS = 10 }; /* after a stop; less than its two probes take */
+
 static void f6_for(struct sim *s, uint64_t ms)
 {
 	uint64_t answers;
@@ -264,6 +266,10 @@ static void f6_for(struct sim *s, uint64_t ms)
 	node_resume(n);
 	EXPECT(s, answers_of(n) == answers, "a question of %" PRIu64 " ms ago was answered",
 		ms / 3);
+	for (unsigned i = 0; i < s->setup.n_services; i++)
+		lan_ask(s, 0, users_service_vip(s, i));
+	run_ms(s, FENCE_MS);
+	EXPECT(s, answers_of(n) == answers, "it answered before it had asked itself (R24)");
 	run_s(s, 2);
 	EXPECT(s, all_owned(s), "2 s after it went on");
 }

@@ -842,6 +842,27 @@ static void test_cold(void)
 	close_cluster();
 }
 
+/* ... and another takes it before us: it is heard, though its claim is not published yet (R16). */
+static void test_cold_taken(void)
+{
+	open_cluster();
+	renew("n2");
+	renew("n3");
+	put_claims("n2", "3:10.0.0.120");
+	serve("web", "10.0.0.120");
+	synced();
+	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
+	witness_ms = now + 20000;
+	turn(now + 3500);
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	elect_on_wire(e, ELECT_WIRE_CLAIM, world_ip("10.0.0.120"), mac_n3, now);
+	answerer = mac_n3;
+	turn(now + 10000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	CHECK_STR(view("10.0.0.120").owner, "n3");
+	close_cluster();
+}
+
 /* G6 above the mesh limit: left to those that have a session with the node. */
 static void test_cold_of_many(void)
 {
@@ -2180,7 +2201,7 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
 	CHECK_TEST(test_dispute_disowned), CHECK_TEST(test_dispute_cloned_mac),
 	CHECK_TEST(test_dispute_not_heard), CHECK_TEST(test_dispute_unpublished),
-	CHECK_TEST(test_cold), CHECK_TEST(test_cold_of_many), CHECK_TEST(test_macs),
+	CHECK_TEST(test_cold), CHECK_TEST(test_cold_taken), CHECK_TEST(test_cold_of_many), CHECK_TEST(test_macs),
 	CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_of_many),
 	CHECK_TEST(test_parts), CHECK_TEST(test_silent_owner_answers),
 	CHECK_TEST(test_silent_owner_veto_ends), CHECK_TEST(test_silent_owner_no_witness),
