@@ -673,9 +673,10 @@ int elig_macs_text(const struct iface_table *ifaces, struct buf *out)
 	const struct iface *i = NULL;
 	size_t n = 0;
 
-	/* Interfaces with an address first: pods' veths have none, and there may be hundreds. */
+	/* Interfaces with an address first: pods' veths have none, and there may be hundreds.  Those
+	 * that are down, too: when one is up again the API may be away, and others must know it. */
 	while ((i = iface_next(ifaces, i)) != NULL)
-		if (iface_is_usable(i) && i->n_addrs > 0 && !add_mac(i, seen, &n, out))
+		if (iface_could_be_used(i) && i->n_addrs > 0 && !add_mac(i, seen, &n, out))
 			break;
 	while ((i = iface_next(ifaces, i)) != NULL)
 		if (iface_is_usable(i) && i->n_addrs == 0 && !add_mac(i, seen, &n, out))

@@ -75,12 +75,15 @@ static bool claim_beats(
 }
 
 /* G2: may m, whose published claim c is (NULL: it was only heard), be relieved?  Its Lease alone
- * does not say so of a claim that stands: one forged object moves no VIP. */
-static bool is_offered(const struct member *m, const struct claim *c)
+ * does not say so of a claim that stands: one forged object moves no VIP.  Nor does it of one that
+ * BFD hears: it may have come back since. */
+static bool is_offered(const struct member *m, const struct group *g, const struct claim *c)
 {
 	if (m->peer == ELECT_PEER_LEAVING) /* BFD's word is authenticated */
 		return true;
-	return c != NULL ? (c->flags & CLAIM_OFFERED) != 0 : member_is_released(m);
+	if (c != NULL)
+		return (c->flags & CLAIM_OFFERED) != 0;
+	return member_is_released(m) && !ground_is_heard_on(m, g);
 }
 
 /* Was m found silent, by BFD or by the inquiry about one that it never heard? */
@@ -123,7 +126,7 @@ static void survey_member(const struct elect *e, const struct group *g, struct m
 			s->expired = m;
 			s->expired_term = term;
 		}
-	} else if (is_offered(m, c) &&
+	} else if (is_offered(m, g, c) &&
 		   !member_offers_to_other(m, g->addrs, g->n_addrs, e->node)) {
 		if (s->leaving == NULL || term > s->leaving_term) {
 			s->leaving = m;

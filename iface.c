@@ -836,9 +836,14 @@ uint64_t iface_generation(const struct iface_table *t)
 	return t->generation;
 }
 
+bool iface_could_be_used(const struct iface *i)
+{
+	return i->ethernet && i->broadcast && !i->noarp && !i->loopback && i->master == 0;
+}
+
 bool iface_is_usable(const struct iface *i)
 {
-	return i->up && i->ethernet && i->broadcast && !i->noarp && !i->loopback && i->master == 0;
+	return i->up && iface_could_be_used(i);
 }
 
 bool iface_has_subnet_of(const struct iface *i, struct addr a)

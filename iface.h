@@ -93,6 +93,8 @@ uint64_t iface_generation(const struct iface_table *t);
 /* May a VIP of the family be announced on it: up, Ethernet, broadcast, ARP on, not loopback, not
  * enslaved? */
 bool iface_is_usable(const struct iface *i);
+/* The same, if it were up. */
+bool iface_could_be_used(const struct iface *i);
 /* Is a in one of its on-link subnets? */
 bool iface_has_subnet_of(const struct iface *i, struct addr a);
 

@@ -441,7 +441,7 @@ static void test_texts(void)
 	CHECK_STR(b.p, "10.0.0.0/24,10.1.0.0/16");
 	buf_reset(&b);
 	CHECK_INT(elig_macs_text(w.ifaces, &b), 0);
-	CHECK_STR(b.p, "eth0=02:00:00:00:01:02,eth1=02:00:00:00:01:03");
+	CHECK_STR(b.p, "eth0=02:00:00:00:01:02,eth1=02:00:00:00:01:03,down0=02:00:00:00:01:04");
 	buf_reset(&b);
 	for (unsigned i = 10; i < 80; i++)
 		world_link(&w, i, "veth", 9, true);
