@@ -18,7 +18,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey bind buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
+PURE := $(CONFIG) addr alloc announcer arena arp bfd bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
         iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service snapshot suspect vip watch
 SHELL_UNITS := apart bfdio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile status tls why wire witness writer
 
@@ -69,6 +69,7 @@ USES_plan     := addr elect vip
 USES_arp      := addr announcer
 USES_bind     := addr
 USES_bfdkey   :=
+USES_bpf      := addr
 USES_announcer := addr
 USES_ndp      := addr announcer
 USES_event    := buf
@@ -82,7 +83,7 @@ USES_http     := buf http1 log tls
 USES_object   := leader
 USES_creds    := buf file kubeconf log tls
 USES_kube     := buf cluster creds event http json leader log object rights watch
-USES_net      := addr iface log nic
+USES_net      := addr bpf iface log nic
 USES_nladdr   := addr bind iface
 USES_ipvs     := buf file
 USES_bound    := addr bind config iface log net nladdr
@@ -176,10 +177,11 @@ TEST_USES_kept := alloc retired vip
 
 TEST_USES_dialects := alloc config doc
 TEST_USES_snapshot := elig iface vip
+TEST_LIBS_bpf := -lpcap
 
 define unit_test
 $(O)/tests/test_$(1): $(O)/tests/test_$(1).o $(if $(wildcard $(1).c),$(call objs,$(1))) $(foreach u,$(TEST_USES_$(1)),$(call objs,$(u)))
-	$$(call say,LINK,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$(sort $$^) $$(if $$(filter $(1),$$(PURE)),$$(LIBS_PURE),$$(LIBS))
+	$$(call say,LINK,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$(sort $$^) $$(if $$(filter $(1),$$(PURE)),$$(LIBS_PURE),$$(LIBS)) $$(TEST_LIBS_$(1))
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
 

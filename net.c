@@ -23,6 +23,7 @@
  */
 #include "net.h"
 
+#include "bpf.h"
 #include "bytes.h"
 #include "log.h"
 #include "nic.h"
@@ -49,13 +50,10 @@ enum {
 	DUMP_AGAIN_MS = 100,
 	OPEN_AGAIN_MS = 1000,
 	REACH_AGAIN_MS = 5000,
-	SNAPLEN = 256,
 	RING_BYTES = 64 * 1024,
 	BATCH = 256,     /* frames a turn and interface: a flood must not starve the loop */
 	MANY = 32,       /* frames found at once: time to ask for drops */
 	MAX_DROP = 4096, /* frames net_drop_queued() takes from one ring */
-	MAX_RANGES = 32, /* in the filter */
-	RANGE_TEXT = 512, /* of one in the filter's text */
 };
 
 #define REACH_SEQ 0x80000000U /* and the place of the address; dumps count from 1 */
@@ -90,7 +88,7 @@ struct listener {
 	uint16_t ethertype;
 	struct ring **rings; /* owned, and what it points to; sorted by ifindex */
 	size_t n_rings;
-	struct addr_range ranges[MAX_RANGES]; /* what filter passes */
+	struct addr_range ranges[BPF_MAX_RANGES]; /* what filter passes */
 	size_t n_ranges;
 	struct sock_fprog filter; /* its program owned; none when n_ranges is 0 */
 };
@@ -347,7 +345,7 @@ static int by_place(const void *a, const void *b)
 	return x->after < y->after ? -1 : x->after > y->after;
 }
 
-/* At most MAX_RANGES ranges that cover the set, closing its smallest gaps. */
+/* At most BPF_MAX_RANGES ranges that cover the set, closing its smallest gaps. */
 static int coarsen(const struct addr_set *s, struct addr_range *ret_v, size_t *ret_n)
 {
 	size_t n_gaps = s->n > 0 ? s->n - 1 : 0, n = 0;
@@ -359,7 +357,7 @@ static int coarsen(const struct addr_set *s, struct addr_range *ret_v, size_t *r
 		gaps[i] = (struct gap){
 			.size = addr_distance(s->v[i].last, s->v[i + 1].first), .after = i};
 	qsort(gaps, n_gaps, sizeof(*gaps), by_size_falling);
-	for (size_t i = 0; i < n_gaps && i < MAX_RANGES - 1; i++)
+	for (size_t i = 0; i < n_gaps && i < BPF_MAX_RANGES - 1; i++)
 		gaps[i].kept = true;
 	qsort(gaps, n_gaps, sizeof(*gaps), by_place);
 	for (size_t i = 0; i < s->n; i++) {
@@ -371,139 +369,6 @@ static int coarsen(const struct addr_set *s, struct addr_range *ret_v, size_t *r
 	free(gaps);
 	*ret_n = n;
 	return 0;
-}
-
-static unsigned long v4_number(struct addr a)
-{
-	uint8_t b[4];
-
-	addr_to_v4(a, b);
-	return (unsigned long)b[0] << 24 | (unsigned long)b[1] << 16 | (unsigned long)b[2] << 8 |
-	       b[3];
-}
-
-/* Target address at 24, sender address at 14 of an ARP packet (RFC 826). */
-static void print_arp_filter(const struct addr_range *v, size_t n, char *ret_s, size_t size)
-{
-	static const unsigned offset[] = {24, 14};
-	size_t at = (size_t)snprintf(ret_s, size, "arp and (");
-
-	for (size_t i = 0; i < 2 * n; i++) {
-		const struct addr_range *r = &v[i % n];
-		unsigned off = offset[i / n];
-
-		at += (size_t)snprintf(ret_s + at, size - at,
-			"%s(arp[%u:4] >= 0x%lx and arp[%u:4] <= 0x%lx)", i > 0 ? " or " : "", off,
-			v4_number(r->first), off, v4_number(r->last));
-	}
-	at += (size_t)snprintf(ret_s + at, size - at, ")");
-	REQUIRE(at < size);
-}
-
-static uint32_t v6_word(struct addr a, unsigned i)
-{
-	uint64_t half = i < 2 ? a.hi : a.lo;
-
-	return (uint32_t)(i % 2 == 0 ? half >> 32 : half);
-}
-
-/* The target address, at 48 of the packet, is >= a (op '>') or <= a (op '<'), judged from its i-th
- * word on. */
-static size_t print_bound(char *ret_s, size_t size, struct addr a, char op, unsigned i)
-{
-	unsigned off = 48 + 4 * i;
-	unsigned long word = v6_word(a, i);
-	size_t at;
-
-	if (i == 3)
-		return (size_t)snprintf(ret_s, size, "ip6[%u:4] %c= 0x%lx", off, op, word);
-	at = (size_t)snprintf(ret_s, size, "(ip6[%u:4] %c 0x%lx or (ip6[%u:4] = 0x%lx and ", off, op,
-		word, off, word);
-	REQUIRE(at < size);
-	at += print_bound(ret_s + at, size - at, a, op, i + 1);
-	REQUIRE(at < size);
-	return at + (size_t)snprintf(ret_s + at, size - at, "))");
-}
-
-static size_t print_range(char *ret_s, size_t size, const struct addr_range *r)
-{
-	size_t at = 0;
-	unsigned i;
-
-	for (i = 0; i < 3 && v6_word(r->first, i) == v6_word(r->last, i); i++)
-		at += (size_t)snprintf(ret_s + at, size - at, "ip6[%u:4] = 0x%lx and ", 48 + 4 * i,
-			(unsigned long)v6_word(r->first, i));
-	at += print_bound(ret_s + at, size - at, r->first, '>', i);
-	at += (size_t)snprintf(ret_s + at, size - at, " and ");
-	return at + print_bound(ret_s + at, size - at, r->last, '<', i);
-}
-
-/* ICMPv6 135 and 136 without extension headers, hop limit 255. */
-static void print_ndp_filter(const struct addr_range *v, size_t n, char *ret_s, size_t size)
-{
-	size_t at = (size_t)snprintf(ret_s, size,
-		"ip6[6] = 58 and ip6[7] = 255 and (ip6[40] = 135 or ip6[40] = 136) and (");
-
-	for (size_t i = 0; i < n; i++) {
-		at += (size_t)snprintf(ret_s + at, size - at, i > 0 ? " or (" : "(");
-		at += print_range(ret_s + at, size - at, &v[i]);
-		at += (size_t)snprintf(ret_s + at, size - at, ")");
-	}
-	at += (size_t)snprintf(ret_s + at, size - at, ")");
-	REQUIRE(at < size);
-}
-
-/* In front of the filter: what is not addressed to this interface is dropped, and so is what came
- * with the tag of a VLAN that has no interface of its own, since the kernel takes such a tag off,
- * marks the frame the same way (PACKET_OTHERHOST), and leaves nothing else to tell it by.  Not by
- * pcap_setfilter(): that applies a filter to the first frame once more, outside the kernel, where
- * the packet type cannot be read. */
-static int prepend_guard(const struct bpf_program *f, struct sock_fprog *ret_f)
-{
-	const struct sock_filter guard[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OTHERHOST, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-	};
-	const size_t n = ARRAY_LEN(guard);
-	struct sock_filter *v;
-
-	if (f->bf_len > BPF_MAXINSNS - n)
-		return -ENOMEM;
-	v = calloc(n + f->bf_len, sizeof(*v));
-	if (v == NULL)
-		return -ENOMEM;
-	memcpy(v, guard, sizeof(guard));
-	for (size_t i = 0; i < f->bf_len;
-		i++) { /* the same struct by another name; jumps are relative */
-		const struct bpf_insn *b = &f->bf_insns[i];
-
-		v[n + i] =
-			(struct sock_filter){.code = b->code, .jt = b->jt, .jf = b->jf, .k = b->k};
-	}
-	*ret_f = (struct sock_fprog){.len = (unsigned short)(n + f->bf_len), .filter = v};
-	return 0;
-}
-
-static int compile(const struct addr_range *v, size_t n, struct sock_fprog *ret_f)
-{
-	char text[MAX_RANGES * RANGE_TEXT];
-	pcap_t *dead = pcap_open_dead(DLT_EN10MB, SNAPLEN);
-	struct bpf_program f;
-	int rc = -ENOMEM;
-
-	if (dead == NULL)
-		return rc;
-	if (addr_family(v[0].first) == ADDR_V4)
-		print_arp_filter(v, n, text, sizeof(text));
-	else
-		print_ndp_filter(v, n, text, sizeof(text));
-	if (pcap_compile(dead, &f, text, 1, PCAP_NETMASK_UNKNOWN) == 0) {
-		rc = prepend_guard(&f, ret_f);
-		pcap_freecode(&f);
-	}
-	pcap_close(dead);
-	return rc;
 }
 
 static int merge(enum addr_family family, const struct addr_range *v, size_t n,
@@ -534,6 +399,8 @@ static bool same_ranges(const struct listener *l, const struct addr_range *v, si
 
 static void capture_lost(struct capture *c, const char *why);
 
+/* Not by pcap_setfilter(): that applies a filter to the first frame once more, outside the kernel,
+ * where the packet type cannot be read. */
 static int attach(const struct listener *l, pcap_t *p)
 {
 	return setsockopt(
@@ -553,7 +420,7 @@ static void install(struct listener *l)
 static int set_ranges(struct listener *l, const struct addr_range *ranges, size_t n_ranges)
 {
 	struct sock_fprog filter = {0};
-	struct addr_range v[MAX_RANGES];
+	struct addr_range v[BPF_MAX_RANGES];
 	size_t n_v = 0;
 	int rc;
 
@@ -561,7 +428,7 @@ static int set_ranges(struct listener *l, const struct addr_range *ranges, size_
 	if (rc != 0 || same_ranges(l, v, n_v))
 		return rc;
 	if (n_v > 0)
-		rc = compile(v, n_v, &filter);
+		rc = bpf_assemble(l->family, v, n_v, &filter);
 	if (rc != 0)
 		return rc;
 	free(l->filter.filter);
@@ -618,9 +485,9 @@ static bool set_up(const struct ring *r, pcap_t *p, char *ret_why)
 	int rc;
 
 	/* Bound to one protocol, the socket costs other traffic nothing, and sees nothing outgoing;
-	 * the price is prepend_guard(). */
+	 * the price is bpf.c's test of the packet type. */
 	(void)pcap_set_protocol_linux(p, r->of->ethertype);
-	(void)pcap_set_snaplen(p, SNAPLEN);
+	(void)pcap_set_snaplen(p, BPF_SNAPLEN);
 	(void)pcap_set_promisc(p, r->promisc);
 	(void)pcap_set_immediate_mode(p, 1);
 	(void)pcap_set_buffer_size(p, RING_BYTES);
