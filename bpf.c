@@ -91,7 +91,7 @@ static void put_jump(struct program *p, unsigned op, uint32_t k, size_t yes, siz
 		       (uint8_t)(yes - next), (uint8_t)(no - next)));
 }
 
-static uint32_t word(struct addr a, unsigned i)
+static uint32_t word(struct addr a, size_t i)
 {
 	uint64_t half = i < 2 ? a.hi : a.lo;
 
@@ -99,28 +99,28 @@ static uint32_t word(struct addr a, unsigned i)
 }
 
 /* Compares words i to 3 with those of a; goes on with what follows when they are equal. */
-static void put_bound(struct program *p, struct addr a, unsigned i, size_t above, size_t below)
+static void put_bound(struct program *p, struct addr a, size_t i, size_t above, size_t below)
 {
 	for (; i < WORDS; i++) {
-		put_stmt(p, BPF_LD | BPF_MEM, i);
+		put_stmt(p, BPF_LD | BPF_MEM, (uint32_t)i);
 		put_jump(p, BPF_JGT, word(a, i), above, p->n + 1);
 		put_jump(p, BPF_JEQ, word(a, i), p->n + 1, below);
 	}
 }
 
 /* The words that both ends have in common, then one bound, then the other. */
-static void put_range(struct program *p, const struct addr_range *r, unsigned from)
+static void put_range(struct program *p, const struct addr_range *r, size_t from)
 {
-	unsigned i = from, same = from;
-	size_t last, pass, fail;
+	size_t i = from, same = from, bound, last, pass, fail;
 
 	while (same < WORDS && word(r->first, same) == word(r->last, same))
 		same++;
-	last = p->n + 2 * (same - from) + WORD_OF_BOUND * (WORDS - same);
-	pass = last + WORD_OF_BOUND * (WORDS - same);
+	bound = WORD_OF_BOUND * (WORDS - same);
+	last = p->n + 2 * (same - from) + bound;
+	pass = last + bound;
 	fail = pass + 1;
 	for (; i < same; i++) {
-		put_stmt(p, BPF_LD | BPF_MEM, i);
+		put_stmt(p, BPF_LD | BPF_MEM, (uint32_t)i);
 		put_jump(p, BPF_JEQ, word(r->first, i), p->n + 1, fail);
 	}
 	put_bound(p, r->first, i, last, fail);
@@ -130,12 +130,12 @@ static void put_range(struct program *p, const struct addr_range *r, unsigned fr
 
 /* The address at this place of the frame.  A frame that ends before is dropped by the load. */
 static void put_ranges(
-	struct program *p, size_t at, const struct addr_range *v, size_t n, unsigned from)
+	struct program *p, size_t at, const struct addr_range *v, size_t n, size_t from)
 {
-	for (unsigned i = from; i < WORDS; i++) {
+	for (size_t i = from; i < WORDS; i++) {
 		put_stmt(p, BPF_LD | BPF_W | BPF_ABS,
 			(uint32_t)(at + sizeof(uint32_t) * (i - from)));
-		put_stmt(p, BPF_ST, i);
+		put_stmt(p, BPF_ST, (uint32_t)i);
 	}
 	for (size_t i = 0; i < n; i++)
 		put_range(p, &v[i], from);
@@ -144,7 +144,7 @@ static void put_ranges(
 /* Instructions at most, for n ranges. */
 static size_t room(size_t n_head, size_t places, size_t words, size_t n)
 {
-	return n_head + places * (2 * words + n * (2 * WORD_OF_BOUND * words + 1)) + 1;
+	return n_head + places * (2 * words + n * (2 * words * WORD_OF_BOUND + 1)) + 1;
 }
 
 int bpf_assemble(
