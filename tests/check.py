@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
-LAB = [*PYTEST, "-n", "6", "tests/lab", "--ignore=tests/lab/test_tls.py", "--ignore=tests/lab/test_l2.py",
+LAB = [*PYTEST, "-n", "4", "tests/lab", "--ignore=tests/lab/test_tls.py", "--ignore=tests/lab/test_l2.py",
        "--ignore=tests/lab/test_versions.py"]
 # Judged by fractions of a second: not beside four others on two cores.
 L2 = [*PYTEST, "-n", "2", "tests/lab/test_l2.py", "tests/lab/test_versions.py"]
