@@ -28,6 +28,7 @@ enum {
 	RETRY_MAX_MS = 5000,
 	REQUEST_MIN_MS = 500,
 	REQUEST_MAX_MS = 4000,
+	REFUSED_MIN_MS = 500,
 	RELEASE_TRIES = 3,
 	IMPERSONATED = 2, /* foreign renewals of our own Lease that prove a double (R29) */
 	FACTS_MAX_BYTES = 16 * 1024, /* one annotation of our Lease */
@@ -462,6 +463,15 @@ static uint64_t pause_ms(struct publish *p, struct object *o)
 	return ms / 2 + rng_below(p->rng, ms / 2 + 1);
 }
 
+/* Seldom, and yet so that a refusal that is short (a server that does not know its roles yet) costs no
+ * health: a renewal may be half its period late (R5). */
+static uint64_t refused_ms(const struct publish *p)
+{
+	uint64_t ms = p->renew_ms / 4;
+
+	return time_min(p->renew_ms, ms > REFUSED_MIN_MS ? ms : REFUSED_MIN_MS);
+}
+
 static void on_failed(
 	struct publish *p, struct object *o, enum lease_outcome outcome, uint64_t now_ms)
 {
@@ -473,9 +483,7 @@ static void on_failed(
 		p->released = true; /* it will expire instead */
 	if (outcome == LEASE_REFUSED ||
 		(outcome == LEASE_NOT_FOUND && o->verb == LEASE_CREATE)) { /* no such namespace */
-		/* Seldom, and yet so that a short one (a server that does not know its roles yet)
-		 * costs no health: a renewal may be half its period late (R5). */
-		o->next_ms = now_ms + p->renew_ms / 4;
+		o->next_ms = now_ms + refused_ms(p);
 	} else if (outcome == LEASE_NOT_FOUND) {
 		on_read(p, o, NULL, now_ms);
 	} else if (outcome == LEASE_CONFLICT) {
