@@ -449,6 +449,8 @@ static struct dispute_view dispute_view(const struct elect *e, const struct grou
 	};
 }
 
+static const uint8_t no_mac[6]; /* not known */
+
 /* Can its frames be known for its own?  Not those of a MAC that this node has, or had (F32). */
 static bool can_be_told(const struct elect *e, const struct member *m)
 {
@@ -469,8 +471,6 @@ static bool can_be_told(const struct elect *e, const struct member *m)
  * older than what it does.  false: then it is to be believed. */
 static bool doubt(struct elect *e, struct group *g, struct member *rival, uint64_t now_ms)
 {
-	static const uint8_t unknown[6];
-
 	if (!ground_is_heard_on(rival, g) || !can_be_told(e, rival))
 		return false;
 	if (g->dispute != NULL)
@@ -478,15 +478,13 @@ static bool doubt(struct elect *e, struct group *g, struct member *rival, uint64
 	g->dispute = calloc(1, sizeof *g->dispute);
 	if (g->dispute != NULL)
 		dispute_on_published(g->dispute, rival,
-			g->wire_owner == rival ? g->wire_mac : unknown, now_ms);
+			g->wire_owner == rival ? g->wire_mac : no_mac, now_ms);
 	return g->dispute != NULL;
 }
 
 static void ask_rival(struct elect *e, const struct group *g)
 {
-	static const uint8_t unknown[6];
-
-	if (memcmp(g->dispute->mac, unknown, sizeof unknown) == 0)
+	if (memcmp(g->dispute->mac, no_mac, sizeof no_mac) == 0)
 		e->ops->probe(e->ctx, elect_vip_of(e, g));
 	else
 		e->ops->ask(e->ctx, elect_vip_of(e, g), g->dispute->mac);
