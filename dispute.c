@@ -51,7 +51,7 @@ void dispute_on_claim(
 {
 	dispute_on_published(d, rival, mac, now_ms);
 	d->claimed_ms = d->proof_ms = now_ms;
-	if (!d->confirmed && d->asked == ASKS && now_ms >= d->asked_ms + 2 * ASK_MS) {
+	if (!d->confirmed && d->asked == ASKS && now_ms >= d->asked_ms + (uint64_t)2 * ASK_MS) {
 		d->asked = 0; /* it may hear the question now */
 		d->due_ms = now_ms;
 	}
@@ -113,7 +113,7 @@ static uint64_t patience_ms(const struct dispute_view *v)
 {
 	if (v->strength != DISPUTE_PUBLISHED)
 		return DUEL_MS;
-	return v->rival_is_heard ? TIME_NEVER : 3 * DUEL_MS;
+	return v->rival_is_heard ? TIME_NEVER : (uint64_t)3 * DUEL_MS;
 }
 
 /* Has it shown since our last defence that it has the VIP still? */

@@ -55,7 +55,7 @@ static void on_stretch(int number)
 /* The kernel moves the limit on each time that it is reached: it is set anew.  0 or -errno. */
 static int limit_stretch(void)
 {
-	const rlim_t us = RT_STRETCH_MS * 1000;
+	const rlim_t us = (rlim_t)RT_STRETCH_MS * 1000;
 	struct rlimit l;
 
 	if (prlimit(0, RLIMIT_RTTIME, NULL, &l) < 0)
