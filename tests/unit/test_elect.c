@@ -1060,6 +1060,28 @@ static void test_dispute_higher_term(void)
 	}
 }
 
+/* What it showed before our last defence is no proof any more: it gave the VIP up then, and its claim
+ * came to the API late (F2). */
+static void test_dispute_given_up(void)
+{
+	const char *ip = address(true);
+	char text[64];
+
+	open_working();
+	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
+	serve("web", ip);
+	turn(now + 3000);
+	rival_claims(ip, mac_n3, now + 1);
+	turn(now + 150);
+	CHECK(view(ip).disputed);
+	(void)snprintf(text, sizeof text, "9:%s", ip);
+	put_claims("n3", text);
+	turn(now + 1500);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	CHECK_INT((long long)w.counters.v[COUNTER_VIP_YIELDS], 0); /* nor was it given up meanwhile */
+	close_cluster();
+}
+
 /* One that was asked in vain is asked again, and at once when it is heard to claim. */
 static void test_dispute_disowned(void)
 {
@@ -2199,7 +2221,7 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_restore), CHECK_TEST(test_restore_without_api),
 	CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
-	CHECK_TEST(test_dispute_disowned), CHECK_TEST(test_dispute_cloned_mac),
+	CHECK_TEST(test_dispute_given_up), CHECK_TEST(test_dispute_disowned), CHECK_TEST(test_dispute_cloned_mac),
 	CHECK_TEST(test_dispute_not_heard), CHECK_TEST(test_dispute_unpublished),
 	CHECK_TEST(test_cold), CHECK_TEST(test_cold_taken), CHECK_TEST(test_cold_of_many), CHECK_TEST(test_macs),
 	CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_of_many),
