@@ -259,7 +259,7 @@ static void wake_mates(struct alloc *a, struct svc *svc)
 	if (list_is_empty(&a->waiting))
 		return;
 	while ((m = judge_next_mate(&svc->party, m)) != NULL) {
-		struct svc *mate = LINK_OF(m, struct svc, party);
+		struct svc *mate = CONTAINER_OF(m, struct svc, party);
 
 		if (mate->turn == TURN_WAITING)
 			make_todo(a, mate);
@@ -582,13 +582,13 @@ static void decide(struct alloc *a, struct svc *svc)
 static int by_age(struct link *x, struct link *y)
 {
 	return judge_elder(
-		&LINK_OF(x, struct svc, turning)->party, &LINK_OF(y, struct svc, turning)->party);
+		&CONTAINER_OF(x, struct svc, turning)->party, &CONTAINER_OF(y, struct svc, turning)->party);
 }
 
 static int by_turn(struct link *x, struct link *y)
 {
 	return judge_turn(
-		&LINK_OF(x, struct svc, turning)->party, &LINK_OF(y, struct svc, turning)->party);
+		&CONTAINER_OF(x, struct svc, turning)->party, &CONTAINER_OF(y, struct svc, turning)->party);
 }
 
 static void set_note(struct svc *svc, struct addr x, const struct svc *other, const char *text)
@@ -614,7 +614,7 @@ static void note_double(
 	const struct pool_use *u = NULL;
 
 	while ((u = pool_next_use(a->pools, x, u)) != NULL) {
-		struct svc *other = LINK_OF(u->holder, struct svc, party.holder);
+		struct svc *other = CONTAINER_OF(u->holder, struct svc, party.holder);
 		struct cluster_service holder = judge_view(&other->party);
 
 		if (service_sharing(s, &holder, NULL) == SERVICE_SHARING_OK)
@@ -698,9 +698,9 @@ static void adopt_all(struct alloc *a)
 	/* What is decided does not hang on the order in which a list came. */
 	list_sort(&a->todo, by_age);
 	for (l = a->todo.next; l != &a->todo; l = l->next)
-		adopt(a, LINK_OF(l, struct svc, turning));
+		adopt(a, CONTAINER_OF(l, struct svc, turning));
 	for (l = a->todo.next; l != &a->todo; l = l->next)
-		guard_rest(a, LINK_OF(l, struct svc, turning));
+		guard_rest(a, CONTAINER_OF(l, struct svc, turning));
 	list_sort(&a->todo, by_turn);
 	a->adopting = false;
 }
@@ -717,7 +717,7 @@ static bool is_woken(const struct alloc *a)
 static void wake_waiting(struct alloc *a)
 {
 	for (struct link *l = a->waiting.next; l != &a->waiting; l = l->next)
-		LINK_OF(l, struct svc, turning)->turn = TURN_TODO;
+		CONTAINER_OF(l, struct svc, turning)->turn = TURN_TODO;
 	list_move_all(&a->waiting, &a->todo);
 	list_move_all(&a->todo, &a->waiting);
 	a->woken = pool_generation(a->pools);
@@ -738,7 +738,7 @@ static void settle(struct alloc *a)
 			wake_waiting(a);
 		if (list_is_empty(&a->todo))
 			return;
-		svc = LINK_OF(a->todo.next, struct svc, turning);
+		svc = CONTAINER_OF(a->todo.next, struct svc, turning);
 		unturn(svc);
 		decide(a, svc);
 	}
@@ -1043,7 +1043,7 @@ bool alloc_next_result(struct alloc *a, struct alloc_result *ret_r)
 	settle(a);
 	if (list_is_empty(&a->report))
 		return false;
-	svc = LINK_OF(a->report.next, struct svc, telling);
+	svc = CONTAINER_OF(a->report.next, struct svc, telling);
 	fill_result(a, svc, ret_r);
 	ret_r->contested = has_untold_contest(svc);
 	if (ret_r->contested) {
@@ -1119,7 +1119,7 @@ bool alloc_next_write(struct alloc *a, uint64_t now_ms, struct alloc_write *ret_
 	item = outbox_due(&a->outbox, now_ms);
 	if (item == NULL)
 		return false;
-	svc = LINK_OF(item, struct svc, item);
+	svc = CONTAINER_OF(item, struct svc, item);
 	id = outbox_send(&a->outbox, item);
 	if (id == 0) {
 		queue(a, svc, OUTBOX_FIRST);
@@ -1159,7 +1159,7 @@ void alloc_write_done(struct alloc *a, uint64_t id, enum alloc_outcome outcome, 
 	a->now_ms = now_ms;
 	if (item == NULL)
 		return;
-	svc = LINK_OF(item, struct svc, item);
+	svc = CONTAINER_OF(item, struct svc, item);
 	switch (outcome) {
 	case ALLOC_WRITE_OK:
 		svc->fails = 0;

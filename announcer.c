@@ -407,7 +407,7 @@ void ann_tick(struct ann *a, uint64_t now_ms)
 
 		if (first == NULL || first->due > now_ms)
 			return;
-		try_announce(a, DEADLINE_OF(first, struct ann_vip, next), now_ms);
+		try_announce(a, CONTAINER_OF(first, struct ann_vip, next), now_ms);
 	}
 }
 

@@ -6,6 +6,7 @@
 #ifndef LBD_BASE_H
 #define LBD_BASE_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -742,7 +742,7 @@ static struct bfd_session *next_due(const struct bfd *b, uint64_t now_us)
 
 	if (d == NULL)
 		return NULL;
-	s = DEADLINE_OF(d, struct bfd_session, due);
+	s = CONTAINER_OF(d, struct bfd_session, due);
 	return d->due <= now_us || (may_send(b, s) && is_due(s, now_us)) ? s : NULL;
 }
 

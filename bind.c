@@ -223,7 +223,7 @@ size_t bind_next(struct bind *b, uint64_t now_ms, struct bind_write *ret_v, size
 	while (n < max && now_ms >= bind_next_deadline(b)) {
 		struct link *q = list_is_empty(&b->now) ? &b->later : &b->now;
 
-		begin(LINK_OF(q->next, struct entry, queue), &ret_v[n++]);
+		begin(CONTAINER_OF(q->next, struct entry, queue), &ret_v[n++]);
 	}
 	return n;
 }
@@ -235,7 +235,7 @@ uint64_t bind_next_deadline(const struct bind *b)
 	if (!list_is_empty(&b->now))
 		at = 0;
 	else if (!list_is_empty(&b->later))
-		at = LINK_OF(b->later.next, const struct entry, queue)->due_ms;
+		at = CONTAINER_OF(b->later.next, const struct entry, queue)->due_ms;
 	return at != TIME_NEVER && at < b->pause_ms ? b->pause_ms : at;
 }
 

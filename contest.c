@@ -37,7 +37,7 @@ void contest_reset(struct daemon *d)
 
 	for (struct link *l = d->contests.waiting.next; l != &d->contests.waiting; l = next) {
 		next = l->next;
-		free(LINK_OF(l, struct contest, link));
+		free(CONTAINER_OF(l, struct contest, link));
 	}
 	list_init(&d->contests.waiting);
 	d->contests.n = 0;
@@ -146,7 +146,7 @@ static int ask(struct contest *c)
 void contest_run(struct daemon *d, uint64_t now_ms)
 {
 	while (!d->contests.asking && !list_is_empty(&d->contests.waiting)) {
-		struct contest *c = LINK_OF(d->contests.waiting.next, struct contest, link);
+		struct contest *c = CONTAINER_OF(d->contests.waiting.next, struct contest, link);
 
 		list_delete(&c->link);
 		d->contests.asking = ask(c) == 0;

@@ -319,7 +319,7 @@ struct crdstat *crdstat_next(struct crdstat_box *b, uint64_t now_ms, uint64_t *r
 	struct outbox_item *item;
 
 	while ((item = outbox_due(&b->outbox, now_ms)) != NULL) {
-		struct crdstat *s = LINK_OF(item, struct crdstat, item);
+		struct crdstat *s = CONTAINER_OF(item, struct crdstat, item);
 
 		if (!is_wanted(s) || now_ms < b->off_until_ms[s->kind]) {
 			outbox_unqueue(item);
@@ -384,7 +384,7 @@ bool crdstat_done(struct crdstat_box *b, uint64_t id, enum crdstat_outcome outco
 	const cJSON *status, uint64_t now_ms)
 {
 	struct outbox_item *item = outbox_land(&b->outbox, id);
-	struct crdstat *s = item != NULL ? LINK_OF(item, struct crdstat, item) : NULL;
+	struct crdstat *s = item != NULL ? CONTAINER_OF(item, struct crdstat, item) : NULL;
 	bool off = false;
 
 	if (s == NULL)

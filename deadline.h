@@ -22,9 +22,6 @@ struct deadlines {
 	uint32_t n, cap;
 };
 
-/* The thing whose member is d. */
-#define DEADLINE_OF(d, type, member) ((type *)(void *)((char *)(d)-offsetof(type, member)))
-
 static inline void deadline_put(struct deadlines *h, uint32_t at, struct deadline *d)
 {
 	h->v[at] = d;

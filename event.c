@@ -115,7 +115,7 @@ static void *find_print(const struct table *t, const struct print *p)
 /* NULL when empty. */
 static struct event *list_first(const struct link *head)
 {
-	return !list_is_empty(head) ? LINK_OF(head->next, struct event, link) : NULL;
+	return !list_is_empty(head) ? CONTAINER_OF(head->next, struct event, link) : NULL;
 }
 
 /* -- making and freeing -- */
@@ -196,7 +196,7 @@ void event_free(struct event_queue *q)
 
 static struct bucket *bucket_at(struct link *l)
 {
-	return LINK_OF(l, struct bucket, link);
+	return CONTAINER_OF(l, struct bucket, link);
 }
 
 static struct bucket *new_bucket(struct event_queue *q, const struct print *p, uint64_t now_ms)
@@ -495,7 +495,7 @@ static struct event *find_sending(const struct event_queue *q, uint64_t id)
 	const struct link *head = &q->list[STATE_SENDING];
 
 	for (struct link *l = head->next; l != head; l = l->next) {
-		struct event *e = LINK_OF(l, struct event, link);
+		struct event *e = CONTAINER_OF(l, struct event, link);
 
 		if (e->letter->id == id)
 			return e;

@@ -93,7 +93,7 @@ void groups_mark_due(struct groups *t, uint64_t now_ms)
 	struct deadline *first;
 
 	while ((first = deadline_first(&t->timed)) != NULL && first->due <= now_ms) {
-		struct group *g = DEADLINE_OF(first, struct group, timer);
+		struct group *g = CONTAINER_OF(first, struct group, timer);
 
 		stop_timer(t, g);
 		groups_mark(t, g);

@@ -77,7 +77,7 @@ int judge_turn(const struct judge_party *a, const struct judge_party *b)
 /* Whose place in a row that is. */
 static const struct judge_party *party_of(const struct pool_use *u)
 {
-	return LINK_OF(u->holder, struct judge_party, holder);
+	return CONTAINER_OF(u->holder, struct judge_party, holder);
 }
 
 /* -- those of one sharing key -- */
@@ -166,7 +166,7 @@ struct judge_party *judge_next_mate(struct judge_party *p, struct judge_party *a
 		return NULL;
 	head = &p->seat->sharing->members;
 	l = after != NULL ? after->seat->link.next : head->next;
-	return l != head ? LINK_OF(l, struct judge_seat, link)->party : NULL;
+	return l != head ? CONTAINER_OF(l, struct judge_seat, link)->party : NULL;
 }
 
 /* -- may a Service be on an address -- */
@@ -484,7 +484,7 @@ static bool pick_shared(
 		return false;
 	}
 	for (struct link *l = h->members.next; l != &h->members; l = l->next) {
-		const struct judge_party *m = LINK_OF(l, struct judge_seat, link)->party;
+		const struct judge_party *m = CONTAINER_OF(l, struct judge_seat, link)->party;
 		const struct pool_use *u = pool_held(&m->holder, f);
 		struct pool *p;
 
@@ -1045,7 +1045,7 @@ void judge_forget_all(struct judge *j)
 	while ((h = table_next(&j->sharings, h)) != NULL)
 		for (struct link *l = h->members.next, *next; l != &h->members; l = next) {
 			next = l->next;
-			free(LINK_OF(l, struct judge_seat, link));
+			free(CONTAINER_OF(l, struct judge_seat, link));
 		}
 	table_free_all(&j->sharings);
 }

@@ -279,7 +279,7 @@ static void reap(struct kube *k)
 	struct link *l = k->watches.next;
 
 	while (k->busy == 0 && l != &k->watches) {
-		struct kube_watch *w = LINK_OF(l, struct kube_watch, link);
+		struct kube_watch *w = CONTAINER_OF(l, struct kube_watch, link);
 
 		l = l->next;
 		if (w->dead)
@@ -549,7 +549,7 @@ static bool is_deadlined_write(const struct call *c)
 void kube_abort_deadlined(struct kube *k)
 {
 	for (struct link *l = k->calls.next; l != &k->calls; l = l->next) {
-		struct call *c = LINK_OF(l, struct call, link);
+		struct call *c = CONTAINER_OF(l, struct call, link);
 
 		if (!is_deadlined_write(c) || c->too_long)
 			continue;
@@ -557,7 +557,7 @@ void kube_abort_deadlined(struct kube *k)
 		http_cancel(c->http); /* tells from the loop */
 	}
 	for (struct link *l = k->held.next; l != &k->held; l = l->next) {
-		struct call *c = LINK_OF(l, struct call, link);
+		struct call *c = CONTAINER_OF(l, struct call, link);
 
 		c->aborted = c->aborted || is_deadlined_write(c);
 	}
@@ -609,7 +609,7 @@ static void run_held(struct kube *k)
 	list_init(&due);
 	list_move_all(&due, &k->held);
 	while (!list_is_empty(&due)) {
-		struct call *c = LINK_OF(due.next, struct call, link);
+		struct call *c = CONTAINER_OF(due.next, struct call, link);
 
 		k->n_held--;
 		run_held_call(c, now_ms);
@@ -895,9 +895,9 @@ static uint64_t next_deadline(const struct kube *k)
 	uint64_t t = TIME_NEVER;
 
 	for (struct link *l = k->held.next; l != &k->held; l = l->next)
-		t = time_min(t, held_deadline(LINK_OF(l, struct call, link)));
+		t = time_min(t, held_deadline(CONTAINER_OF(l, struct call, link)));
 	for (struct link *l = k->watches.next; l != &k->watches; l = l->next) {
-		const struct kube_watch *w = LINK_OF(l, struct kube_watch, link);
+		const struct kube_watch *w = CONTAINER_OF(l, struct kube_watch, link);
 
 		if (w->dead)
 			continue;
@@ -930,7 +930,7 @@ static void on_timer(uv_timer_t *t)
 	enter(k);
 	run_held(k);
 	for (struct link *l = k->watches.next; l != &k->watches; l = l->next) {
-		struct kube_watch *w = LINK_OF(l, struct kube_watch, link);
+		struct kube_watch *w = CONTAINER_OF(l, struct kube_watch, link);
 
 		if (!w->dead)
 			run_watch(w); /* new ones join at the end, dead ones stay: busy */
@@ -976,7 +976,7 @@ void kube_close(struct kube *k, void (*closed)(void *ctx), void *ctx)
 	k->open = 2;
 	enter(k);
 	for (struct link *l = k->watches.next; l != &k->watches; l = l->next)
-		kube_unwatch(LINK_OF(l, struct kube_watch, link));
+		kube_unwatch(CONTAINER_OF(l, struct kube_watch, link));
 	leave(k);
 	http_close(k->http, on_http_closed, k);
 	uv_close((uv_handle_t *)&k->timer, on_timer_closed);

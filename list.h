@@ -15,9 +15,6 @@ struct link {
 	struct link *prev, *next; /* borrowed; of a head: the last, the first */
 };
 
-/* The thing whose member is l. */
-#define LINK_OF(l, type, member) ((type *)(void *)((char *)(l)-offsetof(type, member)))
-
 static inline void list_init(struct link *head)
 {
 	head->prev = head->next = head;

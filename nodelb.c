@@ -256,8 +256,8 @@ static void wake_others(struct nodelb *n, const struct svc *svc)
 
 		for (size_t j = 0; j < ARRAY_LEN(list); j++)
 			for (struct link *l = list[j]->next; l != list[j]; l = l->next)
-				if (LINK_OF(l, struct claim, link)->svc != svc)
-					make_todo(n, LINK_OF(l, struct claim, link)->svc);
+				if (CONTAINER_OF(l, struct claim, link)->svc != svc)
+					make_todo(n, CONTAINER_OF(l, struct claim, link)->svc);
 	}
 }
 
@@ -277,7 +277,7 @@ static void leave_taken(const struct nodelb *n, const struct svc *svc, uint64_t 
 		const struct link *head = &svc->claims[i].port->holders;
 
 		for (struct link *l = head->next; l != head; l = l->next) {
-			const struct svc *other = LINK_OF(l, struct claim, link)->svc;
+			const struct svc *other = CONTAINER_OF(l, struct claim, link)->svc;
 
 			for (size_t w = 0; other != svc && w < n->n_words; w++)
 				bits[w] &= ~row_of(n, other)[w];
@@ -293,7 +293,7 @@ static const struct svc *holder_at(
 		const struct link *head = &svc->claims[j].port->holders;
 
 		for (struct link *l = head->next; l != head; l = l->next) {
-			const struct svc *other = LINK_OF(l, struct claim, link)->svc;
+			const struct svc *other = CONTAINER_OF(l, struct claim, link)->svc;
 
 			if (other == svc || !nodeset_has(row_of(n, other), i))
 				continue;
@@ -660,16 +660,16 @@ static void decide(struct nodelb *n, struct svc *svc)
 
 static int by_age(struct link *x, struct link *y)
 {
-	struct cluster_service a = copy_view(LINK_OF(x, struct svc, turning)->copy);
-	struct cluster_service b = copy_view(LINK_OF(y, struct svc, turning)->copy);
+	struct cluster_service a = copy_view(CONTAINER_OF(x, struct svc, turning)->copy);
+	struct cluster_service b = copy_view(CONTAINER_OF(y, struct svc, turning)->copy);
 
 	return service_elder(&a, &b);
 }
 
 static int by_turn(struct link *x, struct link *y)
 {
-	struct cluster_service a = copy_view(LINK_OF(x, struct svc, turning)->copy);
-	struct cluster_service b = copy_view(LINK_OF(y, struct svc, turning)->copy);
+	struct cluster_service a = copy_view(CONTAINER_OF(x, struct svc, turning)->copy);
+	struct cluster_service b = copy_view(CONTAINER_OF(y, struct svc, turning)->copy);
 
 	return service_turn(&a, &b);
 }
@@ -698,9 +698,9 @@ static void adopt_all(struct nodelb *n)
 
 	list_sort(&n->todo, by_age);
 	for (l = n->todo.next; l != &n->todo; l = l->next)
-		adopt(n, LINK_OF(l, struct svc, turning));
+		adopt(n, CONTAINER_OF(l, struct svc, turning));
 	for (l = n->todo.next; l != &n->todo; l = next) {
-		struct svc *svc = LINK_OF(l, struct svc, turning);
+		struct svc *svc = CONTAINER_OF(l, struct svc, turning);
 
 		next = l->next;
 		if (!svc->is_holder)
@@ -785,10 +785,10 @@ static void settle(struct nodelb *n)
 	if (n->adopting)
 		adopt_all(n);
 	for (struct link *l = n->todo.next; l != &n->todo; l = l->next)
-		let_go(n, LINK_OF(l, struct svc, turning));
+		let_go(n, CONTAINER_OF(l, struct svc, turning));
 	list_sort(&n->todo, by_turn);
 	while (!list_is_empty(&n->todo)) {
-		struct svc *svc = LINK_OF(n->todo.next, struct svc, turning);
+		struct svc *svc = CONTAINER_OF(n->todo.next, struct svc, turning);
 
 		unturn(svc);
 		decide(n, svc);
@@ -1017,7 +1017,7 @@ bool nodelb_next_result(struct nodelb *n, uint64_t now_ms, struct nodelb_result 
 	settle(n);
 	if (list_is_empty(&n->report))
 		return false;
-	svc = LINK_OF(n->report.next, struct svc, telling);
+	svc = CONTAINER_OF(n->report.next, struct svc, telling);
 	fill(n, svc, ret_r);
 	svc->told = result_hash(n, svc, ret_r);
 	take_back_news(svc);
@@ -1046,7 +1046,7 @@ bool nodelb_next_write(struct nodelb *n, uint64_t now_ms, struct nodelb_write *r
 	item = outbox_due(&n->outbox, now_ms);
 	if (item == NULL)
 		return false;
-	svc = LINK_OF(item, struct svc, item);
+	svc = CONTAINER_OF(item, struct svc, item);
 	id = outbox_send(&n->outbox, item);
 	if (id == 0) {
 		outbox_queue(&n->outbox, item, OUTBOX_FIRST, now_ms);
@@ -1095,7 +1095,7 @@ void nodelb_write_done(struct nodelb *n, uint64_t id, enum alloc_outcome outcome
 	n->now_ms = now_ms;
 	if (item == NULL)
 		return;
-	svc = LINK_OF(item, struct svc, item);
+	svc = CONTAINER_OF(item, struct svc, item);
 	switch (outcome) {
 	case ALLOC_WRITE_OK:
 		svc->fails = 0;

@@ -89,7 +89,7 @@ static struct outbox_item *first_of(const struct outbox *o, unsigned delay)
 {
 	const struct link *head = &o->list[delay];
 
-	return list_is_empty(head) ? NULL : LINK_OF(head->next, struct outbox_item, link);
+	return list_is_empty(head) ? NULL : CONTAINER_OF(head->next, struct outbox_item, link);
 }
 
 struct outbox_item *outbox_due(struct outbox *o, uint64_t now_ms)

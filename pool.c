@@ -306,7 +306,7 @@ static void count_freed(struct pool_set *s, const struct pool_use *u)
 
 static struct pool_former *former_of(struct pool_use *u)
 {
-	return LINK_OF(u, struct pool_former, use);
+	return CONTAINER_OF(u, struct pool_former, use);
 }
 
 static bool former_is(const void *elt, const void *key, size_t len)
@@ -370,7 +370,7 @@ static void former_list(struct pool_set *s, struct pool_former *o, uint64_t now_
 		former_unname(s, same);
 	o->named = table_add(&s->by_name[f], o) == 0;
 	if (s->n_former > MAX_FORMER)
-		former_forget(s, LINK_OF(s->former.next, struct pool_former, age));
+		former_forget(s, CONTAINER_OF(s->former.next, struct pool_former, age));
 }
 
 /* -- what few holders have -- */
@@ -737,7 +737,7 @@ static bool find_oldest(
 	const struct link *head = &p->former[q->family];
 
 	for (struct link *l = head->next; l != head; l = l->next) {
-		const struct pool_former *o = LINK_OF(l, struct pool_former, link);
+		const struct pool_former *o = CONTAINER_OF(l, struct pool_former, link);
 
 		if (o->freed_ms > not_after_ms)
 			return false;
@@ -998,7 +998,7 @@ static void rehome_former(struct pool_set *s)
 	struct link *next;
 
 	for (struct link *l = s->former.next; l != &s->former; l = next) {
-		struct pool_former *o = LINK_OF(l, struct pool_former, age);
+		struct pool_former *o = CONTAINER_OF(l, struct pool_former, age);
 		struct pool *p = pool_of(s, o->use.addr);
 
 		next = l->next;
@@ -1050,7 +1050,7 @@ static void free_formers(struct link *head)
 
 	for (struct link *l = head->next; l != head; l = next) {
 		next = l->next;
-		free(LINK_OF(l, struct pool_former, age));
+		free(CONTAINER_OF(l, struct pool_former, age));
 	}
 	list_init(head);
 }
