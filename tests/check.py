@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# What names a test that failed, in the words of pytest, of the unit tests and the simulator, of the fuzzers, of make.
+CAUSES = re.compile(r"FAILED|^ERROR |^E {3}|SUMMARY: |^\S+:\d+: |^seed \d+: |replay: |^make.*\*\*\*|Base64: ")
+CAUSES_MAX, CAUSE_WIDTH = 12, 240
 COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
 PYTEST = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
 LAB = [*PYTEST, "-n", "4", "tests/lab", "--ignore=tests/lab/test_tls.py", "--ignore=tests/lab/test_l2.py",
@@ -54,13 +57,16 @@ def steps(asan_lab):
 
 
 def run(title, argv, env):
-    """Runs one step, shows its output as it comes; returns the counts of its lines that close a test program."""
+    """Runs one step, shows its output as it comes; returns the counts of its lines that close a test program, and the lines that say
+    what failed."""
     print(f"== {title}", flush=True)
-    begin, counts, last = time.monotonic(), dict.fromkeys(("passed", "failed", "skipped"), 0), ""
+    begin, counts, causes = time.monotonic(), dict.fromkeys(("passed", "failed", "skipped"), 0), []
     p = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, errors="replace")
     for line in p.stdout:
         print("   " + line, end="", flush=True)
+        if CAUSES.search(line):
+            causes.append(line.strip()[:CAUSE_WIDTH])
         found = COUNTS.findall(line)
         if found and ("passed" in line or "failed" in line) and re.match(r"(=+ )?(\S+: )?\d+ \w+", line.strip()):
             for n, what in found:
@@ -71,7 +77,7 @@ def run(title, argv, env):
         counts["passed"] = 1  # a build step: it built, without a warning
     print(f"   -- {time.monotonic() - begin:.1f} s: {counts['passed']} passed, {counts['failed']} failed,"
           f" {counts['skipped']} skipped", flush=True)
-    return counts
+    return counts, causes
 
 
 def chosen(argv):
@@ -81,16 +87,18 @@ def chosen(argv):
 
 
 def main():
-    begin, total, failed_steps = time.monotonic(), dict.fromkeys(("passed", "failed", "skipped"), 0), []
+    begin, total, failed = time.monotonic(), dict.fromkeys(("passed", "failed", "skipped"), 0), {}
     for title, argv, env in chosen(sys.argv):
-        counts = run(title, argv, env)
+        counts, causes = run(title, argv, env)
         for what in total:
             total[what] += counts[what]
         if counts["failed"]:
-            failed_steps.append(title)
+            failed[title] = causes
             if title.startswith("build"):
                 break
-    print(f"in {time.monotonic() - begin:.0f} s" + (f"; failed: {', '.join(failed_steps)}" if failed_steps else ""))
+    for title, causes in failed.items():  # once more, at the end: a log is read from there, and often cut
+        print(f"failed: {title}", *causes[-CAUSES_MAX:], sep="\n   ")
+    print(f"in {time.monotonic() - begin:.0f} s")
     print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return 1 if total["failed"] else 0
 
