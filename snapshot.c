@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -387,18 +388,64 @@ static void put_endpoint(struct buf *b, const char *node, bool ready)
 	buf_adds(b, "}}");
 }
 
+struct place {
+	const char *node; /* borrowed of the picture */
+	bool ready, serving;
+};
+
+struct places {
+	struct place *v;
+	size_t n, cap;
+	bool bad; /* out of memory */
+};
+
 static void on_share(void *ctx, const char *node, bool ready, bool serving)
 {
-	struct buf *b = ctx;
+	struct places *p = ctx;
 
-	if (ready)
-		put_endpoint(b, node, true);
-	if (serving)
-		put_endpoint(b, node, false);
+	if (p->n == p->cap) {
+		size_t cap = p->cap > 0 ? 2 * p->cap : 16;
+		struct place *v = realloc(p->v, cap * sizeof *v);
+
+		if (v == NULL) {
+			p->bad = true;
+			return;
+		}
+		p->v = v;
+		p->cap = cap;
+	}
+	p->v[p->n++] = (struct place){node, ready, serving};
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	return strcmp(((const struct place *)a)->node, ((const struct place *)b)->node);
+}
+
+/* Each node once, however many slices tell of it. */
+static void put_places(struct buf *b, struct places *p)
+{
+	if (p->n > 0)
+		qsort(p->v, p->n, sizeof *p->v, compare_places);
+	for (size_t i = 0; i < p->n; i++) {
+		struct place all = p->v[i];
+
+		for (; i + 1 < p->n && strcmp(p->v[i + 1].node, all.node) == 0; i++) {
+			all.ready |= p->v[i + 1].ready;
+			all.serving |= p->v[i + 1].serving;
+		}
+		if (all.ready)
+			put_endpoint(b, all.node, true);
+		if (all.serving)
+			put_endpoint(b, all.node, false);
+	}
+	b->bad |= p->bad;
 }
 
 static void put_slice(struct buf *b, const struct cluster *c, const struct cluster_service *s)
 {
+	struct places places = {0};
+
 	begin(b, "EndpointSlice");
 	open_object(b, "metadata");
 	put(b, "namespace", s->namespace_);
@@ -407,7 +454,9 @@ static void put_slice(struct buf *b, const struct cluster *c, const struct clust
 	put(b, "kubernetes.io/service-name", s->name);
 	buf_adds(b, "}}");
 	open_list(b, "endpoints");
-	cluster_each_share(c, s->key, on_share, b);
+	cluster_each_share(c, s->key, on_share, &places);
+	put_places(b, &places);
+	free(places.v);
 	buf_addc(b, ']');
 	end(b);
 }

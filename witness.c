@@ -107,14 +107,14 @@ static void put_attribute(struct wr *w, uint16_t type, const void *data, size_t 
 	wr_bytes(w, padding, RTA_ALIGN(len) - len);
 }
 
-/* As `ip neigh change ADDRESS lladdr MAC dev LINK nud probe` does, or `ip neigh add ADDRESS dev LINK
- * use`, which resolves it. */
+/* As `ip neigh replace ADDRESS lladdr MAC dev LINK nud probe` does, or `ip neigh add ADDRESS dev LINK
+ * use`, which resolves it.  Created if need be: the kernel may have forgotten it since. */
 static void probe(const struct witness *w, const struct asked *l, const struct neighbour *n)
 {
 	uint8_t buf[128];
 	struct wr out = wr_init(buf, sizeof buf);
 	struct nlmsghdr h = {.nlmsg_type = RTM_NEWNEIGH,
-		.nlmsg_flags = NLM_F_REQUEST | (n->has_mac ? NLM_F_REPLACE : NLM_F_CREATE)};
+		.nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | (n->has_mac ? NLM_F_REPLACE : 0)};
 	const struct ndmsg m = {.ndm_family = n->family,
 		.ndm_ifindex = (int)l->ifindex,
 		.ndm_state = n->has_mac ? NUD_PROBE : NUD_NONE,

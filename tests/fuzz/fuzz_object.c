@@ -66,7 +66,7 @@ static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 	size_t *sum = ctx;
 
 	(void)deleted;
-	REQUIRE(l->role == CLUSTER_LEASE_OTHER || l->role == CLUSTER_LEASE_LEADER ||
+	REQUIRE((l->role != CLUSTER_LEASE_NODE && l->role != CLUSTER_LEASE_CLAIMS) ||
 		touch(l->node) > 0);
 	REQUIRE(l->holder != NULL && touch(l->claims) <= CLUSTER_MAX_CLAIMS);
 	*sum += touch(l->uid) + touch(l->holder) + touch(l->renew_time) + touch(l->acquire_time) +
