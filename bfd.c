@@ -53,6 +53,7 @@ enum {
 	NEWS_MOST = 4,       /* packets out of turn, to say that something changed, in so long: two that */
 	NEWS_US = 100000, /* misunderstand each other must not answer each other ever faster */
 	LOSS_BUCKET_US = 5000000,
+	LATELY = 8,     /* packets: how fast what was lost is forgotten */
 	SLOT_BITS = 12, /* of a discriminator: the place in slots; the others are random */
 	SEQ_WINDOW = 3, /* times Detect Mult (6.7.4) */
 	JITTER_ONE = 65536,
@@ -126,6 +127,7 @@ struct bfd_session {
 
 	uint64_t bucket_at; /* of loss[0]: which five seconds */
 	struct bucket loss[2];
+	double lately; /* loss of about the last LATELY packets */
 	struct face shown;
 };
 
@@ -437,18 +439,28 @@ static void turn_buckets(struct bfd_session *s, uint64_t at_us)
 	s->bucket_at = at;
 }
 
+/* One that should have come did, or did not. */
+static void weigh_loss(struct bfd_session *s, bool lost)
+{
+	s->lately += ((lost ? 1.0 : 0.0) - s->lately) / LATELY;
+}
+
 /* A packet came: how many did not, since the one before?  Jitter leaves 7/8 of the interval between
  * two, on average. */
 static void count_loss(struct bfd_session *s, uint64_t at_us)
 {
-	uint64_t mean_us = receive_us(s) * 7 / 8, gap_us = 0;
+	uint64_t mean_us = receive_us(s) * 7 / 8, gap_us = 0, lost = 0;
 
 	turn_buckets(s, at_us);
 	if (is_alive(s) && at_us > s->heard_us)
 		gap_us = at_us - s->heard_us;
-	s->loss[0].received++;
 	if (mean_us > 0 && gap_us > mean_us)
-		s->loss[0].lost += (uint32_t)((gap_us + mean_us / 2) / mean_us - 1);
+		lost = (gap_us + mean_us / 2) / mean_us - 1;
+	s->loss[0].received++;
+	s->loss[0].lost += (uint32_t)lost;
+	for (uint64_t i = 0; i < lost && i < 4 * LATELY; i++)
+		weigh_loss(s, true);
+	weigh_loss(s, false);
 }
 
 static double loss_at(const struct bfd_session *s, uint64_t now_us)
@@ -505,6 +517,8 @@ static void expire(struct bfd_session *s, uint64_t now_us)
 {
 	turn_buckets(s, now_us);
 	s->loss[0].lost += s->remote_multiplier;
+	for (unsigned i = 0; i < s->remote_multiplier && i < 4 * LATELY; i++)
+		weigh_loss(s, true);
 	s->remote_discr = 0;
 	s->remote_rx_us = 1;
 	s->remote_demand = false;
@@ -959,6 +973,7 @@ void bfd_view(const struct bfd_session *s, uint64_t now_us, struct bfd_view *ret
 		.transmit_us = (uint32_t)transmit_us(s),
 		.detect_us = (uint32_t)time_min(detect_us(s), UINT32_MAX),
 		.loss = loss_at(s, now_us),
+		.loss_lately = s->lately,
 		.local_discr = s->local_discr,
 		.remote_discr = s->remote_discr,
 		.sent = s->sent,

@@ -135,6 +135,7 @@ struct bfd_view {
 				    us; TIME_NEVER = it does not say so */
 	uint32_t transmit_us, detect_us; /* as negotiated */
 	double loss; /* of the last 10 s, 0 to 1: what came of what should have come */
+	double loss_lately; /* the same of about the last eight packets: it begins */
 	uint32_t local_discr, remote_discr;
 	uint64_t sent, received;
 };

@@ -87,8 +87,8 @@ void elect_on_synced(struct elect *e, bool synced, uint64_t now_ms);
  * (R4): what this node claimed then is its own to take again (G7), what others did is theirs unless
  * BFD or the wire says otherwise.  Until the first lists. */
 void elect_on_snapshot(struct elect *e, uint64_t now_ms);
-/* What BFD says of a member in one segment (shared/OWNERSHIP.md R7); loss of its packets in the last
- * 10 s, per mille. Without BFD every peer is NEVER. */
+/* What BFD says of a member in one segment (shared/OWNERSHIP.md R7); loss there as peers.h has
+ * it, per mille. Without BFD every peer is NEVER. */
 void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum elect_peer state,
 	unsigned loss_permille, uint64_t now_ms);
 /* A wire claim or an answer for a VIP was heard. mac tells a member (its Lease's macs) from a

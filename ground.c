@@ -91,8 +91,7 @@ static bool is_silent(const struct member *m, const struct group *g)
 {
 	enum elect_peer p = ground_peer_on(m, g);
 
-	return p == ELECT_PEER_SILENT ||
-	       (p == ELECT_PEER_NEVER && m->cold.fate != FATE_UNKNOWN);
+	return p == ELECT_PEER_SILENT || (p == ELECT_PEER_NEVER && m->cold.fate != FATE_UNKNOWN);
 }
 
 /* Is m with claim c more likely the one that answers than the holder so far? */
@@ -205,8 +204,8 @@ static bool is_expiry_void(const struct elect *e)
 	return bad >= 2 && 2 * bad > others;
 }
 
-/* May a group be taken from a member that lives by its Lease and did not offer it (R9, R10)?  That is
- * settled on the wire, without the API. */
+/* May a group be taken from a member that lives by its Lease and did not offer it (R9, R10)?  That
+ * is settled on the wire, without the API. */
 static enum ground ground_on(const struct group *g, const struct member *holder)
 {
 	switch (ground_peer_on(holder, g)) {
@@ -225,20 +224,27 @@ static enum ground ground_on(const struct group *g, const struct member *holder)
 	return GROUND_NONE;
 }
 
+/* G7: did this node take the group from the one that is said to have it, before its restart?  The
+ * probes tell whether that one has taken it back since. */
+static bool was_taken_from(const struct group *g, const struct survey *s, const struct claim *old)
+{
+	return old != NULL && s->holder_claim != NULL && old->term > s->holder_claim->term &&
+	       g->wire_owner != s->holder && ground_peer_on(s->holder, g) == ELECT_PEER_NEVER;
+}
+
 /* May the group be taken, and why (R9)? */
 enum ground ground_find(const struct elect *e, const struct group *g, const struct survey *s)
 {
-	const struct claim *old;
+	const struct claim *old = claims_on(&e->old, g->addrs, g->n_addrs);
 
 	if (e->frozen)
 		return GROUND_NONE;
-	if (s->holder != NULL)
+	if (s->holder != NULL && !was_taken_from(g, s, old))
 		return ground_on(g, s->holder);
 	if (s->leaving != NULL && s->leaving->peer == ELECT_PEER_LEAVING && e->joined)
 		return GROUND_OFFERED;
 	if (!e->health.synced && !e->restored)
 		return GROUND_NONE;
-	old = claims_on(&e->old, g->addrs, g->n_addrs);
 	if (old != NULL && old->term >= s->leaving_term && old->term >= s->expired_term)
 		return GROUND_OWN;
 	if (!e->health.ok || !e->joined)
@@ -301,8 +307,7 @@ static bool sees(const struct elect *e, const struct group *g, const struct memb
 
 /* Would m, which lives and stays, take g before this node?  except (may be NULL) is being taken
  * from. */
-static bool outranks(
-	const struct standing *s, const struct member *m, const struct member *except)
+static bool outranks(const struct standing *s, const struct member *m, const struct member *except)
 {
 	return !m->self && m != except && member_is_alive(m) && !member_is_leaving(m) &&
 	       ground_peer_on(m, s->g) != ELECT_PEER_SILENT && sees(s->e, s->g, m, except) &&
@@ -346,10 +351,9 @@ bool ground_is_over_share(const struct elect *e, double share, size_t n_held)
 }
 
 /* How long WAIT lasts (R13, R14), but for the grace. */
-uint64_t ground_wait_ms(
-	struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
+uint64_t ground_wait_ms(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
-	const struct member *from = s->holder != NULL	 ? s->holder
+	const struct member *from = s->holder != NULL    ? s->holder
 				    : s->leaving != NULL ? s->leaving
 							 : s->expired;
 	double share = e->in->conf->elections.max_share;
@@ -358,7 +362,8 @@ uint64_t ground_wait_ms(
 	if (g->ground == GROUND_OWN)
 		return 0;
 	/* A better one may have thousands to take before this one. */
-	slots = rank(e, g, from, UINT16_MAX) * (1 + (from != NULL ? from->n_held / VIPS_A_SLOT : 0));
+	slots = rank(e, g, from, UINT16_MAX) *
+		(1 + (from != NULL ? from->n_held / VIPS_A_SLOT : 0));
 	if (ground_is_over_share(e, share, e->groups.n_owned_vips) || now_ms < e->hold.until_ms)
 		slots += time_min(e->roll.at_work - 1, OVER_SHARE_SLOTS);
 	return slots * elect_slot_ms(e);

@@ -93,12 +93,12 @@ static void apply_change(
 
 	bound_set(d, e->ifindex, e->vip, on && err == 0 && e->bind);
 	if (err != 0)
-		log_error(wire_protocol(e->vip), "not announced", "ip", addr_format(e->vip, text), "err",
-			strerror(-err), NULL);
+		log_error(wire_protocol(e->vip), "not announced", "ip", addr_format(e->vip, text),
+			"err", strerror(-err), NULL);
 	else if (on != is_on(c->was))
-		log_write(level, wire_protocol(e->vip), on ? "announcing" : "no longer announcing", "ip",
-			addr_format(e->vip, text), "iface", i != NULL ? i->name : "", "reason",
-			reason_code(c->is != NULL ? c->is->reason : REASON_NO_IP), NULL);
+		log_write(level, wire_protocol(e->vip), on ? "announcing" : "no longer announcing",
+			"ip", addr_format(e->vip, text), "iface", i != NULL ? i->name : "",
+			"reason", reason_code(c->is != NULL ? c->is->reason : REASON_NO_IP), NULL);
 	if (err == -ENOMEM)
 		d->rebuild = true;
 }
@@ -144,6 +144,9 @@ static void update_plan(struct daemon *d, bool all)
 		err = plan_update(d->plan, &in, elect_dirty_at(d->elect, i));
 	if (err != 0)
 		d->rebuild = true;
+	/* What this node owns: without the API no Lease tells. */
+	if (plan_change_count(d->plan) > 0)
+		snapfile_mark(d);
 }
 
 /* -- the pass -- */

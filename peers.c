@@ -330,8 +330,7 @@ bool peers_watches(const struct peers *p, unsigned ifindex, const char *a, const
 {
 	const struct segment *s = find_segment(p, ifindex);
 
-	return s != NULL && p->in != NULL &&
-	       are_neighbours(p, s, score_of(p, a), score_of(p, b));
+	return s != NULL && p->in != NULL && are_neighbours(p, s, score_of(p, a), score_of(p, b));
 }
 
 static struct peer *find_peer(const struct peers *p, const char *node, unsigned ifindex)
@@ -365,12 +364,36 @@ static void end_session(struct peers *p, struct peer *x)
 	x->was_up = false;
 }
 
-static void tell(struct peers *p, struct peer *x, enum elect_peer state, double loss)
+/* What is lost of a peer's packets: in the last 10 s, or lately of any that is heard on its link,
+ * since where it has just begun its own last packets show little of it. */
+static double loss_of(const struct peers *p, const struct peer *x, uint64_t now_us)
+{
+	struct bfd_view v;
+	double loss;
+
+	if (x->session == NULL)
+		return 0;
+	bfd_view(x->session, now_us, &v);
+	loss = v.loss > v.loss_lately ? v.loss : v.loss_lately;
+	for (size_t i = 0; i < p->n; i++) {
+		const struct peer *y = p->v[i];
+
+		if (y->session == NULL || y->path.ifindex != x->path.ifindex)
+			continue;
+		bfd_view(y->session, now_us, &v);
+		if (v.state == BFD_UP && v.loss_lately > loss)
+			loss = v.loss_lately;
+	}
+	return loss;
+}
+
+static void tell(struct peers *p, struct peer *x, enum elect_peer state, uint64_t now_us)
 {
 	if (x->state == state)
 		return;
 	x->state = state;
-	p->ops->state(p->ctx, x->node, x->path.ifindex, state, (unsigned)(loss * PER_MILLE));
+	p->ops->state(p->ctx, x->node, x->path.ifindex, state,
+		(unsigned)(loss_of(p, x, now_us) * PER_MILLE));
 }
 
 static void peer_free(struct peers *p, struct peer *x)
@@ -532,7 +555,7 @@ void peers_update(struct peers *p, uint64_t now_us)
 			continue;
 		bfd_view(x->session, now_us, &v);
 		x->was_up |= v.state == BFD_UP;
-		tell(p, x, state_of(x, &v, now_us), v.loss);
+		tell(p, x, state_of(x, &v, now_us), now_us);
 	}
 }
 
@@ -564,8 +587,7 @@ void peers_set_leaving(struct peers *p, bool leaving, uint64_t now_us)
 
 /* -- construction, reading -- */
 
-struct peers *peers_new(
-	struct bfd *bfd, const char *node, const struct peers_ops *ops, void *ctx)
+struct peers *peers_new(struct bfd *bfd, const char *node, const struct peers_ops *ops, void *ctx)
 {
 	struct peers *p = calloc(1, sizeof *p);
 
@@ -633,8 +655,10 @@ void peers_at(const struct peers *p, size_t i, uint64_t now_us, struct peers_inf
 
 	REQUIRE(i < p->n);
 	x = p->v[i];
-	*ret_i = (struct peers_info){
-		.node = x->node, .ifindex = x->path.ifindex, .state = x->state, .bfd.path = x->path};
+	*ret_i = (struct peers_info){.node = x->node,
+		.ifindex = x->path.ifindex,
+		.state = x->state,
+		.bfd.path = x->path};
 	if (x->session != NULL)
 		bfd_view(x->session, now_us, &ret_i->bfd);
 }

@@ -20,8 +20,9 @@
 struct peers; /* opaque */
 
 struct peers_ops {
-	/* A node's state in a segment is another; loss: of the last 10 s, per mille.  NEVER is said of
-	 * one that a session is made with, and of one that is gone. */
+	/* A node's state in a segment is another; loss: per mille, of its packets in the last 10 s or
+	 * lately of any there, whichever is more.  NEVER is said of one that a session is made with, and
+	 * of one that is gone. */
 	void (*state)(void *ctx, const char *node, unsigned ifindex, enum elect_peer state,
 		unsigned loss_permille);
 	/* peers_update() has something to tell. */

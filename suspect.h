@@ -33,7 +33,7 @@ enum suspect_verdict {
 /* How many unanswered questions in a row say something when so many frames are lost, per mille: the
  * smallest k with (1 - (1 - p)^2)^k < 10^-4, 3 to 14. */
 unsigned suspect_rounds(unsigned loss_permille);
-/* loss: of the session's last 10 s.  Rounds are gap_ms apart.  One that is under way goes on. */
+/* loss: of the session or the link, as far as it can be known.  Rounds are gap_ms apart.  One that is under way goes on. */
 void suspect_begin(struct suspicion *s, unsigned loss_permille, uint64_t gap_ms, uint64_t now_ms);
 /* It is heard again, or gone for other reasons. */
 void suspect_end(struct suspicion *s);

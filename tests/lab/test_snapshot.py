@@ -137,6 +137,25 @@ def test_others_is_not_ours(bare):
     lab.wait_owner(ip, timeout=15, but=[owner])
 
 
+def test_taken_meanwhile(bare):
+    """What a node took while the API was away is its own, too, when it is restarted then."""
+    lab = bare(nodes=2).start()
+    ip, owner = serve(lab)
+    other = next(n for n in lab.nodes if n is not owner)
+    wait_for("the two to hear each other", lambda: all(
+        n["peer"] == "up" for n in other.dump()["nodes"] if n["name"] == owner.name))
+    lab.server.kill()
+    owner.kill()
+    lab.wait_owner(ip, but=[owner])
+    wait_for("its snapshot to know it", lambda: claims_in(other, ip))
+    other.kill()
+    assert lab.client.arping(ip) == []
+    began = time.monotonic()
+    other.start(ready=False)
+    wait_for(f"{ip} served", lambda: lab.client.arping(ip) == [other.mac], timeout=5)
+    assert time.monotonic() - began < SERVED_S
+
+
 def test_what_changed_meanwhile(lab):
     """The first lists replace the old picture: a Service that went while lbd was down is not served for long, one that
     came is."""

@@ -1290,7 +1290,10 @@ static void test_loss(void)
 		(void)run_until_up(&w, 5 * SECOND);
 		w.loss_pct[0] = pct[i];
 		w.delay_more = 2 * MS;
-		run(&w, 10 * SECOND);
+		run(&w, 2 * SECOND);
+		CHECK(pct[i] == 0 ? view(&w, 0).loss_lately == 0
+				  : view(&w, 0).loss_lately > pct[i] / 500.0);
+		run(&w, 8 * SECOND);
 		for (unsigned k = 0; k < 30; k++) {
 			run(&w, 10 * SECOND);
 			sum += view(&w, 0).loss;
@@ -1300,6 +1303,7 @@ static void test_loss(void)
 		w.loss_pct[0] = 0;
 		run(&w, 10 * SECOND);
 		CHECK(view(&w, 0).loss < 0.01); /* what is older is forgotten */
+		CHECK(view(&w, 0).loss_lately < 0.001);
 		tear_down(&w);
 	}
 }

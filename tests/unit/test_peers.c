@@ -25,6 +25,7 @@ static struct lan {
 		struct peers *peers;
 		struct rng rng;
 		enum elect_peer told[NODES];
+		unsigned loss[NODES]; /* per mille, told with it */
 		unsigned changes, wakes;
 		bool alive;
 	} v[NODES];
@@ -65,9 +66,9 @@ static void on_state(void *ctx, const char *node, unsigned ifindex, enum elect_p
 {
 	struct station *s = ctx;
 
-	(void)loss_permille;
 	CHECK_INT(ifindex, 2);
 	s->told[number(node)] = state;
+	s->loss[number(node)] = loss_permille;
 	s->changes++;
 }
 
@@ -218,8 +219,8 @@ static void test_silent(void)
 	close_lan();
 }
 
-/* Never heard is not silent (F18), nor is a node whose session never came up: it is told of once, when
- * the session is made. */
+/* Never heard is not silent (F18), nor is a node whose session never came up: it is told of once,
+ * when the session is made. */
 static void test_never(void)
 {
 	open_lan(2);
@@ -270,6 +271,26 @@ static void test_loss(void)
 	}
 	peers_at(lan.v[0].peers, 0, lan.now_us, &i);
 	CHECK(i.bfd.loss > 0.15 && i.bfd.loss < 0.5);
+	close_lan();
+}
+
+/* A second of loss on one session shows that the link loses what others send, too. */
+static void test_loss_begins(void)
+{
+	open_up(3);
+	lan.cut[1][0] = true;
+	CHECK(until(ELECT_PEER_LATE) < 1000);
+	CHECK_INT(lan.v[0].loss[1], 0);
+	lan.cut[1][0] = false;
+	CHECK(until(ELECT_PEER_UP) < 1000);
+	run(10000000);
+	for (unsigned k = 0; k < 1000; k++) {
+		lan.cut[2][0] = k / 100 % 3 == 0;
+		run(STEP_US);
+	}
+	lan.cut[1][0] = true;
+	CHECK(until(ELECT_PEER_LATE) < 1000);
+	CHECK(lan.v[0].loss[1] > 100 && lan.v[0].loss[1] < 600);
 	close_lan();
 }
 
@@ -363,7 +384,7 @@ static void test_ring(void)
 			CHECK(up == (lan.v[k].told[i] == ELECT_PEER_UP));
 			if (i != k)
 				CHECK(up == peers_watches(lan.v[(i + 7) % NODES].peers, 2,
-						   lan.v[i].name, lan.v[k].name));
+						    lan.v[i].name, lan.v[k].name));
 		}
 	}
 	CHECK_INT(least, 8);
@@ -372,5 +393,6 @@ static void test_ring(void)
 }
 
 CHECK_MAIN("test_peers", CHECK_TEST(test_silent), CHECK_TEST(test_never), CHECK_TEST(test_deaf),
-	CHECK_TEST(test_leaving), CHECK_TEST(test_loss), CHECK_TEST(test_addresses),
-	CHECK_TEST(test_gone), CHECK_TEST(test_interface), CHECK_TEST(test_ring))
+	CHECK_TEST(test_leaving), CHECK_TEST(test_loss), CHECK_TEST(test_loss_begins),
+	CHECK_TEST(test_addresses), CHECK_TEST(test_gone), CHECK_TEST(test_interface),
+	CHECK_TEST(test_ring))
