@@ -107,10 +107,11 @@ static void put_lease(struct sim *s, unsigned node)
 		world_json("{'metadata':{'namespace':'kube-system','name':'%s','uid':'%s','labels':"
 			   "{'lbd.io/lease':'node'},'annotations':{'lbd.io/node':'n%u','lbd.io/"
 			   "addresses':'%s/16','lbd.io/subnets':'10.0.0.0/16','lbd.io/macs':"
-			   "'eth0=%02x:%02x:%02x:%02x:%02x:%02x'}},'spec':{'holderIdentity':'n%u/boot/0','leaseDurationSeconds':"
+			   "'eth0=%02x:%02x:%02x:%02x:%02x:%02x'}},'spec':{'holderIdentity':'n%u/"
+			   "boot/0','leaseDurationSeconds':"
 			   "250}}",
-			name, name, node + 1, addr_format(node_addr(0, node), ip), mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
-			node + 1));
+			name, name, node + 1, addr_format(node_addr(0, node), ip), mac[0], mac[1],
+			mac[2], mac[3], mac[4], mac[5], node + 1));
 }
 
 static unsigned unowned(const struct sim *s)

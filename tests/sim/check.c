@@ -6,15 +6,15 @@
  * In:   what nodes, server and faults do.
  * Out:  sim_fail() with the invariant's name and the measured figure.
  *
- * What a node announces is read from its ARP responder, not from what it believes.
+ * What a node announces is read from its ARP and NDP responders, not from what it believes.
  */
 #include "check.h"
 
+#include "guest.h"
 #include "lan.h"
 #include "node.h"
 #include "users.h"
 
-#include "bytes.h"
 #include "claims.h"
 
 #include <inttypes.h>
@@ -22,10 +22,11 @@
 
 enum {
 	SAMPLE_US = 100 * SIM_MS,
-	CLOSELY = 10,          /* every so many samples */
-	OWNER_WORDS = 4,       /* 256 nodes */
-	DOUBLE_US = 3 * SIM_S, /* I1: 2 s after a heal, and the API's latency */
-	HALF_US = 16 * SIM_S,  /* I1: 13 s, likewise */
+	CLOSELY = 10,            /* every so many samples */
+	OWNER_WORDS = 4,         /* 256 nodes */
+	DOUBLE_US = 3 * SIM_S,   /* I1: 2 s after a heal, and the API's latency */
+	HALF_US = 16 * SIM_S,    /* I1: 13 s, likewise */
+	ANSWER_US = 20 * SIM_MS, /* a client has its answer in */
 	MINUTE_US = 60 * SIM_S,
 	OBJECT_MAX = 128 * 1024,
 	CLAIMS_A_MINUTE = 61,
@@ -52,6 +53,7 @@ static const struct invariant invariants[] = {
 	{"I11", "defences are rare", "judged by the scenario F27"},
 	{"I12", "newly placed VIPs are spread", "judged by the scenario F15"},
 	{"I13", "at rest none waits or asks, and claims equal the wire", NULL},
+	{"answers", "at rest a client that asks is answered by the owner alone", NULL},
 };
 
 struct tracked {
@@ -130,17 +132,19 @@ void check_free(struct check *c)
 static struct tracked *find(const struct sim *s, struct addr vip, unsigned segment)
 {
 	struct check *c = s->check;
-	uint8_t ip[4], first[4];
+	struct tracked *t;
+	uint8_t ip[16], first[16];
 	size_t at;
 
-	if (addr_family(vip) != ADDR_V4 || segment >= s->setup.n_segments)
+	if (segment >= s->setup.n_segments)
 		return NULL;
-	addr_to_v4(vip, ip);
-	addr_to_v4(c->vips[0].vip, first);
-	at = (size_t)(ip[2] << 8 | ip[3]) - (size_t)(first[2] << 8 | first[3]);
-	if (ip[1] != segment || at >= c->n_vips)
+	addr_to_v6(vip, ip);
+	addr_to_v6(c->vips[segment * c->n_vips].vip, first);
+	at = (size_t)(ip[14] << 8 | ip[15]) - (size_t)(first[14] << 8 | first[15]);
+	if (at >= c->n_vips)
 		return NULL;
-	return &c->vips[segment * c->n_vips + at];
+	t = &c->vips[segment * c->n_vips + at];
+	return addr_eq(t->vip, vip) ? t : NULL;
 }
 
 static bool owns(const struct tracked *t, unsigned node)
@@ -412,22 +416,16 @@ void check_on_turn(struct sim *s, const struct node *n)
 void check_on_sent(
 	struct sim *s, const struct node *n, unsigned segment, const uint8_t *frame, size_t len)
 {
-	struct rd r = rd_init(frame, len);
 	const struct tracked *t;
-	uint8_t spa[4];
+	struct word w;
 	char text[ADDR_STRLEN];
 
-	rd_skip(&r, 12);
-	if (rd_be16(&r) != 0x0806)
+	if (!guest_read_word(frame, len, &w) || w.kind == WORD_PROBE)
 		return;
-	rd_skip(&r, 14);
-	rd_copy(&r, spa, 4);
-	if (r.bad || (spa[0] | spa[1] | spa[2] | spa[3]) == 0)
-		return; /* a probe */
-	t = find(s, addr_from_v4(spa), segment);
+	t = find(s, w.sender, segment);
 	if (t != NULL && !owns(t, n->index))
 		sim_fail(s, "I7", "%s speaks for %s, which it does not own", n->name,
-			addr_format(addr_from_v4(spa), text));
+			addr_format(w.sender, text));
 }
 
 void check_on_write(struct sim *s, const struct node *n, enum request_kind kind, const char *name)
@@ -561,6 +559,29 @@ static void check_vip(struct sim *s, const struct tracked *t)
 		sim_fail(s, "I3", "%s has no owner at rest, and %u candidates", text, able);
 }
 
+static void ask_all(struct sim *s)
+{
+	const struct check *c = s->check;
+
+	for (size_t i = 0; i < c->n_vips * s->setup.n_segments; i++)
+		guest_ask(s, c->vips[i].segment, c->vips[i].vip);
+	sim_advance(s, s->now_us + ANSWER_US);
+}
+
+/* Its owner has answered the client, and nobody else. */
+static void check_answer(struct sim *s, const struct tracked *t)
+{
+	const struct node *owner = check_owner(s, t->vip, t->segment);
+	const struct guest_asked *a = guest_asked(s, t->segment, t->vip);
+	char text[ADDR_STRLEN];
+
+	(void)addr_format(t->vip, text);
+	if (a->n_answers != (owner != NULL))
+		sim_fail(s, "answers", "%s is answered for %u times", text, a->n_answers);
+	else if (owner != NULL && memcmp(a->mac, owner->ports[t->segment].mac, 6) != 0)
+		sim_fail(s, "answers", "%s is answered for by another than %s", text, owner->name);
+}
+
 /* No Service is lost: it has an address. */
 static void check_services(struct sim *s)
 {
@@ -598,9 +619,12 @@ void check_end_rest(struct sim *s)
 	uint64_t span_ms = (s->now_us - c->rest_us) / SIM_MS;
 	unsigned leaders = 0;
 
+	ask_all(s);
 	c->resting = false;
-	for (size_t i = 0; i < c->n_vips * s->setup.n_segments; i++)
+	for (size_t i = 0; i < c->n_vips * s->setup.n_segments; i++) {
 		check_vip(s, &c->vips[i]);
+		check_answer(s, &c->vips[i]);
+	}
 	check_services(s);
 	for (unsigned i = 0; i < s->setup.n_nodes; i++) {
 		const struct node *n = &s->nodes[i];

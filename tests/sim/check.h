@@ -32,7 +32,7 @@ void check_on_node(struct sim *s); /* one starts, ends, stops, goes on, has anot
 void check_api_only(struct sim *s, bool on);
 /* Faults are over and all has settled: from now on nothing may change (I5, I10). */
 void check_begin_rest(struct sim *s);
-/* ... and so it was: judges it all. */
+/* ... and so it was: judges it all, and lets the client ask for every VIP. */
 void check_end_rest(struct sim *s);
 
 /* I1 is measured, not judged. */

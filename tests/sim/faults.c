@@ -8,6 +8,7 @@
 #include "faults.h"
 
 #include "check.h"
+#include "guest.h"
 #include "lan.h"
 #include "node.h"
 #include "server.h"
@@ -153,6 +154,8 @@ static void keep_answers(struct sim *s, const struct fault *f)
 static void crash(struct sim *s, const struct fault *f)
 {
 	node_kill(node_of(s, f), "is killed");
+	if (f->arg % 4 == 0)
+		disk_lose(&node_of(s, f)->disk);
 }
 
 static void restart(struct sim *s, const struct fault *f)
@@ -292,13 +295,13 @@ static void foreign(struct sim *s, const struct fault *f)
 	uint8_t mac[6];
 
 	memcpy(mac, lan_mac(s, f->segment, f->node), 6);
-	lan_answer_for(s, f->segment, vip, f->arg / 64 % 2 == 0 ? NULL : mac);
-	lan_claim(s, f->segment, vip);
+	guest_answer_for(s, f->segment, vip, f->arg / 64 % 2 == 0 ? NULL : mac);
+	guest_claim(s, f->segment, vip);
 }
 
 static void no_foreign(struct sim *s, const struct fault *f)
 {
-	lan_be_quiet(s, f->segment);
+	guest_be_quiet(s, f->segment);
 }
 
 /* -- of the users -- */
@@ -425,6 +428,15 @@ static struct config_elections pick_timers(struct rng *r)
 	return el;
 }
 
+/* By a generator of its own, so that a seed of before is as it was but for these. */
+static void pick_more(struct sim_setup *p)
+{
+	struct rng mix = {.state = ~p->seed}, r = {.state = rng_next(&mix)};
+
+	p->v6 = p->allocates ? 0 : (unsigned)rng_below(&r, UINT64_C(1) << p->n_segments);
+	p->disks = sim_chance(&r, 75);
+}
+
 static struct sim_setup pick_setup(struct rng *r, uint64_t seed)
 {
 	struct sim_setup p = {.seed = seed, .elections = pick_timers(r)};
@@ -435,6 +447,7 @@ static struct sim_setup pick_setup(struct rng *r, uint64_t seed)
 	p.n_nodes = 2 + (unsigned)rng_below(r, MAX_NODES - 1);
 	p.n_segments = !p.allocates && sim_chance(r, 40) ? 2 : 1;
 	p.n_services = 2 + (unsigned)rng_below(r, MAX_SERVICES - 1);
+	pick_more(&p);
 	return p;
 }
 

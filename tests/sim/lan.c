@@ -2,17 +2,16 @@
  *
  * lan.c - the simulated LAN.
  *
- * Owns: frames under way, the state of every link, the guests: a client that asks and believes what
- *       it hears, as a Linux neighbour does, and a foreign host.
- * In:   frames of nodes; faults.
- * Out:  frames to nodes.
+ * Owns: frames under way, the state of every link.
+ * In:   frames of nodes and guests; faults.
+ * Out:  frames to nodes and guests.
  *
  * A segment is a switch: a frame for one MAC goes to whoever has it (to both of two clones), a
  * broadcast to all but its sender.
  */
 #include "lan.h"
 
-#include "check.h"
+#include "guest.h"
 #include "node.h"
 
 #include "bytes.h"
@@ -22,14 +21,8 @@
 enum {
 	DELAY_MIN_US = 40,
 	DELAY_SPREAD_US = 200,
-	ETHER_ARP = 0x0806,
 	ETHER_IPV4 = 0x0800,
-	CLIENT = 99, /* 10.<segment>.0.99 */
-	ARP_LEN = 42,
-	ARP_REQUEST = 1,
-	ARP_REPLY = 2,
-	VIP_SLOTS = 65536, /* of a segment: the address's lower half */
-	MAX_ANSWERS = 8,
+	ETHER_ARP = 0x0806,
 };
 
 /* One direction between two hosts. */
@@ -41,19 +34,11 @@ struct host {
 	uint8_t mac[6];
 };
 
-struct answer_for {
-	struct addr vip;
-	uint8_t mac[6];
-};
-
 struct segment {
 	struct host *hosts;     /* owned */
 	struct lan_link *links; /* owned; from * n_hosts + to */
 	unsigned loss, duplicate, delay_ms;
 	bool reflects;
-	struct answer_for answers[MAX_ANSWERS];
-	unsigned n_answers;
-	struct lan_asked *asked; /* owned; by the lower half of the address */
 };
 
 struct lan {
@@ -64,8 +49,6 @@ struct lan {
 	size_t n_slabs, cap_slabs;
 	uint64_t generation, frames;
 };
-
-static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 /* -- frames -- */
 
@@ -110,7 +93,6 @@ struct lan *lan_new(struct sim *s)
 
 		g->hosts = sim_alloc(l->n_hosts, sizeof *g->hosts);
 		g->links = sim_alloc((size_t)l->n_hosts * l->n_hosts, sizeof *g->links);
-		g->asked = sim_alloc(VIP_SLOTS, sizeof *g->asked);
 		for (unsigned i = s->setup.n_nodes; i < l->n_hosts; i++)
 			memcpy(g->hosts[i].mac,
 				(uint8_t[]){
@@ -127,7 +109,6 @@ void lan_free(struct lan *l)
 	for (unsigned k = 0; k < SIM_SEGMENTS; k++) {
 		free(l->segments[k].hosts);
 		free(l->segments[k].links);
-		free(l->segments[k].asked);
 	}
 	for (size_t i = 0; i < l->n_slabs; i++)
 		free(l->slabs[i]);
@@ -152,8 +133,6 @@ static struct lan_link *link_of(const struct sim *s, unsigned segment, unsigned 
 
 /* -- delivery -- */
 
-static void guest_on_frame(struct sim *s, unsigned segment, unsigned guest, const struct frame *f);
-
 static void on_frame(struct sim *s, const struct event *ev)
 {
 	struct frame *f = ev->p;
@@ -162,7 +141,7 @@ static void on_frame(struct sim *s, const struct event *ev)
 	if (host < s->setup.n_nodes)
 		node_on_frame(&s->nodes[host], segment, f);
 	else
-		guest_on_frame(s, segment, host - s->setup.n_nodes, f);
+		guest_on_frame(s, segment, (enum lan_guest)(host - s->setup.n_nodes), f);
 	frame_put(s, f);
 }
 
@@ -269,9 +248,19 @@ void lan_send_packet(
 	lan_send(s, segment, host, data, wr_len(&w));
 }
 
+static bool is_of(const struct frame *f, unsigned ethertype)
+{
+	return f->data[12] == ethertype >> 8 && f->data[13] == (ethertype & 0xff);
+}
+
 bool lan_is_packet(const struct frame *f)
 {
-	return f->data[12] == ETHER_IPV4 >> 8 && f->data[13] == (ETHER_IPV4 & 0xff);
+	return is_of(f, ETHER_IPV4);
+}
+
+bool lan_is_arp(const struct frame *f)
+{
+	return is_of(f, ETHER_ARP);
 }
 
 bool lan_read_packet(const struct frame *f, struct lan_packet *ret_p)
@@ -332,7 +321,7 @@ void lan_mend(struct sim *s, unsigned segment)
 	memset(g->links, 0, (size_t)s->lan->n_hosts * s->lan->n_hosts * sizeof *g->links);
 	lan_set_loss(s, segment, 0);
 	lan_set_chaos(s, segment, 0, 0);
-	lan_be_quiet(s, segment);
+	guest_be_quiet(s, segment);
 }
 
 bool lan_passes(const struct sim *s, unsigned segment, unsigned from, unsigned to)
@@ -344,7 +333,7 @@ bool lan_is_disturbed(const struct sim *s, unsigned segment)
 {
 	const struct segment *g = &s->lan->segments[segment];
 
-	return g->loss > 0 || g->duplicate > 0 || g->delay_ms > 0 || g->n_answers > 0;
+	return g->loss > 0 || g->duplicate > 0 || g->delay_ms > 0 || guest_is_lying(s, segment);
 }
 
 uint64_t lan_generation(const struct sim *s)
@@ -355,185 +344,4 @@ uint64_t lan_generation(const struct sim *s)
 uint64_t lan_frames(const struct sim *s)
 {
 	return s->lan->frames;
-}
-
-/* -- ARP of the guests -- */
-
-struct arp_words {
-	uint16_t op;
-	uint8_t sha[6], spa[4], tpa[4];
-};
-
-static void send_arp(struct sim *s, unsigned segment, unsigned host, const uint8_t *dst,
-	const struct arp_words *p)
-{
-	uint8_t data[ARP_LEN];
-	struct wr w = wr_init(data, sizeof data);
-
-	wr_bytes(&w, dst, 6);
-	wr_bytes(&w, p->sha, 6);
-	wr_be16(&w, ETHER_ARP);
-	wr_be16(&w, 1);
-	wr_be16(&w, ETHER_IPV4);
-	wr_u8(&w, 6);
-	wr_u8(&w, 4);
-	wr_be16(&w, p->op);
-	wr_bytes(&w, p->sha, 6);
-	wr_bytes(&w, p->spa, 4);
-	wr_bytes(&w, p->op == ARP_REPLY ? dst : (const uint8_t[6]){0}, 6);
-	wr_bytes(&w, p->tpa, 4);
-	REQUIRE(wr_len(&w) == ARP_LEN);
-	lan_send(s, segment, host, data, sizeof data);
-}
-
-static bool read_arp(const struct frame *f, struct arp_words *ret_p)
-{
-	struct rd r = rd_init(f->data, f->len);
-
-	rd_skip(&r, 12);
-	if (rd_be16(&r) != ETHER_ARP)
-		return false;
-	rd_skip(&r, 6);
-	ret_p->op = rd_be16(&r);
-	rd_copy(&r, ret_p->sha, 6);
-	rd_copy(&r, ret_p->spa, 4);
-	rd_skip(&r, 6);
-	rd_copy(&r, ret_p->tpa, 4);
-	return !r.bad;
-}
-
-static void send_claim(
-	struct sim *s, unsigned segment, unsigned op, struct addr vip, const uint8_t mac[6])
-{
-	struct arp_words p = {.op = (uint16_t)op};
-
-	memcpy(p.sha, mac, 6);
-	addr_to_v4(vip, p.spa);
-	addr_to_v4(vip, p.tpa);
-	send_arp(s, segment, s->setup.n_nodes + LAN_FOREIGN, broadcast, &p);
-}
-
-void lan_claim(struct sim *s, unsigned segment, struct addr vip)
-{
-	send_claim(
-		s, segment, ARP_REQUEST, vip, lan_mac(s, segment, s->setup.n_nodes + LAN_FOREIGN));
-}
-
-void lan_answer_for(struct sim *s, unsigned segment, struct addr vip, const uint8_t *mac)
-{
-	struct segment *g = &s->lan->segments[segment];
-	struct answer_for *a;
-
-	if (g->n_answers == MAX_ANSWERS)
-		return;
-	a = &g->answers[g->n_answers++];
-	a->vip = vip;
-	memcpy(a->mac, mac != NULL ? mac : lan_mac(s, segment, s->setup.n_nodes + LAN_FOREIGN), 6);
-}
-
-void lan_be_quiet(struct sim *s, unsigned segment)
-{
-	s->lan->segments[segment].n_answers = 0;
-}
-
-static void foreign_on_arp(struct sim *s, unsigned segment, const struct arp_words *p)
-{
-	const struct segment *g = &s->lan->segments[segment];
-
-	for (unsigned i = 0; p->op == ARP_REQUEST && i < g->n_answers; i++) {
-		struct arp_words back = {.op = ARP_REPLY};
-		uint8_t ip[4];
-
-		addr_to_v4(g->answers[i].vip, ip);
-		if (memcmp(ip, p->tpa, 4) != 0 || memcmp(ip, p->spa, 4) == 0)
-			continue;
-		memcpy(back.sha, g->answers[i].mac, 6);
-		memcpy(back.spa, ip, 4);
-		memcpy(back.tpa, p->spa, 4);
-		send_arp(s, segment, s->setup.n_nodes + LAN_FOREIGN, p->sha, &back);
-	}
-}
-
-/* -- the client -- */
-
-static struct lan_asked *slot_of(const struct sim *s, unsigned segment, const uint8_t ip[4])
-{
-	return &s->lan->segments[segment].asked[ip[2] << 8 | ip[3]];
-}
-
-const struct lan_asked *lan_asked(const struct sim *s, unsigned segment, struct addr vip)
-{
-	uint8_t ip[4];
-
-	addr_to_v4(vip, ip);
-	return slot_of(s, segment, ip);
-}
-
-void lan_ask(struct sim *s, unsigned segment, struct addr vip)
-{
-	struct arp_words p = {.op = ARP_REQUEST, .spa = {10, (uint8_t)segment, 0, CLIENT}};
-	struct lan_asked *a;
-
-	memcpy(p.sha, lan_mac(s, segment, s->setup.n_nodes + LAN_CLIENT), 6);
-	addr_to_v4(vip, p.tpa);
-	a = slot_of(s, segment, p.tpa);
-	a->asked_us = s->now_us;
-	a->n_answers = 0;
-	send_arp(s, segment, s->setup.n_nodes + LAN_CLIENT, broadcast, &p);
-}
-
-static void answer_node(struct sim *s, unsigned segment, const struct arp_words *p)
-{
-	struct arp_words back = {.op = ARP_REPLY};
-
-	memcpy(back.sha, lan_mac(s, segment, s->setup.n_nodes + LAN_CLIENT), 6);
-	memcpy(back.spa, p->tpa, 4);
-	memcpy(back.tpa, p->spa, 4);
-	send_arp(s, segment, s->setup.n_nodes + LAN_CLIENT, p->sha, &back);
-}
-
-void lan_ask_client(struct sim *s, unsigned segment, unsigned host, struct addr from)
-{
-	struct arp_words p = {.op = ARP_REQUEST, .tpa = {10, (uint8_t)segment, 0, CLIENT}};
-
-	memcpy(p.sha, lan_mac(s, segment, host), 6);
-	addr_to_v4(from, p.spa);
-	send_arp(s, segment, host, lan_mac(s, segment, s->setup.n_nodes + LAN_CLIENT), &p);
-}
-
-bool lan_is_answer_of_client(const struct frame *f, const uint8_t to[4])
-{
-	struct arp_words p;
-
-	return read_arp(f, &p) && p.op == ARP_REPLY && p.spa[2] == 0 && p.spa[3] == CLIENT &&
-	       memcmp(p.tpa, to, 4) == 0;
-}
-
-/* Linux: an answer, and an announcement that is a request, or a reply to the sender itself. */
-static void client_on_arp(struct sim *s, unsigned segment, const struct arp_words *p)
-{
-	struct lan_asked *a = slot_of(s, segment, p->spa);
-	const uint8_t me[4] = {10, (uint8_t)segment, 0, CLIENT};
-
-	if (p->op == ARP_REQUEST && memcmp(p->tpa, me, 4) == 0)
-		answer_node(s, segment, p);
-	else if (memcmp(p->spa, p->tpa, 4) == 0) {
-		memcpy(a->mac, p->sha, 6);
-	} else if (p->op == ARP_REPLY && memcmp(p->tpa, me, 4) == 0) {
-		memcpy(a->mac, p->sha, 6);
-		a->answered_us = s->now_us;
-		a->n_answers++;
-	}
-}
-
-static void guest_on_frame(struct sim *s, unsigned segment, unsigned guest, const struct frame *f)
-{
-	struct arp_words p;
-
-	if (!read_arp(f, &p))
-		return;
-	if (guest == LAN_CLIENT)
-		client_on_arp(s, segment, &p);
-	else
-		foreign_on_arp(s, segment, &p);
 }

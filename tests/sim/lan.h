@@ -13,7 +13,7 @@ enum {
 	LAN_RING = 256, /* frames that wait for a stopped process */
 };
 
-/* Who is on a segment, behind the nodes (hosts 0 to n_nodes - 1). */
+/* Who is on a segment (guest.h), behind the nodes (hosts 0 to n_nodes - 1). */
 enum lan_guest {
 	LAN_CLIENT,  /* asks for VIPs */
 	LAN_FOREIGN, /* answers for what is not its own, when told to */
@@ -37,7 +37,8 @@ void lan_send(struct sim *s, unsigned segment, unsigned host, const uint8_t *dat
 void lan_set_mac(struct sim *s, unsigned segment, unsigned host, const uint8_t mac[6]);
 const uint8_t *lan_mac(const struct sim *s, unsigned segment, unsigned host);
 
-/* -- what is no ARP: a UDP payload between two nodes; its header is not modelled -- */
+/* -- what is neither ARP nor Neighbor Discovery: a UDP payload between two nodes; its header is not
+ * modelled -- */
 struct lan_packet {
 	const uint8_t *from, *to; /* IPv4 */
 	const uint8_t *data;
@@ -46,6 +47,7 @@ struct lan_packet {
 void lan_send_packet(
 	struct sim *s, unsigned segment, unsigned host, unsigned to, const struct lan_packet *p);
 bool lan_is_packet(const struct frame *f);
+bool lan_is_arp(const struct frame *f);
 /* It borrows from f. */
 bool lan_read_packet(const struct frame *f, struct lan_packet *ret_p) MUST_CHECK;
 
@@ -59,11 +61,6 @@ void lan_set_chaos(struct sim *s, unsigned segment, unsigned duplicate_percent, 
 /* Who sends hears it itself: a bridge in hairpin mode, an access point. */
 void lan_set_reflecting(struct sim *s, unsigned segment, bool on);
 void lan_mend(struct sim *s, unsigned segment);
-/* The foreign host answers for a VIP with a MAC (NULL: its own); until lan_be_quiet(). */
-void lan_answer_for(struct sim *s, unsigned segment, struct addr vip, const uint8_t *mac);
-/* It claims a VIP, once. */
-void lan_claim(struct sim *s, unsigned segment, struct addr vip);
-void lan_be_quiet(struct sim *s, unsigned segment);
 
 /* -- reading -- */
 bool lan_passes(const struct sim *s, unsigned segment, unsigned from, unsigned to);
@@ -72,18 +69,5 @@ bool lan_is_disturbed(const struct sim *s, unsigned segment);
 /* Another number each time that somebody may hear others. */
 uint64_t lan_generation(const struct sim *s);
 uint64_t lan_frames(const struct sim *s);
-
-/* -- the client -- */
-/* Asks for a VIP, once; who answers is traced, and its neighbour table follows. */
-void lan_ask(struct sim *s, unsigned segment, struct addr vip);
-/* A node's kernel asks the client, from its own address; it answers. */
-void lan_ask_client(struct sim *s, unsigned segment, unsigned host, struct addr from);
-bool lan_is_answer_of_client(const struct frame *f, const uint8_t to[4]);
-struct lan_asked {
-	uint64_t asked_us, answered_us; /* of the last question */
-	unsigned n_answers;             /* to it */
-	uint8_t mac[6];                 /* who has it, as the client's neighbour table says */
-};
-const struct lan_asked *lan_asked(const struct sim *s, unsigned segment, struct addr vip);
 
 #endif

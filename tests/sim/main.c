@@ -5,7 +5,8 @@
  *   sim [--seeds N] [--seed START] [--jobs J] [--verbose]
  *                                                random faults; each seed replays exactly
  *   sim --seed S --keep 3,7,9 --verbose          one seed with these of its faults alone
- *   sim --scenario NAME|all [--verbose]          scenarios written by hand (scenario.c)
+ *   sim --scenario NAME|all [--seed 1] [--v6] [--verbose]
+ *                                                scenarios written by hand (scenario.c)
  *   sim --big [--nodes 40] [--services 1000]     a cluster beyond a laboratory (200 nodes, 10,000
  *                                                Services: two minutes)
  *   sim --invariants                             what is judged, and what is not yet, and why
@@ -28,7 +29,7 @@ enum { SHRINK_RUNS = 400 };
 
 struct options {
 	uint64_t seeds, first, step; /* every so manieth seed */
-	bool verbose, big, table;
+	bool verbose, v6, big, table;
 	const char *scenario, *keep;
 	unsigned nodes, services, jobs;
 };
@@ -208,6 +209,8 @@ static bool parse(struct options *o, int argc, char **argv)
 			o->verbose = true;
 		else if (strcmp(argv[i], "--big") == 0)
 			o->big = true;
+		else if (strcmp(argv[i], "--v6") == 0)
+			o->v6 = true;
 		else if (strcmp(argv[i], "--invariants") == 0)
 			o->table = true;
 		else if (i + 1 == argc)
@@ -246,6 +249,7 @@ int main(int argc, char **argv)
 	if (o.big)
 		return big_run(o.nodes, o.services, o.verbose);
 	if (o.scenario != NULL)
-		return scenario_run(o.scenario, o.verbose);
+		return scenario_run(
+			o.scenario, &(struct scenario_options){o.first, o.v6, o.verbose});
 	return o.jobs > 1 ? run_jobs(&o) : run_seeds(&o);
 }

@@ -2,7 +2,7 @@
  *
  * node.c - one simulated node.
  *
- * Owns: the shipping cluster, vip, elect, leader, plan, alloc, arp, bfd and peers of one node.
+ * Owns: the shipping cluster, vip, elect, leader, plan, alloc, arp, ndp, bfd and peers of one node.
  * In:   watch events, answers, frames, its own timer, faults.
  * Out:  requests to the server, frames to the LAN, what it announces to the judge.
  *
@@ -12,6 +12,7 @@
 #include "node.h"
 
 #include "check.h"
+#include "guest.h"
 #include "users.h"
 
 #include <errno.h>
@@ -65,7 +66,12 @@ static void look_at_clock(struct node *n)
 	n->now_ms = n->now_us / 1000;
 }
 
-/* -- the shell: ARP and the election's words to the wire -- */
+/* -- the shell: ARP, NDP and the election's words to the wire -- */
+
+static struct ann *ann_of(const struct node *n, struct addr vip)
+{
+	return addr_family(vip) == ADDR_V6 ? n->ndp : n->arp;
+}
 
 static int send_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
 {
@@ -167,7 +173,7 @@ static bool ask_on(struct node *n, unsigned segment, const char *suspect)
 	bool known = !n->sim->setup.lonely;
 
 	if (known && n->ports[segment].there && n->ports[segment].carrier)
-		lan_ask_client(n->sim, segment, n->index, node_addr(segment, n->index));
+		guest_ask_client(n->sim, segment, n->index, node_addr(segment, n->index));
 	return known || peers_has_other(n->peers, NODE_IFINDEX + segment, suspect);
 }
 
@@ -228,18 +234,18 @@ static void each_path(struct node *n, const struct vip_group *g, path_fn fn, con
 static int probe(struct node *n, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
 	(void)mac;
-	return ann_probe(n->arp, ifindex, vip, n->now_ms);
+	return ann_probe(ann_of(n, vip), ifindex, vip, n->now_ms);
 }
 
 static int announce(struct node *n, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
 	(void)mac;
-	return ann_announce(n->arp, ifindex, vip, n->now_ms);
+	return ann_announce(ann_of(n, vip), ifindex, vip, n->now_ms);
 }
 
 static int ask(struct node *n, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
-	return ann_probe_unicast(n->arp, ifindex, vip, mac, n->now_ms);
+	return ann_probe_unicast(ann_of(n, vip), ifindex, vip, mac, n->now_ms);
 }
 
 static void on_probe(void *ctx, const struct vip_group *g)
@@ -292,6 +298,7 @@ static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 		abort();
 	if (l->role == CLUSTER_LEASE_CLAIMS)
 		alloc_claims_changed(n->alloc);
+	disk_on_lease(n);
 }
 
 /* -- the shell: interfaces -- */
@@ -325,15 +332,24 @@ static bool iface_exists(void *ctx, unsigned ifindex)
 	return iface_get(n->w.ifaces, ifindex) != NULL;
 }
 
-/* As wire_sync(): ARP knows every interface. */
-static void sync_ports(struct node *n)
+static struct addr link_local(const struct node *n)
 {
+	return addr_from_v6((const uint8_t[16]){
+		0xfe, 0x80, [14] = (uint8_t)((n->index + 1) >> 8), [15] = (uint8_t)(n->index + 1)});
+}
+
+/* As wire_sync(): ARP and NDP know every interface. */
+static void sync_ports(struct node *n, struct ann *a)
+{
+	const struct addr source = link_local(n);
 	const struct iface *i = NULL;
 
-	while ((i = iface_next(n->w.ifaces, i)) != NULL)
-		if (ann_set_iface(n->arp, i->ifindex, i->mac, n->now_ms) != 0)
+	while ((i = iface_next(n->w.ifaces, i)) != NULL) {
+		if (ann_set_iface(a, i->ifindex, i->mac, n->now_ms) != 0)
 			abort();
-	ann_retain_ifaces(n->arp, iface_exists, n, n->now_ms);
+		ann_set_source(a, i->ifindex, &source);
+	}
+	ann_retain_ifaces(a, iface_exists, n, n->now_ms);
 }
 
 static void tell_port(struct node *n, unsigned segment)
@@ -346,7 +362,14 @@ static void tell_port(struct node *n, unsigned segment)
 			addr_format(node_addr(segment, n->index), text));
 		world_addr(&n->w, NODE_IFINDEX + segment, subnet);
 	}
-	sync_ports(n);
+	if (n->ports[segment].there && sim_is_v6(n->sim, segment)) {
+		(void)snprintf(subnet, sizeof subnet, "fd00:%x::1:%x/64", segment, n->index + 1);
+		world_addr(&n->w, NODE_IFINDEX + segment, subnet);
+		(void)snprintf(subnet, sizeof subnet, "%s/64", addr_format(link_local(n), text));
+		world_addr(&n->w, NODE_IFINDEX + segment, subnet);
+	}
+	sync_ports(n, n->arp);
+	sync_ports(n, n->ndp);
 }
 
 /* -- the shell: the pass -- */
@@ -367,6 +390,8 @@ static void take_services(struct node *n)
 {
 	bool allocate = n->was_leader && alloc_is_ready(n->alloc);
 
+	if (cluster_dirty_count(n->w.cluster) > 0)
+		disk_mark(n);
 	for (size_t i = 0; i < cluster_dirty_count(n->w.cluster); i++) {
 		struct cluster_dirty d = cluster_dirty_at(n->w.cluster, i);
 		struct cluster_service s;
@@ -390,6 +415,7 @@ static bool take_environment(struct node *n)
 	if (n->nodes_generation != cluster_nodes_generation(n->w.cluster)) {
 		n->nodes_generation = cluster_nodes_generation(n->w.cluster);
 		elect_set_input(n->elect, &n->w.in, n->now_ms);
+		disk_mark(n);
 	}
 	if (all) {
 		if (vip_rebuild(n->w.vips, &n->w.conf, n->w.cluster) != 0)
@@ -410,10 +436,10 @@ static void apply_change(struct node *n, const struct plan_change *c)
 	const struct plan_entry *e = c->is != NULL ? c->is : c->was;
 	bool on = is_on(c->is);
 
-	if (on && ann_add(n->arp, e->ifindex, e->vip, n->now_ms) != 0)
+	if (on && ann_add(ann_of(n, e->vip), e->ifindex, e->vip, n->now_ms) != 0)
 		abort();
 	if (!on)
-		ann_del(n->arp, e->ifindex, e->vip);
+		ann_del(ann_of(n, e->vip), e->ifindex, e->vip);
 	if (on != is_on(c->was))
 		check_on_announced(n->sim, n, e->vip, e->ifindex - NODE_IFINDEX, on,
 			reason_code(c->is != NULL ? c->is->reason : REASON_NO_IP));
@@ -432,6 +458,8 @@ static void update_plan(struct node *n, bool all)
 		err |= plan_update(n->plan, &in, elect_dirty_at(n->elect, i));
 	if (err != 0)
 		abort();
+	if (plan_change_count(n->plan) > 0)
+		disk_mark(n);
 	for (size_t i = 0; i < plan_change_count(n->plan); i++) {
 		struct plan_change c = plan_change_at(n->plan, i);
 
@@ -591,12 +619,14 @@ bool node_wake(struct node *n)
 
 static uint64_t next_deadline(const struct node *n)
 {
-	uint64_t at = time_min(ann_next_deadline(n->arp), leader_next_deadline(n->leader));
+	uint64_t at = time_min(ann_next_deadline(n->arp), ann_next_deadline(n->ndp));
 	uint64_t peers_us = peers_next_deadline_us(n->peers, n->now_us);
 
+	at = time_min(at, leader_next_deadline(n->leader));
 	if (peers_us != TIME_NEVER)
 		at = time_min(at, (peers_us + 999) / 1000);
-	if (n->synced_once)
+	at = time_min(at, disk_next_deadline(n));
+	if (node_may_act(n))
 		at = time_min(at, elect_next_deadline(n->elect));
 	if (may_write(n) && !n->sim->setup.allocates)
 		at = time_min(at, n->next_status_ms);
@@ -652,10 +682,21 @@ static void arm(struct node *n)
 
 static void arm_bfd(struct node *n);
 
+/* snapfile.c's use_old_picture() */
+static void use_disk(struct node *n)
+{
+	if (!disk_is_to_be_used(n))
+		return;
+	sim_trace(n->sim, "%s serves from its disk", n->name);
+	n->restored = n->rebuild = true;
+	elect_on_snapshot(n->elect, n->now_ms);
+}
+
 static void pass(struct node *n)
 {
+	use_disk(n);
 	peers_update(n->peers, n->now_us);
-	if (n->synced_once) {
+	if (node_may_act(n)) {
 		bool all;
 
 		if (n->adopting && n->services_listed)
@@ -667,8 +708,10 @@ static void pass(struct node *n)
 	}
 	watch_leadership(n);
 	ann_tick(n->arp, n->now_ms);
+	ann_tick(n->ndp, n->now_ms);
 	write_status(n);
 	write_leases(n);
+	disk_run(n);
 	step_exit(n);
 }
 
@@ -802,14 +845,12 @@ static void take_packet(struct node *n, const struct waiting *w)
 
 static void take_frame(struct node *n, const struct waiting *w)
 {
-	uint8_t own[4];
-
-	addr_to_v4(node_addr(w->segment, n->index), own);
-	if (lan_is_answer_of_client(w->frame, own)) /* the kernel's doing */
+	if (guest_is_answer_of_client(w->frame, w->segment, node_addr(w->segment, n->index)))
+		/* the kernel's doing */
 		n->witness_ms[w->segment] = n->now_ms;
 	else
-		ann_on_frame(n->arp, NODE_IFINDEX + w->segment, w->frame->data, w->frame->len,
-			n->now_ms);
+		ann_on_frame(lan_is_arp(w->frame) ? n->arp : n->ndp, NODE_IFINDEX + w->segment,
+			w->frame->data, w->frame->len, n->now_ms);
 }
 
 static void keep_waiting(struct ring *r, const struct waiting *w)
@@ -944,6 +985,7 @@ void node_init(struct sim *s, unsigned index)
 	n->sim = s;
 	n->index = index;
 	n->rng.state = rng_next(&rng);
+	n->hkey = (struct hash_key){s->setup.seed, index};
 	(void)snprintf(n->name, sizeof n->name, "n%u", index + 1);
 	n->clock.local_us = CLOCK_START_US + rng_below(&n->rng, CLOCK_START_US);
 	if (s->setup.clocks_vary)
@@ -968,7 +1010,8 @@ static void reset_shell(struct node *n)
 	n->bfd_shell.session++;
 	memset(n->witness_ms, 0, sizeof n->witness_ms);
 	n->dirty = true;
-	n->synced = n->synced_once = n->rebuild = false;
+	n->synced = n->synced_once = n->restored = n->rebuild = false;
+	n->started_ms = n->now_ms;
 	n->was_leader = n->adopting = n->services_listed = false;
 	n->nodes_generation = 0;
 	n->status_in_flight = 0;
@@ -1009,10 +1052,11 @@ void node_start(struct node *n)
 	n->plan = plan_new(&n->w.hkey);
 	n->alloc = alloc_new(&n->w.hkey, NULL);
 	n->arp = arp_new(&ann_ops, n, &n->w.hkey, &n->w.counters);
+	n->ndp = ndp_new(&ann_ops, n, &n->hkey, &n->w.counters);
 	n->bfd = bfd_new(&bfd_ops, n, &n->w.hkey, &n->rng, NULL);
 	n->peers = n->bfd != NULL ? peers_new(n->bfd, n->name, &peers_ops, n) : NULL;
 	if (n->elect == NULL || n->leader == NULL || n->plan == NULL || n->alloc == NULL ||
-		n->arp == NULL || n->peers == NULL ||
+		n->arp == NULL || n->ndp == NULL || n->peers == NULL ||
 		alloc_configure(n->alloc, &n->w.conf, n->now_ms) != 0)
 		abort();
 	alloc_set_ops(n->alloc, &alloc_ops, n);
@@ -1021,6 +1065,7 @@ void node_start(struct node *n)
 		if (n->ports[k].there)
 			tell_port(n, k);
 	cluster_on_lease(n->w.cluster, on_lease, n);
+	disk_load(n);
 	elect_set_input(n->elect, &n->w.in, n->now_ms);
 	if (n->sim->setup.elections.bfd_interval_ms > 0)
 		peers_set_input(n->peers, &n->w.in);
@@ -1050,6 +1095,7 @@ static void free_units(struct node *n)
 	plan_free(n->plan);
 	alloc_free(n->alloc);
 	ann_free(n->arp);
+	ann_free(n->ndp);
 	peers_free(n->peers);
 	bfd_free(n->bfd);
 	world_close(&n->w);
@@ -1069,6 +1115,7 @@ void node_end(struct node *n)
 {
 	if (n->alive)
 		free_units(n);
+	disk_free(&n->disk);
 }
 
 static void on_restart(struct sim *s, const struct event *ev)
@@ -1246,6 +1293,11 @@ void node_freeze(struct node *n, enum cluster_kind kind, bool frozen)
 
 /* -- reading -- */
 
+bool node_may_act(const struct node *n)
+{
+	return n->synced_once || n->restored;
+}
+
 bool node_runs(const struct node *n)
 {
 	return n->alive && !n->stopped;
@@ -1267,7 +1319,7 @@ bool node_announces(const struct node *n, struct addr vip, unsigned segment)
 {
 	struct ann_info info;
 
-	return n->alive && ann_info(n->arp, NODE_IFINDEX + segment, vip, &info);
+	return n->alive && ann_info(ann_of(n, vip), NODE_IFINDEX + segment, vip, &info);
 }
 
 bool node_may_own(const struct node *n, struct addr vip)

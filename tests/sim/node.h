@@ -5,6 +5,7 @@
 #ifndef LBD_SIM_NODE_H
 #define LBD_SIM_NODE_H
 
+#include "disk.h"
 #include "lan.h"
 #include "server.h"
 #include "sim.h"
@@ -15,6 +16,7 @@
 #include "bfd.h"
 #include "elect.h"
 #include "leader.h"
+#include "ndp.h"
 #include "peers.h"
 #include "plan.h"
 
@@ -53,6 +55,8 @@ struct node {
 	bool exiting, releasing;
 	unsigned life; /* one more with each start and each end */
 	struct rng rng;
+	struct hash_key hkey; /* its own: what others make with theirs is not taken for its own
+				 (NDP's nonces) */
 
 	/* the shipping units, while alive */
 	struct world w;
@@ -60,7 +64,7 @@ struct node {
 	struct leader *leader;
 	struct plan *plan;
 	struct alloc *alloc;
-	struct ann *arp;
+	struct ann *arp, *ndp;
 	struct bfd *bfd;
 	struct peers *peers;
 
@@ -75,6 +79,9 @@ struct node {
 		size_t n, cap;
 	} inbox;
 	bool dirty, synced, synced_once, rebuild;
+	bool restored; /* serves from its disk, or did */
+	uint64_t started_ms;
+	struct disk disk;
 	uint64_t nodes_generation;
 	bool was_leader, adopting, services_listed;
 	unsigned status_in_flight;
@@ -135,6 +142,8 @@ void node_freeze(struct node *n, enum cluster_kind kind, bool frozen);
 
 /* -- reading -- */
 bool node_runs(const struct node *n); /* and is not stopped */
+/* daemon_may_act(): it has a picture of the cluster. */
+bool node_may_act(const struct node *n);
 /* What n believes of another in a segment. */
 enum elect_peer node_peer(const struct node *n, const struct node *other, unsigned segment);
 bool node_announces(const struct node *n, struct addr vip, unsigned segment);

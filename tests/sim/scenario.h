@@ -6,8 +6,14 @@
 #define LBD_SIM_SCENARIO_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
+struct scenario_options {
+	uint64_t seed;
+	bool v6; /* VIPs of IPv6, else of IPv4 */
+	bool verbose;
+};
 /* One by its name, or "all".  The process's exit code. */
-int scenario_run(const char *name, bool verbose);
+int scenario_run(const char *name, const struct scenario_options *o);
 
 #endif

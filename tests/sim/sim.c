@@ -5,6 +5,7 @@
 #include "sim.h"
 
 #include "check.h"
+#include "guest.h"
 #include "lan.h"
 #include "node.h"
 #include "server.h"
@@ -53,6 +54,7 @@ struct sim *sim_new(const struct sim_setup *setup)
 	s->nodes = sim_alloc(setup->n_nodes, sizeof *s->nodes);
 	s->server = server_new(s);
 	s->lan = lan_new(s);
+	s->guests = guests_new(s);
 	s->users = users_new(s);
 	s->check = check_new(s);
 	for (unsigned i = 0; i < setup->n_nodes; i++)
@@ -69,6 +71,7 @@ void sim_free(struct sim *s)
 		node_end(&s->nodes[i]);
 	check_free(s->check);
 	users_free(s->users);
+	guests_free(s->guests);
 	lan_free(s->lan);
 	server_free(s->server);
 	queue_free(s->queue);

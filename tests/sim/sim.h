@@ -38,6 +38,7 @@ struct sim;
 struct node;   /* node.h */
 struct server; /* server.h */
 struct lan;    /* lan.h */
+struct guests; /* guest.h */
 struct users;  /* users.h */
 struct check;  /* check.h */
 
@@ -45,9 +46,11 @@ struct check;  /* check.h */
 struct sim_setup {
 	uint64_t seed;
 	unsigned n_nodes, n_segments, n_services;
+	unsigned v6; /* a bit for each segment whose VIPs are IPv6 */
 	struct config_elections elections;
 	bool allocates;   /* the leader gives the addresses; else Services come with them */
 	bool clocks_vary; /* each node's clock has a rate of its own */
+	bool disks;       /* nodes keep the last picture on theirs */
 	bool lonely;      /* nobody but the nodes can witness */
 	bool plain;       /* no Service shares an address or is Local */
 	uint64_t turn_us; /* a turn of a node's loop takes so long, and takes in what came meanwhile
@@ -67,6 +70,7 @@ struct sim {
 	struct queue *queue; /* owned, as are the others */
 	struct server *server;
 	struct lan *lan;
+	struct guests *guests;
 	struct users *users;
 	struct check *check;
 	struct node *nodes;
@@ -87,6 +91,11 @@ void sim_fail(struct sim *s, const char *what, const char *fmt, ...)
 /* One line of the trace, and of its hash. */
 void sim_trace(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void sim_post(struct sim *s, uint64_t at_us, const struct event *ev);
+
+static inline bool sim_is_v6(const struct sim *s, unsigned segment)
+{
+	return (s->setup.v6 >> segment & 1) != 0;
+}
 
 static inline bool sim_chance(struct rng *r, unsigned percent)
 {

@@ -12,7 +12,7 @@
 #include "world.h"
 
 enum {
-	FIRST_HOST = 100, /* of the VIPs: 10.<segment>.0.100 */
+	FIRST_HOST = 100, /* of the VIPs: 10.<segment>.0.100, fd00:<segment>::64 */
 	SHARED = 3,       /* addresses that Services share */
 	MANY = 1000,      /* Services */
 	SCARCE = 26,      /* addresses there are where the leader allocates */
@@ -32,10 +32,13 @@ struct users {
 	struct service *services; /* owned */
 };
 
-static struct addr vip_at(unsigned segment, size_t i)
+static struct addr vip_at(const struct sim *s, unsigned segment, size_t i)
 {
 	size_t at = FIRST_HOST + i;
 
+	if (sim_is_v6(s, segment))
+		return addr_from_v6((const uint8_t[16]){0xfd, [3] = (uint8_t)segment,
+			[14] = (uint8_t)(at >> 8), [15] = (uint8_t)(at & 0xff)});
 	return addr_from_v4(
 		(const uint8_t[4]){10, (uint8_t)segment, (uint8_t)(at >> 8), (uint8_t)(at & 0xff)});
 }
@@ -62,8 +65,7 @@ size_t users_vip_count(const struct sim *s)
 
 struct addr users_vip(const struct sim *s, unsigned segment, size_t i)
 {
-	(void)s;
-	return vip_at(segment, i);
+	return vip_at(s, segment, i);
 }
 
 struct addr_range users_range(const struct sim *s, unsigned segment)
@@ -71,7 +73,7 @@ struct addr_range users_range(const struct sim *s, unsigned segment)
 	size_t n =
 		s->setup.allocates && s->setup.n_services <= SCARCE ? SCARCE : users_vip_count(s);
 
-	return (struct addr_range){vip_at(segment, 0), vip_at(segment, n - 1)};
+	return (struct addr_range){vip_at(s, segment, 0), vip_at(s, segment, n - 1)};
 }
 
 struct addr users_service_vip(const struct sim *s, unsigned service)
@@ -182,12 +184,12 @@ static void invent(struct sim *s, unsigned i)
 
 	(void)snprintf(v->name, sizeof v->name, "s%u", i);
 	v->segment = shares ? 0 : i % s->setup.n_segments;
-	v->ip = vip_at(v->segment, (shares ? last : 0) + at);
+	v->ip = vip_at(s, v->segment, (shares ? last : 0) + at);
 	if (shares)
 		(void)snprintf(v->share, sizeof v->share, "k");
 	if (shares && sim_chance(&s->rng_users, 40) && !s->setup.allocates)
 		(void)snprintf(v->second, sizeof v->second, ",'%s'",
-			addr_format(vip_at(0, (at + 1) % SHARED), text));
+			addr_format(vip_at(s, 0, (at + 1) % SHARED), text));
 	v->local = !s->setup.plain && !shares && sim_chance(&s->rng_users, 30);
 }
 
