@@ -564,12 +564,14 @@ static void step_owner(struct elect *e, struct group *g, const struct survey *s,
 	}
 }
 
-/* R27: has a successor's claim been seen? */
+/* R27: has a successor's claim been seen?  Who drains does not hear by BFD that another one no longer
+ * does (AdminDown is deaf): a claim on the wire counts, but one of a node that offers it as well. */
 static bool is_succeeded(const struct group *g, const struct survey *s)
 {
-	if (s->holder == NULL)
-		return false;
-	if (g->wire_owner == s->holder && g->wire_ms >= g->since_ms)
+	const struct member *w = g->wire_ms >= g->since_ms ? g->wire_owner : NULL;
+	const struct claim *c = w != NULL ? claims_on(&w->claims, g->addrs, g->n_addrs) : NULL;
+
+	if (w != NULL && (c == NULL || (c->flags & CLAIM_OFFERED) == 0 || c->term > g->term))
 		return true;
 	return s->holder_claim != NULL && s->holder_claim->term > g->term;
 }
@@ -592,6 +594,8 @@ static void step_handover(struct elect *e, struct group *g, const struct survey 
 	if (may_own(e, g) && is_moving(e, g, now_ms) && !is_succeeded(g, s))
 		return;
 	end_move(e, g);
+	if (!is_eligible(g)) /* a drain may last, a Service whose endpoints are elsewhere does not wait for it */
+		g->due_ms = time_min(g->due_ms, now_ms + soft_ms(g));
 	if (may_own(e, g) && !is_succeeded(g, s)) {
 		group_enter(&e->groups, g, ELECT_OWNER, now_ms);
 		publish_claims_changed(e->publish);

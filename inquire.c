@@ -154,6 +154,8 @@ static bool can_be_asked(const struct member *owner, const struct group *g)
 	return p == ELECT_PEER_UP || p == ELECT_PEER_LATE;
 }
 
+_Static_assert(SUSPECT_ROUNDS_MAX + 1 < 32, "group.misses counts them");
+
 /* How many questions without an answer make an orphan (R10): half of them by unicast. */
 static unsigned asks_for(const struct group *g, const struct member *owner)
 {

@@ -12,7 +12,6 @@
 
 enum {
 	ROUNDS_MIN = 3,
-	ROUNDS_MAX = 24,
 	AGAIN_MS = 1000, /* after an answer */
 	PER_MILLE = 1000,
 };
@@ -24,7 +23,7 @@ unsigned suspect_rounds(unsigned loss_permille)
 	double missed = 1.0 - there * there, all = 1.0;
 	unsigned k = 0;
 
-	while (k < ROUNDS_MAX && (k < ROUNDS_MIN || all >= 1e-4)) {
+	while (k < SUSPECT_ROUNDS_MAX && (k < ROUNDS_MIN || all >= 1e-4)) {
 		all *= missed;
 		k++;
 	}

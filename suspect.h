@@ -11,7 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SUSPECT_SAMPLE = 8 }; /* VIPs asked for in a round of the first inquiry (F31) */
+enum {
+	SUSPECT_SAMPLE = 8, /* VIPs asked for in a round of the first inquiry (F31) */
+	SUSPECT_ROUNDS_MAX = 24,
+};
 
 /* Of one node in one segment.  All zero: no suspicion; written here alone. */
 struct suspicion {

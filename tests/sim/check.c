@@ -26,6 +26,7 @@ enum {
 	OWNER_WORDS = 4,         /* 256 nodes */
 	DOUBLE_US = 3 * SIM_S,   /* I1: 2 s after a heal, and the API's latency */
 	HALF_US = 16 * SIM_S,    /* I1: 13 s, likewise */
+	DARK_US = 3 * SIM_S,     /* worth a line in the trace */
 	ANSWER_US = 20 * SIM_MS, /* a client has its answer in */
 	MINUTE_US = 60 * SIM_S,
 	OBJECT_MAX = 128 * 1024,
@@ -211,7 +212,22 @@ static bool is_able(const struct node *n, const struct tracked *t)
 	       view.elig->reason == REASON_OWNER;
 }
 
-/* Is there a side with somebody able and no owner? */
+/* Is there somebody on n's side who can show it that its link works (R8)? */
+static bool is_witnessed(const struct sim *s, const struct node *n, unsigned segment)
+{
+	const uint8_t *side = s->check->side + (size_t)segment * s->setup.n_nodes;
+	unsigned client = s->setup.n_nodes + LAN_CLIENT;
+
+	if (!s->setup.lonely && lan_passes(s, segment, n->index, client) &&
+		lan_passes(s, segment, client, n->index))
+		return true;
+	for (unsigned i = 0; i < s->setup.n_nodes; i++)
+		if (i != n->index && side[i] == side[n->index])
+			return true;
+	return false;
+}
+
+/* Is there a side with somebody who could take it, and no owner? */
 static bool is_dark(const struct sim *s, const struct tracked *t)
 {
 	const uint8_t *side = s->check->side + (size_t)t->segment * s->setup.n_nodes;
@@ -221,10 +237,13 @@ static bool is_dark(const struct sim *s, const struct tracked *t)
 		bool able = false;
 
 		for (unsigned i = 0; i < s->setup.n_nodes; i++) {
+			const struct node *n = &s->nodes[i];
+
 			if (side[i] != k)
 				continue;
 			owners += owns(t, i);
-			able = able || (owners == 0 && is_able(&s->nodes[i], t));
+			able = able || (owners == 0 && is_able(n, t) &&
+					       is_witnessed(s, n, t->segment));
 		}
 		if (owners == 0 && able)
 			return true;
@@ -288,11 +307,16 @@ static void judge(struct sim *s, struct tracked *t)
 	struct check_figures *f = &s->check->figures;
 	bool disturbed = is_disturbed(s, t->segment);
 	enum hearing h = disturbed ? HEAR_NOT : hearing_of(s, t);
-	uint64_t both_us, one_us;
+	uint64_t dark_us, both_us, one_us;
+	bool dark;
 	char text[ADDR_STRLEN];
 
 	find_sides(s);
-	(void)follow(s, is_dark(s, t), &t->dark_us, &f->dark_us);
+	dark = is_dark(s, t);
+	dark_us = follow(s, dark, &t->dark_us, &f->dark_us);
+	if (!dark && dark_us >= DARK_US)
+		sim_trace(s, "%s was nobody's for %.3f s", addr_format(t->vip, text),
+			(double)dark_us / SIM_S);
 	both_us = follow(s, h == HEAR_BOTH, &t->double_us, &f->double_us);
 	one_us = follow(s, h != HEAR_NOT, &t->half_us, &f->half_us);
 	if (disturbed || s->check->lenient)

@@ -542,6 +542,7 @@ static void step_exit(struct node *n)
 		n->undrain_ms = 0;
 		sim_trace(n->sim, "%s drains no more", n->name);
 		elect_drain(n->elect, NULL, 0, n->now_ms);
+		peers_set_leaving(n->peers, false, n->now_us);
 		n->dirty = true;
 	}
 	if (!n->exiting)
@@ -1185,7 +1186,8 @@ void node_drain(struct node *n, uint64_t undrain_after_ms)
 		return;
 	sim_trace(n->sim, "%s drains", n->name);
 	look_at_clock(n);
-	elect_drain(n->elect, "by hand", n->now_ms + DRAIN_MS, n->now_ms);
+	elect_drain(n->elect, "by hand", TIME_NEVER, n->now_ms);
+	peers_set_leaving(n->peers, true, n->now_us);
 	n->undrain_ms = n->now_ms + undrain_after_ms;
 	n->dirty = true;
 	node_turn(n);

@@ -1067,6 +1067,25 @@ static void f33(struct sim *s)
 	expect_still(s, before);
 }
 
+/* Both of two nodes are drained, the first one then no more: it takes all, and the other one, which is
+ * deaf as long as it drains, hears that it did. */
+static void drained_both(struct sim *s)
+{
+	settle(s);
+	node_drain(&s->nodes[0], 30000);
+	run_s(s, 10);
+	node_drain(&s->nodes[1], 60000);
+	run_s(s, 10);
+	EXPECT(s, all_owned(s), "nobody answers while both are drained");
+	run_s(s, 12);
+	EXPECT(s, held_by(s, &s->nodes[0]) == s->setup.n_services,
+		"the one that is drained no more has %u", held_by(s, &s->nodes[0]));
+	run_s(s, 60);
+	EXPECT(s, all_owned(s), "in the end");
+	EXPECT(s, check_figures(s).dark_us == 0, "dark for %.3f s",
+		(double)check_figures(s).dark_us / SIM_S);
+}
+
 /* Two machines have one name.  What is one's is no stranger's to the other: they find each other by
  * their Lease, at the next renewal. */
 static void f33_twins(struct sim *s)
@@ -1182,6 +1201,7 @@ static const struct scenario scenarios[] = {
 	{"F32", "own frames that come back", f32, NULL, 3, 8, 1, false},
 	{"F33", "Leases that are collected while their node lives", f33, NULL, 3, 8, 1, false},
 	{"F33twins", "two machines of one name", f33_twins, NULL, 3, 8, 1, false},
+	{"drains", "two nodes are drained at one time", drained_both, NULL, 2, 8, 1, false},
 	{"F34", "MetalLB's order", f34, NULL, 5, 40, 1, false},
 	{"F35", "a rolling restart with rebalance ends balanced", f35, NULL, 5, 60, 1, false},
 	{"F35back", "... and with failback", f35_failback, NULL, 5, 60, 1, false},
