@@ -138,7 +138,7 @@ def test_others_is_not_ours(bare):
 
 
 def test_taken_meanwhile(bare):
-    """What a node took while the API was away is its own, too, when it is restarted then."""
+    """What a node took while the API was away is its own, too, when it is restarted then. F12."""
     lab = bare(nodes=2).start()
     ip, owner = serve(lab)
     other = next(n for n in lab.nodes if n is not owner)
