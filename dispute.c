@@ -51,7 +51,7 @@ void dispute_on_claim(
 {
 	dispute_on_published(d, rival, mac, now_ms);
 	d->claimed_ms = d->proof_ms = now_ms;
-	if (!d->confirmed && d->asked == ASKS && now_ms >= d->asked_ms + (uint64_t)2 * ASK_MS) {
+	if (!d->confirmed && d->asked >= ASKS && now_ms >= d->asked_ms + (uint64_t)2 * ASK_MS) {
 		d->asked = 0; /* it may hear the question now */
 		d->due_ms = now_ms;
 	}
@@ -103,7 +103,7 @@ static enum dispute_step rest(struct dispute *d, const struct dispute_view *v, u
 static enum dispute_step step_unconfirmed(
 	struct dispute *d, const struct dispute_view *v, uint64_t now_ms)
 {
-	if (d->asked < ASKS)
+	if (d->asked < (v->asks > ASKS ? v->asks : ASKS))
 		return ask(d, now_ms);
 	return d->defences == 0 ? defend(d, now_ms) : rest(d, v, now_ms);
 }

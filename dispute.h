@@ -40,6 +40,7 @@ struct dispute_view {
 	bool rival_beats;   /* its published claim is stronger, or was: the API may be behind it */
 	bool rival_is_deaf; /* its BFD says that it does not hear us */
 	bool rival_is_heard; /* by BFD */
+	unsigned asks;       /* so many questions may be lost on the way to it; 0: hardly any */
 };
 
 enum dispute_step {

@@ -437,6 +437,7 @@ static struct dispute_view dispute_view(const struct elect *e, const struct grou
 	const struct member *rival = g->dispute->rival;
 	bool weak = g->weak || g->state == ELECT_HANDOVER;
 	bool relieves = rival->expired && e->health.ok; /* G3: an expired Lease loses */
+	unsigned loss = inquire_loss(g, rival);
 
 	return (struct dispute_view){
 		.strength = weak			     ? DISPUTE_WEAK
@@ -446,6 +447,7 @@ static struct dispute_view dispute_view(const struct elect *e, const struct grou
 		.rival_beats = rival->unread || ground_outbids(e, g, rival),
 		.rival_is_deaf = ground_peer_on(rival, g) == ELECT_PEER_DEAF,
 		.rival_is_heard = ground_is_heard_on(rival, g),
+		.asks = loss > 0 ? suspect_rounds(loss) : 0,
 	};
 }
 
@@ -573,7 +575,11 @@ static bool is_succeeded(const struct group *g, const struct survey *s)
 
 	if (w != NULL && (c == NULL || (c->flags & CLAIM_OFFERED) == 0 || c->term > g->term))
 		return true;
-	return s->holder_claim != NULL && s->holder_claim->term > g->term;
+	if (s->holder_claim == NULL)
+		return false;
+	/* Of one term: it took while neither knew of the other. */
+	return s->holder_claim->term > g->term ||
+	       (s->holder_claim->term == g->term && ground_is_heard_on(s->holder, g));
 }
 
 static bool is_moving(const struct elect *e, const struct group *g, uint64_t now_ms)

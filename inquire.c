@@ -156,15 +156,21 @@ static bool can_be_asked(const struct member *owner, const struct group *g)
 
 _Static_assert(SUSPECT_ROUNDS_MAX + 1 < 32, "group.misses counts them");
 
+unsigned inquire_loss(const struct group *g, const struct member *m)
+{
+	unsigned loss = 0;
+
+	for (size_t i = 0; m != NULL && i < m->n_links; i++)
+		if (ground_carries(g, m->links[i].ifindex) && m->links[i].loss > loss)
+			loss = m->links[i].loss;
+	return loss;
+}
+
 /* How many questions without an answer make an orphan (R10): half of them by unicast. */
 static unsigned asks_for(const struct group *g, const struct member *owner)
 {
-	unsigned loss = 0, k;
+	unsigned k = suspect_rounds(inquire_loss(g, owner));
 
-	for (size_t i = 0; owner != NULL && i < owner->n_links; i++)
-		if (ground_carries(g, owner->links[i].ifindex) && owner->links[i].loss > loss)
-			loss = owner->links[i].loss;
-	k = suspect_rounds(loss);
 	if (g->hurried)
 		return k + 1; /* it begins with a pause */
 	return k > ASKS_MIN ? k : ASKS_MIN;

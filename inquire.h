@@ -20,6 +20,9 @@ void inquire_answered(
 /* All that we own is claimed once more, a part at a time. */
 void inquire_begin_reclaim(struct elect *e, uint64_t now_ms);
 
+/* What is lost on the links on which m could have g, per mille, as of the last change of its state. */
+unsigned inquire_loss(const struct group *g, const struct member *m);
+
 /* -- one group in WATCH -- */
 /* This node has just yielded it: does the other one have it?  Asked as soon as that one hears us. */
 void inquire_verify(struct group *g, uint64_t now_ms);

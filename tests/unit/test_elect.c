@@ -1107,6 +1107,23 @@ static void test_dispute_disowned(void)
 	close_cluster();
 }
 
+/* Where frames are lost two questions say little (seed 4344). */
+static void test_dispute_lossy(void)
+{
+	const char *ip = address(true);
+
+	outbid(ip, NULL);
+	elect_on_peer(e, "n3", 2, ELECT_PEER_LATE, 300, now);
+	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 300, now);
+	turn(now + 1200);
+	CHECK(view(ip).disputed);
+	answerer = mac_n3;
+	turn(now + 200);
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	answerer = NULL;
+	close_cluster();
+}
+
 /* One whose frames are taken for this node's own cannot be asked: what the API says holds (F32). */
 static void test_dispute_cloned_mac(void)
 {
@@ -2221,7 +2238,8 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_restore), CHECK_TEST(test_restore_without_api),
 	CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
-	CHECK_TEST(test_dispute_given_up), CHECK_TEST(test_dispute_disowned), CHECK_TEST(test_dispute_cloned_mac),
+	CHECK_TEST(test_dispute_given_up), CHECK_TEST(test_dispute_disowned),
+	CHECK_TEST(test_dispute_lossy), CHECK_TEST(test_dispute_cloned_mac),
 	CHECK_TEST(test_dispute_not_heard), CHECK_TEST(test_dispute_unpublished),
 	CHECK_TEST(test_cold), CHECK_TEST(test_cold_taken), CHECK_TEST(test_cold_of_many), CHECK_TEST(test_macs),
 	CHECK_TEST(test_silent_owner), CHECK_TEST(test_silent_owner_of_many),
