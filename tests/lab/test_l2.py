@@ -81,8 +81,8 @@ def test_paused(lan):
         begin = answers.now()
         os.kill(owner.pid, signal.SIGSTOP)
         try:
-            heir, _ = answers.wait_other(ip, owner.mac, begin, TAKEN_S)
-            answers.look_on(1, lambda: answers.macs(ip, answers.now() - 0.5) == {heir})
+            heir, took = answers.wait_other(ip, owner.mac, begin, TAKEN_S)
+            answers.look_on(1, lambda: answers.macs(ip, begin + took) == {heir})
         finally:
             go_on = answers.now()
             os.kill(owner.pid, signal.SIGCONT)
