@@ -439,10 +439,11 @@ static void turn_buckets(struct bfd_session *s, uint64_t at_us)
 	s->bucket_at = at;
 }
 
-/* One that should have come did, or did not. */
-static void weigh_loss(struct bfd_session *s, bool lost)
+/* n that should have come did not; after some 4 x LATELY nothing is left of what was before. */
+static void weigh_lost(struct bfd_session *s, uint64_t n)
 {
-	s->lately += ((lost ? 1.0 : 0.0) - s->lately) / LATELY;
+	for (uint64_t i = 0; i < n && i < 4 * LATELY; i++)
+		s->lately += (1.0 - s->lately) / LATELY;
 }
 
 /* A packet came: how many did not, since the one before?  Jitter leaves 7/8 of the interval between
@@ -458,9 +459,8 @@ static void count_loss(struct bfd_session *s, uint64_t at_us)
 		lost = (gap_us + mean_us / 2) / mean_us - 1;
 	s->loss[0].received++;
 	s->loss[0].lost += (uint32_t)lost;
-	for (uint64_t i = 0; i < lost && i < 4 * LATELY; i++)
-		weigh_loss(s, true);
-	weigh_loss(s, false);
+	weigh_lost(s, lost);
+	s->lately -= s->lately / LATELY;
 }
 
 static double loss_at(const struct bfd_session *s, uint64_t now_us)
@@ -517,8 +517,7 @@ static void expire(struct bfd_session *s, uint64_t now_us)
 {
 	turn_buckets(s, now_us);
 	s->loss[0].lost += s->remote_multiplier;
-	for (unsigned i = 0; i < s->remote_multiplier && i < 4 * LATELY; i++)
-		weigh_loss(s, true);
+	weigh_lost(s, s->remote_multiplier);
 	s->remote_discr = 0;
 	s->remote_rx_us = 1;
 	s->remote_demand = false;

@@ -575,11 +575,7 @@ static bool is_succeeded(const struct group *g, const struct survey *s)
 
 	if (w != NULL && (c == NULL || (c->flags & CLAIM_OFFERED) == 0 || c->term > g->term))
 		return true;
-	if (s->holder_claim == NULL)
-		return false;
-	/* Of one term: it took while neither knew of the other. */
-	return s->holder_claim->term > g->term ||
-	       (s->holder_claim->term == g->term && ground_is_heard_on(s->holder, g));
+	return s->holder_claim != NULL && s->holder_claim->term > g->term;
 }
 
 static bool is_moving(const struct elect *e, const struct group *g, uint64_t now_ms)

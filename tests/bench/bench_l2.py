@@ -229,9 +229,12 @@ def bench_failover(report, tools, binary, rounds):
                     window_s = 5 if who == "keepalived" and group == "default" else 2
                     ms = cluster.round(how, window_s)
                     assert ms is not None or who != "lbd", f"{group}: nobody took over after {how}"
-                    times.setdefault(key_of(who, group, how), []).append(ms if ms is not None else window_s * 1000)
-    for key, v in sorted(times.items()):
-        report(f"{key}.median_ms", statistics.median(v), f"{len(v)} times: {' '.join(f'{x:.0f}' for x in sorted(v))}"[:100])
+                    times.setdefault(key_of(who, group, how), []).append(ms)
+    for key, taken in sorted(times.items()):
+        v = [ms for ms in taken if ms is not None]
+        missed = f", {len(taken) - len(v)} more in which nobody took over" if len(v) < len(taken) else ""
+        assert v, f"{key}: nobody took over"
+        report(f"{key}.median_ms", statistics.median(v), f"{len(v)} times{missed}: {' '.join(f'{x:.0f}' for x in sorted(v))}"[:100])
         report(f"{key}.worst_ms", max(v))
 
 

@@ -6,7 +6,7 @@
  * Held: looking at any bytes reads none beyond them; whatever objects they hold, a snapshot of the
  * picture that they make is fine, and the picture that that makes has the same snapshot.
  */
-#include "snapshot.h"
+#include "tests/unit/snapshot_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,28 +24,6 @@ static struct cluster *fresh(void)
 	return c;
 }
 
-static char *print(const struct cluster *c)
-{
-	struct snapshot_writer *w = snapshot_writer_new(&me, NULL);
-	struct buf slice, all;
-	int r = 1;
-
-	REQUIRE(w != NULL);
-	buf_init(&slice, SNAPSHOT_SLICE_MAX);
-	buf_init(&all, SNAPSHOT_MAX_BYTES);
-	while (r == 1) {
-		buf_reset(&slice);
-		r = snapshot_next(w, c, &slice);
-		if (slice.len > 0)
-			buf_add(&all, slice.p, slice.len);
-	}
-	REQUIRE(r == 0);
-	snapshot_tail(w, 1, &all);
-	snapshot_writer_free(w);
-	buf_free(&slice);
-	return buf_take(&all);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *bytes = malloc(size + 1), *first, *second;
@@ -57,12 +35,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(bytes, data, size);
 	(void)snapshot_check(bytes, size, &me, &sequence);
 	(void)snapshot_apply(bytes, size, c);
-	first = print(c);
-	REQUIRE(first != NULL);
+	first = snapshot_text(c, &me, NULL, 1);
 	REQUIRE(snapshot_check(first, strlen(first), &me, &sequence) == SNAPSHOT_FINE);
 	(void)snapshot_apply(first, strlen(first), back);
-	second = print(back);
-	REQUIRE(second != NULL && strcmp(first, second) == 0);
+	second = snapshot_text(back, &me, NULL, 1);
+	REQUIRE(strcmp(first, second) == 0);
 	free(first);
 	free(second);
 	free(bytes);

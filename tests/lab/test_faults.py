@@ -268,8 +268,7 @@ def test_fault(bench, faults, bound, progress, disturb, heal):
         try:
             time.sleep(0.6 if progress else 0)  # a watch that lived so long begins with a short pause
             got = endure(bench, faults, disturb, name, 4 * ON_S if progress else ON_S)
-            # One that was starved asks itself first (R24): that may be just now.
-            wait_for("the owner's answer", lambda: lab.client.arping(bench.ip) == [bench.owner.mac], 1)
+            assert lab.client.arping(bench.ip) == [bench.owner.mac]
         finally:
             lab.kubesim.clear()
             shake(lab, heal)

@@ -12,7 +12,7 @@
 
 #include "node.h"
 
-#include "snapshot.h"
+#include "snapshot_text.h"
 
 #include <string.h>
 
@@ -80,25 +80,10 @@ static char *print(const struct node *n)
 {
 	const struct snapshot_owner me = {n->name, n->w.conf.elections.namespace_};
 	char *claims = elect_claims_text(n->elect);
-	struct snapshot_writer *w = snapshot_writer_new(&me, claims);
-	struct buf slice, all;
-	int r = 1;
+	char *text = snapshot_text(n->w.cluster, &me, claims, n->disk.sequence + 1);
 
 	free(claims);
-	REQUIRE(w != NULL);
-	buf_init(&slice, SNAPSHOT_SLICE_MAX);
-	buf_init(&all, SNAPSHOT_MAX_BYTES);
-	while (r == 1) {
-		buf_reset(&slice);
-		r = snapshot_next(w, n->w.cluster, &slice);
-		if (slice.len > 0)
-			buf_add(&all, slice.p, slice.len);
-	}
-	REQUIRE(r == 0);
-	snapshot_tail(w, n->disk.sequence + 1, &all);
-	snapshot_writer_free(w);
-	buf_free(&slice);
-	return buf_take(&all);
+	return text;
 }
 
 static bool may_write(const struct node *n)
@@ -117,7 +102,6 @@ void disk_run(struct node *n)
 		return;
 	free(d->text);
 	d->text = print(n);
-	REQUIRE(d->text != NULL);
 	d->sequence++;
 	d->dirty = false;
 	d->next_ms = n->now_ms + EVERY_MS;

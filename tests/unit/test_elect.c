@@ -1003,6 +1003,15 @@ static void rival_claims(const char *ip, const uint8_t mac[6], uint64_t until)
 	pass();
 }
 
+/* This node owns ip, and hears n3. */
+static void own_beside_n3(const char *ip)
+{
+	open_working();
+	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
+	serve("web", ip);
+	turn(now + 3000);
+}
+
 /* R19: whose claim is published and read back stays; R20: against a rival that cannot hear it not
  * for ever. */
 static void test_dispute_published(void)
@@ -1010,10 +1019,7 @@ static void test_dispute_published(void)
 	const char *ip = address(true);
 	uint64_t start;
 
-	open_working();
-	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
-	serve("web", ip);
-	turn(now + 3000);
+	own_beside_n3(ip);
 	announcements = 0;
 	start = now;
 	rival_claims(ip, mac_n3, now + 3000);
@@ -1036,10 +1042,7 @@ static void outbid(const char *ip, const uint8_t *mac)
 {
 	char text[64];
 
-	open_working();
-	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
-	serve("web", ip);
-	turn(now + 3000);
+	own_beside_n3(ip);
 	answerer = mac;
 	(void)snprintf(text, sizeof text, "9:%s", ip);
 	put_claims("n3", text);
@@ -1067,10 +1070,7 @@ static void test_dispute_given_up(void)
 	const char *ip = address(true);
 	char text[64];
 
-	open_working();
-	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
-	serve("web", ip);
-	turn(now + 3000);
+	own_beside_n3(ip);
 	rival_claims(ip, mac_n3, now + 1);
 	turn(now + 150);
 	CHECK(view(ip).disputed);
@@ -1144,10 +1144,7 @@ static void test_dispute_not_heard(void)
 	const char *ip = address(true);
 	char text[64];
 
-	open_working();
-	elect_on_peer(e, "n3", 2, ELECT_PEER_UP, 0, now);
-	serve("web", ip);
-	turn(now + 3000);
+	own_beside_n3(ip);
 	elect_on_peer(e, "n3", 2, ELECT_PEER_LATE, 0, now);
 	elect_on_peer(e, "n3", 2, ELECT_PEER_SILENT, 0, now);
 	(void)snprintf(text, sizeof text, "9:%s", ip);

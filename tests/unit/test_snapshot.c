@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "oom.h"
+#include "snapshot_text.h"
 #include "world.h"
 
 #include <errno.h>
@@ -66,28 +67,6 @@ static void fill(struct world *to)
 			   "labels':{'lbd.io/lease':'leader'}},'spec':{'holderIdentity':'n2_x'}}"));
 }
 
-/* The whole text, malloc'ed. */
-static char *print(const struct cluster *c, const char *claims, uint64_t sequence)
-{
-	struct snapshot_writer *s = snapshot_writer_new(&me, claims);
-	struct buf slice, all;
-	int r = 1;
-
-	buf_init(&slice, SNAPSHOT_SLICE_MAX);
-	buf_init(&all, SNAPSHOT_MAX_BYTES);
-	while (r == 1) {
-		buf_reset(&slice);
-		r = snapshot_next(s, c, &slice);
-		if (slice.len > 0)
-			buf_add(&all, slice.p, slice.len);
-	}
-	CHECK_INT(r, 0);
-	snapshot_tail(s, sequence, &all);
-	snapshot_writer_free(s);
-	buf_free(&slice);
-	return buf_take(&all);
-}
-
 static bool same_labels(const struct labels *a, const struct labels *b)
 {
 	return label_equal(a, b);
@@ -145,7 +124,7 @@ static void test_there_and_back(void)
 	const struct cluster_node *n;
 
 	fill(&w);
-	text = print(w.cluster, NULL, 41);
+	text = snapshot_text(w.cluster, &me, NULL, 41);
 	CHECK_INT(snapshot_check(text, strlen(text), &me, &sequence), SNAPSHOT_FINE);
 	CHECK_INT(sequence, 41);
 	c = cluster_new(&w.hkey, NULL);
@@ -169,7 +148,7 @@ static void test_there_and_back(void)
 	CHECK_INT(l != NULL ? l->claims_generation : 0, 7);
 	CHECK(cluster_lease(c, "lbd-leader") == NULL);
 	/* What was read says the same again. */
-	again = print(c, NULL, 41);
+	again = snapshot_text(c, &me, NULL, 41);
 	CHECK_STR(again, text);
 	free(text);
 	free(again);
@@ -185,7 +164,7 @@ static void test_replaced_by_the_list(void)
 	char *text;
 
 	fill(&w);
-	text = print(w.cluster, NULL, 1);
+	text = snapshot_text(w.cluster, &me, NULL, 1);
 	c = cluster_new(&w.hkey, NULL);
 	(void)snapshot_apply(text, strlen(text), c);
 	cluster_clean(c);
@@ -214,7 +193,7 @@ static void test_own_claims(void)
 	char *text;
 
 	fill(&w);
-	text = print(w.cluster, "9:10.0.0.101", 1);
+	text = snapshot_text(w.cluster, &me, "9:10.0.0.101", 1);
 	CHECK(strstr(text, "9:10.0.0.101") != NULL && strstr(text, "4:10.0.0.100-2") == NULL);
 	free(text);
 	world_close(&w);
@@ -228,7 +207,7 @@ static void test_faults(void)
 	size_t n;
 
 	fill(&w);
-	text = print(w.cluster, NULL, 1);
+	text = snapshot_text(w.cluster, &me, NULL, 1);
 	n = strlen(text);
 	CHECK_INT(snapshot_check(text, n, &node, &sequence), SNAPSHOT_FOREIGN);
 	CHECK_INT(snapshot_check(text, n, &namespace_, &sequence), SNAPSHOT_FOREIGN);
