@@ -49,7 +49,8 @@ static void fill(struct world *to)
 		world_json("{'metadata':{'namespace':'a','name':'odd-y','resourceVersion':'9','"
 			   "labels':{'kubernetes.io/service-name':'odd'}},'endpoints':[{'"
 			   "addresses':['1.1.1.3'],'nodeName':'n2'},{'addresses':['1.1.1.4'],'"
-			   "nodeName':'n1'}]}"));
+			   "nodeName':'n1'},{'addresses':['1.1.1.5'],'nodeName':'n2','conditions':{'"
+			   "ready':false,'serving':true,'terminating':true}}]}"));
 	world_apply(to, CLUSTER_LEASE, CLUSTER_PUT,
 		world_json("{'metadata':{'name':'lbd-node-n2','uid':'l','resourceVersion':'8','"
 			   "labels':{'lbd.io/lease':'node'},'annotations':{'lbd.io/node':'n2','lbd."
