@@ -30,6 +30,11 @@ static inline uint64_t time_min(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static inline uint64_t time_max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* splitmix64: jitter and tie-breaking only, never keys.  The shell seeds it from getrandom(2), the
  * simulator from its seed, so that a run replays exactly. */
 struct rng {

@@ -145,11 +145,6 @@ struct bfd {
 	size_t n_keys;
 };
 
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* -- paths -- */
 
 uint32_t bfd_path_hash(const struct hash_key *hkey, const struct bfd_path *p)
@@ -264,13 +259,13 @@ static size_t encode(const struct bfd *b, const struct bfd_session *s, uint8_t f
 /* 6.8.2 */
 static uint64_t transmit_us(const struct bfd_session *s)
 {
-	return max_u64(max_u64(s->tx_in_use_us, s->remote_rx_us), FASTEST_US);
+	return time_max(time_max(s->tx_in_use_us, s->remote_rx_us), FASTEST_US);
 }
 
 /* Between two packets of the other's, at most, if none is lost. */
 static uint64_t receive_us(const struct bfd_session *s)
 {
-	return max_u64(s->rx_in_use_us, s->remote_tx_us);
+	return time_max(s->rx_in_use_us, s->remote_tx_us);
 }
 
 /* 6.8.4; 0 before anything was heard. */
@@ -338,7 +333,7 @@ static uint64_t periodic_us(const struct bfd_session *s)
 	if (s->remote_rx_us == 0 || (demanded && !s->polling))
 		return TIME_NEVER;
 	if (s->repeats > 0)
-		return s->sent_us + max_u64(LEAVING_US, s->remote_rx_us);
+		return s->sent_us + time_max(LEAVING_US, s->remote_rx_us);
 	return s->sent_us + (transmit_us(s) * s->jitter) / JITTER_ONE;
 }
 
@@ -347,7 +342,7 @@ static uint64_t news_due_us(const struct bfd_session *s)
 {
 	if (s->urgent_us == TIME_NEVER || s->news_sent < NEWS_MOST)
 		return s->urgent_us;
-	return max_u64(s->urgent_us, s->news_us + NEWS_US);
+	return time_max(s->urgent_us, s->news_us + NEWS_US);
 }
 
 static void count_news(struct bfd_session *s, uint64_t now_us)
@@ -662,10 +657,10 @@ static void take_in(struct bfd_session *s, const struct message *m, uint64_t at_
 	if (m->auth) {
 		s->auth_known = true;
 		s->auth_seq = m->seq;
-		s->auth_us = max_u64(s->auth_us, at_us);
+		s->auth_us = time_max(s->auth_us, at_us);
 	}
 	s->heard = true;
-	s->heard_us = max_u64(s->heard_us, at_us);
+	s->heard_us = time_max(s->heard_us, at_us);
 	s->remote_discr = m->my_discr;
 	s->remote_state = m->state;
 	s->remote_diag = m->diag;

@@ -77,6 +77,7 @@ struct peers {
 	size_t n, cap;
 	struct bfd_conf conf; /* of every session */
 	bool leaving;
+	uint64_t judges_us; /* since when it judges again after it left; 0 = it never left */
 	uint64_t sync_us; /* sessions are to be brought in line then; TIME_NEVER = they are */
 	bool changed;     /* a session is to be looked at */
 };
@@ -493,17 +494,28 @@ static void sync_sessions(struct peers *p, uint64_t now_us)
 
 /* -- states (R7) -- */
 
-/* What one that is not Up and was heard since it went Down amounts to. */
-static enum elect_peer state_when_down(
-	const struct peer *x, const struct bfd_view *v, uint64_t now_us)
+/* When one that is not Up is silent if nothing more comes.  What a node did not hear while it was
+ * leaving is held against nobody: it had told the others to be Down. */
+static uint64_t silent_us(const struct peers *p, const struct bfd_view *v)
 {
-	bool silent = now_us - v->heard_us >= SLOW_SILENT_US;
+	uint64_t heard_us = time_max(v->heard_us, p->judges_us);
 
-	if (silent || v->heard_us < v->since_us)
+	return heard_us < v->since_us ? 0 : heard_us + SLOW_SILENT_US;
+}
+
+static uint64_t deaf_us(const struct peers *p, const struct bfd_view *v)
+{
+	return v->remote_down_us == TIME_NEVER
+		       ? TIME_NEVER
+		       : time_max(v->remote_down_us, p->judges_us) + DEAF_US;
+}
+
+static enum elect_peer state_when_down(
+	const struct peers *p, const struct peer *x, const struct bfd_view *v, uint64_t now_us)
+{
+	if (now_us >= silent_us(p, v))
 		return x->was_up ? ELECT_PEER_SILENT : ELECT_PEER_NEVER;
-	if (v->remote_down_us != TIME_NEVER && now_us >= v->remote_down_us + DEAF_US)
-		return ELECT_PEER_DEAF;
-	return ELECT_PEER_HEARD;
+	return now_us >= deaf_us(p, v) ? ELECT_PEER_DEAF : ELECT_PEER_HEARD;
 }
 
 /* Two of three packets missed (R7). */
@@ -512,7 +524,8 @@ static uint64_t late_us(const struct bfd_view *v)
 	return v->heard_us + v->detect_us / 3 * 2;
 }
 
-static enum elect_peer state_of(const struct peer *x, const struct bfd_view *v, uint64_t now_us)
+static enum elect_peer state_of(
+	const struct peers *p, const struct peer *x, const struct bfd_view *v, uint64_t now_us)
 {
 	if (!v->heard)
 		return ELECT_PEER_NEVER;
@@ -522,23 +535,19 @@ static enum elect_peer state_of(const struct peer *x, const struct bfd_view *v, 
 		return ELECT_PEER_LEAVING;
 	if (v->state == BFD_UP)
 		return now_us >= late_us(v) ? ELECT_PEER_LATE : ELECT_PEER_UP;
-	return state_when_down(x, v, now_us);
+	return state_when_down(p, x, v, now_us);
 }
 
 /* When state_of() says something else by time alone; what bfd.c declares is told by it. */
-static uint64_t turns_at(const struct bfd_view *v, uint64_t now_us)
+static uint64_t turns_at(const struct peers *p, const struct bfd_view *v, uint64_t now_us)
 {
-	uint64_t at = TIME_NEVER;
-
 	if (!v->heard || v->state == BFD_ADMIN_DOWN || v->remote_state == BFD_ADMIN_DOWN)
 		return TIME_NEVER;
 	if (v->state == BFD_UP)
 		return now_us < late_us(v) ? late_us(v) : TIME_NEVER;
-	if (v->heard_us < v->since_us || now_us - v->heard_us >= SLOW_SILENT_US)
+	if (now_us >= silent_us(p, v))
 		return TIME_NEVER;
-	if (v->remote_down_us != TIME_NEVER && now_us < v->remote_down_us + DEAF_US)
-		at = v->remote_down_us + DEAF_US;
-	return time_min(at, v->heard_us + SLOW_SILENT_US);
+	return now_us < deaf_us(p, v) ? time_min(deaf_us(p, v), silent_us(p, v)) : silent_us(p, v);
 }
 
 void peers_update(struct peers *p, uint64_t now_us)
@@ -555,7 +564,7 @@ void peers_update(struct peers *p, uint64_t now_us)
 			continue;
 		bfd_view(x->session, now_us, &v);
 		x->was_up |= v.state == BFD_UP;
-		tell(p, x, state_of(x, &v, now_us), now_us);
+		tell(p, x, state_of(p, x, &v, now_us), now_us);
 	}
 }
 
@@ -568,9 +577,9 @@ uint64_t peers_next_deadline_us(const struct peers *p, uint64_t now_us)
 		if (p->v[i]->session == NULL)
 			continue;
 		bfd_view(p->v[i]->session, now_us, &v);
-		if (state_of(p->v[i], &v, now_us) != p->v[i]->state)
+		if (state_of(p, p->v[i], &v, now_us) != p->v[i]->state)
 			return 0;
-		at = time_min(at, turns_at(&v, now_us));
+		at = time_min(at, turns_at(p, &v, now_us));
 	}
 	return at;
 }
@@ -580,6 +589,8 @@ void peers_set_leaving(struct peers *p, bool leaving, uint64_t now_us)
 	if (p->leaving == leaving)
 		return;
 	p->leaving = leaving;
+	if (!leaving)
+		p->judges_us = now_us;
 	for (size_t i = 0; i < p->n; i++)
 		if (p->v[i]->session != NULL)
 			bfd_set_admin_down(p->bfd, p->v[i]->session, leaving, now_us);

@@ -260,6 +260,31 @@ static void test_leaving(void)
 	close_lan();
 }
 
+/* It stays after all: the others, which it heard little of meanwhile, are not silent to it for that,
+ * nor deaf; one that died while it was leaving is found when the time is over. */
+static void test_stays(void)
+{
+	for (int dead = 0; dead < 2; dead++) {
+		open_up(2);
+		peers_set_leaving(lan.v[0].peers, true, lan.now_us);
+		run(2000000);
+		if (dead)
+			kill_node(1);
+		run(5000000);
+		lan.v[0].changes = 0;
+		peers_set_leaving(lan.v[0].peers, false, lan.now_us);
+		run(STEP_US);
+		CHECK_INT(lan.v[0].told[1], ELECT_PEER_HEARD);
+		if (dead) {
+			CHECK_INT(until(ELECT_PEER_SILENT) / 100, 34);
+		} else {
+			CHECK(until(ELECT_PEER_UP) < 2000);
+			CHECK_INT(lan.v[0].changes, 2); /* nothing between */
+		}
+		close_lan();
+	}
+}
+
 static void test_loss(void)
 {
 	struct peers_info i;
@@ -393,6 +418,6 @@ static void test_ring(void)
 }
 
 CHECK_MAIN("test_peers", CHECK_TEST(test_silent), CHECK_TEST(test_never), CHECK_TEST(test_deaf),
-	CHECK_TEST(test_leaving), CHECK_TEST(test_loss), CHECK_TEST(test_loss_begins),
+	CHECK_TEST(test_leaving), CHECK_TEST(test_stays), CHECK_TEST(test_loss), CHECK_TEST(test_loss_begins),
 	CHECK_TEST(test_addresses), CHECK_TEST(test_gone), CHECK_TEST(test_interface),
 	CHECK_TEST(test_ring))
