@@ -85,9 +85,10 @@ void ann_del_iface(struct ann *a, unsigned ifindex, uint64_t now_ms);
 void ann_retain_ifaces(
 	struct ann *a, bool (*keep)(void *ctx, unsigned ifindex), void *ctx, uint64_t now_ms);
 
-/* Start answering for ip on ifindex and announce it (burst 0, 0.1, 0.4, 0.8, 2, 5 s; with the
- * second step, an ordinary request in its name to each station that asked for it there in the last
- * 5 minutes, and to the gateway, for those that ignore announcements).  Idempotent: no new burst.
+/* Start answering for ip on ifindex and announce it (burst 0, 0.1, 0.4, 0.8, 2, 5 s, of the first
+ * what is more than one frame 20 ms later; at 0.1 s, an ordinary request in its name to each station
+ * that asked for it there in the last 5 minutes, and to the gateway, for those that ignore
+ * announcements).  Idempotent: no new burst.
  * Sends nothing itself: ann_tick() is due at once.  0, -ENOMEM, -ENODEV (no such interface),
  * -EINVAL (not of the family), -E2BIG. */
 int ann_add(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_ms) MUST_CHECK;
@@ -168,14 +169,21 @@ enum ann_counter {
 	ANN_COUNTERS
 };
 
+/* An announcement may be several frames, for different neighbours. */
+enum {
+	ANN_FORM_FIRST = 1, /* the one that most obey */
+	ANN_FORM_REST = 2,
+};
+
 /* What a protocol brings along. */
 struct ann_proto {
 	enum addr_family family;
 	uint8_t addr_len; /* of ann_vip.ip */
 	size_t state_len; /* of what ann_state() gives */
-	/* One announcement, by ann_send(): 0, or what that said of the first frame that failed;
-	 * *ret_sent frames went out. */
-	int (*announce)(struct ann *a, const struct ann_vip *v, unsigned *ret_sent);
+	/* One announcement, or some of its forms, by ann_send(): 0, or what that said of the first
+	 * frame that failed; *ret_sent frames went out. */
+	int (*announce)(
+		struct ann *a, const struct ann_vip *v, unsigned forms, unsigned *ret_sent);
 	/* An ordinary request in v's name to one station, which then has v's MAC; mac NULL: it is
 	 * not known.  0 or -errno. */
 	int (*introduce)(

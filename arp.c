@@ -11,7 +11,8 @@
  *       of another segment than the interface it came by, and is dropped.
  *
  * An announcement is two frames, both of which Linux obeys at once: the request of RFC 5227 2.3,
- * and a reply with target = sender hardware address.  The usual gratuitous reply, target
+ * and a reply with target = sender hardware address (the first time 20 ms later, announcer.c says
+ * why).  The usual gratuitous reply, target
  * ff:ff:ff:ff:ff:ff, is ignored by a Linux neighbour confirmed less than a second ago (`locktime`),
  * and never sent here.
  */
@@ -110,14 +111,18 @@ static int send_frame(struct ann *a, const struct ann_port *port, const struct a
 
 /* -- what goes out -- */
 
-static int announce(struct ann *a, const struct ann_vip *v, unsigned *ret_sent)
+static int announce(struct ann *a, const struct ann_vip *v, unsigned forms, unsigned *ret_sent)
 {
 	const struct arp_fields request = {mac_broadcast, OP_REQUEST, v->ip, mac_zero, v->ip};
 	const struct arp_fields reply = {mac_broadcast, OP_REPLY, v->ip, v->port->mac, v->ip};
-	int rc = send_frame(a, v->port, &request);
+	int rc = 0;
 
-	*ret_sent = rc == 0;
-	if (rc == 0) {
+	*ret_sent = 0;
+	if (forms & ANN_FORM_FIRST) {
+		rc = send_frame(a, v->port, &request);
+		*ret_sent += rc == 0;
+	}
+	if ((forms & ANN_FORM_REST) && rc == 0) {
 		rc = send_frame(a, v->port, &reply);
 		*ret_sent += rc == 0;
 	}

@@ -298,11 +298,11 @@ static int advertise(struct ann *a, const struct ann_vip *v)
 	return send_frame(a, v->port, &f);
 }
 
-static int announce(struct ann *a, const struct ann_vip *v, unsigned *ret_sent)
+static int announce(struct ann *a, const struct ann_vip *v, unsigned forms, unsigned *ret_sent)
 {
-	int rc = advertise(a, v);
+	int rc = (forms & ANN_FORM_FIRST) ? advertise(a, v) : 0;
 
-	*ret_sent = rc == 0;
+	*ret_sent = (forms & ANN_FORM_FIRST) && rc == 0;
 	return rc;
 }
 

@@ -301,7 +301,7 @@ def sniffed(lab, name, found):
 
 def bench_mass(report, tools, binary, services, rounds, n, key):
     """All addresses on one node, which is killed: first claims of its successors, first to last.  services(lab, n) makes them.  Beside
-    it the least that the two broadcasts of each would take from a bare sender there."""
+    it the least that one broadcast of each would take from a bare sender there."""
     spans, seen, rates = [], [], []
     for _ in range(rounds):
         with Lab(nodes=3, pods=False, proxy=False, config=HEAD + POOL) as lab:
@@ -324,7 +324,7 @@ def bench_mass(report, tools, binary, services, rounds, n, key):
             out = others[0].run(tools / "arpblast", "-i", "eth0", "-j", 1000000, "-t", 1, "10.89.32.0", n, check=False).stdout
             rates.append(float(re.search(r"rate=([\d.]+)", out).group(1)))
     report(key, statistics.median(spans), f"{rounds} times, worst {max(spans):.1f}; claims of {min(seen)} or more were seen")
-    report(f"bare.{key}", 2 * n / statistics.median(rates) * 1000, f"{statistics.median(rates):.0f} broadcasts a second")
+    report(f"bare.{key}", n / statistics.median(rates) * 1000, f"{statistics.median(rates):.0f} broadcasts a second")
 
 
 def answering(lab, tools, n):
