@@ -95,14 +95,25 @@ def moved_ms(neighbours, send, ip, mac, wait_s=1):
     return None
 
 
+def entry(client, ip):
+    """The MAC that the client's kernel has for ip."""
+    words = client.run("ip", "neigh", "show", ip, "dev", "eth0").stdout.split()
+    return words[words.index("lladdr") + 1] if "lladdr" in words else None
+
+
 def measure(client, sender, ip, frame, mac, age_s):
     """The time in which the frame moves the client's entry for ip, or None."""
-    client.run("ip", "neigh", "replace", ip, "lladdr", OTHER_MAC, "nud", "reachable", "dev", "eth0")
-    time.sleep(age_s)
     with inside(client.ns):
         neighbours = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        neighbours.bind((0, RTMGRP_NEIGH))
+    neighbours.bind((0, RTMGRP_NEIGH))
     with neighbours, packet_socket(sender, 0) as s:
+        while True:  # until lbd, which announces the address now and then, has not moved it meanwhile
+            client.run("ip", "neigh", "replace", ip, "lladdr", OTHER_MAC, "nud", "reachable", "dev", "eth0")
+            time.sleep(age_s)
+            if entry(client, ip) == OTHER_MAC:
+                break
+        while select.select([neighbours], [], [], 0)[0]:
+            neighbours.recv(1 << 16)
         return moved_ms(neighbours, lambda: s.send(frame), ip, bytes.fromhex(mac.replace(":", "")))
 
 
