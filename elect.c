@@ -243,8 +243,12 @@ static void take(struct elect *e, struct group *g, const struct survey *s, uint6
 	if (s->unpublished && term < UINT64_MAX)
 		term++; /* its claim, one above what was known, may still come */
 	g->term = term < UINT64_MAX ? term + 1 : term;
-	g->weak = s->holder != NULL && (ground_fate_on(s->holder, g) == FATE_DEAD_UNWITNESSED ||
-					       s->holder->cold.fate == FATE_DEAD_UNWITNESSED);
+	if (s->holder != NULL)
+		g->weak = ground_fate_on(s->holder, g) == FATE_DEAD_UNWITNESSED ||
+			  s->holder->cold.fate == FATE_DEAD_UNWITNESSED;
+	else
+		g->weak = g->ground == GROUND_EXPIRED && s->expired != NULL &&
+			  s->expired->lapse.fate == FATE_DEAD_UNWITNESSED;
 	group_enter(&e->groups, g, ELECT_OWNER, now_ms);
 	g->foreign_ms = 0;
 	if (g->weak)

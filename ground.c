@@ -252,7 +252,9 @@ enum ground ground_find(const struct elect *e, const struct group *g, const stru
 	if (s->leaving != NULL)
 		return GROUND_OFFERED;
 	if (s->expired != NULL)
-		return is_expiry_void(e) ? GROUND_NONE : GROUND_EXPIRED;
+		return s->expired->lapse.fate == FATE_UNKNOWN || is_expiry_void(e)
+			       ? GROUND_NONE
+			       : GROUND_EXPIRED;
 	return GROUND_FREE;
 }
 

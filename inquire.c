@@ -109,6 +109,39 @@ static void begin_cold(struct elect *e, struct member *m, uint64_t now_ms)
 		m->cold = (struct inquiry){0};
 }
 
+/* Has anything come from m, or for what it has, so that a link works? */
+static bool is_there(const struct member *m)
+{
+	bool there = member_is_heard(m);
+
+	for (size_t i = 0; i < m->n_links; i++)
+		there |= m->links[i].inquiry.suspicion.vetoed_ms != 0;
+	return there;
+}
+
+/* G3 takes no veto, but a witness: a node that is cut off would take what a living one has. */
+static void step_lapse(struct elect *e, struct member *m, uint64_t now_ms)
+{
+	struct lapse *l = &m->lapse;
+	enum member_fate was = l->fate;
+	bool first = l->witness_ms == 0;
+
+	if (!m->expired || m->self) {
+		*l = (struct lapse){0};
+		return;
+	}
+	if (was == FATE_DEAD || now_ms < l->witness_ms)
+		return;
+	if (is_there(m) || e->ops->witnessed(e->ctx, 0, m->node, now_ms - WITNESS_MS))
+		l->fate = FATE_DEAD;
+	else
+		l->fate = e->ops->ask_witness(e->ctx, 0, m->node) ? FATE_UNKNOWN
+								  : FATE_DEAD_UNWITNESSED;
+	l->witness_ms = now_ms + (first ? elect_probe_gap_ms(e) : WITNESS_MS);
+	if (l->fate != was)
+		mark_groups_of(e, m);
+}
+
 static void step_inquiries(struct elect *e, uint64_t now_ms)
 {
 	for (struct member *m = e->members.head; m != NULL; m = m->hh.next) {
@@ -118,6 +151,7 @@ static void step_inquiries(struct elect *e, uint64_t now_ms)
 			if (l->state == ELECT_PEER_LATE || l->state == ELECT_PEER_SILENT)
 				step_inquiry(e, m, &l->inquiry, l->ifindex, now_ms);
 		}
+		step_lapse(e, m, now_ms);
 		begin_cold(e, m, now_ms);
 		if (m->cold.suspicion.began_ms != 0)
 			step_inquiry(e, m, &m->cold, 0, now_ms);
@@ -316,6 +350,8 @@ static uint64_t next_about(const struct elect *e, const struct member *m, uint64
 {
 	uint64_t at = time_min(elect_expires_at(e, m), inquiry_next(e, &m->cold, now_ms));
 
+	if (m->expired && m->lapse.fate != FATE_DEAD)
+		at = time_min(at, m->lapse.witness_ms);
 	for (size_t i = 0; i < m->n_links; i++)
 		at = time_min(at, inquiry_next(e, &m->links[i].inquiry, now_ms));
 	return at;

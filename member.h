@@ -77,6 +77,10 @@ struct member {
 	struct member_link *links;    /* owned */
 	size_t n_links;
 	struct inquiry cold; /* G6: its Lease stands, nobody ever heard it */
+	struct lapse {       /* G3: it is expired; does somebody show that our links work (R8)? */
+		enum member_fate fate;
+		uint64_t witness_ms; /* when one is looked for again; 0 = was not yet */
+	} lapse;
 	struct claims claims;
 	char *claims_rv; /* owned */
 	uint64_t claims_generation;

@@ -31,6 +31,9 @@ enum {
 	MINUTE_US = 60 * SIM_S,
 	OBJECT_MAX = 128 * 1024,
 	CLAIMS_A_MINUTE = 61,
+	ALONE_US = 3 * SIM_S,   /* I6: longer than a suspicion is asked about */
+	SPOKEN_US = 10 * SIM_S, /* I11: in so long */
+	SPOKEN_MAX = 100,       /* ... a node claims a VIP so often at most */
 };
 
 struct invariant {
@@ -46,13 +49,14 @@ static const struct invariant invariants[] = {
 		"among other faults it is only measured; judged by the scenarios I3, F4outage"},
 	{"I4", "faults of the API plane alone, and their end, move nothing", NULL},
 	{"I5", "nothing changes in 60 s at rest", NULL},
-	{"I6", "no take without a witness", "judged by the scenarios F1 and F2"},
+	{"I6", "no take but a weak one where nothing is heard", NULL},
 	{"I7", "no answer and no claim for what is not owned", NULL},
 	{"I8", "no address is given to two Services", NULL},
 	{"I9", "one leader; no write of it after its deadline, or its successor's first", NULL},
 	{"I10", "writes at rest, claims once a second, objects of 128 kB", NULL},
-	{"I11", "defences are rare", "judged by the scenario F27"},
-	{"I12", "newly placed VIPs are spread", "judged by the scenario F15"},
+	{"I11", "no storm of claims: 100 of a VIP in 10 s", NULL},
+	{"I12", "newly placed VIPs are spread",
+		"who may own them changes while they are placed; judged by the scenario F15"},
 	{"I13", "at rest none waits or asks, and claims equal the wire", NULL},
 	{"answers", "at rest a client that asks is answered by the owner alone", NULL},
 };
@@ -65,6 +69,8 @@ struct tracked {
 	uint64_t dark_us, double_us, half_us; /* since when; TIME_NEVER */
 	uint64_t minute_us;                   /* of moves */
 	unsigned moves;
+	uint64_t spoken_us; /* when it was last counted anew, of each node */
+	uint8_t *spoken;    /* owned */
 };
 
 struct check {
@@ -83,6 +89,8 @@ struct check {
 	uint64_t nodes_changed, n_samples;
 	uint8_t *side; /* owned; of each segment, of each node; 0xff = is nowhere */
 	unsigned n_sides[SIM_SEGMENTS];
+	uint64_t *alone_us; /* owned; of each segment, of each node: since when it hears nothing;
+			       TIME_NEVER */
 };
 
 void check_print_table(FILE *out)
@@ -108,25 +116,33 @@ struct check *check_new(struct sim *s)
 		c->vips[i] = (struct tracked){
 			.vip = users_vip(s, (unsigned)(i / c->n_vips), i % c->n_vips),
 			.segment = (unsigned)(i / c->n_vips),
+			.spoken = sim_alloc(s->setup.n_nodes, 1),
 			.dark_us = TIME_NEVER,
 			.double_us = TIME_NEVER,
 			.half_us = TIME_NEVER};
 	c->writes = sim_alloc(s->setup.n_nodes, sizeof *c->writes);
 	c->claims = sim_alloc(s->setup.n_nodes, sizeof *c->claims);
 	c->side = sim_alloc((size_t)s->setup.n_nodes * SIM_SEGMENTS, 1);
+	c->alone_us = sim_alloc((size_t)s->setup.n_nodes * SIM_SEGMENTS, sizeof *c->alone_us);
+	memset(c->alone_us, 0xff, (size_t)s->setup.n_nodes * SIM_SEGMENTS * sizeof *c->alone_us);
 	REQUIRE(s->setup.n_nodes <= OWNER_WORDS * 64);
 	sim_post(s, s->now_us + SAMPLE_US, &(struct event){.fn = sample});
 	return c;
 }
 
-void check_free(struct check *c)
+void check_free(struct sim *s)
 {
+	struct check *c = s->check;
+
 	if (c == NULL)
 		return;
+	for (size_t i = 0; i < c->n_vips * s->setup.n_segments; i++)
+		free(c->vips[i].spoken);
 	free(c->vips);
 	free(c->writes);
 	free(c->claims);
 	free(c->side);
+	free(c->alone_us);
 	free(c);
 }
 
@@ -176,6 +192,36 @@ static void spread_side(const struct sim *s, unsigned segment, unsigned from, ui
 		}
 }
 
+/* Does anything come to n there: of another process, of the kernel of a machine whose process does not
+ * run, of the client? */
+static bool is_reached(const struct sim *s, const struct node *n, unsigned segment)
+{
+	if (!s->setup.lonely &&
+		lan_passes(s, segment, s->setup.n_nodes + LAN_CLIENT, n->index))
+		return true;
+	for (unsigned i = 0; i < s->setup.n_nodes; i++) {
+		const struct node *from = &s->nodes[i];
+
+		if (from != n && !from->suspended && from->ports[segment].there &&
+			from->ports[segment].carrier && lan_passes(s, segment, i, n->index))
+			return true;
+	}
+	return false;
+}
+
+static void find_alone(struct sim *s)
+{
+	for (unsigned k = 0; k < s->setup.n_segments; k++)
+		for (unsigned i = 0; i < s->setup.n_nodes; i++) {
+			uint64_t *us = &s->check->alone_us[k * s->setup.n_nodes + i];
+
+			if (is_reached(s, &s->nodes[i], k))
+				*us = TIME_NEVER;
+			else if (*us == TIME_NEVER)
+				*us = s->now_us;
+		}
+}
+
 static void find_sides(struct sim *s)
 {
 	struct check *c = s->check;
@@ -184,6 +230,7 @@ static void find_sides(struct sim *s)
 	if (c->generation == now)
 		return;
 	c->generation = now;
+	find_alone(s);
 	memset(c->side, 0xff, (size_t)s->setup.n_nodes * SIM_SEGMENTS);
 	for (unsigned k = 0; k < s->setup.n_segments; k++) {
 		uint8_t *side = c->side + (size_t)k * s->setup.n_nodes;
@@ -370,6 +417,26 @@ static void count_move(struct sim *s, struct tracked *t)
 
 /* -- what happens -- */
 
+/* Does n take this from another, knowing nothing of its being gone but that it hears nothing at all? */
+static bool is_blind_take(struct sim *s, const struct node *n, const struct tracked *t)
+{
+	const struct vip *v = vip_find(n->w.vips, t->vip);
+	struct elect_view view;
+
+	if (v == NULL || !elect_view(n->elect, v->group->id, &view) || view.weak || view.why == NULL)
+		return false;
+	if (strcmp(view.why, "leaseExpired") != 0 && strncmp(view.why, "owner", 5) != 0)
+		return false;
+	find_sides(s);
+	for (unsigned k = 0; k < s->setup.n_segments; k++) {
+		uint64_t us = s->check->alone_us[k * s->setup.n_nodes + n->index];
+
+		if (us == TIME_NEVER || s->now_us - us < ALONE_US)
+			return false;
+	}
+	return true;
+}
+
 void check_on_announced(struct sim *s, const struct node *n, struct addr vip, unsigned segment,
 	bool on, const char *why)
 {
@@ -390,6 +457,8 @@ void check_on_announced(struct sim *s, const struct node *n, struct addr vip, un
 	t->n_owners = on ? t->n_owners + 1 : t->n_owners - 1;
 	if (on)
 		count_move(s, t);
+	if (on && is_blind_take(s, n, t))
+		sim_fail(s, "I6", "%s takes %s and hears nobody", n->name, text);
 	judge(s, t);
 }
 
@@ -440,16 +509,26 @@ void check_on_turn(struct sim *s, const struct node *n)
 void check_on_sent(
 	struct sim *s, const struct node *n, unsigned segment, const uint8_t *frame, size_t len)
 {
-	const struct tracked *t;
+	struct tracked *t;
 	struct word w;
 	char text[ADDR_STRLEN];
 
 	if (!guest_read_word(frame, len, &w) || w.kind == WORD_PROBE)
 		return;
 	t = find(s, w.sender, segment);
-	if (t != NULL && !owns(t, n->index))
+	if (t == NULL)
+		return;
+	if (!owns(t, n->index))
 		sim_fail(s, "I7", "%s speaks for %s, which it does not own", n->name,
 			addr_format(w.sender, text));
+	if (s->now_us - t->spoken_us > SPOKEN_US) {
+		t->spoken_us = s->now_us;
+		memset(t->spoken, 0, s->setup.n_nodes);
+	}
+	if (w.kind == WORD_CLAIM && ++t->spoken[n->index] > SPOKEN_MAX)
+		sim_fail(s, "I11", "%s claims %s %u times in %.3f s", n->name,
+			addr_format(t->vip, text), t->spoken[n->index],
+			(double)(s->now_us - t->spoken_us) / SIM_S);
 }
 
 void check_on_write(struct sim *s, const struct node *n, enum request_kind kind, const char *name)

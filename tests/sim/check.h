@@ -10,7 +10,7 @@
 #include "sim.h"
 
 struct check *check_new(struct sim *s) MUST_CHECK;
-void check_free(struct check *c);
+void check_free(struct sim *s);
 
 /* One line each: what is judged, and of what is not, why. */
 void check_print_table(FILE *out);

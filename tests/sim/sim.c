@@ -69,7 +69,7 @@ void sim_free(struct sim *s)
 		return;
 	for (unsigned i = 0; i < s->setup.n_nodes; i++)
 		node_end(&s->nodes[i]);
-	check_free(s->check);
+	check_free(s);
 	users_free(s->users);
 	guests_free(s->guests);
 	lan_free(s->lan);

@@ -614,15 +614,42 @@ static void test_take_expired(void)
 	last = now;
 	turn_with(last + 39990, "n3", NULL);
 	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	witness_ms = last + 40010;
 	for (t = now; t < last + 41000 && view("10.0.0.120").state != ELECT_OWNER; t++)
 		turn(t);
 	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK(!view("10.0.0.120").weak);
 	CHECK(now >= last + 40000 && now < last + 40500);
 	CHECK_INT(view("10.0.0.120").term, 6);
 	/* It comes back and still claims the old term: it will yield, not we. */
 	renew("n2");
 	turn_with(now + 5000, "n2", "n3");
 	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	close_cluster();
+}
+
+/* ... but not by a node that hears nobody, though there are some (R8); where there is nobody else who
+ * could be heard, weakly. */
+static void test_take_expired_alone(void)
+{
+	open_working();
+	put_claims("n2", "5:10.0.0.120");
+	serve("web", "10.0.0.120");
+	turn_with(now + 60000, "n3", NULL);
+	CHECK_INT(view("10.0.0.120").state, ELECT_WATCH);
+	witness_ms = now; /* the link is mended */
+	turn_with(now + 2000, "n3", NULL);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK(!view("10.0.0.120").weak);
+	close_cluster();
+
+	open_working();
+	third_party = false;
+	put_claims("n2", "5:10.0.0.120");
+	serve("web", "10.0.0.120");
+	turn_with(now + 45000, "n3", NULL);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	CHECK(view("10.0.0.120").weak);
 	close_cluster();
 }
 
@@ -2230,7 +2257,8 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_refused_once),
 	CHECK_TEST(test_expiry), CHECK_TEST(test_foreign_names), CHECK_TEST(test_deleted_lease),
 	CHECK_TEST(test_take_free), CHECK_TEST(test_take_behind), CHECK_TEST(test_join),
-	CHECK_TEST(test_watch_holder), CHECK_TEST(test_take_expired), CHECK_TEST(test_unhealthy),
+	CHECK_TEST(test_watch_holder), CHECK_TEST(test_take_expired),
+	CHECK_TEST(test_take_expired_alone), CHECK_TEST(test_unhealthy),
 	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_share),
 	CHECK_TEST(test_restore), CHECK_TEST(test_restore_without_api),
 	CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
