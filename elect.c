@@ -110,7 +110,8 @@ static void mark_difference(struct elect *e, struct member *m, const struct clai
 	}
 }
 
-static void claims_seen(struct elect *e, struct member *m, const struct cluster_lease *lease)
+static void claims_seen(
+	struct elect *e, struct member *m, const struct cluster_lease *lease, uint64_t now_ms)
 {
 	struct claims old;
 
@@ -120,6 +121,7 @@ static void claims_seen(struct elect *e, struct member *m, const struct cluster_
 	mark_difference(e, m, &old, &m->claims, &old, true);
 	mark_difference(e, m, &m->claims, &old, &old, false);
 	claims_free(&old);
+	inquire_again(e, m, now_ms);
 }
 
 static void forget_member(struct elect *e, struct member *m)
@@ -910,7 +912,7 @@ void elect_on_lease(
 	if (deleted) {
 		member_on_deleted(m, lease->role);
 	} else if (lease->role == CLUSTER_LEASE_CLAIMS) {
-		claims_seen(e, m, lease);
+		claims_seen(e, m, lease, now_ms);
 	} else if (members_on_lease(&e->members, m, lease, now_ms)) {
 		elect_member_changed(e, m);
 	}
@@ -973,10 +975,10 @@ void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum ele
 	member_set_link(m, l, state, loss_permille);
 	if (is_absent(was) && !is_absent(state) && now_ms >= l->reclaimed_ms) {
 		l->reclaimed_ms = now_ms + RECLAIM_PEER_MS;
-		inquire_begin_reclaim(e, now_ms);
+		inquire_want_reclaim(e);
 	}
 	if (state == ELECT_PEER_LATE && e->in != NULL)
-		suspect_begin(&l->inquiry.suspicion, l->loss, elect_probe_gap_ms(e), now_ms);
+		suspect_begin(&l->inquiry.suspicion, l->loss, elect_inquiry_gap_ms(e), now_ms);
 	else if (state != ELECT_PEER_SILENT)
 		l->inquiry = (struct inquiry){0};
 	if (state != ELECT_PEER_NEVER)

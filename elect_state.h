@@ -46,7 +46,8 @@ struct elect {
 		size_t at;
 		uint64_t due_ms; /* TIME_NEVER = none is under way */
 	} audit, reclaim;
-	uint64_t reclaim_again_ms;
+	bool reclaim_wanted; /* once more after this round */
+	uint64_t reclaimed_ms, reclaim_again_ms;
 	struct hold_down hold; /* R14 */
 	struct homing {        /* R27, by homing.c: when it looks again, where in the table */
 		uint64_t due_ms, rebalance_ms;
@@ -101,6 +102,14 @@ static inline uint64_t elect_slot_ms(const struct elect *e)
 static inline uint64_t elect_probe_gap_ms(const struct elect *e)
 {
 	uint64_t ms = e->in->conf->elections.bfd_interval_ms / 3;
+
+	return ms > 0 ? ms : 1;
+}
+
+/* Of an inquiry: SUSPECT_ROUNDS_MIN are over in the interval that is left when two packets are missed. */
+static inline uint64_t elect_inquiry_gap_ms(const struct elect *e)
+{
+	uint64_t ms = e->in->conf->elections.bfd_interval_ms / SUSPECT_ROUNDS_MIN;
 
 	return ms > 0 ? ms : 1;
 }

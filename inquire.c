@@ -10,7 +10,7 @@
 #include "inquire.h"
 
 enum {
-	COLD_GAP_MS = 1700, /* R10: three rounds in coldHold, 5 s */
+	COLD_GAP_MS = 1000, /* R10: five rounds in coldHold, 5 s */
 	VETO_MAX_MS = 40 * 1000, /* R12 */
 	WITNESS_MS = 1000,  /* how often one is looked for after the first second */
 	ASK_MS = 150,       /* R22: for an answer of the owner */
@@ -22,6 +22,7 @@ enum {
 	AUDIT_SCAN = 256,     /* groups looked at in a step */
 	RECLAIM_GAP_MS = 100, /* R23 */
 	RECLAIM_MAX = 1000,   /* groups in that time */
+	RECLAIM_ROUND_MS = 250, /* from one round to the next: many peers may come at one time */
 	RECLAIM_MS = 10 * 1000, /* while a peer that should be there is not heard */
 };
 
@@ -165,6 +166,19 @@ static uint64_t inquiry_next(const struct elect *e, const struct inquiry *q, uin
 	if (veto_ms != 0 && !e->health.ok && now_ms < veto_ms + VETO_MAX_MS)
 		at = time_min(at, veto_ms + VETO_MAX_MS);
 	return q->witness_ms != 0 && q->fate != FATE_DEAD ? time_min(at, q->witness_ms) : at;
+}
+
+void inquire_again(struct elect *e, struct member *m, uint64_t now_ms)
+{
+	for (size_t i = 0; i < m->n_links; i++) {
+		struct member_link *l = &m->links[i];
+
+		if (l->state != ELECT_PEER_SILENT || l->inquiry.fate == FATE_UNKNOWN)
+			continue;
+		l->inquiry = (struct inquiry){0};
+		suspect_begin(
+			&l->inquiry.suspicion, l->loss, elect_inquiry_gap_ms(e), now_ms);
+	}
 }
 
 /* It answers: what was asked about it has its answer (R12). */
@@ -312,11 +326,18 @@ static bool is_missing(const struct member *m)
 	return false;
 }
 
-/* R23: all that we own is claimed once more, a part at a time. */
-void inquire_begin_reclaim(struct elect *e, uint64_t now_ms)
+void inquire_want_reclaim(struct elect *e)
 {
-	e->reclaim = (struct round){.due_ms = now_ms};
+	e->reclaim_wanted = true;
 	e->groups.wake_ms = 0;
+}
+
+/* When a round that is wanted may begin. */
+static uint64_t next_reclaim(const struct elect *e)
+{
+	if (!e->reclaim_wanted || e->reclaim.due_ms != TIME_NEVER)
+		return TIME_NEVER;
+	return e->reclaimed_ms != 0 ? e->reclaimed_ms + RECLAIM_ROUND_MS : 0;
 }
 
 static void step_reclaim(struct elect *e, uint64_t now_ms)
@@ -326,7 +347,12 @@ static void step_reclaim(struct elect *e, uint64_t now_ms)
 
 	if (now_ms >= e->reclaim_again_ms) {
 		e->reclaim_again_ms = TIME_NEVER;
-		inquire_begin_reclaim(e, now_ms);
+		e->reclaim_wanted = true;
+	}
+	if (e->reclaim_wanted && now_ms >= next_reclaim(e)) {
+		e->reclaim_wanted = false;
+		e->reclaimed_ms = now_ms;
+		*r = (struct round){.due_ms = now_ms};
 	}
 	if (now_ms >= r->due_ms) {
 		for (; r->at < e->groups.n && left > 0; r->at++) {
@@ -384,6 +410,7 @@ uint64_t inquire_next(const struct elect *e)
 {
 	uint64_t at = time_min(e->reclaim.due_ms, e->reclaim_again_ms);
 
+	at = time_min(at, next_reclaim(e));
 	/* Without BFD nobody is UP, and nobody is asked. */
 	return e->roll.one_is_up ? time_min(at, e->audit.due_ms) : at;
 }

@@ -14,11 +14,14 @@ void inquire_step(struct elect *e, uint64_t now_ms);
 /* When that has to be done again, but for what the roll says. */
 uint64_t inquire_next(const struct elect *e);
 
+/* m has claimed or let go something since it was found dead, which may be long ago: it is asked for
+ * again, and who may witness as well. */
+void inquire_again(struct elect *e, struct member *m, uint64_t now_ms);
 /* m answers for g: what was asked about it has its answer. */
 void inquire_answered(
 	struct elect *e, struct member *m, const struct group *g, uint64_t now_ms);
-/* All that we own is claimed once more, a part at a time. */
-void inquire_begin_reclaim(struct elect *e, uint64_t now_ms);
+/* R23: all that we own is claimed once more, a part at a time; after the round that is under way. */
+void inquire_want_reclaim(struct elect *e);
 
 /* What is lost on the links on which m could have g, per mille, as of the last change of its state. */
 unsigned inquire_loss(const struct group *g, const struct member *m);

@@ -11,7 +11,7 @@
 #include "suspect.h"
 
 enum {
-	ROUNDS_MIN = 3,
+	ASKS_MIN = 3,
 	AGAIN_MS = 1000, /* after an answer */
 	PER_MILLE = 1000,
 };
@@ -23,7 +23,7 @@ unsigned suspect_rounds(unsigned loss_permille)
 	double missed = 1.0 - there * there, all = 1.0;
 	unsigned k = 0;
 
-	while (k < SUSPECT_ROUNDS_MAX && (k < ROUNDS_MIN || all >= 1e-4)) {
+	while (k < SUSPECT_ROUNDS_MAX && (k < ASKS_MIN || all >= 1e-4)) {
 		all *= missed;
 		k++;
 	}
@@ -32,12 +32,14 @@ unsigned suspect_rounds(unsigned loss_permille)
 
 void suspect_begin(struct suspicion *s, unsigned loss_permille, uint64_t gap_ms, uint64_t now_ms)
 {
+	unsigned k = suspect_rounds(loss_permille);
+
 	if (s->began_ms != 0)
 		return;
 	*s = (struct suspicion){.began_ms = now_ms,
 		.due_ms = now_ms,
 		.gap_ms = (unsigned)gap_ms,
-		.rounds = suspect_rounds(loss_permille)};
+		.rounds = k > SUSPECT_ROUNDS_MIN ? k : SUSPECT_ROUNDS_MIN};
 	s->rounds_left = s->rounds;
 }
 

@@ -13,6 +13,7 @@
 
 enum {
 	SUSPECT_SAMPLE = 8, /* VIPs asked for in a round of the first inquiry (F31) */
+	SUSPECT_ROUNDS_MIN = 5, /* of an inquiry, where no loss is known of: it may begin just now */
 	SUSPECT_ROUNDS_MAX = 24,
 };
 
@@ -34,7 +35,7 @@ enum suspect_verdict {
 };
 
 /* How many unanswered questions in a row say something when so many frames are lost, per mille: the
- * smallest k with (1 - (1 - p)^2)^k < 10^-4, 3 to 14. */
+ * smallest k with (1 - (1 - p)^2)^k < 10^-4 and a quarter added to p, 3 to 24. */
 unsigned suspect_rounds(unsigned loss_permille);
 /* loss: of the session or the link, as far as it can be known.  Rounds are gap_ms apart.  One that is under way goes on. */
 void suspect_begin(struct suspicion *s, unsigned loss_permille, uint64_t gap_ms, uint64_t now_ms);
