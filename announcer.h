@@ -88,9 +88,8 @@ void ann_retain_ifaces(
 /* Start answering for ip on ifindex and announce it (burst 0, 0.1, 0.4, 0.8, 2, 5 s, of the first
  * what is more than one frame 20 ms later; at 0.1 s, an ordinary request in its name to each station
  * that asked for it there in the last 5 minutes, and to the gateway, for those that ignore
- * announcements).  Idempotent: no new burst.
- * Sends nothing itself: ann_tick() is due at once.  0, -ENOMEM, -ENODEV (no such interface),
- * -EINVAL (not of the family), -E2BIG. */
+ * announcements).  Idempotent: no new burst.  Sends nothing itself: ann_tick() is due at once.
+ * 0, -ENOMEM, -ENODEV (no such interface), -EINVAL (not of the family), -E2BIG. */
 int ann_add(struct ann *a, unsigned ifindex, struct addr ip, uint64_t now_ms) MUST_CHECK;
 /* Stop answering, at once. Idempotent. */
 void ann_del(struct ann *a, unsigned ifindex, struct addr ip);

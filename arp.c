@@ -11,10 +11,9 @@
  *       of another segment than the interface it came by, and is dropped.
  *
  * An announcement is two frames, both of which Linux obeys at once: the request of RFC 5227 2.3,
- * and a reply with target = sender hardware address (the first time 20 ms later, announcer.c says
- * why).  The usual gratuitous reply, target
- * ff:ff:ff:ff:ff:ff, is ignored by a Linux neighbour confirmed less than a second ago (`locktime`),
- * and never sent here.
+ * and a reply with target = sender hardware address, the first time 20 ms later (announcer.c).  The
+ * usual gratuitous reply, target ff:ff:ff:ff:ff:ff, is ignored by a Linux neighbour confirmed less
+ * than a second ago (`locktime`), and never sent here.
  */
 #include "arp.h"
 

@@ -163,7 +163,7 @@ def test_api_killed(bare):
         stop_api(lab)
         owners = {ip: answers.wait_one(ip, answers.now(), 0.0, 0.2) for ip in ips}
         begin = answers.now()
-        answers.look_on(60 if LONG else 5, lambda: all(answers.macs(ip, begin) <= {owners[ip]} for ip in ips))
+        answers.look_on(600 if LONG else 60, lambda: all(answers.macs(ip, begin) <= {owners[ip]} for ip in ips))
         answers.never_silent(begin, 0.3)
         killed = answers.now()
         lab.node_of_mac(owners[ips[0]]).kill()
