@@ -106,7 +106,7 @@ struct bfd_session {
 	enum bfd_state remote_state;
 	enum bfd_diag remote_diag;
 	uint32_t remote_discr, remote_tx_us, remote_rx_us;
-	uint64_t heard_us, remote_down_us;
+	uint64_t heard_us, packet_us, remote_down_us;
 	uint32_t auth_seq;
 	uint64_t auth_us; /* of auth_seq; a stall does not move it: the peer counted on */
 	bool auth_known;
@@ -661,6 +661,7 @@ static void take_in(struct bfd_session *s, const struct message *m, uint64_t at_
 	}
 	s->heard = true;
 	s->heard_us = time_max(s->heard_us, at_us);
+	s->packet_us = time_max(s->packet_us, at_us);
 	s->remote_discr = m->my_discr;
 	s->remote_state = m->state;
 	s->remote_diag = m->diag;
@@ -962,6 +963,7 @@ void bfd_view(const struct bfd_session *s, uint64_t now_us, struct bfd_view *ret
 		.remote_diag = s->remote_diag,
 		.heard = s->heard,
 		.heard_us = s->heard_us,
+		.packet_us = s->packet_us,
 		.since_us = s->since_us,
 		.remote_down_us = s->remote_down_us,
 		.transmit_us = (uint32_t)transmit_us(s),

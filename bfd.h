@@ -130,6 +130,7 @@ struct bfd_view {
 	enum bfd_diag diag, remote_diag;
 	bool heard;              /* a valid packet since bfd_add() */
 	uint64_t heard_us;       /* the last one's time stamp, moved on by bfd_stalled() */
+	uint64_t packet_us;      /* the same as it came: for who asks what was heard since */
 	uint64_t since_us;       /* of state */
 	uint64_t remote_down_us; /* since when it has said, without a break, that it does not hear
 				    us; TIME_NEVER = it does not say so */

@@ -549,8 +549,18 @@ static void strengthen(struct elect *e, struct group *g, uint64_t now_ms)
 	}
 }
 
+/* R27: one that goes, and does not hear this node, learns from the API that it has its successor. */
+static void outrank_leaving(struct elect *e, struct group *g, const struct survey *s)
+{
+	if (s->leaving == NULL || s->leaving_term < g->term || s->leaving_term == UINT64_MAX)
+		return;
+	g->term = s->leaving_term + 1;
+	publish_claims_changed(e->publish);
+}
+
 static void step_owner(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
+	outrank_leaving(e, g, s);
 	if (!may_own(e, g)) {
 		leave_office(e, g, now_ms);
 	} else if (ground_must_yield(e, g, s) && !doubt(e, g, s->holder, now_ms)) {

@@ -107,12 +107,20 @@ static bool is_likelier(const struct elect *e, const struct group *g, const stru
 	return claim_beats(c, m->node, s->holder_claim, s->holder->node, elect_vip_of(e, g)->key);
 }
 
+/* Does what m said on the wire still count?  As long as a Lease would; and while BFD knows of m, even that
+ * it is silent: without the API nothing else says what a dead node had. */
+static bool is_word_kept(
+	const struct elect *e, const struct member *m, const struct group *g, uint64_t now_ms)
+{
+	return now_ms - g->wire_ms < member_lease_ms(m, e->lease_ms) || ground_is_heard_on(m, g) ||
+	       ground_peer_on(m, g) == ELECT_PEER_SILENT;
+}
+
 static void survey_member(const struct elect *e, const struct group *g, struct member *m,
 	uint64_t now_ms, struct survey *s)
 {
 	const struct claim *c = claims_on(&m->claims, g->addrs, g->n_addrs);
-	bool wire = g->wire_owner == m && (now_ms - g->wire_ms < member_lease_ms(m, e->lease_ms) ||
-						  ground_is_heard_on(m, g));
+	bool wire = g->wire_owner == m && is_word_kept(e, m, g, now_ms);
 	uint64_t term = c != NULL ? c->term : 0;
 
 	if ((c == NULL && !wire) || m == g->disowned)

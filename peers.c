@@ -641,7 +641,7 @@ bool peers_heard_since(
 			strcmp(x->node, except) == 0)
 			continue;
 		bfd_view(x->session, since_us, &v);
-		if (v.heard && v.heard_us > since_us)
+		if (v.heard && v.packet_us > since_us)
 			return true;
 	}
 	return false;

@@ -428,6 +428,27 @@ static void i3(struct sim *s)
 }
 
 /* Ten minutes without the API: the dead are replaced at BFD's speed. */
+/* A claim that no API has, as it was away before it could be written: it was heard once, longer ago than
+ * a Lease lasts. */
+static void outage_unpublished(struct sim *s)
+{
+	s->setup.elections.node_duration_ms = 2000;
+	s->setup.elections.node_renew_ms = 500;
+	settle(s);
+	users_toggle_service(s, 0);
+	run_s(s, 30);
+	users_toggle_service(s, 0);
+	for (unsigned i = 0; i < 500 && owner(s, 0) == NULL; i++)
+		run_ms(s, 1);
+	server_set_down(s, true);
+	for (unsigned i = 0; i < 2 && owner(s, 0) != NULL; i++) {
+		run_s(s, 60);
+		node_kill(owner(s, 0), "is killed");
+		run_ms(s, 1000);
+		EXPECT(s, owner(s, 0) != NULL, "1 s after the %u. death", i + 1);
+	}
+}
+
 static void outage(struct sim *s)
 {
 	uint64_t before;
@@ -1151,6 +1172,7 @@ static const struct scenario scenarios[] = {
 	{"I3", "a dead owner is replaced in 0.55 s", i3, NULL, 5, 12, 1, false},
 	{"F4outage", "... and a node that dies meanwhile is replaced", outage, NULL, 4, 8, 1,
 		false},
+	{"F4unread", "... even one whose claim was not written yet", outage_unpublished, NULL, 4, 8, 1, false},
 	{"F5", "a half-open watch takes nothing", f5, NULL, 4, 8, 1, false},
 	{"F5stall", "... nor does an API that stalls for all", f5_stall, NULL, 4, 8, 1, false},
 	{"F6", "a stopped owner answers no stale question", f6, NULL, 4, 8, 1, false},

@@ -654,10 +654,14 @@ static void test_late_tick(void)
 static void test_stalled(void)
 {
 	static struct world w;
+	uint64_t came;
 
 	up_alone(&w, &conf_100ms);
+	came = view(&w, 0).packet_us;
+	CHECK_INT(came, view(&w, 0).heard_us);
 	w.now += 5 * SECOND;
 	bfd_stalled(w.h[0].b, 5 * SECOND - 100 * MS, w.now);
+	CHECK_INT(view(&w, 0).packet_us, came);
 	bfd_tick(w.h[0].b, w.now);
 	CHECK_INT(view(&w, 0).state, BFD_UP);
 	CHECK_INT(view(&w, 0).heard_us, w.now - 100 * MS);
