@@ -437,7 +437,7 @@ static void turn_buckets(struct bfd_session *s, uint64_t at_us)
 /* n that should have come did not; after some 4 x LATELY nothing is left of what was before. */
 static void weigh_lost(struct bfd_session *s, uint64_t n)
 {
-	for (uint64_t i = 0; i < n && i < 4 * LATELY; i++)
+	for (uint64_t i = 0; i < n && i < UINT64_C(4) * LATELY; i++)
 		s->lately += (1.0 - s->lately) / LATELY;
 }
 

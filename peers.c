@@ -521,7 +521,7 @@ static enum elect_peer state_when_down(
 /* Two of three packets missed (R7). */
 static uint64_t late_us(const struct bfd_view *v)
 {
-	return v->heard_us + v->detect_us / 3 * 2;
+	return v->heard_us + (uint64_t)v->detect_us / 3 * 2;
 }
 
 static enum elect_peer state_of(
