@@ -110,8 +110,7 @@ static void mark_difference(struct elect *e, struct member *m, const struct clai
 	}
 }
 
-static void claims_seen(
-	struct elect *e, struct member *m, const struct cluster_lease *lease, uint64_t now_ms)
+static void claims_seen(struct elect *e, struct member *m, const struct cluster_lease *lease)
 {
 	struct claims old;
 
@@ -121,7 +120,6 @@ static void claims_seen(
 	mark_difference(e, m, &old, &m->claims, &old, true);
 	mark_difference(e, m, &m->claims, &old, &old, false);
 	claims_free(&old);
-	inquire_again(e, m, now_ms);
 }
 
 static void forget_member(struct elect *e, struct member *m)
@@ -287,6 +285,8 @@ static void step_watch(struct elect *e, struct group *g, const struct survey *s,
 	}
 	inquire_owner(e, g, s, now_ms);
 	ground = ground_find(e, g, s);
+	if (inquire_anew(e, g, s, ground, now_ms))
+		ground = GROUND_NONE;
 	if (ground == GROUND_NONE) {
 		/* A word on the wire holds as long as a Lease would. */
 		if (g->wire_owner != NULL &&
@@ -922,7 +922,7 @@ void elect_on_lease(
 	if (deleted) {
 		member_on_deleted(m, lease->role);
 	} else if (lease->role == CLUSTER_LEASE_CLAIMS) {
-		claims_seen(e, m, lease, now_ms);
+		claims_seen(e, m, lease);
 	} else if (members_on_lease(&e->members, m, lease, now_ms)) {
 		elect_member_changed(e, m);
 	}

@@ -116,6 +116,13 @@ static bool is_word_kept(
 	       ground_peer_on(m, g) == ELECT_PEER_SILENT;
 }
 
+/* Without the API a Lease that had expired says nothing of one that BFD knows of: it may be back. */
+static bool does_expiry_count(const struct elect *e, const struct member *m, const struct group *g)
+{
+	return e->health.ok ||
+	       (ground_peer_on(m, g) != ELECT_PEER_SILENT && !ground_is_heard_on(m, g));
+}
+
 static void survey_member(const struct elect *e, const struct group *g, struct member *m,
 	uint64_t now_ms, struct survey *s)
 {
@@ -128,7 +135,7 @@ static void survey_member(const struct elect *e, const struct group *g, struct m
 	if (term > s->known_term)
 		s->known_term = term;
 	s->unpublished |= c == NULL;
-	if (m->expired && (e->health.ok || ground_peer_on(m, g) != ELECT_PEER_SILENT)) {
+	if (m->expired && does_expiry_count(e, m, g)) {
 		if (s->expired == NULL || term > s->expired_term) {
 			s->expired = m;
 			s->expired_term = term;

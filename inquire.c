@@ -13,6 +13,7 @@ enum {
 	COLD_GAP_MS = 1000, /* R10: five rounds in coldHold, 5 s */
 	VETO_MAX_MS = 40 * 1000, /* R12 */
 	WITNESS_MS = 1000,  /* how often one is looked for after the first second */
+	FATE_MS = 5000,     /* so long what was found of a node is good for a take */
 	ASK_MS = 150,       /* R22: for an answer of the owner */
 	VERIFY_MS = 100,    /* R22: after a yield */
 	VERIFY_ASK_MS = 50,
@@ -86,6 +87,7 @@ static void step_inquiry(struct elect *e, struct member *m, struct inquiry *q, u
 	if (fate == q->fate)
 		return;
 	q->fate = fate;
+	q->fate_ms = now_ms;
 	mark_groups_of(e, m);
 }
 
@@ -139,8 +141,10 @@ static void step_lapse(struct elect *e, struct member *m, uint64_t now_ms)
 		l->fate = e->ops->ask_witness(e->ctx, 0, m->node) ? FATE_UNKNOWN
 								  : FATE_DEAD_UNWITNESSED;
 	l->witness_ms = now_ms + (first ? elect_probe_gap_ms(e) : WITNESS_MS);
-	if (l->fate != was)
-		mark_groups_of(e, m);
+	if (l->fate == was)
+		return;
+	l->fate_ms = now_ms;
+	mark_groups_of(e, m);
 }
 
 static void step_inquiries(struct elect *e, uint64_t now_ms)
@@ -168,17 +172,27 @@ static uint64_t inquiry_next(const struct elect *e, const struct inquiry *q, uin
 	return q->witness_ms != 0 && q->fate != FATE_DEAD ? time_min(at, q->witness_ms) : at;
 }
 
-void inquire_again(struct elect *e, struct member *m, uint64_t now_ms)
+bool inquire_anew(struct elect *e, const struct group *g, const struct survey *s, enum ground ground,
+	uint64_t now_ms)
 {
-	for (size_t i = 0; i < m->n_links; i++) {
-		struct member_link *l = &m->links[i];
+	bool old = false;
 
-		if (l->state != ELECT_PEER_SILENT || l->inquiry.fate == FATE_UNKNOWN)
+	if (ground == GROUND_EXPIRED && now_ms - s->expired->lapse.fate_ms >= FATE_MS) {
+		s->expired->lapse = (struct lapse){0};
+		old = e->roll.changed = true;
+	}
+	for (size_t i = 0; ground == GROUND_SILENT && i < s->holder->n_links; i++) {
+		struct member_link *l = &s->holder->links[i];
+
+		if (l->state != ELECT_PEER_SILENT || l->inquiry.fate == FATE_UNKNOWN ||
+			!ground_carries(g, l->ifindex) || now_ms - l->inquiry.fate_ms < FATE_MS)
 			continue;
 		l->inquiry = (struct inquiry){0};
 		suspect_begin(
 			&l->inquiry.suspicion, l->loss, elect_inquiry_gap_ms(e), now_ms);
+		old = e->roll.changed = true;
 	}
+	return old;
 }
 
 /* It answers: what was asked about it has its answer (R12). */

@@ -14,9 +14,10 @@ void inquire_step(struct elect *e, uint64_t now_ms);
 /* When that has to be done again, but for what the roll says. */
 uint64_t inquire_next(const struct elect *e);
 
-/* m has claimed or let go something since it was found dead, which may be long ago: it is asked for
- * again, and who may witness as well. */
-void inquire_again(struct elect *e, struct member *m, uint64_t now_ms);
+/* That the owner of g is dead, which is the ground, was found too long ago: it may be there by now, and
+ * this node cut off.  Then it is asked for again, and who may witness as well. */
+bool inquire_anew(struct elect *e, const struct group *g, const struct survey *s, enum ground ground,
+	uint64_t now_ms);
 /* m answers for g: what was asked about it has its answer. */
 void inquire_answered(
 	struct elect *e, struct member *m, const struct group *g, uint64_t now_ms);

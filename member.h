@@ -46,6 +46,7 @@ enum member_fate {
 struct inquiry {
 	struct suspicion suspicion;
 	enum member_fate fate;
+	uint64_t fate_ms;    /* since when */
 	uint64_t witness_ms; /* when a witness is looked for again; TIME_NEVER or 0 = is not */
 };
 
@@ -79,6 +80,7 @@ struct member {
 	struct inquiry cold; /* G6: its Lease stands, nobody ever heard it */
 	struct lapse {       /* G3: it is expired; does somebody show that our links work (R8)? */
 		enum member_fate fate;
+		uint64_t fate_ms;    /* since when */
 		uint64_t witness_ms; /* when one is looked for again; 0 = was not yet */
 	} lapse;
 	struct claims claims;
