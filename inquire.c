@@ -13,7 +13,7 @@ enum {
 	COLD_GAP_MS = 1000, /* R10: five rounds in coldHold, 5 s */
 	VETO_MAX_MS = 40 * 1000, /* R12 */
 	WITNESS_MS = 1000,  /* how often one is looked for after the first second */
-	FATE_MS = 5000,     /* so long what was found of a node is good for a take */
+	FATE_MS = 2000,     /* so long what was found of a node is good for a take */
 	ASK_MS = 150,       /* R22: for an answer of the owner */
 	VERIFY_MS = 100,    /* R22: after a yield */
 	VERIFY_ASK_MS = 50,

@@ -31,7 +31,9 @@ enum {
 	MINUTE_US = 60 * SIM_S,
 	OBJECT_MAX = 128 * 1024,
 	CLAIMS_A_MINUTE = 61,
-	ALONE_US = 3 * SIM_S,   /* I6: longer than a suspicion is asked about */
+	ALONE_US = 3 * SIM_S,   /* I6: longer than it takes to ask about a suspicion, and than that is
+				   good for a take */
+	ALONE_COLD_US = 8 * SIM_S, /* ... in five seconds (G6) */
 	SPOKEN_US = 10 * SIM_S, /* I11: in so long */
 	SPOKEN_MAX = 100,       /* ... a node claims a VIP so often at most */
 };
@@ -422,16 +424,18 @@ static bool is_blind_take(struct sim *s, const struct node *n, const struct trac
 {
 	const struct vip *v = vip_find(n->w.vips, t->vip);
 	struct elect_view view;
+	uint64_t long_us;
 
 	if (v == NULL || !elect_view(n->elect, v->group->id, &view) || view.weak || view.why == NULL)
 		return false;
+	long_us = strcmp(view.why, "ownerNeverSeen") == 0 ? ALONE_COLD_US : ALONE_US;
 	if (strcmp(view.why, "leaseExpired") != 0 && strncmp(view.why, "owner", 5) != 0)
 		return false;
 	find_sides(s);
 	for (unsigned k = 0; k < s->setup.n_segments; k++) {
 		uint64_t us = s->check->alone_us[k * s->setup.n_nodes + n->index];
 
-		if (us == TIME_NEVER || s->now_us - us < ALONE_US)
+		if (us == TIME_NEVER || s->now_us - us < long_us)
 			return false;
 	}
 	return true;
