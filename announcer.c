@@ -318,9 +318,10 @@ static void start_burst(struct ann *a, struct ann_vip *v, uint64_t now_ms)
 static void finish_step(struct ann *a, struct ann_vip *v, uint64_t now_ms)
 {
 	if (v->step <= REST_STEP)
-		v->step++;
-	while (v->step > REST_STEP && v->step < BURST_LEN && step_ms(v, now_ms) <= now_ms)
-		v->step++;
+		v->step++; /* half an announcement, and nobody was introduced: it covers no other */
+	else
+		while (v->step < BURST_LEN && step_ms(v, now_ms) <= now_ms)
+			v->step++;
 	schedule(a, v, now_ms);
 }
 

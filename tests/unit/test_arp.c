@@ -132,8 +132,8 @@ static void set_up_quiet(struct rig *r)
 {
 	set_up(r);
 	CHECK_INT(ann_add(r->a, IF1, vip(), 0), 0);
-	ann_tick(r->a, 10000);
-	ann_tick(r->a, 10000);
+	for (int i = 0; i < 3; i++)
+		ann_tick(r->a, 10000);
 	r->n_sent = 0;
 	memset(&r->c, 0, sizeof(r->c));
 }
@@ -441,9 +441,9 @@ static void test_burst_after_stall(void)
 
 	set_up(&r);
 	CHECK_INT(ann_add(r.a, IF1, vip(), 0), 0);
-	ann_tick(r.a, 900);
-	ann_tick(r.a, 900);
-	CHECK_INT(r.n_sent, 2);
+	for (int i = 0; i < 3; i++)
+		ann_tick(r.a, 900);
+	CHECK_INT(r.n_sent, 4); /* the first one, what it left out, and one for the rest */
 	CHECK_INT(ann_next_deadline(r.a), 2000);
 	tear_down(&r);
 }
@@ -575,9 +575,9 @@ static void test_many_in_slices(void)
 		ann_tick(r.a, 500);
 	CHECK_INT(r.n_sent, 10000);
 	CHECK_INT(ann_next_deadline(r.a), 20);
-	for (int i = 0; i < 100 && ann_next_deadline(r.a) == 20; i++)
+	for (int i = 0; i < 200 && ann_next_deadline(r.a) < 500; i++)
 		ann_tick(r.a, 500);
-	CHECK_INT(r.n_sent, 20000);
+	CHECK_INT(r.n_sent, 40000); /* what the first ones left out, and one more for 100 and 400 ms */
 	CHECK_INT(ann_next_deadline(r.a), 800);
 	CHECK_INT(ann_count(r.a), 10000);
 	tear_down(&r);
