@@ -1041,6 +1041,23 @@ static void own_beside_n3(const char *ip)
 	turn(now + 3000);
 }
 
+/* R27: one that goes and offers it, by a higher term, has this node for a successor: the API says so. */
+static void test_outranks_leaving(void)
+{
+	const char *ip = address(true);
+	char text[64];
+
+	own_beside_n3(ip);
+	CHECK_INT(view(ip).term, 1);
+	elect_on_peer(e, "n3", 2, ELECT_PEER_LEAVING, 0, now);
+	(void)snprintf(text, sizeof text, "9o:%s", ip);
+	put_claims("n3", text);
+	turn(now + 100);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	CHECK_INT(view(ip).term, 10);
+	close_cluster();
+}
+
 /* R19: whose claim is published and read back stays; R20: against a rival that cannot hear it not
  * for ever. */
 static void test_dispute_published(void)
@@ -2283,7 +2300,7 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_take_expired_alone), CHECK_TEST(test_unhealthy),
 	CHECK_TEST(test_expiry_void), CHECK_TEST(test_take_offered), CHECK_TEST(test_share),
 	CHECK_TEST(test_restore), CHECK_TEST(test_restore_without_api),
-	CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
+	CHECK_TEST(test_outranks_leaving), CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
 	CHECK_TEST(test_dispute_given_up), CHECK_TEST(test_dispute_disowned),
 	CHECK_TEST(test_dispute_lossy), CHECK_TEST(test_dispute_cloned_mac),
