@@ -466,7 +466,7 @@ static bool can_be_told(const struct elect *e, const struct member *m)
 	bool any = false;
 
 	for (size_t i = 0; i < t->n_macs; i++) {
-		if (t->macs[i].m != m)
+		if (t->macs[i].m != m || t->macs[i].gone)
 			continue;
 		if (e->ops->is_ours(e->ctx, t->macs[i].mac))
 			return false;

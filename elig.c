@@ -652,18 +652,17 @@ int elig_subnets_text(const struct iface_table *ifaces, struct buf *out)
 }
 
 /* One entry for each MAC; returns false when there is no more room. */
-static bool add_mac(const struct iface *i, uint8_t (*seen)[6], size_t *n, struct buf *out)
+static bool add_mac(
+	const char *name, const uint8_t m[6], uint8_t (*seen)[6], size_t *n, struct buf *out)
 {
-	const uint8_t *m = i->mac;
-
 	for (size_t k = 0; k < *n; k++)
 		if (memcmp(seen[k], m, 6) == 0)
 			return true;
 	if (*n == ELIG_MAX_MACS)
 		return false;
 	memcpy(seen[(*n)++], m, 6);
-	buf_addf(out, "%s%s=%02x:%02x:%02x:%02x:%02x:%02x", *n > 1 ? "," : "", i->name, m[0], m[1],
-		m[2], m[3], m[4], m[5]);
+	buf_addf(out, "%s%s=%02x:%02x:%02x:%02x:%02x:%02x", *n > 1 ? "," : "", name, m[0], m[1], m[2],
+		m[3], m[4], m[5]);
 	return true;
 }
 
@@ -671,15 +670,20 @@ int elig_macs_text(const struct iface_table *ifaces, struct buf *out)
 {
 	uint8_t seen[ELIG_MAX_MACS][6];
 	const struct iface *i = NULL;
+	const uint8_t *gone;
 	size_t n = 0;
 
 	/* Interfaces with an address first: pods' veths have none, and there may be hundreds.  Those
-	 * that are down, too: when one is up again the API may be away, and others must know it. */
+	 * that are down or gone, too: when one is back the API may be away, and others must know it. */
 	while ((i = iface_next(ifaces, i)) != NULL)
-		if (iface_could_be_used(i) && i->n_addrs > 0 && !add_mac(i, seen, &n, out))
+		if (iface_could_be_used(i) && (i->n_addrs > 0 || i->had_addr) &&
+			!add_mac(i->name, i->mac, seen, &n, out))
+			break;
+	for (size_t k = 0; (gone = iface_gone_mac(ifaces, k)) != NULL; k++)
+		if (!add_mac("", gone, seen, &n, out))
 			break;
 	while ((i = iface_next(ifaces, i)) != NULL)
-		if (iface_is_usable(i) && i->n_addrs == 0 && !add_mac(i, seen, &n, out))
+		if (iface_is_usable(i) && i->n_addrs == 0 && !add_mac(i->name, i->mac, seen, &n, out))
 			break;
 	return out->bad ? -ENOMEM : 0;
 }

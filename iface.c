@@ -52,6 +52,8 @@ struct iface_table {
 	size_t n_reach;
 	struct link **v; /* owned, and what it points to; sorted by ifindex */
 	size_t n, cap;
+	uint8_t gone[IFACE_MAX_GONE][6]; /* MACs */
+	size_t n_gone;
 	uint64_t generation;
 	bool dumping;
 	iface_bound_fn on_bound; /* NULL = nobody asks */
@@ -169,8 +171,26 @@ static int insert(struct iface_table *t, unsigned ifindex, struct link **ret_l)
 	return 0;
 }
 
+static void remember_gone(struct iface_table *t, const uint8_t mac[6])
+{
+	size_t at = 0;
+
+	while (at < t->n_gone && memcmp(t->gone[at], mac, 6) != 0)
+		at++;
+	if (at == t->n_gone && t->n_gone < IFACE_MAX_GONE)
+		t->n_gone++;
+	else if (at == t->n_gone)
+		at--;
+	memmove(t->gone + 1, t->gone, at * sizeof t->gone[0]);
+	memcpy(t->gone[0], mac, 6);
+}
+
 static void remove_at(struct iface_table *t, size_t at)
 {
+	const struct iface *i = &t->v[at]->pub;
+
+	if (i->had_addr && iface_could_be_used(i))
+		remember_gone(t, i->mac);
 	free_link(t->v[at]);
 	memmove(t->v + at, t->v + at + 1, (t->n - at - 1) * sizeof(struct link *));
 	t->n--;
@@ -386,6 +406,7 @@ static int new_link(struct iface_table *t, struct rd body)
 		return 0;
 	m.i.addrs = l->addrs;
 	m.i.n_addrs = l->pub.n_addrs;
+	m.i.had_addr = l->pub.had_addr;
 	l->pub = m.i;
 	return 1;
 }
@@ -606,6 +627,7 @@ static int new_addr(struct iface_table *t, struct rd body)
 	l->addrs[at] = m.a;
 	l->addr_fresh[at] = true;
 	l->pub.n_addrs++;
+	l->pub.had_addr |= !addr_is_link_local(m.a.addr);
 	return 1;
 }
 
@@ -829,6 +851,11 @@ const struct iface *iface_next(const struct iface_table *t, const struct iface *
 	size_t at = i == NULL ? 0 : lower_bound(t, i->ifindex + 1);
 
 	return at < t->n ? &t->v[at]->pub : NULL;
+}
+
+const uint8_t *iface_gone_mac(const struct iface_table *t, size_t i)
+{
+	return i < t->n_gone ? t->gone[i] : NULL;
 }
 
 uint64_t iface_generation(const struct iface_table *t)

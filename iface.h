@@ -19,6 +19,7 @@ enum {
 	IFACE_MAX_REACH = 64,
 	IFACE_NAMELEN = 16,
 	IFACE_KINDLEN = 16,
+	IFACE_MAX_GONE = 4,
 	IFACE_PROTO_LBD = 0x6c, /* IFA_PROTO of the addresses that lbd puts on links */
 	IFACE_BOUND_S = 3,      /* and their lifetime */
 };
@@ -42,6 +43,7 @@ struct iface {
 	bool ethernet; /* ARPHRD_ETHER with a 6-byte address */
 	bool up;       /* IFF_UP and carrier (IFF_LOWER_UP, operstate up or unknown) */
 	bool loopback, noarp, broadcast;
+	bool had_addr; /* has or had one that is not link-local */
 	unsigned master; /* ifindex of the bridge, bond or team it is enslaved to; 0 = none. A VRF
 			    is none: its links stay their own at layer 2. */
 	unsigned mtu;
@@ -88,6 +90,10 @@ const struct iface *iface_get(const struct iface_table *t, unsigned ifindex);
 const struct iface *iface_named(const struct iface_table *t, const char *name);
 /* Ordered by ifindex; NULL starts, NULL ends. */
 const struct iface *iface_next(const struct iface_table *t, const struct iface *i);
+/* The MAC of an interface that is gone, had an address and could be used; the last to go comes first,
+ * no more than IFACE_MAX_GONE of them; NULL: there are no more.  An interface that has it again may
+ * be there. */
+const uint8_t *iface_gone_mac(const struct iface_table *t, size_t i);
 /* One more with each change. */
 uint64_t iface_generation(const struct iface_table *t);
 /* May a VIP of the family be announced on it: up, Ethernet, broadcast, ARP on, not loopback, not

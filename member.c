@@ -210,13 +210,20 @@ static bool is_known_before(const struct members *t, const struct member *a, con
 	return m == a;
 }
 
-/* false when out of memory. */
-static bool add_mac(struct members *t, struct member *m, const uint8_t mac[6])
+/* Of two with one MAC. */
+static bool comes_before(
+	const struct members *t, const struct member_mac *a, const struct member_mac *b)
 {
-	size_t at = place_of_mac(t, mac), cap = t->cap_macs + t->cap_macs / 4 + 4;
+	return a->gone != b->gone ? b->gone : is_known_before(t, a->m, b->m);
+}
+
+/* false when out of memory. */
+static bool add_mac(struct members *t, const struct member_mac *new)
+{
+	size_t at = place_of_mac(t, new->mac), cap = t->cap_macs + t->cap_macs / 4 + 4;
 	struct member_mac *v = t->macs;
 
-	while (at < t->n_macs && memcmp(v[at].mac, mac, 6) == 0 && is_known_before(t, v[at].m, m))
+	while (at < t->n_macs && memcmp(v[at].mac, new->mac, 6) == 0 && comes_before(t, &v[at], new))
 		at++;
 	if (t->n_macs == t->cap_macs) {
 		v = realloc(v, cap * sizeof *v);
@@ -226,8 +233,7 @@ static bool add_mac(struct members *t, struct member *m, const uint8_t mac[6])
 		t->cap_macs = cap;
 	}
 	memmove(v + at + 1, v + at, (t->n_macs++ - at) * sizeof *v);
-	v[at].m = m;
-	memcpy(v[at].mac, mac, 6);
+	v[at] = *new;
 	return true;
 }
 
@@ -364,20 +370,22 @@ static bool parse_mac(const char *s, size_t n, uint8_t ret[6])
 	return true;
 }
 
-/* "eth0=02:..,eth1=.."; what cannot be read is left out.  false when out of memory. */
+/* "eth0=02:..,eth1=..", no name: of an interface that is gone; what cannot be read is left out.
+ * false when out of memory. */
 static bool parse_macs(struct members *t, struct member *m)
 {
 	const char *p = m->text[TEXT_MACS];
 	unsigned left = MEMBER_MAX_MACS;
+	struct member_mac mac = {.m = m};
 	bool ok = true;
-	uint8_t mac[6];
 
 	drop_macs(t, m);
 	while (p != NULL && *p != '\0' && left > 0) {
 		size_t len = strcspn(p, ","), name = strcspn(p, "=");
 
-		if (name < len && parse_mac(p + name + 1, len - name - 1, mac)) {
-			ok &= add_mac(t, m, mac);
+		if (name < len && parse_mac(p + name + 1, len - name - 1, mac.mac)) {
+			mac.gone = name == 0;
+			ok &= add_mac(t, &mac);
 			left--;
 		}
 		p += len;

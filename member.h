@@ -95,12 +95,14 @@ struct member {
 struct member_mac {
 	struct member *m; /* borrowed */
 	uint8_t mac[6];
+	bool gone; /* its interface is, for now or for good: another member may have it */
 };
 
 struct members {
 	struct member *head; /* owned; table by node, in order of being known */
 	struct hash_key hkey;
-	struct member_mac *macs; /* owned; sorted by MAC; of two with one MAC the one known first */
+	struct member_mac *macs; /* owned; sorted by MAC; of two with one MAC the one that has it now,
+				    then the one known first */
 	size_t n_macs, cap_macs;
 };
 

@@ -592,6 +592,44 @@ static void test_link_recreated(void)
 	iface_free(t);
 }
 
+/* The MACs of the last ones that had an address. */
+static void test_link_gone(void)
+{
+	static const char *const ifname[] = {"eth0", "eth1", "eth2", "eth3", "eth4", "eth1", "veth"};
+	static const uint8_t mac[] = {0, 1, 2, 3, 4, 1, 9}, want[] = {1, 4, 3, 2};
+	const uint8_t addr[4] = {10, 0, 0, 1}, *gone;
+	struct iface_table *t = iface_new();
+	struct msg m;
+
+	for (int i = 0; i < (int)ARRAY_LEN(ifname); i++) {
+		struct link_spec s = spec(2 + i, ifname[i]);
+		const uint8_t its[6] = {2, 0, 0, 0, 0, mac[i]};
+
+		s.mac = its;
+		make_link(&m, &s);
+		CHECK_INT(feed(t, &m), 1);
+		make_addr(&m, RTM_NEWADDR, 2 + i, addr, 24);
+		CHECK_INT(mac[i] == 9 ? 1 : feed(t, &m), 1); /* a pod's has none */
+		CHECK(iface_get(t, (unsigned)(2 + i))->had_addr == (mac[i] != 9));
+		make_addr(&m, RTM_DELADDR, 2 + i, addr, 24); /* the kernel takes it first */
+		CHECK_INT(mac[i] == 9 ? 1 : feed(t, &m), 1);
+		if (i % 2 == 0) {
+			s.type = RTM_DELLINK;
+			make_link(&m, &s);
+			CHECK_INT(feed(t, &m), 1);
+		} else {
+			iface_dump_begin(t);
+			CHECK(iface_dump_end(t));
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		gone = iface_gone_mac(t, i);
+		CHECK(gone != NULL && gone[5] == want[i]);
+	}
+	CHECK(iface_gone_mac(t, IFACE_MAX_GONE) == NULL);
+	iface_free(t);
+}
+
 /* -- addresses -- */
 
 static void test_addr_same_twice(void)
@@ -1141,7 +1179,7 @@ CHECK_MAIN("test_iface", CHECK_TEST(test_recorded_story), CHECK_TEST(test_record
 	CHECK_TEST(test_recorded_dump_again), CHECK_TEST(test_link_vlan),
 	CHECK_TEST(test_link_bond), CHECK_TEST(test_link_in_vrf), CHECK_TEST(test_link_flags),
 	CHECK_TEST(test_link_without_mac), CHECK_TEST(test_link_other_families),
-	CHECK_TEST(test_link_wireless_event), CHECK_TEST(test_link_recreated),
+	CHECK_TEST(test_link_wireless_event), CHECK_TEST(test_link_recreated), CHECK_TEST(test_link_gone),
 	CHECK_TEST(test_addr_same_twice), CHECK_TEST(test_addr_prefix_lengths),
 	CHECK_TEST(test_addr_v6_flags), CHECK_TEST(test_addr_bound),
 	CHECK_TEST(test_addr_host_ending), CHECK_TEST(test_addr_ipvs), CHECK_TEST(test_addr_limit), CHECK_TEST(test_link_limit),

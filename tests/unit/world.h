@@ -267,6 +267,16 @@ static inline void world_link(
 	world_send(w, &m);
 }
 
+static inline void world_unlink(struct world *w, unsigned ifindex, const char *name)
+{
+	struct ifinfomsg i = {.ifi_type = ARPHRD_ETHER, .ifi_index = (int)ifindex};
+	struct world_msg m;
+
+	world_begin(&m, RTM_DELLINK, &i, sizeof i);
+	world_attr(&m, IFLA_IFNAME, name, strlen(name) + 1);
+	world_send(w, &m);
+}
+
 /* "10.0.0.1/24", "fd00::1/64". */
 static inline void world_addr(struct world *w, unsigned ifindex, const char *text)
 {
