@@ -317,7 +317,8 @@ static bool keeps_ground(struct elect *e, struct group *g, const struct survey *
 		return false;
 	}
 	ground = ground_find(e, g, s);
-	if (ground == GROUND_NONE) {
+	if (ground == GROUND_NONE ||
+		(ground != g->ground && inquire_anew(e, g, s, ground, now_ms))) {
 		group_enter(&e->groups, g, ELECT_WATCH, now_ms);
 		return false;
 	}
