@@ -18,7 +18,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp_msg bgp_rib bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
+PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
         iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service snapshot suspect vip watch
 SHELL_UNITS := apart bfdio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile status tls why wire witness writer
 
@@ -59,6 +59,7 @@ USES_dispute  :=
 USES_bfd      := addr
 USES_bgp_msg  := addr
 USES_bgp_rib  := addr bgp_msg
+USES_bgp      := addr bgp_msg bgp_rib
 USES_peers    := addr bfd cluster config elig iface member
 USES_group    := addr dispute elig member vip
 USES_publish  := buf cluster config elig leader member
