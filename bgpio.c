@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bgpio.c - the shell of a BGP peer: TCP.
+ *
+ * Owns: the engine, up to two sockets with at most one message on its way out of each, a timer.
+ *       Every uv handle is counted; the last close callback frees the whole.
+ * In:   connections, bytes, time -> bgp.h.
+ * Out:  messages, as fast as the peer reads them: the next one is asked for when the one before is the
+ *       kernel's.
+ * RFCs: 4271 (port 179), 2385 (TCP MD5), 5082 (TTL).  Sources: tcp(7), ip(7), ipv6(7).
+ */
+#include "bgpio.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	READ_MAX = 64 * 1024, /* in one turn of the loop: others have theirs */
+	TOS = 0xc0,           /* network control (RFC 4271 appendix E) */
+	DEVICE_MAX = 16,
+};
+
+/* A connection, or one that is being made. */
+struct conn {
+	uv_poll_t poll;
+	struct bgpio *p; /* borrowed */
+	enum bgp_side side;
+	int fd;          /* owned */
+	bool connecting;
+	uint8_t out[BGP_MAX];
+	size_t len, sent; /* of out */
+};
+
+struct bgpio {
+	uv_loop_t *loop;             /* borrowed */
+	const struct bgpio_ops *ops; /* borrowed */
+	void *ctx;                   /* borrowed */
+	struct bgpio_conf conf;
+	char device[DEVICE_MAX], password[TCP_MD5SIG_MAXKEYLEN + 1];
+	unsigned handles; /* open or closing */
+	bool closing;
+	struct bgp *engine; /* owned */
+	struct conn *conns[BGP_SIDES]; /* owned; NULL = none */
+	uv_timer_t timer;
+	uv_prepare_t prepare; /* while something was told to the engine in this turn */
+	bool connect_due;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	REQUIRE(clock_gettime(CLOCK_BOOTTIME, &ts) == 0);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* -- addresses -- */
+
+static socklen_t to_sockaddr(struct addr a, unsigned port, unsigned ifindex,
+	struct sockaddr_storage *ret_s)
+{
+	memset(ret_s, 0, sizeof *ret_s);
+	if (addr_family(a) == ADDR_V4) {
+		struct sockaddr_in *in = (struct sockaddr_in *)(void *)ret_s;
+
+		in->sin_family = AF_INET;
+		in->sin_port = htons((uint16_t)port);
+		addr_to_v4(a, (uint8_t *)&in->sin_addr);
+		return sizeof *in;
+	} else {
+		struct sockaddr_in6 *in = (struct sockaddr_in6 *)(void *)ret_s;
+
+		in->sin6_family = AF_INET6;
+		in->sin6_port = htons((uint16_t)port);
+		in->sin6_scope_id = addr_is_link_local(a) ? ifindex : 0;
+		addr_to_v6(a, in->sin6_addr.s6_addr);
+		return sizeof *in;
+	}
+}
+
+/* -- sockets -- */
+
+int bgpio_set_password(int fd, const struct bgpio_conf *conf)
+{
+	struct tcp_md5sig sig = {0};
+	struct sockaddr_storage peer;
+	size_t len = conf->password != NULL ? strlen(conf->password) : 0;
+
+	if (len > TCP_MD5SIG_MAXKEYLEN)
+		return -EINVAL;
+	(void)to_sockaddr(conf->remote, 0, conf->ifindex, &peer);
+	memcpy(&sig.tcpm_addr, &peer, sizeof peer);
+	sig.tcpm_keylen = (uint16_t)len;
+	if (len > 0)
+		memcpy(sig.tcpm_key, conf->password, len);
+	if (setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &sig, sizeof sig) == 0)
+		return 0;
+	return len == 0 && errno == ENOENT ? 0 : -errno;
+}
+
+static int set_int(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : -errno;
+}
+
+/* Options of a connection of either side. */
+static int set_options(int fd, const struct bgpio_conf *conf)
+{
+	bool v4 = addr_family(conf->remote) == ADDR_V4;
+	int err = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+
+	if (err == 0)
+		err = v4 ? set_int(fd, IPPROTO_IP, IP_TOS, TOS)
+			 : set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, TOS);
+	if (err == 0 && conf->ttl > 0)
+		err = v4 ? set_int(fd, IPPROTO_IP, IP_TTL, (int)conf->ttl)
+			 : set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, (int)conf->ttl);
+	if (err == 0 && conf->min_ttl > 0)
+		err = v4 ? set_int(fd, IPPROTO_IP, IP_MINTTL, (int)conf->min_ttl)
+			 : set_int(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, (int)conf->min_ttl);
+	return err;
+}
+
+static bool is_zero(struct addr a)
+{
+	return a.hi == 0 && a.lo == 0;
+}
+
+/* A socket that is connecting, or -errno. */
+static int connect_socket(const struct bgpio_conf *conf)
+{
+	bool v4 = addr_family(conf->remote) == ADDR_V4;
+	struct sockaddr_storage s;
+	socklen_t len;
+	int err, fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	err = set_options(fd, conf);
+	if (err == 0 && conf->device != NULL &&
+		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, conf->device,
+			(socklen_t)strlen(conf->device)) != 0)
+		err = -errno;
+	if (err == 0 && conf->password != NULL)
+		err = bgpio_set_password(fd, conf);
+	if (err == 0 && !is_zero(conf->local)) {
+		len = to_sockaddr(conf->local, 0, conf->ifindex, &s);
+		err = bind(fd, (struct sockaddr *)&s, len) == 0 ? 0 : -errno;
+	}
+	len = to_sockaddr(conf->remote, conf->port, conf->ifindex, &s);
+	if (err == 0 && connect(fd, (struct sockaddr *)&s, len) != 0 && errno != EINPROGRESS)
+		err = -errno;
+	if (err == 0)
+		return fd;
+	(void)close(fd);
+	return err;
+}
+
+/* -- handles -- */
+
+static void unref(struct bgpio *p)
+{
+	const struct bgpio_ops *ops = p->ops;
+	void *ctx = p->ctx;
+
+	if (--p->handles > 0)
+		return;
+	bgp_free(p->engine);
+	free(p);
+	ops->on_closed(ctx);
+}
+
+static void on_handle_closed(uv_handle_t *h)
+{
+	unref(h->data);
+}
+
+static void on_conn_closed(uv_handle_t *h)
+{
+	struct conn *c = CONTAINER_OF(h, struct conn, poll);
+	struct bgpio *p = c->p;
+
+	(void)close(c->fd);
+	free(c);
+	unref(p);
+}
+
+static void drop(struct conn *c)
+{
+	c->p->conns[c->side] = NULL;
+	uv_close((uv_handle_t *)&c->poll, on_conn_closed);
+}
+
+static void arm(struct bgpio *p)
+{
+	uint64_t at = bgp_next_deadline(p->engine), now = now_ms();
+
+	if (p->closing)
+		return;
+	if (at == TIME_NEVER)
+		(void)uv_timer_stop(&p->timer);
+	else
+		REQUIRE(uv_timer_start(&p->timer, p->timer.timer_cb, at > now ? at - now : 0, 0) ==
+			0);
+}
+
+/* -- a connection -- */
+
+static void on_poll(uv_poll_t *h, int status, int events);
+
+static void watch(struct conn *c)
+{
+	bool out = c->connecting || c->sent < c->len;
+
+	REQUIRE(uv_poll_start(&c->poll, out ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_poll) == 0);
+}
+
+/* What the kernel takes of the message at hand, and of those that follow.  0, or -errno. */
+static int write_out(struct conn *c)
+{
+	for (;;) {
+		ssize_t n;
+
+		if (c->sent == c->len) {
+			if (c->len > 0)
+				bgp_on_sent(c->p->engine, c->side, now_ms());
+			c->sent = 0;
+			c->len = bgp_pull(
+				c->p->engine, c->side, c->out, sizeof c->out, now_ms());
+			if (c->len == 0)
+				return 0;
+		}
+		n = send(c->fd, c->out + c->sent, c->len - c->sent, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		c->sent += (size_t)n;
+	}
+}
+
+static void lose(struct conn *c, const char *why)
+{
+	struct bgpio *p = c->p;
+	enum bgp_side side = c->side;
+
+	drop(c);
+	bgp_on_closed(p->engine, side, why, now_ms());
+}
+
+static void pump(struct bgpio *p)
+{
+	for (unsigned i = 0; i < BGP_SIDES; i++) {
+		struct conn *c = p->conns[i];
+		int err;
+
+		if (c == NULL || c->connecting)
+			continue;
+		err = write_out(c);
+		if (err != 0)
+			lose(c, strerror(-err));
+		else
+			watch(c);
+	}
+}
+
+static void read_in(struct conn *c)
+{
+	struct bgpio *p = c->p;
+	enum bgp_side side = c->side;
+	uint8_t buf[READ_MAX];
+	ssize_t n = recv(c->fd, buf, sizeof buf, 0);
+
+	if (n > 0)
+		bgp_on_bytes(p->engine, side, buf, (size_t)n, now_ms());
+	else if (n == 0)
+		lose(c, "closed by the peer");
+	else if (errno != EAGAIN && errno != EINTR)
+		lose(c, strerror(errno));
+}
+
+static void finish_connect(struct conn *c)
+{
+	int err = 0;
+	socklen_t len = sizeof err;
+
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) != 0)
+		err = errno;
+	if (err != 0) {
+		lose(c, strerror(err));
+		return;
+	}
+	c->connecting = false;
+	bgp_on_connected(c->p->engine, now_ms());
+}
+
+static void on_poll(uv_poll_t *h, int status, int events)
+{
+	struct conn *c = CONTAINER_OF(h, struct conn, poll);
+	struct bgpio *p = c->p;
+	enum bgp_side side = c->side;
+
+	if (c->connecting)
+		finish_connect(c);
+	else if (status < 0)
+		lose(c, uv_strerror(status));
+	else if (events & UV_READABLE)
+		read_in(c);
+	if (p->conns[side] == c || p->connect_due)
+		bgpio_flush(p);
+	arm(p);
+}
+
+/* fd is owned by it from now on.  NULL: out of memory, and fd is closed. */
+static struct conn *conn_new(struct bgpio *p, enum bgp_side side, int fd, bool connecting)
+{
+	struct conn *c = calloc(1, sizeof *c);
+
+	if (c == NULL || uv_poll_init(p->loop, &c->poll, fd) != 0) {
+		free(c);
+		(void)close(fd);
+		return NULL;
+	}
+	c->p = p;
+	c->side = side;
+	c->fd = fd;
+	c->connecting = connecting;
+	p->handles++;
+	p->conns[side] = c;
+	watch(c);
+	return c;
+}
+
+/* -- the engine -- */
+
+static void on_connect(void *ctx)
+{
+	struct bgpio *p = ctx;
+
+	p->connect_due = true; /* not from within the engine: it may fail at once */
+}
+
+static void connect_now(struct bgpio *p)
+{
+	int fd = connect_socket(&p->conf);
+
+	p->connect_due = false;
+	if (fd >= 0 && conn_new(p, BGP_OUT, fd, true) == NULL)
+		fd = -ENOMEM;
+	if (fd < 0)
+		bgp_on_closed(p->engine, BGP_OUT, strerror(-fd), now_ms());
+}
+
+static void on_wake(void *ctx, enum bgp_side side)
+{
+	struct bgpio *p = ctx;
+
+	(void)side;
+	if (!p->closing)
+		REQUIRE(uv_prepare_start(&p->prepare, p->prepare.prepare_cb) == 0);
+}
+
+/* A message that is partly sent goes out whole before the last one, as far as the kernel takes them. */
+static void on_close(void *ctx, enum bgp_side side, const uint8_t *last, size_t len)
+{
+	struct bgpio *p = ctx;
+	struct conn *c = p->conns[side];
+
+	if (side == BGP_OUT)
+		p->connect_due = false;
+	if (c == NULL)
+		return;
+	if (!c->connecting && len > 0) {
+		struct iovec v[] = {{c->out + c->sent, c->sent > 0 ? c->len - c->sent : 0},
+			{(void *)(uintptr_t)last, len}};
+		const struct msghdr m = {.msg_iov = v, .msg_iovlen = ARRAY_LEN(v)};
+
+		(void)sendmsg(c->fd, &m, MSG_NOSIGNAL); /* else it sees the connection end */
+	}
+	drop(c);
+}
+
+static void on_changed(void *ctx, enum bgp_state was)
+{
+	struct bgpio *p = ctx;
+
+	p->ops->changed(p->ctx, was);
+}
+
+static const struct bgp_ops engine_ops = {on_connect, on_wake, on_close, on_changed};
+
+void bgpio_flush(struct bgpio *p)
+{
+	(void)uv_prepare_stop(&p->prepare);
+	if (p->connect_due)
+		connect_now(p);
+	pump(p);
+	arm(p);
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+	bgpio_flush(h->data);
+}
+
+static void on_timer(uv_timer_t *h)
+{
+	struct bgpio *p = h->data;
+
+	bgp_tick(p->engine, now_ms());
+	bgpio_flush(p);
+}
+
+bool bgpio_accept(struct bgpio *p, int fd)
+{
+	if (p->closing || set_options(fd, &p->conf) != 0 || p->conns[BGP_IN] != NULL ||
+		!bgp_on_accepted(p->engine, now_ms())) {
+		(void)close(fd);
+		return false;
+	}
+	if (conn_new(p, BGP_IN, fd, false) == NULL) {
+		bgp_on_closed(p->engine, BGP_IN, "out of memory", now_ms());
+		return false;
+	}
+	bgpio_flush(p);
+	return true;
+}
+
+/* -- life -- */
+
+int bgpio_open(uv_loop_t *loop, const struct bgpio_conf *conf, const struct bgp_conf *bgp_conf,
+	const struct bgpio_ops *ops, void *ctx, const struct hash_key *hkey, struct rng *rng,
+	struct bgpio **ret_p)
+{
+	struct bgpio *p;
+
+	if ((conf->password != NULL && strlen(conf->password) > TCP_MD5SIG_MAXKEYLEN) ||
+		(conf->device != NULL && strlen(conf->device) >= DEVICE_MAX))
+		return -EINVAL;
+	p = calloc(1, sizeof *p);
+	if (p == NULL)
+		return -ENOMEM;
+	p->loop = loop;
+	p->ops = ops;
+	p->ctx = ctx;
+	p->conf = *conf;
+	if (conf->password != NULL) {
+		memcpy(p->password, conf->password, strlen(conf->password) + 1);
+		p->conf.password = p->password;
+	}
+	if (conf->device != NULL) {
+		memcpy(p->device, conf->device, strlen(conf->device) + 1);
+		p->conf.device = p->device;
+	}
+	p->engine = bgp_new(bgp_conf, &engine_ops, p, hkey, rng);
+	if (p->engine == NULL) {
+		free(p);
+		return -ENOMEM;
+	}
+	REQUIRE(uv_timer_init(loop, &p->timer) == 0);
+	REQUIRE(uv_prepare_init(loop, &p->prepare) == 0);
+	p->timer.timer_cb = on_timer;
+	p->prepare.prepare_cb = on_prepare;
+	p->timer.data = p->prepare.data = p;
+	p->handles = 2;
+	*ret_p = p;
+	return 0;
+}
+
+void bgpio_start(struct bgpio *p)
+{
+	bgp_start(p->engine, now_ms());
+	arm(p);
+}
+
+void bgpio_close(struct bgpio *p, unsigned subcode, const char *reason)
+{
+	p->closing = true;
+	bgp_stop(p->engine, subcode, reason, now_ms());
+	uv_close((uv_handle_t *)&p->timer, on_handle_closed);
+	uv_close((uv_handle_t *)&p->prepare, on_handle_closed);
+}
+
+struct bgp *bgpio_engine(const struct bgpio *p)
+{
+	return p->engine;
+}
