@@ -20,7 +20,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
         iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service snapshot suspect vip watch
-SHELL_UNITS := apart bfdio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile status tls why wire witness writer
+SHELL_UNITS := apart bfdio bgpio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile status tls why wire witness writer
 
 USES_addr     :=
 USES_arena    :=
@@ -98,8 +98,9 @@ USES_apart    :=
 USES_control  := apart buf json log
 USES_file     := buf
 USES_bfdio    := addr bfd bfdkey buf file log
+USES_bgpio    := addr bgp bgp_msg bgp_rib log
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) bfdio bound contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload rt secret snapfile wire witness
+USES_daemon   := $(PURE) bfdio bgpio bound contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload rt secret snapfile wire witness
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret snapfile
 USES_crdwatch := $(PURE) feed kube log reload
 USES_rt       := log

@@ -15,7 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/tcp.h>
+#include <netinet/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
