@@ -18,9 +18,9 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
-        iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival service snapshot suspect vip watch
-SHELL_UNITS := apart bfdio bgpio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile status tls why wire witness writer
+PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
+        iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch
+SHELL_UNITS := apart bfdio bgpio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile speaker status tls why wire witness writer
 
 USES_addr     :=
 USES_arena    :=
@@ -59,6 +59,8 @@ USES_dispute  :=
 USES_bfd      := addr
 USES_bgp_msg  := addr
 USES_bgp_rib  := addr bgp_msg
+USES_bgpconf  := addr bfd bgp bgp_rib cluster config iface
+USES_routes   := addr bgp_rib bgp_msg cluster config label vip
 USES_bgp      := addr bgp_msg bgp_rib
 USES_peers    := addr bfd cluster config elig iface member
 USES_group    := addr dispute elig member vip
@@ -98,22 +100,23 @@ USES_apart    :=
 USES_control  := apart buf json log
 USES_file     := buf
 USES_bfdio    := addr bfd bfdkey buf file log
+USES_speaker  := $(PURE) bfdio bgpio file log mesh net secret status
 USES_bgpio    := addr bgp bgp_msg bgp_rib log
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) bfdio bgpio bound contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload rt secret snapfile wire witness
+USES_daemon   := $(PURE) bfdio bgpio bound contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload rt secret snapfile wire witness speaker
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret snapfile
 USES_crdwatch := $(PURE) feed kube log reload
 USES_rt       := log
-USES_secret   := $(PURE) kube log
-USES_hand     := addr elect json log mesh vip
-USES_mesh     := addr bfdio config elect elig log net peers witness
+USES_secret   := $(PURE) kube log speaker
+USES_hand     := addr elect json log mesh vip speaker
+USES_mesh     := addr bfdio config elect elig log net peers witness speaker
 USES_witness  := addr log
-USES_wire     := arp bound elect elig gateway ipvs log mcast mesh ndp net
-USES_reload   := $(PURE) crdwatch feed file keep log mesh wire
-USES_pass     := $(PURE) bound contest crdwatch dry feed keep kube log mesh net reload secret snapfile wire writer
+USES_wire     := arp bound elect elig gateway ipvs log mcast mesh ndp net speaker
+USES_reload   := $(PURE) crdwatch feed file keep log mesh wire speaker
+USES_pass     := $(PURE) bound contest crdwatch dry feed keep kube log mesh net reload secret snapfile wire writer speaker
 USES_writer   := $(PURE) contest crdwatch dry feed keep kube log
 USES_keep     := $(PURE) log
-USES_status   := $(PURE) bound crdwatch dry kube net secret why
+USES_status   := $(PURE) bound crdwatch dry kube net secret why speaker
 USES_why      := $(PURE)
 USES_dry      := $(PURE) explain log net why
 USES_explain  := $(PURE) crdwatch dry keep kube net status why

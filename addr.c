@@ -245,6 +245,13 @@ static struct addr host_mask(struct addr base, unsigned len)
 	return low_bits(bits - len);
 }
 
+struct addr_prefix addr_prefix_of(struct addr a, unsigned len)
+{
+	struct addr mask = host_mask(a, len);
+
+	return (struct addr_prefix){{a.hi & ~mask.hi, a.lo & ~mask.lo}, (uint8_t)len};
+}
+
 /* Up to three digits, no sign and no leading zero; -EINVAL otherwise. */
 static int parse_length(const char *s, size_t n, unsigned *ret_len)
 {
@@ -285,7 +292,7 @@ static enum addr_range_error parse_cidr(
 		return ADDR_RANGE_LENGTH;
 	mask = host_mask(a, bits);
 	*ret_masked = (a.hi & mask.hi) != 0 || (a.lo & mask.lo) != 0;
-	*ret_p = (struct addr_prefix){{a.hi & ~mask.hi, a.lo & ~mask.lo}, (uint8_t)bits};
+	*ret_p = addr_prefix_of(a, bits);
 	return ADDR_RANGE_OK;
 }
 

@@ -76,6 +76,8 @@ bool addr_is_unusable(struct addr a);
 /* "a/len"; host bits set are masked off (ret_masked, may be NULL, says so).  0 or -EINVAL. */
 int addr_prefix_parse(
 	const char *s, size_t len, struct addr_prefix *ret_p, bool *ret_masked) MUST_CHECK;
+/* The one of len bits, at most the family's, that a is in. */
+struct addr_prefix addr_prefix_of(struct addr a, unsigned len);
 char *addr_prefix_format(struct addr_prefix p, char s[ADDR_PREFIX_STRLEN]);
 struct addr_range addr_prefix_range(struct addr_prefix p);
 bool addr_prefix_contains(struct addr_prefix p, struct addr a);

@@ -660,6 +660,16 @@ void bgp_stop(struct bgp *b, unsigned subcode, const char *reason, uint64_t now_
 	tell_state(b, now_ms);
 }
 
+void bgp_reset(struct bgp *b, unsigned subcode, const char *why, uint64_t now_ms)
+{
+	const struct bgp_fault f = {
+		.code = BGP_ERR_CEASE, .subcode = (uint8_t)subcode, .why = why};
+
+	for (unsigned i = 0; i < BGP_SIDES; i++)
+		if (b->conns[i].phase != NONE)
+			fail(b, (enum bgp_side)i, &f, now_ms);
+}
+
 void bgp_set_conf(struct bgp *b, const struct bgp_conf *conf)
 {
 	b->conf = *conf;

@@ -68,6 +68,8 @@ void bgp_start(struct bgp *b, uint64_t now_ms);
 /* To Idle: with a Cease of this subcode (RFC 4486), and for an operator's a reason (RFC 9003; NULL: none);
  * subcode 0: without a word, as a restart begins that is to be graceful (RFC 4724 4). */
 void bgp_stop(struct bgp *b, unsigned subcode, const char *reason, uint64_t now_ms);
+/* Ends what there is, with a Cease of this subcode, and begins anew.  why: for bgp_view(). */
+void bgp_reset(struct bgp *b, unsigned subcode, const char *why, uint64_t now_ms);
 /* The next connection is made after this; the session goes on with what it began with. */
 void bgp_set_conf(struct bgp *b, const struct bgp_conf *conf);
 /* Is the difference one that needs another session? */

@@ -44,6 +44,7 @@ struct bgp_rib {
 	struct link withdrawn[ADDR_FAMILIES]; /* heads, of struct route */
 	bool open;
 	struct bgp_terms terms;
+	struct bgp_self self;
 	bool begin_due[ADDR_FAMILIES], end_due[ADDR_FAMILIES]; /* RFC 7313 */
 	bool rib_end_due[ADDR_FAMILIES];
 	uint32_t wanted[ADDR_FAMILIES], told[ADDR_FAMILIES];
@@ -158,12 +159,41 @@ static void route_drop(struct bgp_rib *r, struct route *x)
 	free(x);
 }
 
-/* RFC 8950: IPv4 with an IPv6 next hop, where both said so. */
+static bool is_zero(struct addr a)
+{
+	return a.hi == 0 && a.lo == 0;
+}
+
+/* a as a route of family f goes out by it.  False: there is no next hop that can be said: of the
+ * family, or IPv6 for IPv4 where both said so (RFC 8950). */
+static bool with_next_hop(const struct bgp_rib *r, enum addr_family f, struct bgp_attributes *a)
+{
+	const struct bgp_self *self = &r->self;
+	bool v6 = f == ADDR_V6 || r->terms.extended_next_hop;
+
+	if (is_zero(a->next_hop) && !is_zero(self->next_hop[f])) {
+		a->next_hop = self->next_hop[f];
+	} else if (is_zero(a->next_hop) && v6) {
+		a->next_hop = is_zero(self->next_hop[ADDR_V6]) ? self->link_local
+							       : self->next_hop[ADDR_V6];
+	}
+	if (is_zero(a->next_hop))
+		return false;
+	if (addr_family(a->next_hop) == ADDR_V6 && is_zero(a->next_hop_local) &&
+		!addr_eq(a->next_hop, self->link_local))
+		a->next_hop_local = self->link_local;
+	return addr_family(a->next_hop) == f || (f == ADDR_V4 && v6);
+}
+
 static bool can_be_said(const struct bgp_rib *r, const struct route *x)
 {
-	return r->terms.families[family_of(x)] && x->want != NULL &&
-	       (addr_family(x->want->a.next_hop) == family_of(x) ||
-		       (family_of(x) == ADDR_V4 && r->terms.extended_next_hop));
+	struct bgp_attributes a;
+
+	if (x->want == NULL || !r->terms.families[family_of(x)])
+		return false;
+	a.next_hop = x->want->a.next_hop;
+	a.next_hop_local = x->want->a.next_hop_local;
+	return with_next_hop(r, family_of(x), &a);
 }
 
 /* What is to be said of x is in the list that it belongs to. */
@@ -272,6 +302,14 @@ static void forget(struct bgp_rib *r, unsigned family, bool again)
 	}
 }
 
+void bgp_rib_set_self(struct bgp_rib *r, const struct bgp_self *self)
+{
+	if (memcmp(&r->self, self, sizeof *self) == 0)
+		return;
+	r->self = *self;
+	forget(r, ADDR_FAMILIES, true);
+}
+
 void bgp_rib_open(struct bgp_rib *r, const struct bgp_terms *terms)
 {
 	r->open = true;
@@ -331,9 +369,11 @@ static size_t pull_announced(
 {
 	struct link *head = &s->pending[f];
 	struct addr_prefix v[BATCH];
+	struct bgp_attributes a = s->a;
 	size_t done = 0, len;
 
-	len = bgp_announce_encode(&s->a, &r->terms, v, gather(head, v), &done, to, room);
+	REQUIRE(with_next_hop(r, f, &a)); /* else it would not be pending */
+	len = bgp_announce_encode(&a, &r->terms, v, gather(head, v), &done, to, room);
 	for (; done > 0; done--) {
 		struct route *x = CONTAINER_OF(head->next, struct route, pending);
 

@@ -19,6 +19,15 @@ struct bgp_rib; /* opaque */
 struct bgp_rib *bgp_rib_new(const struct hash_key *hkey) MUST_CHECK;
 void bgp_rib_free(struct bgp_rib *r);
 
+/* What stands for a next hop that is all zero: this node as the peer can reach it; all zero: not
+ * known, such routes are not said. */
+struct bgp_self {
+	struct addr next_hop[ADDR_FAMILIES];
+	struct addr link_local; /* beside an IPv6 one, or alone, to a peer on the same link */
+};
+/* Another than before: everything is said anew. */
+void bgp_rib_set_self(struct bgp_rib *r, const struct bgp_self *self);
+
 /* p is to be announced with a, which is copied, in place of what it was announced with.  0, -ENOMEM or
  * -E2BIG: it is as before. */
 int bgp_rib_put(

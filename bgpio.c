@@ -393,7 +393,8 @@ static void on_changed(void *ctx, enum bgp_state was)
 {
 	struct bgpio *p = ctx;
 
-	p->ops->changed(p->ctx, was);
+	if (!p->closing)
+		p->ops->changed(p->ctx, was);
 }
 
 static const struct bgp_ops engine_ops = {on_connect, on_wake, on_close, on_changed};
@@ -490,7 +491,53 @@ void bgpio_close(struct bgpio *p, unsigned subcode, const char *reason)
 	uv_close((uv_handle_t *)&p->prepare, on_handle_closed);
 }
 
+void bgpio_reset(struct bgpio *p, unsigned subcode, const char *why)
+{
+	bgp_reset(p->engine, subcode, why, now_ms());
+	arm(p);
+}
+
 struct bgp *bgpio_engine(const struct bgpio *p)
 {
 	return p->engine;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+bool bgpio_has_conf(const struct bgpio *p, const struct bgpio_conf *conf)
+{
+	const struct bgpio_conf *c = &p->conf;
+
+	return addr_eq(c->remote, conf->remote) && addr_eq(c->local, conf->local) &&
+	       c->port == conf->port && c->ifindex == conf->ifindex && c->ttl == conf->ttl &&
+	       c->min_ttl == conf->min_ttl && same_text(c->device, conf->device) &&
+	       same_text(c->password, conf->password);
+}
+
+static struct addr from_sockaddr(const struct sockaddr_storage *s)
+{
+	if (s->ss_family == AF_INET)
+		return addr_from_v4((const uint8_t *)&((const struct sockaddr_in *)(const void *)s)
+					    ->sin_addr);
+	return addr_from_v6(
+		((const struct sockaddr_in6 *)(const void *)s)->sin6_addr.s6_addr);
+}
+
+bool bgpio_local(const struct bgpio *p, struct addr *ret_a)
+{
+	for (unsigned i = 0; i < BGP_SIDES; i++) {
+		const struct conn *c = p->conns[i];
+		struct sockaddr_storage s = {0};
+		socklen_t len = sizeof s;
+
+		if (c == NULL || c->connecting ||
+			getsockname(c->fd, (struct sockaddr *)&s, &len) != 0)
+			continue;
+		*ret_a = from_sockaddr(&s);
+		return true;
+	}
+	return false;
 }

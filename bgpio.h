@@ -33,6 +33,7 @@ struct bgpio_conf {
 };
 
 struct bgpio_ops {
+	/* Not from bgpio_close(). */
 	void (*changed)(void *ctx, enum bgp_state was);
 	/* The last handle is closed and bgpio is freed. */
 	void (*on_closed)(void *ctx);
@@ -47,7 +48,14 @@ void bgpio_start(struct bgpio *p);
 /* As bgp_stop(); then everything is closed.  on_closed() comes from the loop. */
 void bgpio_close(struct bgpio *p, unsigned subcode, const char *reason);
 
+/* As bgp_reset(). */
+void bgpio_reset(struct bgpio *p, unsigned subcode, const char *why);
+
 struct bgp *bgpio_engine(const struct bgpio *p);
+/* Is it what bgpio_open() was given? */
+bool bgpio_has_conf(const struct bgpio *p, const struct bgpio_conf *conf);
+/* This side's address of the connection that stands.  False: there is none. */
+bool bgpio_local(const struct bgpio *p, struct addr *ret_a);
 /* Its Adj-RIB-Out was changed. */
 void bgpio_flush(struct bgpio *p);
 

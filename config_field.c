@@ -217,6 +217,7 @@ static bool is_printable(const char *s)
 
 bool config_field_text_ok(enum config_text text, const char *s)
 {
+	uint32_t numbers[3];
 	struct addr a;
 
 	switch (text) {
@@ -240,7 +241,7 @@ bool config_field_text_ok(enum config_text text, const char *s)
 	case CONFIG_TEXT_ADDRESS:
 		return addr_parse(s, strlen(s), &a) == 0;
 	case CONFIG_TEXT_COMMUNITY:
-		return config_community_is_literal(s);
+		return config_community_parse(s, numbers) != CONFIG_COMMUNITY_NONE;
 	case CONFIG_TEXT_LABEL_KEY:
 		return config_label_key_ok(s);
 	case CONFIG_TEXT_LABEL_VALUE:

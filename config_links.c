@@ -271,12 +271,14 @@ static void check_communities(
 	struct links *l, const struct config_origin *o, const struct config_bgp_advertisement *ad)
 {
 	char got[CONFIG_GOT_STRLEN];
+	uint32_t numbers[3];
 
 	for (size_t i = 0; i < ad->communities.n; i++) {
 		const char *s = ad->communities.v[i];
 		const cJSON *node;
 
-		if (config_community_is_literal(s) || is_known(l, CONFIG_COMMUNITY, s))
+		if (config_community_parse(s, numbers) != CONFIG_COMMUNITY_NONE ||
+			is_known(l, CONFIG_COMMUNITY, s))
 			continue;
 		enter(l->d, o);
 		node = enter_item(l->d, o->node, "communities", i);

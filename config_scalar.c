@@ -109,7 +109,7 @@ char *config_duration_format(uint64_t ms, char s[CONFIG_DURATION_STRLEN])
 /* -- communities -- */
 
 /* A decimal of at most max, then the character end; moves *s past it. */
-static bool eat_number(const char **s, uint64_t max, char end)
+static bool eat_number(const char **s, uint32_t max, char end, uint32_t *ret_v)
 {
 	uint64_t v = 0;
 	const char *p = *s;
@@ -124,20 +124,55 @@ static bool eat_number(const char **s, uint64_t max, char end)
 	if (*p != end)
 		return false;
 	*s = end != '\0' ? p + 1 : p;
+	*ret_v = (uint32_t)v;
 	return true;
 }
 
-bool config_community_is_literal(const char *s)
+/* IANA, BGP Well-known Communities: those that a speaker may attach. */
+static bool is_well_known(const char *s, uint32_t *ret_v)
+{
+	static const struct {
+		const char *name;
+		uint32_t value;
+	} known[] = {
+		{"graceful-shutdown", 0xffff0000}, /* RFC 8326 */
+		{"accept-own", 0xffff0001},        /* RFC 7611 */
+		{"llgr-stale", 0xffff0006},        /* RFC 9494 */
+		{"no-llgr", 0xffff0007},
+		{"blackhole", 0xffff029a}, /* RFC 7999 */
+		{"no-export", 0xffffff01}, /* RFC 1997 */
+		{"no-advertise", 0xffffff02},
+		{"no-export-subconfed", 0xffffff03},
+		{"no-peer", 0xffffff04}, /* RFC 3765 */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (strcmp(s, known[i].name) == 0) {
+			*ret_v = known[i].value;
+			return true;
+		}
+	return false;
+}
+
+enum config_community_kind config_community_parse(const char *s, uint32_t ret_v[static 3])
 {
 	static const char large[] = "large:";
+	uint32_t low;
 
-	if (strncmp(s, large, sizeof large - 1) != 0)
-		return eat_number(&s, UINT16_MAX, ':') && eat_number(&s, UINT16_MAX, '\0');
+	if (is_well_known(s, &ret_v[0]))
+		return CONFIG_COMMUNITY_STANDARD;
+	if (strncmp(s, large, sizeof large - 1) != 0) {
+		if (!eat_number(&s, UINT16_MAX, ':', &ret_v[0]) ||
+			!eat_number(&s, UINT16_MAX, '\0', &low))
+			return CONFIG_COMMUNITY_NONE;
+		ret_v[0] = ret_v[0] << 16 | low;
+		return CONFIG_COMMUNITY_STANDARD;
+	}
 	s += sizeof large - 1;
 	for (unsigned i = 0; i < 3; i++)
-		if (!eat_number(&s, UINT32_MAX, i < 2 ? ':' : '\0'))
-			return false;
-	return true;
+		if (!eat_number(&s, UINT32_MAX, i < 2 ? ':' : '\0', &ret_v[i]))
+			return CONFIG_COMMUNITY_NONE;
+	return CONFIG_COMMUNITY_LARGE;
 }
 
 /* -- labels -- */

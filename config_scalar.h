@@ -19,8 +19,14 @@ int config_duration_parse(const char *s, uint64_t *ret_ms) MUST_CHECK;
 /* In the largest unit that leaves no rest: "90s", "10m", "100ms", "0s".  Returns s. */
 char *config_duration_format(uint64_t ms, char s[CONFIG_DURATION_STRLEN]);
 
-/* A literal BGP community: "65535:65282" (RFC 1997) or "large:64500:1:2" (RFC 8092). */
-bool config_community_is_literal(const char *s);
+/* A literal BGP community: "65535:65282" or a registered name, "no-export" (RFC 1997), or
+ * "large:64500:1:2" (RFC 8092): its one or three numbers. */
+enum config_community_kind {
+	CONFIG_COMMUNITY_NONE,
+	CONFIG_COMMUNITY_STANDARD,
+	CONFIG_COMMUNITY_LARGE
+};
+enum config_community_kind config_community_parse(const char *s, uint32_t ret_v[static 3]);
 
 /* Kubernetes' syntax: key "prefix/name" or "name", value at most 63 characters or empty. */
 bool config_label_key_ok(const char *s);

@@ -152,6 +152,7 @@ static void arm(struct daemon *d, uint64_t now_ms)
 	next_ms = time_min(next_ms, crdwatch_next_deadline(d));
 	next_ms = time_min(next_ms, secret_next_deadline(d));
 	next_ms = time_min(next_ms, bound_next_deadline(d));
+	next_ms = time_min(next_ms, speaker_next_deadline(d));
 	next_ms = time_min(next_ms, snapfile_next_deadline(d));
 	if (daemon_may_act(d))
 		next_ms = time_min(next_ms, elect_next_deadline(d->elect));
@@ -209,6 +210,7 @@ static void begin_drain(struct daemon *d)
 	d->phase_until_ms = now_ms + DAEMON_DRAIN_MS;
 	elect_drain(d->elect, "shutdown", d->phase_until_ms, now_ms);
 	mesh_set_leaving(d, true);
+	speaker_set_leaving(d, true, false, now_ms);
 	daemon_mark(d);
 }
 
@@ -230,7 +232,8 @@ static void step_phase(struct daemon *d, uint64_t now_ms)
 		     d->events_in_flight == 0 && !bound_is_busy(d);
 
 	if (d->phase == DAEMON_DRAINING &&
-		(elect_drained(d->elect, now_ms) || now_ms >= d->phase_until_ms) &&
+		((elect_drained(d->elect, now_ms) && speaker_has_left(d)) ||
+			now_ms >= d->phase_until_ms) &&
 		(d->status_in_flight == 0 || now_ms >= d->phase_until_ms)) {
 		d->phase = DAEMON_RELEASING;
 		d->phase_until_ms = now_ms + RELEASE_MS;
@@ -258,6 +261,7 @@ static void close_all(struct daemon *d)
 	feed_stop(d);
 	kube_close(d->kube, on_part_closed, d);
 	net_close(d->net);
+	speaker_stop(d);
 	mesh_stop(d);
 	bound_close(d);
 	snapfile_close(d);
@@ -422,6 +426,8 @@ static int open_net(struct daemon *d)
 	if (err != 0)
 		log_error("bfd", "not started", "err", strerror(-err), NULL);
 	mesh_sync(d);
+	if (err == 0)
+		err = speaker_start(d);
 	return err != 0 ? err : bound_open(d);
 }
 

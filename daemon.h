@@ -79,6 +79,7 @@ enum daemon_watch_id {
 struct crdwatch; /* opaque; crdwatch.c's */
 struct secrets;  /* opaque; secret.c's */
 struct snapfile; /* opaque; snapfile.c's */
+struct speaker;  /* opaque; speaker.c's */
 struct daemon;
 
 struct daemon_watch {
@@ -157,6 +158,7 @@ struct daemon {
 	struct bfdio *bfdio; /* owned, as the next two; NULL in a dry run */
 	struct peers *peers;
 	struct witness *witness;
+	struct speaker *speaker; /* owned; NULL in a dry run, and when closed */
 	struct bind *bind;     /* owned; NULL in a dry run */
 	struct nladdr *nladdr; /* owned; NULL in a dry run, and when closed */
 	struct kube *kube;
@@ -397,8 +399,32 @@ void crdwatch_dump(const struct daemon *d, cJSON *config);
 void secret_run(struct daemon *d, uint64_t now_ms);
 uint64_t secret_next_deadline(const struct daemon *d);
 void secret_stop(struct daemon *d);
-/* Adds the peers, and whether their Secrets were read. */
-void secret_dump(const struct daemon *d, cJSON *peers);
+/* Borrowed until the next turn of the loop; NULL: not known. */
+const char *secret_password(const struct daemon *d, const struct config_secret_ref *ref);
+/* Adds whether the peer's Secret was read. */
+void secret_dump(const struct daemon *d, const struct config_peer *peer, cJSON *o);
+
+/* -- speaker.c: BGP -- */
+/* 0 or -ENOMEM.  Nothing in a dry run, nor in what follows. */
+int speaker_start(struct daemon *d) MUST_CHECK;
+/* Sessions end: with a Cease, or where routes are to outlive a restart without a word. */
+void speaker_stop(struct daemon *d);
+/* The configuration is another one: the old one is not looked at any more. */
+void speaker_use(struct daemon *d);
+/* What sessions follow from may be another: interfaces, Secrets. */
+void speaker_sync(struct daemon *d);
+/* Takes in what the pass found dirty (all: everything is another), and tells the peers. */
+void speaker_run(struct daemon *d, bool all, uint64_t now_ms);
+/* This node goes (RFC 8326), or stays after all.  Not by hand: graceful restart keeps routes. */
+void speaker_set_leaving(struct daemon *d, bool leaving, bool by_hand, uint64_t now_ms);
+/* Were all withdrawals sent? */
+bool speaker_has_left(const struct daemon *d);
+/* Must BFD be heard over several hops? */
+bool speaker_wants_multihop(const struct daemon *d);
+uint64_t speaker_next_deadline(const struct daemon *d);
+/* Does this node announce the VIP to some peer, if there is one? */
+bool speaker_announces(const struct daemon *d, const struct vip *v);
+void speaker_dump(const struct daemon *d, cJSON *peers, uint64_t now_ms);
 
 /* -- writer.c -- */
 /* Hands every write that is due to the API client. */
@@ -419,6 +445,7 @@ void contest_reset(struct daemon *d);
 /* The whole state as JSON (shared/INTERFACES.md: top keys version config leader nodes services vips
  * pools peers events).  NULL when out of memory. */
 cJSON *status_dump(const struct daemon *d, uint64_t now_ms);
+void status_add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms);
 /* One address of it. */
 cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms);
 

@@ -9,8 +9,7 @@
  * Source: OWNERSHIP R1, R11; MetalLB speaker/layer2_controller.go (ShouldAnnounce) for the order of
  *         selectors, weights and endpoints.
  *
- * Not done: BGP, which says
- * "protocolNotServed".  A group with several Local Services wants an endpoint of each here; where
+ * Not done: a group with several Local Services wants an endpoint of each here; where
  * no node has them all, nobody is eligible (OWNERSHIP F34 asks for "most").
  */
 #include "elig.h"
@@ -73,7 +72,7 @@ static enum reason unadvertised(const struct elig_input *in, const struct vip *v
 			return REASON_NO_ADVERTISEMENT;
 	for (size_t i = 0; i < c->n_bgp_advertisements; i++)
 		if (config_bgp_selects_pool(&c->bgp_advertisements[i], pool))
-			return REASON_NOT_SERVED;
+			return REASON_BGP_ONLY;
 	return REASON_NO_ADVERTISEMENT;
 }
 
@@ -261,7 +260,7 @@ static enum reason judge_vips(struct judging *j, const struct vip_group *g)
 			carried = true;
 		else if (r == REASON_NO_INTERFACE)
 			return r;
-		else if (r == REASON_NOT_SERVED)
+		else if (r == REASON_BGP_ONLY)
 			why = r;
 	}
 	if (j->overflow)

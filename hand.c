@@ -48,15 +48,21 @@ static cJSON *drain(struct daemon *d, const cJSON *request, uint64_t now_ms)
 		elect_drain(d->elect, reason != NULL && reason[0] != '\0' ? reason : "by hand",
 			TIME_NEVER, now_ms);
 		mesh_set_leaving(d, true);
+		speaker_set_leaving(d, true, true, now_ms);
 		daemon_mark(d);
 	}
 	left = elect_owned_count(d->elect);
-	(void)snprintf(message, sizeof message,
-		left == 0 ? "drained: this node announces nothing until `lbd undrain`"
-			  : "%zu addresses have found no other node yet: this node still answers "
-			    "for them",
-		left);
-	return answer(left == 0, message);
+	if (left > 0)
+		(void)snprintf(message, sizeof message,
+			"%zu addresses have found no other node yet: this node still answers for "
+			"them",
+			left);
+	else
+		(void)snprintf(message, sizeof message, "%s",
+			speaker_has_left(d)
+				? "drained: this node announces nothing until `lbd undrain`"
+				: "routers are being told by BGP: this node still takes traffic");
+	return answer(left == 0 && speaker_has_left(d), message);
 }
 
 static cJSON *undrain(struct daemon *d, uint64_t now_ms)
@@ -67,6 +73,7 @@ static cJSON *undrain(struct daemon *d, uint64_t now_ms)
 		return answer(true, "was not drained");
 	log_info("lbd", "no longer drained", NULL);
 	elect_drain(d->elect, NULL, 0, now_ms);
+	speaker_set_leaving(d, false, true, now_ms);
 	mesh_set_leaving(d, false);
 	daemon_mark(d);
 	return answer(true, "this node takes addresses again");

@@ -426,22 +426,6 @@ static int del_link(struct iface_table *t, struct rd body)
 
 /* -- addresses -- */
 
-static struct addr prefix_base(struct addr a, unsigned len)
-{
-	uint64_t hi_mask, lo_mask;
-
-	hi_mask = len == 0 ? 0 : len >= 64 ? UINT64_MAX : ~(UINT64_MAX >> len);
-	lo_mask = len <= 64 ? 0 : len >= 128 ? UINT64_MAX : ~(UINT64_MAX >> (len - 64));
-	return (struct addr){.hi = a.hi & hi_mask, .lo = a.lo & lo_mask};
-}
-
-static struct addr_prefix prefix_of(struct addr a, uint8_t len)
-{
-	unsigned bits = addr_family(a) == ADDR_V4 ? 96U + len : len;
-
-	return (struct addr_prefix){.base = prefix_base(a, bits), .len = len};
-}
-
 static bool read_address(struct rd b, uint8_t family, struct addr *ret_a)
 {
 	uint8_t bytes[16];
@@ -527,7 +511,7 @@ static bool decode_addr(struct rd b, struct addr_message *ret_m)
 		(!p.has_local && !p.has_address))
 		return false;
 	ret_m->a.addr = p.has_local ? p.local : p.address;
-	ret_m->a.subnet = prefix_of(p.has_address ? p.address : p.local, len);
+	ret_m->a.subnet = addr_prefix_of(p.has_address ? p.address : p.local, len);
 	ret_m->a.deprecated = (p.flags & IFA_F_DEPRECATED) != 0;
 	ret_m->a.tentative = (p.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0;
 	ret_m->valid_s = p.valid_s;

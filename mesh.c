@@ -60,7 +60,8 @@ static const struct witness_ops witness_ops = {daemon_now_ms, is_of, on_wake, on
 
 static struct bfdio_conf io_conf(const struct daemon *d)
 {
-	return (struct bfdio_conf){.port = d->conf->elections.bfd_port};
+	return (struct bfdio_conf){.port = d->conf->elections.bfd_port,
+		.multihop = speaker_wants_multihop(d)};
 }
 
 int mesh_start(struct daemon *d)

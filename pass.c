@@ -332,6 +332,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 		update_plan(d, all);
 		apply_plan(d, now_ms);
 		mesh_breathe(d);
+		speaker_run(d, all, now_ms);
 		if (d->dry != NULL)
 			dry_announce(d, now_ms);
 		announce_events(d, now_ms);

@@ -21,6 +21,7 @@
 	X(NOT_OWNER,            "notOwner",               "another node owns the address")                          \
 	X(NO_OWNER,             "noOwner",                "no node is known to answer for the address")             \
 	X(NO_ADVERTISEMENT,     "noMatchingAdvertisement","no layer 2 advertisement selects the pool and this Service on this node") \
+	X(BGP_ONLY,             "bgpOnly",                "the address is announced by BGP, not on layer 2")        \
 	X(NETWORK_UNAVAILABLE,  "nodeNetworkUnavailable", "the node's condition NetworkUnavailable is True")        \
 	X(NODE_EXCLUDED,        "nodeLabeledExcludeBalancers", "the node has the label node.kubernetes.io/exclude-from-external-load-balancers") \
 	X(NO_ENDPOINTS,         "noEndpoints",            "the Service has no ready endpoint")                      \

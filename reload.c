@@ -215,6 +215,7 @@ int reload_use(struct daemon *d, struct config *conf)
 	wire_set_reannounce(d, conf->elections.reannounce_ms, now_ms);
 	wire_sync(d, now_ms);
 	mesh_sync(d);
+	speaker_use(d);
 	reload_log_level(d);
 	if (conf->servicelb_active != old->servicelb_active)
 		change_mode(d);

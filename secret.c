@@ -172,6 +172,8 @@ static void take(struct secret *x, const cJSON *body)
 		return;
 	}
 	password = password_of(body, &why);
+	if (x->password == NULL || password == NULL || strcmp(x->password, password) != 0)
+		speaker_sync(x->all->d);
 	wipe(&x->password);
 	x->password = password;
 	set_state(x, password != NULL ? STATE_READ : STATE_WRONG, why);
@@ -203,6 +205,7 @@ static void on_answer(void *ctx, const struct kube_answer *a)
 		x->refused_said = false;
 	} else if (a->result == 0 && a->status == 404) {
 		wipe(&x->password);
+		speaker_sync(d);
 		set_state(x, STATE_MISSING, "there is no such Secret");
 	} else {
 		note_failure(x, a);
@@ -351,21 +354,25 @@ void secret_stop(struct daemon *d)
 	d->secrets = NULL;
 }
 
-void secret_dump(const struct daemon *d, cJSON *peers)
+static const struct secret *of_ref(const struct daemon *d, const struct config_secret_ref *ref)
 {
-	for (size_t i = 0; i < d->conf->n_peers; i++) {
-		const struct config_secret_ref *ref = &d->conf->peers[i].password_secret;
-		cJSON *o = cJSON_CreateObject();
-		const struct secret *x;
+	return d->secrets != NULL ? find(d->secrets, namespace_of(d, ref), ref->name, false) : NULL;
+}
 
-		(void)cJSON_AddStringToObject(o, "name", d->conf->peers[i].name);
-		if (ref->name != NULL) {
-			x = d->secrets != NULL
-				    ? find(d->secrets, namespace_of(d, ref), ref->name, false)
-				    : NULL;
-			(void)cJSON_AddStringToObject(o, "passwordSecret",
-				state_name(x != NULL ? x->state : STATE_NOT_READ));
-		}
-		cJSON_AddItemToArray(peers, o);
-	}
+const char *secret_password(const struct daemon *d, const struct config_secret_ref *ref)
+{
+	const struct secret *x = of_ref(d, ref);
+
+	return x != NULL ? x->password : NULL;
+}
+
+void secret_dump(const struct daemon *d, const struct config_peer *peer, cJSON *o)
+{
+	const struct secret *x;
+
+	if (peer->password_secret.name == NULL)
+		return;
+	x = of_ref(d, &peer->password_secret);
+	(void)cJSON_AddStringToObject(
+		o, "passwordSecret", state_name(x != NULL ? x->state : STATE_NOT_READ));
 }

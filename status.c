@@ -45,7 +45,7 @@ static void add_number(cJSON *o, const char *key, uint64_t n)
 	(void)cJSON_AddNumberToObject(o, key, (double)n);
 }
 
-static void add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms)
+void status_add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms)
 {
 	char s[TIME_LEN];
 
@@ -114,7 +114,7 @@ static void dump_config(cJSON *o, const struct daemon *d, uint64_t now_ms)
 	add_string(o, "file", d->opt->config_path);
 	add_string(o, "hash", d->conf->hash);
 	(void)cJSON_AddBoolToObject(o, "servicelb", d->conf->servicelb_active);
-	add_time(o, "loaded", d->conf_loaded_ms, now_ms);
+	status_add_time(o, "loaded", d->conf_loaded_ms, now_ms);
 	add_number(o, "reloads", d->counters.v[COUNTER_CONFIG_RELOADS]);
 	add_number(o, "rejected", d->counters.v[COUNTER_CONFIG_REJECTED]);
 	(void)cJSON_AddBoolToObject(o, "stale",
@@ -233,13 +233,13 @@ static void dump_entry(
 	if (e->bind)
 		(void)cJSON_AddBoolToObject(o, "bound", bound_is_held(d, e->ifindex, e->vip));
 	if (ann_info(wire_ann(d, e->vip), e->ifindex, e->vip, &info)) {
-		add_time(o, "since", info.since_ms, now_ms);
+		status_add_time(o, "since", info.since_ms, now_ms);
 		add_number(o, "requests", info.requests);
 		add_number(o, "replies", info.replies);
 		add_number(o, "announcements", info.announcements);
 		if (info.foreign) {
 			add_mac(o, "foreignMac", info.foreign_mac);
-			add_time(o, "foreignSeen", info.foreign_ms, now_ms);
+			status_add_time(o, "foreignSeen", info.foreign_ms, now_ms);
 		}
 	}
 	cJSON_AddItemToArray(array, o);
@@ -262,7 +262,7 @@ cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms)
 		cJSON_AddItemToArray(list, cJSON_CreateString(vip_holder(v, i).key));
 	if (elect_view(d->elect, v->group->id, &view)) {
 		add_string(o, "state", state_name(view.state));
-		add_time(o, "since", view.since_ms, now_ms);
+		status_add_time(o, "since", view.since_ms, now_ms);
 		add_number(o, "term", view.term);
 		add_string(o, "owner", view.owner);
 		add_string(o, "why", view.why);
@@ -332,7 +332,7 @@ static void dump_events(cJSON *array, const struct daemon *d, uint64_t now_ms)
 		const struct daemon_recent *r = &d->recent[i % DAEMON_RECENT_EVENTS];
 		cJSON *o = cJSON_CreateObject();
 
-		add_time(o, "time", r->at_ms, now_ms);
+		status_add_time(o, "time", r->at_ms, now_ms);
 		add_string(o, "type", r->type == EVENT_WARNING ? "Warning" : "Normal");
 		add_string(o, "reason", r->reason);
 		add_string(o, "object", r->object);
@@ -398,7 +398,7 @@ cJSON *status_dump(const struct daemon *d, uint64_t now_ms)
 	o = cJSON_AddObjectToObject(root, "version");
 	add_string(o, "version", d->version);
 	add_string(o, "node", d->node);
-	add_time(o, "started", d->started_ms, now_ms);
+	status_add_time(o, "started", d->started_ms, now_ms);
 	(void)cJSON_AddBoolToObject(o, "dryRun", d->opt->dry_run);
 	dump_config(cJSON_AddObjectToObject(root, "config"), d, now_ms);
 	dump_leader(cJSON_AddObjectToObject(root, "leader"), d, now_ms);
@@ -408,7 +408,7 @@ cJSON *status_dump(const struct daemon *d, uint64_t now_ms)
 	dump_pools(cJSON_AddArrayToObject(root, "pools"), d);
 	if (d->dry != NULL)
 		dump_dry(cJSON_AddObjectToObject(root, "dryRun"), d);
-	secret_dump(d, cJSON_AddArrayToObject(root, "peers"));
+	speaker_dump(d, cJSON_AddArrayToObject(root, "peers"), now_ms);
 	dump_events(cJSON_AddArrayToObject(root, "events"), d, now_ms);
 	dump_api(cJSON_AddObjectToObject(root, "api"), d);
 	dump_counters(cJSON_AddObjectToObject(root, "counters"), d);

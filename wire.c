@@ -305,6 +305,7 @@ static void on_ifaces(void *ctx)
 	wire_sync(d, now_ms);
 	elect_set_input(d->elect, &d->elig_input, now_ms);
 	mesh_sync(d);
+	speaker_sync(d);
 	daemon_mark(d);
 }
 

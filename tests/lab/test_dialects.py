@@ -69,7 +69,7 @@ def check_refused(lab, name, reason, words):
 
 def check_announced(lab, ip, by):
     if by is None:
-        wait_for(f"{ip} not announced", lambda: here(lab, ip) == {"protocolNotServed"})
+        wait_for(f"{ip} not announced", lambda: here(lab, ip) == {"bgpOnly"})
         assert lab.client.arping(ip) == []
         return
     owner = lab.wait_owner(ip, timeout=20)

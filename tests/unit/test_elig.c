@@ -132,14 +132,14 @@ static void test_advertisements(void)
 	w.conf.bgp_advertisements = &bgp;
 	w.conf.n_bgp_advertisements = 1;
 	e = self("10.0.0.100");
-	CHECK_INT(e.reason, REASON_NOT_SERVED); /* by BGP only */
+	CHECK_INT(e.reason, REASON_BGP_ONLY); /* by BGP only */
 	CHECK_INT(e.n_paths, 0);
 	bgp.ip_address_pools = (struct config_strings){none, 1};
 	CHECK_INT(self("10.0.0.100").reason, REASON_NO_ADVERTISEMENT);
 	bgp.ip_address_pools = (struct config_strings){lan, 1};
-	CHECK_INT(self("10.0.0.100").reason, REASON_NOT_SERVED);
+	CHECK_INT(self("10.0.0.100").reason, REASON_BGP_ONLY);
 	w.conf.n_l2_advertisements = 0;
-	CHECK_INT(self("10.0.0.100").reason, REASON_NOT_SERVED);
+	CHECK_INT(self("10.0.0.100").reason, REASON_BGP_ONLY);
 	world_close(&w);
 }
 
