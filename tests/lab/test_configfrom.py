@@ -312,10 +312,12 @@ def test_secret(cluster):
     secrets = f"/api/v1/namespaces/{NS}/secrets"
     node = lab.nodes[0].start()
     make(lab, "bgppeers", "tor", {"myASN": 64500, "peerASN": 64501, "peerAddress": "10.0.0.1", "passwordSecret": {"name": "tor"}})
-    wait_for("the peer", lambda: node.dump()["peers"] == [{"name": "tor", "passwordSecret": "missing"}])
+    def peers():
+        return [(p["name"], p["passwordSecret"]) for p in node.dump()["peers"]]
+    wait_for("the peer", lambda: peers() == [("tor", "missing")])
     lab.must("POST", secrets, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tor"}, "type": "kubernetes.io/basic-auth",
                                "data": {"password": "aHVzaC1odXNo"}})
     lab.patch(path("bgppeers", "tor"), {"spec": {"holdTime": "30s"}})
-    wait_for("the Secret", lambda: node.dump()["peers"] == [{"name": "tor", "passwordSecret": "read"}])
+    wait_for("the Secret", lambda: peers() == [("tor", "read")])
     assert lab.kubesim.count("lbd", "list", "secrets") == 0 and lab.kubesim.count("lbd", "get", "secrets") > 0
     assert not any(word in node.log.read_text() for word in ("hush", "aHVzaC1odXNo"))
