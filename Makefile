@@ -19,8 +19,8 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
-        iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch
-SHELL_UNITS := apart bfdio bgpio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile speaker status tls why wire witness writer
+        iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
+SHELL_UNITS := apart bfdio bgpio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
 USES_arena    :=
@@ -62,6 +62,7 @@ USES_bgp_rib  := addr bgp_msg
 USES_bgpconf  := addr bfd bgp bgp_rib cluster config iface
 USES_routes   := addr bgp_rib bgp_msg cluster config label vip
 USES_bgp      := addr bgp_msg bgp_rib
+USES_radv     := addr
 USES_peers    := addr bfd cluster config elig iface member
 USES_group    := addr dispute elig member vip
 USES_publish  := buf cluster config elig leader member
@@ -102,6 +103,7 @@ USES_file     := buf
 USES_bfdio    := addr bfd bfdkey buf file log
 USES_speaker  := $(PURE) bfdio bgpio file log mesh net secret status
 USES_bgpio    := addr bgp bgp_msg bgp_rib log
+USES_radvio   := addr log radv
 USES_contest  := $(PURE) kube log
 USES_daemon   := $(PURE) bfdio bgpio bound contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload rt secret snapfile wire witness speaker
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret snapfile
