@@ -30,6 +30,7 @@
 #include "buf.h"
 #include "file.h"
 #include "log.h"
+#include "sock.h"
 #include "table.h"
 
 #include <mbedtls/platform_util.h>
@@ -184,11 +185,6 @@ static struct addr from_sockaddr(const struct sockaddr_storage *s)
 	return addr_from_v6(v6.sin6_addr.s6_addr);
 }
 
-static int set_int(int fd, int level, int name, int value)
-{
-	return setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : -errno;
-}
-
 static int open_socket(enum addr_family f)
 {
 	int fd = socket(f == ADDR_V4 ? AF_INET : AF_INET6,
@@ -202,15 +198,15 @@ static int open_socket(enum addr_family f)
 static int set_up_sender(int fd, const struct bfd_path *p)
 {
 	bool v4 = addr_family(p->local) == ADDR_V4;
-	int rc = v4 ? set_int(fd, IPPROTO_IP, IP_TTL, TTL)
-		    : set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, TTL);
+	int rc = v4 ? sock_set_int(fd, IPPROTO_IP, IP_TTL, TTL)
+		    : sock_set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, TTL);
 
 	if (rc == 0 && p->ifindex != 0)
-		rc = set_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)p->ifindex);
+		rc = sock_set_int(fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)p->ifindex);
 	/* Of use, but not needed: priority over other traffic, and no memory for what comes in. */
-	(void)(v4 ? set_int(fd, IPPROTO_IP, IP_TOS, IPTOS_CLASS_CS6)
-		  : set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, IPTOS_CLASS_CS6));
-	(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, 0);
+	(void)(v4 ? sock_set_int(fd, IPPROTO_IP, IP_TOS, IPTOS_CLASS_CS6)
+		  : sock_set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, IPTOS_CLASS_CS6));
+	(void)sock_set_int(fd, SOL_SOCKET, SO_RCVBUF, 0);
 	return rc;
 }
 
@@ -395,14 +391,6 @@ static bool is_ttl(const struct cmsghdr *c)
 	       (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT);
 }
 
-static unsigned control_int(const struct cmsghdr *c)
-{
-	int v;
-
-	memcpy(&v, CMSG_DATA(c), sizeof v);
-	return v > 0 ? (unsigned)v : 0;
-}
-
 static void read_control(const struct bfdio *io, const struct cmsghdr *c, struct bfd_packet *p)
 {
 	struct in6_pktinfo v6;
@@ -411,7 +399,7 @@ static void read_control(const struct bfdio *io, const struct cmsghdr *c, struct
 	if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
 		p->at_us = stamp_us(io, c);
 	} else if (is_ttl(c)) {
-		p->ttl = control_int(c);
+		p->ttl = sock_control_int(c);
 	} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 		memcpy(&v4, CMSG_DATA(c), sizeof v4);
 		p->ifindex = (unsigned)v4.ipi_ifindex;
@@ -423,16 +411,6 @@ static void read_control(const struct bfdio *io, const struct cmsghdr *c, struct
 	}
 }
 
-/* musl's macro mixes signed and unsigned. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-static struct cmsghdr *next_control(struct msghdr *h, struct cmsghdr *c)
-{
-	return CMSG_NXTHDR(h, c);
-}
-#pragma GCC diagnostic pop
-
 static void take_in(struct listener *l, struct inbox *in, unsigned i, struct reading *r)
 {
 	struct msghdr *h = &in->v[i].msg_hdr;
@@ -442,7 +420,7 @@ static void take_in(struct listener *l, struct inbox *in, unsigned i, struct rea
 		.multihop = l->multihop,
 		.at_us = l->io->now_us};
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = next_control(h, c))
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = sock_next_control(h, c))
 		read_control(l->io, c, &p);
 	r->oldest_us = time_min(r->oldest_us, p.at_us);
 	r->until_us = p.at_us;
@@ -594,17 +572,17 @@ static int bind_listener(int fd, enum addr_family f, unsigned port)
 	int rc;
 
 	if (f == ADDR_V4) {
-		rc = set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
-		rc = rc != 0 ? rc : set_int(fd, IPPROTO_IP, IP_RECVTTL, 1);
+		rc = sock_set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+		rc = rc != 0 ? rc : sock_set_int(fd, IPPROTO_IP, IP_RECVTTL, 1);
 	} else {
-		rc = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-		rc = rc != 0 ? rc : set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-		rc = rc != 0 ? rc : set_int(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+		rc = sock_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		rc = rc != 0 ? rc : sock_set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+		rc = rc != 0 ? rc : sock_set_int(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
 	}
-	rc = rc != 0 ? rc : set_int(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+	rc = rc != 0 ? rc : sock_set_int(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
 	/* Past rmem_max only with CAP_NET_ADMIN. */
-	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, RCVBUF) != 0)
-		(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, RCVBUF);
+	if (sock_set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, RCVBUF) != 0)
+		(void)sock_set_int(fd, SOL_SOCKET, SO_RCVBUF, RCVBUF);
 	if (rc == 0 && bind(fd, (const struct sockaddr *)&at, len) != 0)
 		rc = -errno;
 	return rc;
