@@ -40,6 +40,7 @@ struct bgp_rib {
 	struct hash_key hkey;
 	struct table routes; /* of struct route, owned, by prefix */
 	struct table sets;   /* of struct set, owned, by their bytes */
+	struct set *recent;  /* the one last put, or NULL: the next is mostly the same */
 	struct link ready;
 	struct link withdrawn[ADDR_FAMILIES]; /* heads, of struct route */
 	bool open;
@@ -64,9 +65,13 @@ static bool set_is(const void *elt, const void *key, size_t len)
 
 static struct set *set_get(struct bgp_rib *r, const struct bgp_attributes *a)
 {
-	uint32_t hash = hash_bytes(&r->hkey, a, sizeof *a);
-	struct set *s = table_find(&r->sets, hash, set_is, a, sizeof *a);
+	struct set *s = r->recent;
+	uint32_t hash;
 
+	if (s != NULL && set_is(s, a, sizeof *a))
+		return s;
+	hash = hash_bytes(&r->hkey, a, sizeof *a);
+	r->recent = s = table_find(&r->sets, hash, set_is, a, sizeof *a);
 	if (s != NULL)
 		return s;
 	s = calloc(1, sizeof *s);
@@ -81,13 +86,15 @@ static struct set *set_get(struct bgp_rib *r, const struct bgp_attributes *a)
 		free(s);
 		return NULL;
 	}
-	return s;
+	return r->recent = s;
 }
 
 static void set_drop(struct bgp_rib *r, struct set *s)
 {
 	if (s->refs > 0)
 		return;
+	if (r->recent == s)
+		r->recent = NULL;
 	list_delete(&s->ready);
 	table_remove(&r->sets, s);
 	free(s);
@@ -125,21 +132,18 @@ static uint32_t route_hash(const struct bgp_rib *r, struct addr_prefix p)
 	return hash_bytes(&r->hkey, k, sizeof k);
 }
 
-static struct route *route_find(const struct bgp_rib *r, struct addr_prefix p)
+static struct route *route_find(const struct bgp_rib *r, struct addr_prefix p, uint32_t hash)
 {
-	return table_find(&r->routes, route_hash(r, p), route_is, &p, sizeof p);
+	return table_find(&r->routes, hash, route_is, &p, sizeof p);
 }
 
-static struct route *route_get(struct bgp_rib *r, struct addr_prefix p)
+static struct route *route_new(struct bgp_rib *r, struct addr_prefix p, uint32_t hash)
 {
-	struct route *x = route_find(r, p);
+	struct route *x = calloc(1, sizeof *x);
 
-	if (x != NULL)
-		return x;
-	x = calloc(1, sizeof *x);
 	if (x == NULL)
 		return NULL;
-	x->hash = route_hash(r, p);
+	x->hash = hash;
 	x->p = p;
 	list_init(&x->pending);
 	if (table_add(&r->routes, x) < 0) {
@@ -222,7 +226,8 @@ static void set_told(struct bgp_rib *r, struct route *x, struct set *s)
 
 int bgp_rib_put(struct bgp_rib *r, struct addr_prefix p, const struct bgp_attributes *a)
 {
-	struct route *x = route_find(r, p);
+	uint32_t hash = route_hash(r, p);
+	struct route *x = route_find(r, p, hash);
 	struct set *s;
 
 	if (x == NULL && r->routes.live >= BGP_RIB_MAX)
@@ -230,7 +235,8 @@ int bgp_rib_put(struct bgp_rib *r, struct addr_prefix p, const struct bgp_attrib
 	s = set_get(r, a);
 	if (s == NULL)
 		return -ENOMEM;
-	x = route_get(r, p);
+	if (x == NULL)
+		x = route_new(r, p, hash);
 	if (x == NULL) {
 		set_drop(r, s);
 		return -ENOMEM;
@@ -258,7 +264,7 @@ static void unwant(struct bgp_rib *r, struct route *x)
 
 void bgp_rib_del(struct bgp_rib *r, struct addr_prefix p)
 {
-	struct route *x = route_find(r, p);
+	struct route *x = route_find(r, p, route_hash(r, p));
 
 	if (x != NULL)
 		unwant(r, x);
@@ -266,21 +272,19 @@ void bgp_rib_del(struct bgp_rib *r, struct addr_prefix p)
 
 void bgp_rib_begin_sync(struct bgp_rib *r)
 {
-	struct route *x = NULL;
+	struct route *x;
 
-	while ((x = table_next(&r->routes, x)) != NULL)
+	TABLE_EACH (&r->routes, i, x)
 		x->kept = false;
 }
 
 void bgp_rib_end_sync(struct bgp_rib *r)
 {
-	struct route *x = table_next(&r->routes, NULL), *next;
+	struct route *x;
 
-	for (; x != NULL; x = next) {
-		next = table_next(&r->routes, x);
+	TABLE_EACH (&r->routes, i, x)
 		if (!x->kept)
 			unwant(r, x);
-	}
 }
 
 /* -- sessions -- */
@@ -288,10 +292,9 @@ void bgp_rib_end_sync(struct bgp_rib *r)
 /* Each route of a family (or of all: ADDR_FAMILIES) is as it was not said, or is said again. */
 static void forget(struct bgp_rib *r, unsigned family, bool again)
 {
-	struct route *x = table_next(&r->routes, NULL), *next;
+	struct route *x;
 
-	for (; x != NULL; x = next) {
-		next = table_next(&r->routes, x);
+	TABLE_EACH (&r->routes, i, x) {
 		if (family != ADDR_FAMILIES && family != (unsigned)family_of(x))
 			continue;
 		if (!again)

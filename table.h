@@ -252,6 +252,11 @@ static inline void *table_next(const struct table *t, const void *elt)
 	return i < t->used ? t->v[i] : NULL;
 }
 
+/* Each element x, in order of insertion, without a look at the index.  Removing is allowed, adding is not. */
+#define TABLE_EACH(t, i, x)                                                                        \
+	for (uint32_t i = 0; i < (t)->used; i++)                                                   \
+		if (((x) = (t)->v[i]) != NULL)
+
 /* Frees the elements (free()) and the table's own memory. */
 static inline void table_free_all(struct table *t)
 {

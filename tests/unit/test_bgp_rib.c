@@ -297,6 +297,25 @@ static void test_sync(void)
 	bgp_rib_free(g.r);
 }
 
+/* Attributes that the last route with them took away, put again. */
+static void test_alone(void)
+{
+	struct rig g;
+
+	set_up(&g);
+	bgp_rib_open(g.r, &both);
+	for (int i = 0; i < 3; i++) {
+		put(&g, ADDR_V4, 1, i / 2);
+		hear_all(&g);
+		agrees(&g);
+		drop(&g, ADDR_V4, 1);
+		hear_all(&g);
+		agrees(&g);
+	}
+	CHECK_INT(g.p.announced, 3);
+	bgp_rib_free(g.r);
+}
+
 /* Anything at any time, a peer that reads now and then. */
 static void test_random(void)
 {
@@ -339,4 +358,4 @@ static void test_random(void)
 }
 
 CHECK_MAIN("test_bgp_rib", CHECK_TEST(test_session), CHECK_TEST(test_terms),
-	CHECK_TEST(test_refresh), CHECK_TEST(test_sync), CHECK_TEST(test_random))
+	CHECK_TEST(test_refresh), CHECK_TEST(test_sync), CHECK_TEST(test_alone), CHECK_TEST(test_random))

@@ -146,6 +146,10 @@ static void run_model(uint32_t (*hash)(uint32_t), uint32_t values, int steps)
 		for (i = 0, e = NULL; (e = table_next(&t, e)) != NULL; i++)
 			right = right && i < n && order[i] == e;
 		right = right && i == n;
+		i = 0;
+		TABLE_EACH (&t, at, e)
+			right = right && i < n && order[i++] == e;
+		right = right && i == n;
 	}
 	CHECK(right);
 	table_free_all(&t);
