@@ -2,10 +2,10 @@
  *
  * bgpio.c - the shell of a BGP peer: TCP.
  *
- * Owns: the engine, up to two sockets with at most one message on its way out of each, a timer.
- *       Every uv handle is counted; the last close callback frees the whole.
+ * Owns: the engine, up to two sockets, what the kernel did not take of the last messages of each, a
+ *       timer.  Every uv handle is counted; the last close callback frees the whole.
  * In:   connections, bytes, time -> bgp.h.
- * Out:  messages, as fast as the peer reads them: the next one is asked for when the one before is the
+ * Out:  messages, as fast as the peer reads them: the next ones are asked for when those before are the
  *       kernel's.
  * RFCs: 4271 (port 179), 2385 (TCP MD5), 5082 (TTL).  Sources: tcp(7), ip(7), ipv6(7).
  */
@@ -24,8 +24,9 @@
 #include <unistd.h>
 
 enum {
-	READ_MAX = 64 * 1024, /* in one turn of the loop: others have theirs */
-	TOS = 0xc0,           /* network control (RFC 4271 appendix E) */
+	READ_MAX = 16 * 1024,  /* in one turn of the loop: others have theirs */
+	WRITE_MAX = 16 * 1024, /* in one system call */
+	TOS = 0xc0,            /* network control (RFC 4271 appendix E) */
 	DEVICE_MAX = 16,
 };
 
@@ -36,8 +37,8 @@ struct conn {
 	enum bgp_side side;
 	int fd;          /* owned */
 	bool connecting;
-	uint8_t out[BGP_MAX];
-	size_t len, sent; /* of out */
+	uint8_t *rest;    /* owned; what the kernel did not take; NULL = nothing */
+	size_t len, sent; /* of rest */
 };
 
 struct bgpio {
@@ -190,6 +191,7 @@ static void on_conn_closed(uv_handle_t *h)
 	struct bgpio *p = c->p;
 
 	(void)close(c->fd);
+	free(c->rest);
 	free(c);
 	unref(p);
 }
@@ -219,32 +221,79 @@ static void on_poll(uv_poll_t *h, int status, int events);
 
 static void watch(struct conn *c)
 {
-	bool out = c->connecting || c->sent < c->len;
+	bool out = c->connecting || c->rest != NULL;
 
 	REQUIRE(uv_poll_start(&c->poll, out ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_poll) == 0);
 }
 
-/* What the kernel takes of the message at hand, and of those that follow.  0, or -errno. */
+/* How much the kernel takes of that, or -errno. */
+static ssize_t send_some(int fd, const uint8_t *p, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = send(fd, p, len, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	return n;
+}
+
+/* 0, or -errno. */
+static int write_rest(struct conn *c)
+{
+	ssize_t n = send_some(c->fd, c->rest + c->sent, c->len - c->sent);
+
+	if (n < 0)
+		return (int)n;
+	c->sent += (size_t)n;
+	if (c->sent < c->len)
+		return 0;
+	free(c->rest);
+	c->rest = NULL;
+	bgp_on_sent(c->p->engine, c->side, now_ms());
+	return 0;
+}
+
+/* The next messages, as many as there are and fit. */
+static size_t pull(struct conn *c, uint8_t to[static WRITE_MAX])
+{
+	size_t len = 0, n;
+
+	do {
+		n = bgp_pull(c->p->engine, c->side, to + len, WRITE_MAX - len, now_ms());
+		len += n;
+	} while (n > 0 && WRITE_MAX - len >= BGP_MAX);
+	return len;
+}
+
+/* What was left, and what there is to be said since, until the kernel takes no more.  0, or -errno. */
 static int write_out(struct conn *c)
 {
+	uint8_t buf[WRITE_MAX];
+
 	for (;;) {
+		int err = c->rest != NULL ? write_rest(c) : 0;
+		size_t len;
 		ssize_t n;
 
-		if (c->sent == c->len) {
-			if (c->len > 0)
-				bgp_on_sent(c->p->engine, c->side, now_ms());
-			c->sent = 0;
-			c->len = bgp_pull(
-				c->p->engine, c->side, c->out, sizeof c->out, now_ms());
-			if (c->len == 0)
-				return 0;
-		}
-		n = send(c->fd, c->out + c->sent, c->len - c->sent, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
+		if (err != 0 || c->rest != NULL)
+			return err;
+		len = pull(c, buf);
+		n = len > 0 ? send_some(c->fd, buf, len) : 0;
+		if (n < 0 || len == 0)
+			return (int)n;
+		if ((size_t)n == len) {
+			bgp_on_sent(c->p->engine, c->side, now_ms());
 			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : -errno;
-		c->sent += (size_t)n;
+		}
+		c->len = len - (size_t)n;
+		c->sent = 0;
+		c->rest = malloc(c->len);
+		if (c->rest == NULL)
+			return -ENOMEM;
+		memcpy(c->rest, buf + n, c->len);
+		return 0;
 	}
 }
 
@@ -369,7 +418,7 @@ static void on_wake(void *ctx, enum bgp_side side)
 		REQUIRE(uv_prepare_start(&p->prepare, p->prepare.prepare_cb) == 0);
 }
 
-/* A message that is partly sent goes out whole before the last one, as far as the kernel takes them. */
+/* What is left goes out before the last message, as far as the kernel takes them: it may begin within one. */
 static void on_close(void *ctx, enum bgp_side side, const uint8_t *last, size_t len)
 {
 	struct bgpio *p = ctx;
@@ -380,7 +429,8 @@ static void on_close(void *ctx, enum bgp_side side, const uint8_t *last, size_t 
 	if (c == NULL)
 		return;
 	if (!c->connecting && len > 0) {
-		struct iovec v[] = {{c->out + c->sent, c->sent > 0 ? c->len - c->sent : 0},
+		bool left = c->rest != NULL;
+		struct iovec v[] = {{left ? c->rest + c->sent : NULL, left ? c->len - c->sent : 0},
 			{(void *)(uintptr_t)last, len}};
 		const struct msghdr m = {.msg_iov = v, .msg_iovlen = ARRAY_LEN(v)};
 
