@@ -20,7 +20,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
         iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
-SHELL_UNITS := apart bfdio bgpio bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile speaker status tls why wire witness writer radvio
+SHELL_UNITS := apart bfdio bgpio bgplisten bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
 USES_arena    :=
@@ -101,7 +101,8 @@ USES_apart    :=
 USES_control  := apart buf json log
 USES_file     := buf
 USES_bfdio    := addr bfd bfdkey buf file log
-USES_speaker  := $(PURE) bfdio bgpio file log mesh net secret status
+USES_bgplisten := addr bgpio log
+USES_speaker  := $(PURE) bfdio bgpio bgplisten file log mesh net radvio secret status
 USES_bgpio    := addr bgp bgp_msg bgp_rib log
 USES_radvio   := addr log radv
 USES_contest  := $(PURE) kube log

@@ -147,43 +147,7 @@ static void look_at_clocks(struct bfdio *io)
 	io->now_us = (uint64_t)after;
 }
 
-/* -- addresses -- */
-
-static bool is_link_local(struct addr a)
-{
-	return addr_family(a) == ADDR_V6 && a.hi >> 54 == 0xfe80 >> 6;
-}
-
-static socklen_t to_sockaddr(
-	struct addr a, unsigned port, unsigned ifindex, struct sockaddr_storage *ret_s)
-{
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-
-	memset(ret_s, 0, sizeof *ret_s);
-	if (addr_family(a) == ADDR_V4) {
-		addr_to_v4(a, (uint8_t *)&v4.sin_addr);
-		memcpy(ret_s, &v4, sizeof v4);
-		return sizeof v4;
-	}
-	addr_to_v6(a, v6.sin6_addr.s6_addr);
-	v6.sin6_scope_id = is_link_local(a) ? ifindex : 0;
-	memcpy(ret_s, &v6, sizeof v6);
-	return sizeof v6;
-}
-
-static struct addr from_sockaddr(const struct sockaddr_storage *s)
-{
-	struct sockaddr_in6 v6;
-	struct sockaddr_in v4;
-
-	if (s->ss_family == AF_INET) {
-		memcpy(&v4, s, sizeof v4);
-		return addr_from_v4((const uint8_t *)&v4.sin_addr);
-	}
-	memcpy(&v6, s, sizeof v6);
-	return addr_from_v6(v6.sin6_addr.s6_addr);
-}
+/* -- sending -- */
 
 static int open_socket(enum addr_family f)
 {
@@ -192,8 +156,6 @@ static int open_socket(enum addr_family f)
 
 	return fd < 0 ? -errno : fd;
 }
-
-/* -- sending -- */
 
 static int set_up_sender(int fd, const struct bfd_path *p)
 {
@@ -217,7 +179,7 @@ static int bind_sender(struct bfdio *io, int fd, const struct bfd_path *p)
 
 	for (unsigned i = 0; i < SOURCE_TRIES && rc == -EADDRINUSE; i++) {
 		unsigned port = SOURCE_PORT_FIRST + (unsigned)rng_below(io->rng, SOURCE_PORTS);
-		socklen_t len = to_sockaddr(p->local, port, p->ifindex, &at);
+		socklen_t len = sock_from_address(p->local, port, p->ifindex, &at);
 
 		rc = bind(fd, (const struct sockaddr *)&at, len) == 0 ? 0 : -errno;
 	}
@@ -229,7 +191,7 @@ static int connect_sender(struct bfdio *io, const struct bfd_path *p)
 {
 	unsigned port = p->ifindex != 0 ? io->conf.port : BFDIO_PORT_MULTIHOP;
 	struct sockaddr_storage to;
-	socklen_t len = to_sockaddr(p->remote, port, p->ifindex, &to);
+	socklen_t len = sock_from_address(p->remote, port, p->ifindex, &to);
 	int fd = open_socket(addr_family(p->local)), rc;
 
 	if (fd < 0)
@@ -416,7 +378,7 @@ static void take_in(struct listener *l, struct inbox *in, unsigned i, struct rea
 	struct msghdr *h = &in->v[i].msg_hdr;
 	struct bfd_packet p = {.data = in->data[i],
 		.len = in->v[i].msg_len,
-		.from = from_sockaddr(&in->from[i]),
+		.from = sock_address(&in->from[i]),
 		.multihop = l->multihop,
 		.at_us = l->io->now_us};
 
@@ -566,7 +528,7 @@ static void close_listener(struct bfdio *io, unsigned i)
 static int bind_listener(int fd, enum addr_family f, unsigned port)
 {
 	struct sockaddr_storage at;
-	socklen_t len = to_sockaddr(
+	socklen_t len = sock_from_address(
 		f == ADDR_V4 ? (struct addr){0, (uint64_t)ADDR_V4_TAG << 32} : (struct addr){0},
 		port, 0, &at);
 	int rc;

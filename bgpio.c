@@ -12,6 +12,7 @@
 #include "bgpio.h"
 
 #include "log.h"
+#include "sock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,30 +65,6 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* -- addresses -- */
-
-static socklen_t to_sockaddr(struct addr a, unsigned port, unsigned ifindex,
-	struct sockaddr_storage *ret_s)
-{
-	memset(ret_s, 0, sizeof *ret_s);
-	if (addr_family(a) == ADDR_V4) {
-		struct sockaddr_in *in = (struct sockaddr_in *)(void *)ret_s;
-
-		in->sin_family = AF_INET;
-		in->sin_port = htons((uint16_t)port);
-		addr_to_v4(a, (uint8_t *)&in->sin_addr);
-		return sizeof *in;
-	} else {
-		struct sockaddr_in6 *in = (struct sockaddr_in6 *)(void *)ret_s;
-
-		in->sin6_family = AF_INET6;
-		in->sin6_port = htons((uint16_t)port);
-		in->sin6_scope_id = addr_is_link_local(a) ? ifindex : 0;
-		addr_to_v6(a, in->sin6_addr.s6_addr);
-		return sizeof *in;
-	}
-}
-
 /* -- sockets -- */
 
 int bgpio_set_password(int fd, const struct bgpio_conf *conf)
@@ -98,7 +75,7 @@ int bgpio_set_password(int fd, const struct bgpio_conf *conf)
 
 	if (len > TCP_MD5SIG_MAXKEYLEN)
 		return -EINVAL;
-	(void)to_sockaddr(conf->remote, 0, conf->ifindex, &peer);
+	(void)sock_from_address(conf->remote, 0, conf->ifindex, &peer);
 	memcpy(&sig.tcpm_addr, &peer, sizeof peer);
 	sig.tcpm_keylen = (uint16_t)len;
 	if (len > 0)
@@ -108,26 +85,21 @@ int bgpio_set_password(int fd, const struct bgpio_conf *conf)
 	return len == 0 && errno == ENOENT ? 0 : -errno;
 }
 
-static int set_int(int fd, int level, int name, int value)
-{
-	return setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : -errno;
-}
-
 /* Options of a connection of either side. */
 static int set_options(int fd, const struct bgpio_conf *conf)
 {
 	bool v4 = addr_family(conf->remote) == ADDR_V4;
-	int err = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	int err = sock_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 
 	if (err == 0)
-		err = v4 ? set_int(fd, IPPROTO_IP, IP_TOS, TOS)
-			 : set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, TOS);
+		err = v4 ? sock_set_int(fd, IPPROTO_IP, IP_TOS, TOS)
+			 : sock_set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, TOS);
 	if (err == 0 && conf->ttl > 0)
-		err = v4 ? set_int(fd, IPPROTO_IP, IP_TTL, (int)conf->ttl)
-			 : set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, (int)conf->ttl);
+		err = v4 ? sock_set_int(fd, IPPROTO_IP, IP_TTL, (int)conf->ttl)
+			 : sock_set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, (int)conf->ttl);
 	if (err == 0 && conf->min_ttl > 0)
-		err = v4 ? set_int(fd, IPPROTO_IP, IP_MINTTL, (int)conf->min_ttl)
-			 : set_int(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, (int)conf->min_ttl);
+		err = v4 ? sock_set_int(fd, IPPROTO_IP, IP_MINTTL, (int)conf->min_ttl)
+			 : sock_set_int(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, (int)conf->min_ttl);
 	return err;
 }
 
@@ -154,10 +126,10 @@ static int connect_socket(const struct bgpio_conf *conf)
 	if (err == 0 && conf->password != NULL)
 		err = bgpio_set_password(fd, conf);
 	if (err == 0 && !is_zero(conf->local)) {
-		len = to_sockaddr(conf->local, 0, conf->ifindex, &s);
+		len = sock_from_address(conf->local, 0, conf->ifindex, &s);
 		err = bind(fd, (struct sockaddr *)&s, len) == 0 ? 0 : -errno;
 	}
-	len = to_sockaddr(conf->remote, conf->port, conf->ifindex, &s);
+	len = sock_from_address(conf->remote, conf->port, conf->ifindex, &s);
 	if (err == 0 && connect(fd, (struct sockaddr *)&s, len) != 0 && errno != EINPROGRESS)
 		err = -errno;
 	if (err == 0)
@@ -567,15 +539,6 @@ bool bgpio_has_conf(const struct bgpio *p, const struct bgpio_conf *conf)
 	       same_text(c->password, conf->password);
 }
 
-static struct addr from_sockaddr(const struct sockaddr_storage *s)
-{
-	if (s->ss_family == AF_INET)
-		return addr_from_v4((const uint8_t *)&((const struct sockaddr_in *)(const void *)s)
-					    ->sin_addr);
-	return addr_from_v6(
-		((const struct sockaddr_in6 *)(const void *)s)->sin6_addr.s6_addr);
-}
-
 bool bgpio_local(const struct bgpio *p, struct addr *ret_a)
 {
 	for (unsigned i = 0; i < BGP_SIDES; i++) {
@@ -586,7 +549,7 @@ bool bgpio_local(const struct bgpio *p, struct addr *ret_a)
 		if (c == NULL || c->connecting ||
 			getsockname(c->fd, (struct sockaddr *)&s, &len) != 0)
 			continue;
-		*ret_a = from_sockaddr(&s);
+		*ret_a = sock_address(&s);
 		return true;
 	}
 	return false;

@@ -13,13 +13,16 @@
  */
 #include "bgpconf.h"
 #include "bgpio.h"
+#include "bgplisten.h"
 #include "daemon.h"
 #include "log.h"
+#include "radvio.h"
 #include "routes.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	/* RFC 8326: between GRACEFUL_SHUTDOWN and withdrawal routers find other ways. */
@@ -44,6 +47,7 @@ struct peer {
 	struct routes_peer told; /* as whom it was told last */
 	bool all_due;            /* everything is to be told */
 	bool is_up;
+	bool keyed; /* the listening socket has its password */
 	struct bfd_session *bfd; /* owned; NULL = none */
 	struct bfd_path bfd_path;
 	bool bfd_up;
@@ -52,6 +56,8 @@ struct peer {
 struct speaker {
 	struct peer **v; /* owned */
 	size_t n;
+	struct radvio *radvio;       /* owned; NULL while no peer is unnumbered */
+	struct bgplisten *bgplisten; /* owned; NULL while no peer is passive */
 	struct routes *routes; /* owned */
 	bool built;            /* the routes are complete */
 	bool sync_due;
@@ -202,6 +208,70 @@ static void run_bfd(struct peer *p)
 	}
 }
 
+/* -- who connects -- */
+
+static void on_part_closed(void *ctx)
+{
+	(void)ctx;
+}
+
+static struct peer *peer_at(const struct speaker *s, struct addr from, unsigned ifindex)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->v[i]->io != NULL && addr_eq(s->v[i]->remote, from) &&
+			(ifindex == 0 || s->v[i]->ifindex == ifindex))
+			return s->v[i];
+	return NULL;
+}
+
+static void on_accepted(void *ctx, int fd, struct addr from, unsigned ifindex)
+{
+	struct daemon *d = ctx;
+	struct peer *p = peer_at(d->speaker, from, ifindex);
+
+	if (p != NULL)
+		(void)bgpio_accept(p->io, fd);
+	else
+		(void)close(fd);
+}
+
+static void on_listening(void *ctx)
+{
+	speaker_sync(ctx);
+}
+
+static const struct bgplisten_ops listen_ops = {on_accepted, on_listening, on_part_closed};
+
+/* Each peer's password must be known before it connects. */
+static void key_listener(struct peer *p, const char *password)
+{
+	struct speaker *s = p->d->speaker;
+
+	if (s->bgplisten == NULL || (password == NULL && !p->keyed))
+		return;
+	p->keyed = bgplisten_set_password(s->bgplisten, p->remote, p->ifindex, password) == 0 &&
+		   password != NULL;
+}
+
+/* The port is another speaker's to have, as long as no peer is to be waited for. */
+static void wish_listener(struct daemon *d)
+{
+	struct speaker *s = d->speaker;
+	bool any = false;
+
+	for (size_t i = 0; i < s->n; i++)
+		any |= s->v[i]->conf->passive;
+	if (any == (s->bgplisten != NULL))
+		return;
+	if (!any) {
+		bgplisten_close(s->bgplisten);
+		s->bgplisten = NULL;
+	} else if (bgplisten_open(&d->loop, BGPIO_PORT, &listen_ops, d, &s->bgplisten) != 0) {
+		s->bgplisten = NULL;
+		s->retry_ms = daemon_now_ms() + RETRY_MS;
+	}
+}
+
 /* -- what the configuration wants -- */
 
 /* A password's text; NULL: there is none, with the reason, or without one: none is wanted. */
@@ -230,18 +300,55 @@ static const char *password_of(
 	return s;
 }
 
+static void on_router(void *ctx, unsigned ifindex)
+{
+	(void)ifindex;
+	speaker_sync(ctx);
+}
+
+static const struct radvio_ops radvio_ops = {on_router, on_part_closed};
+
+/* The peer on its link, by Router Advertisements; a session outlives their absence.  False: p->why. */
+static bool find_on_link(struct peer *p, unsigned was)
+{
+	struct daemon *d = p->d;
+	struct speaker *s = d->speaker;
+	const struct iface *i = iface_named(net_ifaces(d->net), p->conf->interface);
+	int err = 0;
+
+	if (i == NULL || !i->ethernet || !i->up) {
+		p->why = "its interface is not there, or down";
+		return false;
+	}
+	if (s->radvio == NULL)
+		err = radvio_open(&d->loop, &radvio_ops, d, &d->rng, &s->radvio);
+	if (err == 0)
+		err = radvio_want(s->radvio, i->ifindex, i->mac);
+	p->ifindex = i->ifindex;
+	p->why = err != 0 ? "out of memory" : "no router advertises itself on its interface";
+	return err == 0 && (radvio_router(s->radvio, i->ifindex, &p->remote) ||
+				   (p->is_up && was == i->ifindex));
+}
+
 /* False: p->why. */
 static bool address_of(struct peer *p)
 {
+	unsigned was = p->ifindex;
+	bool found;
+
 	p->ifindex = 0;
-	p->remote = p->conf->peer_address;
 	if (p->conf->has_peer_address) {
-		if (addr_is_link_local(p->remote))
-			p->why = "its address is link-local: give the interface instead";
-		return !addr_is_link_local(p->remote);
+		p->remote = p->conf->peer_address;
+		found = !addr_is_link_local(p->remote);
+		p->why = "its address is link-local: give the interface instead";
+	} else {
+		found = find_on_link(p, was);
 	}
-	p->why = "unnumbered peers are not served yet";
-	return false;
+	if (was != 0 && was != p->ifindex && p->d->speaker->radvio != NULL)
+		radvio_unwant(p->d->speaker->radvio, was);
+	if (found)
+		p->why = NULL;
+	return found;
 }
 
 static void close_io(struct peer *p, unsigned subcode, const char *reason)
@@ -308,6 +415,8 @@ static void align(struct peer *p)
 	} else if (p->why == NULL) {
 		open_io(p, &io, &session);
 	}
+	if (p->why == NULL)
+		key_listener(p, io.password);
 	explicit_bzero(password, sizeof password);
 }
 
@@ -340,9 +449,20 @@ static struct peer *get(struct daemon *d, const char *name)
 	return p;
 }
 
+/* What was asked of others for it. */
+static void forget_links(struct peer *p)
+{
+	struct speaker *s = p->d->speaker;
+
+	if (p->ifindex != 0 && s->radvio != NULL)
+		radvio_unwant(s->radvio, p->ifindex);
+	key_listener(p, NULL);
+}
+
 static void drop(struct peer *p, unsigned subcode, const char *reason)
 {
 	close_io(p, subcode, reason);
+	forget_links(p);
 	p->conf = NULL;
 	p->d = NULL;
 	if (p->open == 0)
@@ -401,6 +521,7 @@ static void sync_peers(struct daemon *d, uint64_t now_ms)
 		has_file |= c->password_file != NULL;
 	}
 	drop_unwanted(s);
+	wish_listener(d);
 	for (size_t i = 0; i < s->n; i++)
 		align(s->v[i]);
 	s->file_ms = has_file ? now_ms + FILE_AGAIN_MS : TIME_NEVER;
@@ -558,6 +679,8 @@ void speaker_stop(struct daemon *d)
 
 		drop(p, quiet ? 0 : BGP_CEASE_SHUTDOWN, quiet ? NULL : "lbd stops");
 	}
+	radvio_close(s->radvio);
+	bgplisten_close(s->bgplisten);
 	routes_free(s->routes);
 	free(s->v);
 	free(s);
