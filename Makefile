@@ -187,6 +187,8 @@ TEST_USES_kept := alloc retired vip
 
 TEST_USES_dialects := alloc config doc
 TEST_USES_snapshot := elig iface vip
+TEST_USES_routes := elig iface
+TEST_USES_bgpconf := elig iface vip
 TEST_LIBS_bpf := -lpcap
 
 define unit_test
