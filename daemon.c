@@ -133,6 +133,25 @@ void daemon_vip_event(struct daemon *d, struct addr vip, enum event_type type, c
 			service_event(d, vip_holder(v, i).key, type, reason, message, now_ms);
 }
 
+void daemon_announced(struct daemon *d, const struct addr *v, size_t n, const char *protocol,
+	uint64_t now_ms)
+{
+	char msg[CONFIG_MAX_NAME + 128], text[ADDR_STRLEN];
+
+	if (n > DAEMON_EVENTS_A_PASS) {
+		(void)snprintf(msg, sizeof msg,
+			"announcing %zu more addresses with protocol \"%s\"", n, protocol);
+		daemon_node_event(d, EVENT_NORMAL, "nodeAssigned", msg, now_ms);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(msg, sizeof msg,
+			"announcing %s from node \"%s\" with protocol \"%s\"",
+			addr_format(v[i], text), d->node, protocol);
+		daemon_vip_event(d, v[i], EVENT_NORMAL, "nodeAssigned", msg, now_ms);
+	}
+}
+
 /* -- the loop -- */
 
 static void on_timer(uv_timer_t *t)

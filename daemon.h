@@ -221,6 +221,10 @@ void daemon_event(struct daemon *d, const struct event_object *o, enum event_typ
 /* The same on each Service that holds the address. */
 void daemon_vip_event(struct daemon *d, struct addr vip, enum event_type type, const char *reason,
 	const char *message, uint64_t now_ms);
+/* That n addresses are announced here from now on, on their Services; of more than
+ * DAEMON_EVENTS_A_PASS, which are not in v, on the Node. */
+void daemon_announced(struct daemon *d, const struct addr *v, size_t n, const char *protocol,
+	uint64_t now_ms);
 /* The same on this Node. */
 void daemon_node_event(struct daemon *d, enum event_type type, const char *reason,
 	const char *message, uint64_t now_ms);
@@ -422,8 +426,8 @@ bool speaker_has_left(const struct daemon *d);
 /* Must BFD be heard over several hops? */
 bool speaker_wants_multihop(const struct daemon *d);
 uint64_t speaker_next_deadline(const struct daemon *d);
-/* Does this node announce the VIP to some peer, if there is one? */
-bool speaker_announces(const struct daemon *d, const struct vip *v);
+/* Why this node announces the VIP by BGP (REASON_OWNER), or does not. */
+enum reason speaker_why(const struct daemon *d, const struct vip *v);
 void speaker_dump(const struct daemon *d, cJSON *peers, uint64_t now_ms);
 
 /* -- writer.c -- */

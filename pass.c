@@ -29,30 +29,19 @@ static bool starts_announcing(const struct plan_change *c)
 
 static void announce_events(struct daemon *d, uint64_t now_ms)
 {
-	char msg[CONFIG_MAX_NAME + 128], text[ADDR_STRLEN];
+	struct addr v[DAEMON_EVENTS_A_PASS];
 	size_t n = 0;
 
 	for (size_t i = 0; i < plan_change_count(d->plan); i++) {
 		struct plan_change c = plan_change_at(d->plan, i);
 
-		n += starts_announcing(&c);
-	}
-	if (n > DAEMON_EVENTS_A_PASS) {
-		(void)snprintf(msg, sizeof msg,
-			"announcing %zu more addresses with protocol \"layer2\"", n);
-		daemon_node_event(d, EVENT_NORMAL, "nodeAssigned", msg, now_ms);
-		return;
-	}
-	for (size_t i = 0; i < plan_change_count(d->plan); i++) {
-		struct plan_change c = plan_change_at(d->plan, i);
-
 		if (!starts_announcing(&c))
 			continue;
-		(void)snprintf(msg, sizeof msg,
-			"announcing %s from node \"%s\" with protocol \"layer2\"",
-			addr_format(c.is->vip, text), d->node);
-		daemon_vip_event(d, c.is->vip, EVENT_NORMAL, "nodeAssigned", msg, now_ms);
+		if (n < DAEMON_EVENTS_A_PASS)
+			v[n] = c.is->vip;
+		n++;
 	}
+	daemon_announced(d, v, n, "layer2", now_ms);
 }
 
 static bool is_conflict(const struct plan_entry *e)

@@ -69,6 +69,8 @@ struct routes {
 	size_t n_ads;
 	struct part *parts; /* owned; of the group at hand */
 	size_t n_parts, cap_parts;
+	uint64_t fresh[ROUTES_MAX_FRESH];
+	size_t n_fresh;
 };
 
 /* -- advertisements -- */
@@ -369,9 +371,21 @@ static bool group_is(const void *elt, const void *key, size_t len)
 	return ((const struct group *)elt)->id == *(const uint64_t *)key;
 }
 
+static struct group *find_in(const struct routes *r, const struct table *groups, uint64_t id)
+{
+	return table_find(groups, hash_bytes(&r->hkey, &id, sizeof id), group_is, &id, sizeof id);
+}
+
 static struct group *group_find(const struct routes *r, uint64_t id)
 {
-	return table_find(&r->groups, hash_bytes(&r->hkey, &id, sizeof id), group_is, &id, sizeof id);
+	return find_in(r, &r->groups, id);
+}
+
+static void note_fresh(struct routes *r, uint64_t id)
+{
+	if (r->n_fresh < ROUTES_MAX_FRESH)
+		r->fresh[r->n_fresh] = id;
+	r->n_fresh++;
 }
 
 static void group_drop(struct routes *r, struct group *g)
@@ -417,7 +431,9 @@ static bool gather(struct routes *r, const struct routes_input *in, const struct
 	return true;
 }
 
-int routes_update(struct routes *r, const struct routes_input *in, uint64_t group)
+/* old: where it may have been before, beside the table. */
+static int update(
+	struct routes *r, const struct routes_input *in, const struct table *old, uint64_t group)
 {
 	struct group *was = group_find(r, group), *is;
 
@@ -434,6 +450,8 @@ int routes_update(struct routes *r, const struct routes_input *in, uint64_t grou
 	is = group_new(r, group);
 	if (is == NULL)
 		return -ENOMEM;
+	if (was == NULL && (old == NULL || find_in(r, old, group) == NULL))
+		note_fresh(r, group);
 	group_drop(r, was);
 	if (table_add(&r->groups, is) < 0) {
 		for (uint32_t i = 0; i < is->n; i++)
@@ -442,6 +460,11 @@ int routes_update(struct routes *r, const struct routes_input *in, uint64_t grou
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+int routes_update(struct routes *r, const struct routes_input *in, uint64_t group)
+{
+	return update(r, in, NULL, group);
 }
 
 static void prefixes_free(struct routes *r)
@@ -457,14 +480,16 @@ static void prefixes_free(struct routes *r)
 int routes_rebuild(struct routes *r, const struct routes_input *in)
 {
 	const struct vip_group *g = NULL;
+	struct table old = r->groups;
 	int err = read_ads(r, in);
 
 	if (err != 0)
 		return err;
-	table_free_all(&r->groups);
+	r->groups = (struct table){0};
 	prefixes_free(r);
 	while (err == 0 && (g = vip_next_group(in->vips, g)) != NULL)
-		err = routes_update(r, in, g->id);
+		err = update(r, in, &old, g->id);
+	table_free_all(&old);
 	return err;
 }
 
@@ -574,8 +599,19 @@ bool routes_is_dirty(const struct routes *r)
 	return !list_is_empty(&r->dirty);
 }
 
+size_t routes_fresh_count(const struct routes *r)
+{
+	return r->n_fresh;
+}
+
+uint64_t routes_fresh_at(const struct routes *r, size_t i)
+{
+	return r->fresh[i];
+}
+
 void routes_clean(struct routes *r)
 {
+	r->n_fresh = 0;
 	while (!list_is_empty(&r->dirty)) {
 		struct prefix *x = CONTAINER_OF(r->dirty.next, struct prefix, dirty);
 
@@ -620,16 +656,6 @@ size_t routes_count(const struct routes *r)
 	while ((x = table_next(&r->prefixes, x)) != NULL)
 		n += x->n > 0;
 	return n;
-}
-
-bool routes_has(const struct routes *r, const struct vip *v)
-{
-	const struct group *g = group_find(r, v->group->id);
-
-	for (uint32_t i = 0; g != NULL && i < g->n; i++)
-		if (addr_prefix_contains(g->v[i].prefix, v->addr))
-			return true;
-	return false;
 }
 
 enum reason routes_why(const struct routes_input *in, const struct vip *v)

@@ -22,6 +22,7 @@ enum {
 	/* Bytes a second that stand for one ready endpoint in the link bandwidth community: routers
 	 * look at the relation. */
 	ROUTES_ENDPOINT_BANDWIDTH = 1000000,
+	ROUTES_MAX_FRESH = 16,
 };
 
 struct routes; /* opaque */
@@ -55,12 +56,13 @@ struct routes_peer {
 int routes_tell(const struct routes *r, const struct routes_peer *peer, bool all,
 	struct bgp_rib *rib) MUST_CHECK;
 bool routes_is_dirty(const struct routes *r);
+/* Groups that have a prefix and had none, since routes_clean(); the first ROUTES_MAX_FRESH by id. */
+size_t routes_fresh_count(const struct routes *r);
+uint64_t routes_fresh_at(const struct routes *r, size_t i);
 void routes_clean(struct routes *r);
 
 /* -- reading -- */
 size_t routes_count(const struct routes *r); /* prefixes, whoever is told of them */
-/* Does a prefix of this node's hold the VIP on its account? */
-bool routes_has(const struct routes *r, const struct vip *v);
 /* Why this node announces v by BGP (REASON_OWNER), or does not. */
 enum reason routes_why(const struct routes_input *in, const struct vip *v);
 

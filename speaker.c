@@ -586,11 +586,16 @@ static void tell(struct peer *p, bool all)
 	bgpio_start(p->io);
 }
 
+static struct routes_input routes_of(const struct daemon *d)
+{
+	return (struct routes_input){
+		.conf = d->conf, .cluster = d->cluster, .vips = d->vips, .node = d->node};
+}
+
 /* Returns whether all was built anew. */
 static bool update_routes(struct daemon *d, bool all)
 {
-	const struct routes_input in = {
-		.conf = d->conf, .cluster = d->cluster, .vips = d->vips, .node = d->node};
+	const struct routes_input in = routes_of(d);
 	struct speaker *s = d->speaker;
 	int err = 0;
 
@@ -603,6 +608,27 @@ static bool update_routes(struct daemon *d, bool all)
 	if (err != 0)
 		s->retry_ms = daemon_now_ms() + RETRY_MS;
 	return all;
+}
+
+/* On the Services, as with layer 2. */
+static void say_fresh(struct daemon *d, uint64_t now_ms)
+{
+	const struct routes *r = d->speaker->routes;
+	struct addr v[DAEMON_EVENTS_A_PASS];
+	size_t n = 0;
+
+	if (d->speaker->n == 0)
+		return;
+	for (size_t i = 0; i < routes_fresh_count(r); i++) {
+		const struct vip_group *g =
+			i < ROUTES_MAX_FRESH ? vip_group(d->vips, routes_fresh_at(r, i)) : NULL;
+
+		n += g == NULL; /* one that is not looked at */
+		for (size_t k = 0; g != NULL && k < g->n_vips; k++, n++)
+			if (n < DAEMON_EVENTS_A_PASS)
+				v[n] = vip_member(g, k)->addr;
+	}
+	daemon_announced(d, v, n, "bgp", now_ms);
 }
 
 /* -- leaving -- */
@@ -721,8 +747,10 @@ void speaker_run(struct daemon *d, bool all, uint64_t now_ms)
 		run_bfd(s->v[i]);
 		tell(s->v[i], all);
 	}
-	if (s->built)
-		routes_clean(s->routes);
+	if (!s->built)
+		return;
+	say_fresh(d, now_ms);
+	routes_clean(s->routes);
 }
 
 bool speaker_wants_multihop(const struct daemon *d)
@@ -742,9 +770,13 @@ uint64_t speaker_next_deadline(const struct daemon *d)
 
 /* -- reading -- */
 
-bool speaker_announces(const struct daemon *d, const struct vip *v)
+enum reason speaker_why(const struct daemon *d, const struct vip *v)
 {
-	return d->speaker != NULL && d->speaker->built && routes_has(d->speaker->routes, v);
+	const struct routes_input in = routes_of(d);
+
+	if (d->speaker != NULL && d->speaker->leaving == WITHDRAWN)
+		return REASON_DRAINING;
+	return routes_why(&in, v);
 }
 
 static void dump_counts(cJSON *o, const char *key, const uint32_t n[ADDR_FAMILIES])

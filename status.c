@@ -245,6 +245,12 @@ static void dump_entry(
 	cJSON_AddItemToArray(array, o);
 }
 
+static void dump_bgp(cJSON *o, enum reason why)
+{
+	(void)cJSON_AddBoolToObject(o, "announced", why == REASON_OWNER);
+	add_string(o, "reason", reason_code(why));
+}
+
 cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms)
 {
 	const struct plan_entry *entry[ELIG_MAX_PATHS];
@@ -271,6 +277,8 @@ cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms)
 		if (view.wire_mac != NULL)
 			add_mac(o, "answeredByMac", view.wire_mac);
 	}
+	if (d->conf->n_bgp_advertisements > 0)
+		dump_bgp(cJSON_AddObjectToObject(o, "bgp"), speaker_why(d, v));
 	list = cJSON_AddArrayToObject(o, "here");
 	for (size_t i = 0; i < n && i < ELIG_MAX_PATHS; i++)
 		dump_entry(list, d, entry[i], now_ms);

@@ -244,12 +244,15 @@ static void test_host_routes(void)
 	CHECK_STR(of(&ext, "10.0.0.100/32"), " path 64500");
 	CHECK_STR(of(&ext, "fd00::100/128"), " path 64500");
 	CHECK_STR(of(&in, "10.0.0.100/32"), " pref 100");
-	CHECK(routes_has(routes, vip_find(w.vips, world_ip("10.0.0.100"))));
+	CHECK_INT(why("10.0.0.100"), REASON_OWNER);
+	CHECK_INT(routes_fresh_count(routes), 2);
 	CHECK_INT(routes_count(routes), 2);
 	tell(&ext, true);
 	CHECK_INT(ext.announced, 2); /* none twice */
 	routes_clean(routes);
 	CHECK(!routes_is_dirty(routes));
+	rebuild();
+	CHECK_INT(routes_fresh_count(routes), 0); /* they were there before */
 	listen_to_end(&ext);
 	listen_to_end(&in);
 	close_all();
