@@ -282,6 +282,7 @@ static bool is_expected_asn(const struct bgp_conf *k, uint32_t asn)
 static bool check_open(const struct bgp *b, const struct bgp_open *o, struct bgp_fault *ret_f)
 {
 	const struct bgp_terms t = terms_of(b, o);
+	const struct bgp_open ours = our_open(b);
 
 	*ret_f = (struct bgp_fault){.code = BGP_ERR_OPEN};
 	if (!is_expected_asn(&b->conf, o->asn)) {
@@ -293,6 +294,7 @@ static bool check_open(const struct bgp *b, const struct bgp_open *o, struct bgp
 	} else if (!t.families[ADDR_V4] && !t.families[ADDR_V6]) {
 		ret_f->subcode = BGP_OPEN_CAPABILITY;
 		ret_f->why = "no address family in common";
+		bgp_open_blame(ret_f, &ours);
 	} else {
 		return true;
 	}

@@ -69,6 +69,7 @@ enum {
 	SEGMENT_SEQUENCE = 2,
 
 	LINK_BANDWIDTH = 0x4004, /* non-transitive, AS-specific (draft-ietf-idr-link-bandwidth) */
+	MP_REACH_MIN = 5,        /* RFC 7606 5.3 */
 	UPDATE_UNRECOGNIZED = 2,
 	REFRESH_BODY = 4,
 };
@@ -349,6 +350,14 @@ static void put_families(struct wr *w, const struct bgp_open *o)
 	}
 }
 
+void bgp_open_blame(struct bgp_fault *f, const struct bgp_open *missing)
+{
+	struct wr w = wr_init(f->data, sizeof f->data);
+
+	put_families(&w, missing);
+	f->len = wr_len(&w);
+}
+
 static void put_graceful(struct wr *w, const struct bgp_open *o)
 {
 	unsigned n = (unsigned)o->preserved[ADDR_V4] + (unsigned)o->preserved[ADDR_V6];
@@ -462,7 +471,9 @@ struct reading {
 	const struct bgp_terms *terms;
 	struct bgp_update *u;
 	uint8_t seen[256 / 8];
-	size_t n_attributes;
+	size_t n_attributes; /* one that is cut off included */
+	bool wrong_next_hop;
+	bool reachable; /* MP_REACH_NLRI has prefixes, of whatever family */
 };
 
 /* The strongest of several verdicts stands (RFC 7606 3 (h)), and the first of its kind. */
@@ -545,13 +556,14 @@ static void read_reach(struct reading *x, const struct attribute *a)
 	size_t hop = rd_u8(&r);
 	enum addr_family f;
 
-	if (r.bad) {
+	rd_skip(&r, hop + 1);
+	x->reachable = rd_left(&r) > 0;
+	if (rd_left(&a->value) < MP_REACH_MIN) {
 		reset(x, BGP_UPDATE_OPTIONAL, a, "MP_REACH_NLRI is cut off");
 		return;
 	}
 	if (!family_of(afi, safi, &f) || !x->terms->families[f])
 		return;
-	rd_skip(&r, hop + 1);
 	if (r.bad || !(hop == 16 || hop == 32 || (hop == 4 && f == ADDR_V4)) ||
 		(f == ADDR_V4 && hop != 4 && !x->terms->extended_next_hop)) {
 		reset(x, BGP_UPDATE_OPTIONAL, a, "MP_REACH_NLRI with a next hop of a wrong length");
@@ -580,34 +592,37 @@ static void read_unreach(struct reading *x, const struct attribute *a)
 }
 
 enum class { WELL_KNOWN, TRANSITIVE, NON_TRANSITIVE };
+/* Whom it may come from; from others it is discarded unread. */
+enum sender { ANYONE, INTERNAL, OLD /* of two-octet AS numbers (RFC 6793 4.1) */ };
 
-/* What RFC 7606 7 says of each: its class, and what is done about a wrong one. */
+/* What RFC 7606 7 says of each: its class, and what is done about a wrong value. */
 static const struct rule {
 	unsigned type;
 	enum class class;
 	enum bgp_verdict wrong;
-	bool internal; /* from an external peer it is discarded unread */
+	enum sender from;
 	const char *name;
 } rules[] = {
-	{ATTR_ORIGIN, WELL_KNOWN, BGP_WITHDRAWN, false, "a wrong ORIGIN"},
-	{ATTR_AS_PATH, WELL_KNOWN, BGP_WITHDRAWN, false, "a wrong AS_PATH"},
-	{ATTR_NEXT_HOP, WELL_KNOWN, BGP_WITHDRAWN, false, "a wrong NEXT_HOP"},
-	{ATTR_MED, NON_TRANSITIVE, BGP_WITHDRAWN, false, "a wrong MULTI_EXIT_DISC"},
-	{ATTR_LOCAL_PREF, WELL_KNOWN, BGP_WITHDRAWN, true, "a wrong LOCAL_PREF"},
-	{ATTR_ATOMIC_AGGREGATE, WELL_KNOWN, BGP_DISCARDED, false, "a wrong ATOMIC_AGGREGATE"},
-	{ATTR_AGGREGATOR, TRANSITIVE, BGP_DISCARDED, false, "a wrong AGGREGATOR"},
-	{ATTR_COMMUNITIES, TRANSITIVE, BGP_WITHDRAWN, false, "wrong COMMUNITIES"},
-	{ATTR_ORIGINATOR_ID, NON_TRANSITIVE, BGP_WITHDRAWN, true, "a wrong ORIGINATOR_ID"},
-	{ATTR_CLUSTER_LIST, NON_TRANSITIVE, BGP_WITHDRAWN, true, "a wrong CLUSTER_LIST"},
-	{ATTR_MP_REACH, NON_TRANSITIVE, BGP_WITHDRAWN, false, "a wrong MP_REACH_NLRI"},
-	{ATTR_MP_UNREACH, NON_TRANSITIVE, BGP_WITHDRAWN, false, "a wrong MP_UNREACH_NLRI"},
-	{ATTR_EXTENDED_COMMUNITIES, TRANSITIVE, BGP_WITHDRAWN, false, "wrong extended communities"},
-	{ATTR_AS4_PATH, TRANSITIVE, BGP_DISCARDED, false, "a wrong AS4_PATH"},
-	{ATTR_AS4_AGGREGATOR, TRANSITIVE, BGP_DISCARDED, false, "a wrong AS4_AGGREGATOR"},
-	{ATTR_IPV6_EXTENDED_COMMUNITIES, TRANSITIVE, BGP_WITHDRAWN, false,
+	{ATTR_ORIGIN, WELL_KNOWN, BGP_WITHDRAWN, ANYONE, "a wrong ORIGIN"},
+	{ATTR_AS_PATH, WELL_KNOWN, BGP_WITHDRAWN, ANYONE, "a wrong AS_PATH"},
+	{ATTR_NEXT_HOP, WELL_KNOWN, BGP_WITHDRAWN, ANYONE, "a wrong NEXT_HOP"},
+	{ATTR_MED, NON_TRANSITIVE, BGP_WITHDRAWN, ANYONE, "a wrong MULTI_EXIT_DISC"},
+	{ATTR_LOCAL_PREF, WELL_KNOWN, BGP_WITHDRAWN, INTERNAL, "a wrong LOCAL_PREF"},
+	{ATTR_ATOMIC_AGGREGATE, WELL_KNOWN, BGP_DISCARDED, ANYONE, "a wrong ATOMIC_AGGREGATE"},
+	{ATTR_AGGREGATOR, TRANSITIVE, BGP_DISCARDED, ANYONE, "a wrong AGGREGATOR"},
+	{ATTR_COMMUNITIES, TRANSITIVE, BGP_WITHDRAWN, ANYONE, "wrong COMMUNITIES"},
+	{ATTR_ORIGINATOR_ID, NON_TRANSITIVE, BGP_WITHDRAWN, INTERNAL, "a wrong ORIGINATOR_ID"},
+	{ATTR_CLUSTER_LIST, NON_TRANSITIVE, BGP_WITHDRAWN, INTERNAL, "a wrong CLUSTER_LIST"},
+	{ATTR_MP_REACH, NON_TRANSITIVE, BGP_RESET, ANYONE, "a wrong MP_REACH_NLRI"},
+	{ATTR_MP_UNREACH, NON_TRANSITIVE, BGP_RESET, ANYONE, "a wrong MP_UNREACH_NLRI"},
+	{ATTR_EXTENDED_COMMUNITIES, TRANSITIVE, BGP_WITHDRAWN, ANYONE,
+		"wrong extended communities"},
+	{ATTR_AS4_PATH, TRANSITIVE, BGP_DISCARDED, OLD, "a wrong AS4_PATH"},
+	{ATTR_AS4_AGGREGATOR, TRANSITIVE, BGP_DISCARDED, OLD, "a wrong AS4_AGGREGATOR"},
+	{ATTR_IPV6_EXTENDED_COMMUNITIES, TRANSITIVE, BGP_WITHDRAWN, ANYONE,
 		"wrong IPv6 extended communities"},
-	{ATTR_LARGE_COMMUNITIES, TRANSITIVE, BGP_WITHDRAWN, false, "wrong large communities"},
-	{ATTR_ONLY_TO_CUSTOMER, TRANSITIVE, BGP_WITHDRAWN, false, "a wrong ONLY_TO_CUSTOMER"},
+	{ATTR_LARGE_COMMUNITIES, TRANSITIVE, BGP_WITHDRAWN, ANYONE, "wrong large communities"},
+	{ATTR_ONLY_TO_CUSTOMER, TRANSITIVE, BGP_WITHDRAWN, ANYONE, "a wrong ONLY_TO_CUSTOMER"},
 };
 
 static const struct rule *rule_of(unsigned type)
@@ -628,8 +643,8 @@ static bool is_right(const struct reading *x, const struct attribute *a)
 		return is_origin(a);
 	case ATTR_AS_PATH:
 		return is_path(a->value, as_len);
-	case ATTR_AS4_PATH: /* a speaker of four octets does not send it (RFC 6793 6) */
-		return !x->terms->as4 && len > 0 && is_path(a->value, 4);
+	case ATTR_AS4_PATH:
+		return len > 0 && is_path(a->value, 4);
 	case ATTR_NEXT_HOP:
 		return is_next_hop(a);
 	case ATTR_MED:
@@ -642,7 +657,7 @@ static bool is_right(const struct reading *x, const struct attribute *a)
 	case ATTR_AGGREGATOR:
 		return is_aggregator(a, as_len);
 	case ATTR_AS4_AGGREGATOR:
-		return !x->terms->as4 && is_aggregator(a, 4);
+		return is_aggregator(a, 4);
 	case ATTR_COMMUNITIES:
 	case ATTR_CLUSTER_LIST:
 		return is_multiple(a, 4);
@@ -671,6 +686,37 @@ static bool has_flags_of(const struct attribute *a, enum class class)
 	return false;
 }
 
+static bool may_send(const struct bgp_terms *t, enum sender from)
+{
+	switch (from) {
+	case ANYONE:
+		return true;
+	case INTERNAL:
+		return t->internal;
+	case OLD:
+		return !t->as4;
+	}
+	return false;
+}
+
+/* RFC 7606 3 (c): for wrong flags a route is withdrawn, whatever is done about a wrong value; but
+ * 5.3: those of the attributes that have the prefixes end the session. */
+static void check_attribute(struct reading *x, const struct attribute *a, const struct rule *rule)
+{
+	bool flags = has_flags_of(a, rule->class);
+
+	if (!may_send(x->terms, rule->from))
+		judge(x, BGP_DISCARDED, rule->name);
+	else if (flags && is_right(x, a))
+		return;
+	else if (a->type == ATTR_NEXT_HOP) /* does it matter?  Known when all are read */
+		x->wrong_next_hop = true;
+	else if (rule->wrong == BGP_RESET)
+		reset(x, BGP_UPDATE_OPTIONAL, a, rule->name);
+	else
+		judge(x, flags ? rule->wrong : BGP_WITHDRAWN, rule->name);
+}
+
 static void read_attribute(struct reading *x, const struct attribute *a)
 {
 	const struct rule *rule = rule_of(a->type);
@@ -690,11 +736,7 @@ static void read_attribute(struct reading *x, const struct attribute *a)
 			reset(x, UPDATE_UNRECOGNIZED, a, "an unknown well-known attribute");
 		return;
 	}
-	if (rule->internal && !x->terms->internal)
-		judge(x, BGP_DISCARDED, rule->name);
-	else if (!has_flags_of(a, rule->class) || !is_right(x, a))
-		judge(x, rule->wrong, rule->name);
-	/* Its prefixes are looked at all the same: they are what is withdrawn. */
+	check_attribute(x, a, rule);
 	if (a->type == ATTR_MP_REACH)
 		read_reach(x, a);
 	else if (a->type == ATTR_MP_UNREACH)
@@ -713,6 +755,7 @@ static void read_attributes(struct reading *x, struct rd r)
 		len = (a.flags & FLAG_EXTENDED) ? rd_be16(&r) : rd_u8(&r);
 		a.value = rd_sub(&r, len);
 		if (r.bad) {
+			x->n_attributes++;
 			judge(x, BGP_WITHDRAWN, "an attribute longer than all of them");
 			return;
 		}
@@ -730,6 +773,25 @@ static void check_mandatory(struct reading *x, size_t nlri_len)
 			   (nlri_len > 0 && !has(x, ATTR_NEXT_HOP)) ||
 			   (x->terms->internal && !has(x, ATTR_LOCAL_PREF))))
 		judge(x, BGP_WITHDRAWN, "a mandatory attribute is missing");
+	/* Beside MP_REACH_NLRI alone it is to be ignored (RFC 4760 3). */
+	if (x->wrong_next_hop && (nlri_len > 0 || !has(x, ATTR_MP_REACH)))
+		judge(x, BGP_WITHDRAWN, "a wrong NEXT_HOP");
+}
+
+/* RFC 7606 5.2: where nothing is announced although there are attributes, the prefixes were not
+ * found, and the session ends. */
+static void withdraw(struct reading *x, size_t nlri_len)
+{
+	bool others = x->n_attributes > has(x, ATTR_MP_UNREACH);
+
+	if (x->u->verdict != BGP_WITHDRAWN)
+		return;
+	if (others && nlri_len == 0 && !x->reachable)
+		reset(x, BGP_UPDATE_ATTRIBUTES, NULL, x->u->fault.why);
+	for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+		x->u->withdrawn[f] += x->u->announced[f];
+		x->u->announced[f] = 0;
+	}
 }
 
 void bgp_update_decode(const uint8_t *body, size_t len, const struct bgp_terms *terms,
@@ -756,6 +818,7 @@ void bgp_update_decode(const uint8_t *body, size_t len, const struct bgp_terms *
 	if (!count_prefixes(r, ADDR_V4, &ret_u->announced[ADDR_V4]))
 		reset(&x, BGP_UPDATE_NETWORK, NULL, "a wrong prefix");
 	check_mandatory(&x, rd_left(&r));
+	withdraw(&x, rd_left(&r));
 	ret_u->end_of_rib &= x.n_attributes == 1 && rd_left(&withdrawn) + rd_left(&r) == 0 &&
 			     ret_u->verdict == BGP_TAKEN;
 }
@@ -882,6 +945,18 @@ size_t bgp_keepalive_encode(uint8_t *to, size_t room)
 	return finish(&w);
 }
 
+/* The whole message, or its beginning (RFC 7313 5). */
+static void attach_refresh(struct bgp_fault *f, const uint8_t *body, size_t len)
+{
+	struct wr w = begin(f->data, sizeof f->data, BGP_ROUTE_REFRESH);
+	size_t room = sizeof f->data - BGP_HEADER_LEN;
+
+	put_length(f->data + MARKER_LEN, BGP_HEADER_LEN + len);
+	if (len > 0)
+		wr_bytes(&w, body, len < room ? len : room);
+	f->len = wr_len(&w);
+}
+
 bool bgp_refresh_decode(const uint8_t *body, size_t len, bool enhanced, struct bgp_refresh *ret_r,
 	struct bgp_fault *ret_f)
 {
@@ -892,7 +967,7 @@ bool bgp_refresh_decode(const uint8_t *body, size_t len, bool enhanced, struct b
 	if (r.bad || (enhanced && kind != BGP_REFRESH_ASK && len != REFRESH_BODY)) {
 		blame(ret_f, BGP_ERR_REFRESH, BGP_REFRESH_LENGTH,
 			"a ROUTE-REFRESH of a wrong length");
-		attach(ret_f, body, len);
+		attach_refresh(ret_f, body, len);
 		return false;
 	}
 	m.known = family_of(afi, safi, &m.family) && (!enhanced || kind <= BGP_REFRESH_END);
@@ -989,8 +1064,7 @@ static void put_bandwidth(struct wr *w, const struct bgp_attributes *a)
 	wr_be32(w, bits);
 }
 
-/* In ascending order of their types, as RFC 4271 5 recommends; MP_REACH_NLRI, whose length the
- * prefixes decide, comes last. */
+/* But for MP_REACH_NLRI, in ascending order of their types, as RFC 4271 5 recommends. */
 static void put_attributes(
 	struct wr *w, const struct bgp_attributes *a, const struct bgp_terms *terms, bool classic)
 {
@@ -1065,24 +1139,30 @@ size_t bgp_announce_encode(const struct bgp_attributes *a, const struct bgp_term
 	struct wr w = begin(to, room, BGP_UPDATE);
 	enum addr_family family = addr_family(v[0].base);
 	bool classic = family == ADDR_V4 && addr_family(a->next_hop) == ADDR_V4;
-	size_t at, mp = 0, done;
+	size_t at, mp, len, done;
 
 	wr_be16(&w, 0);
 	at = wr_len(&w);
 	wr_be16(&w, 0);
 	put_attributes(&w, a, terms, classic);
+	if (w.bad)
+		return 0;
+	len = wr_len(&w) - at - 2;
 	if (classic) {
-		if (w.bad)
-			return 0;
-		put_length(to + at, wr_len(&w) - at - 2);
+		put_length(to + at, len);
 		done = put_prefixes(&w, v, n);
-	} else {
+	} else { /* MP_REACH_NLRI goes before the others (RFC 7606 5.1), which wait at the end */
+		w.p -= len;
+		w.end -= len;
+		memmove(w.end, w.p, len);
 		mp = begin_multiprotocol(&w, ATTR_MP_REACH, family);
 		put_next_hops(&w, a);
 		done = put_prefixes(&w, v, n);
 		if (w.bad)
 			return 0;
 		put_length(to + mp, wr_len(&w) - mp - 2);
+		memmove(w.p, w.end, len);
+		w.p += len;
 		put_length(to + at, wr_len(&w) - at - 2);
 	}
 	if (w.bad)

@@ -110,6 +110,8 @@ struct bgp_open {
  * caller's to judge. */
 bool bgp_open_decode(
 	const uint8_t *body, size_t len, struct bgp_open *ret_o, struct bgp_fault *ret_f);
+/* f is about what an OPEN lacks of the families of missing (RFC 5492 5). */
+void bgp_open_blame(struct bgp_fault *f, const struct bgp_open *missing);
 /* A whole message; 0 when it does not fit. */
 size_t bgp_open_encode(const struct bgp_open *o, uint8_t *to, size_t room);
 
@@ -125,7 +127,7 @@ struct bgp_terms {
 enum bgp_verdict {
 	BGP_TAKEN,
 	BGP_DISCARDED, /* an attribute was, the rest is taken */
-	BGP_WITHDRAWN, /* its prefixes count as withdrawn */
+	BGP_WITHDRAWN, /* what it announces counts as withdrawn */
 	BGP_RESET,     /* the session ends, with *fault */
 };
 struct bgp_update {

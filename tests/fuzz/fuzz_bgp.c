@@ -5,12 +5,13 @@
  * may happen to it between them: time, lost and second connections, routes, a reader that stops.
  *
  * The first three bytes are the configuration, the capabilities of the peer and the state to begin
- * in.  Then steps follow, of a byte that says what and its operands; what is said by the peer is raw
- * bytes, or the body of a message whose header the harness writes.
+ * in.  Then steps follow, of a byte that says what and its operands; what is said by the peer is
+ * raw bytes, or the body of a message whose header the harness writes.
  *
- * What must hold for any input: a connection is closed once, with nothing or one NOTIFICATION; states
- * follow each other as they were told; what is pulled is a message that this side may send now, and
- * that reads back; what a peer made of the UPDATEs, when all was pulled, is what the Adj-RIB-Out has.
+ * What must hold for any input: a connection is closed once, with nothing or one NOTIFICATION;
+ * states follow each other as they were told; what is pulled is a message that this side may send
+ * now, and that reads back; what a peer made of the UPDATEs, when all was pulled, is what the
+ * Adj-RIB-Out has.
  */
 #include "bgp.h"
 #include "bytes.h"

@@ -483,6 +483,45 @@ static void test_unexpected(void)
 	}
 }
 
+/* RFC 5492 5: it is told what it lacks. */
+static void test_no_family(void)
+{
+	static const uint8_t wants[] = {2, 7, 1, 4, 0, 2, 0, 1};
+	struct bgp_conf a = conf(65001, 65002, 1);
+	const struct bgp_open o = {
+		.asn = 65002, .hold_s = 90, .router_id = 2, .multiprotocol = {true, false}};
+	uint8_t b[256];
+
+	a.families[ADDR_V4] = false;
+	set_up(&a, NULL);
+	bgp_start(w.s[0].b, w.now);
+	CHECK(bgp_on_accepted(w.s[0].b, w.now));
+	say(b, bgp_open_encode(&o, b, sizeof b));
+	CHECK_INT(w.s[0].out[BGP_IN].n, 19 + sizeof wants);
+	CHECK(memcmp(w.s[0].out[BGP_IN].b + 19, wants, sizeof wants) == 0);
+	tear_down();
+}
+
+/* What is treated as withdrawn was not announced. */
+static void test_counts(void)
+{
+	static const uint8_t good[] = {MARKER, 0, 47, 2, 0, 0, 0, 20, 0x40, 1, 1, 0, 0x40, 2, 6, 2,
+		1, 0, 0, 0xfd, 0xea, 0x40, 3, 4, 10, 0, 0, 1, 24, 203, 0, 113};
+	uint8_t wrong[sizeof good];
+
+	memcpy(wrong, good, sizeof good);
+	wrong[26] = 3; /* ORIGIN */
+	play_to(BGP_ESTABLISHED);
+	say(wrong, sizeof wrong);
+	CHECK_INT(view(0).announced[ADDR_V4], 0);
+	CHECK_INT(view(0).withdrawn, 1);
+	say(good, sizeof good);
+	CHECK_INT(view(0).announced[ADDR_V4], 1);
+	CHECK_INT(view(0).withdrawn, 1);
+	CHECK_INT(view(0).state, BGP_ESTABLISHED);
+	tear_down();
+}
+
 /* One byte at a time, and many messages in one piece. */
 static void test_pieces(void)
 {
@@ -593,6 +632,7 @@ static void test_names(void)
 CHECK_MAIN("test_bgp", CHECK_TEST(test_session), CHECK_TEST(test_shutdown_words),
 	CHECK_TEST(test_collisions), CHECK_TEST(test_passive), CHECK_TEST(test_asn),
 	CHECK_TEST(test_hold), CHECK_TEST(test_graceful), CHECK_TEST(test_retry),
-	CHECK_TEST(test_unexpected), CHECK_TEST(test_pieces), CHECK_TEST(test_notification),
+	CHECK_TEST(test_unexpected), CHECK_TEST(test_no_family), CHECK_TEST(test_counts),
+	CHECK_TEST(test_pieces), CHECK_TEST(test_notification),
 	CHECK_TEST(test_second_connection), CHECK_TEST(test_does_not_read), CHECK_TEST(test_hostile),
 	CHECK_TEST(test_names))
