@@ -25,13 +25,17 @@ enum {
 	LOCAL_ID = 2,
 	PREFIXES = 8, /* of each family */
 	ABSENT = -1,
-	MED_BY_V6 = 2, /* a route that has an IPv6 next hop, whichever family it is of */
-	MED_LONG = 3,  /* one with many communities */
+	MED_BY_SELF = 1, /* a route whose next hop is this node */
+	MED_BY_V6 = 2,   /* a route that has an IPv6 next hop, whichever family it is of */
+	MED_LONG = 3,    /* one with many communities */
 
 	ATTR_MED = 4,
 	ATTR_MP_REACH = 14,
 	ATTR_MP_UNREACH = 15,
 };
+
+static const uint8_t hop4[4] = {10, 0, 0, 1}, hop6[16] = {0xfd, 0, 2};
+static const uint8_t local6[16] = {0xfe, 0x80, [15] = 1};
 
 enum wire { GONE, MAKING, OPEN };
 
@@ -47,6 +51,7 @@ struct driver {
 	struct rng rng;
 	uint64_t now_ms;
 	bool connect_due, accepting;
+	bool self4, self6; /* this node has a next hop of the family */
 	struct connection c[BGP_SIDES];
 	enum bgp_state state; /* as told */
 	int wanted[ADDR_FAMILIES][PREFIXES];
@@ -197,9 +202,16 @@ static bool is_by_v6(enum addr_family f, int med)
 	return f == ADDR_V6 || med == MED_BY_V6;
 }
 
-static bool can_be_said(const struct bgp_terms *t, enum addr_family f, int med)
+static bool can_be_said(
+	const struct driver *d, const struct bgp_terms *t, enum addr_family f, int med)
 {
-	return t->families[f] && (f == ADDR_V6 || !is_by_v6(f, med) || t->extended_next_hop);
+	bool v6 = f == ADDR_V6 || t->extended_next_hop;
+
+	if (!t->families[f])
+		return false;
+	if (med == MED_BY_SELF)
+		return (f == ADDR_V4 && d->self4) || (v6 && d->self6);
+	return v6 || !is_by_v6(f, med);
 }
 
 /* All was pulled: does the peer have what it should? */
@@ -211,7 +223,7 @@ static void compare(struct driver *d, const struct connection *c)
 	for (unsigned f = 0; f < ADDR_FAMILIES; f++)
 		for (unsigned i = 0; i < PREFIXES; i++)
 			REQUIRE(c->table[f][i] ==
-				(can_be_said(&v.terms, (enum addr_family)f, d->wanted[f][i])
+				(can_be_said(d, &v.terms, (enum addr_family)f, d->wanted[f][i])
 						? d->wanted[f][i]
 						: ABSENT));
 }
@@ -317,7 +329,6 @@ static void change_route(struct driver *d, unsigned which)
 {
 	enum addr_family f = which & 1 ? ADDR_V6 : ADDR_V4;
 	unsigned i = which >> 1 & (PREFIXES - 1U), med = which >> 4 & 3;
-	static const uint8_t hop4[4] = {10, 0, 0, 1}, hop6[16] = {0xfd, 0, 2};
 	struct bgp_attributes a = {.path = {LOCAL_ASN + (which >> 7) * 100000},
 		.n_path = d->conf.asn != BGP_ASN_INTERNAL,
 		.next_hop = is_by_v6(f, (int)med) ? addr_from_v6(hop6) : addr_from_v4(hop4),
@@ -326,6 +337,8 @@ static void change_route(struct driver *d, unsigned which)
 		.med = med,
 		.n_communities = med == MED_LONG ? BGP_COMMUNITIES_MAX : 0};
 
+	if (med == MED_BY_SELF)
+		a.next_hop = (struct addr){0};
 	if ((which >> 6 & 1) != 0) {
 		bgp_rib_del(bgp_rib(d->b), prefix_of(f, i));
 		d->wanted[f][i] = ABSENT;
@@ -333,6 +346,23 @@ static void change_route(struct driver *d, unsigned which)
 		REQUIRE(bgp_rib_put(bgp_rib(d->b), prefix_of(f, i), &a) == 0);
 		d->wanted[f][i] = (int)med;
 	}
+	bgp_tell(d->b);
+}
+
+/* This node's own addresses are others. */
+static void change_self(struct driver *d, unsigned which)
+{
+	struct bgp_self self = {0};
+
+	d->self4 = (which & 1) != 0;
+	d->self6 = (which & 6) != 0;
+	if (d->self4)
+		self.next_hop[ADDR_V4] = addr_from_v4(hop4);
+	if ((which & 2) != 0)
+		self.next_hop[ADDR_V6] = addr_from_v6(hop6);
+	if ((which & 4) != 0)
+		self.link_local = addr_from_v6(local6);
+	bgp_rib_set_self(bgp_rib(d->b), &self);
 	bgp_tell(d->b);
 }
 
@@ -389,6 +419,12 @@ static void step(struct driver *d, struct rd *r)
 	case 13:
 		bgp_start(d->b, d->now_ms);
 		tick(d);
+		break;
+	case 14:
+		if ((operand & 8) != 0)
+			bgp_reset(d->b, BGP_CEASE_BFD_DOWN, "BFD is down", d->now_ms);
+		else
+			change_self(d, operand);
 		break;
 	default:
 		for (unsigned s = 0; s < BGP_SIDES; s++)
