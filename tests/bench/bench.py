@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """make bench [bench-GROUP]: the figures of docs/figures.md, printed as a table and written to build/bench.json.
 
-    bench.py [GROUP...]      alloc mem idle arp bfd l2; LONG=1 for the table's full durations
+    bench.py [GROUP...]      alloc mem idle arp bfd l2 bgp; LONG=1 for the table's full durations
 
 Every figure is measured in this run, on this machine, of the static binary (LBD=FILE: of that one); what could not be
 measured is named in "skipped", with why.  No figure is read through `lbd dump`, which would cost the memory and the time that
@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 from bench_bfd import bench_bfd  # noqa: E402
+from bench_bgp import bench_bgp  # noqa: E402
 from bench_l2 import bench_l2  # noqa: E402
 import matrix  # noqa: E402
 from kubesim import ControlConnection  # noqa: E402
@@ -48,6 +49,8 @@ BARS = {
     "l2.kill.default.median_ms": 300, "l2.kill.default.worst_ms": 400, "l2.stop.default.median_ms": 300,
     "l2.stop.default.worst_ms": 400, "l2.portdown.fast.worst_ms": 45, "l2.drain.lost_10khz": 0, "l2.api_down.kill.median_ms": 300,
     "l2.mass_1k_ms": 20, "l2.mass_10k_ms": 100, "l2.false_moves_4hogs": 0, "l2.false_moves_16hogs": 0,
+    "bgp.dump_10k_ms": 3, "bgp.dump_100k_ms": 20, "bgp.change_p99_ms": 1, "bgp.withdraw_10k_ms": 10, "bgp.hostile_1m_rss_kb": 64,
+    "bgp.hostile_1m_cpu_s": 0.05, "bgp.rss_10k_mb": 4, "bgp.rss_100k_mb": 20,
 }
 AT_LEAST = {"ndp.rate_vs_kernel", "l2.garp_matrix_flips", "arp.rate_vs_kernel", "arp.rate_10k_vs_1"}
 figures, skipped = {}, {}
@@ -571,8 +574,12 @@ def bench_bfd_group():
     bench_bfd(report, LONG)
 
 
+def bench_bgp_group():
+    bench_bgp(report, skipped, TOOLS, LONG)
+
+
 GROUPS = {"alloc": bench_alloc, "mem": bench_mem, "idle": bench_idle, "arp": bench_arp, "bfd": bench_bfd_group,
-          "l2": bench_l2_group}
+          "l2": bench_l2_group, "bgp": bench_bgp_group}
 
 
 def save(fresh):
