@@ -179,7 +179,6 @@ static void begin(struct bgp *b, enum bgp_side side, uint64_t now_ms)
 	c->open_due = true;
 	c->hold_ms = now_ms + OPEN_HOLD_MS;
 	tell_state(b, now_ms);
-	b->ops->wake(b->ctx, side);
 }
 
 void bgp_on_connected(struct bgp *b, uint64_t now_ms)
@@ -361,7 +360,6 @@ static void on_open(struct bgp *b, enum bgp_side side, const uint8_t *body, size
 	arm_hold(c, now_ms);
 	arm_keepalive(b, c, now_ms);
 	tell_state(b, now_ms);
-	b->ops->wake(b->ctx, side);
 }
 
 /* -- Established -- */
@@ -382,7 +380,6 @@ static void establish(struct bgp *b, enum bgp_side side, uint64_t now_ms)
 	memset(b->announced, 0, sizeof b->announced);
 	bgp_rib_open(b->rib, &b->terms);
 	tell_state(b, now_ms);
-	b->ops->wake(b->ctx, side);
 }
 
 static void on_update(struct bgp *b, enum bgp_side side, const uint8_t *body, size_t len,
@@ -415,7 +412,6 @@ static void on_refresh(struct bgp *b, enum bgp_side side, const uint8_t *body, s
 	if (!r.known || r.kind != BGP_REFRESH_ASK)
 		return;
 	bgp_rib_refresh(b->rib, r.family, enhanced);
-	b->ops->wake(b->ctx, side);
 }
 
 static void on_notification(
@@ -571,13 +567,6 @@ void bgp_on_sent(struct bgp *b, enum bgp_side side, uint64_t now_ms)
 	b->conns[side].in_flight_ms = TIME_NEVER;
 }
 
-void bgp_tell(struct bgp *b)
-{
-	for (unsigned i = 0; i < BGP_SIDES; i++)
-		if (b->conns[i].phase == ESTABLISHED && bgp_rib_is_pending(b->rib))
-			b->ops->wake(b->ctx, (enum bgp_side)i);
-}
-
 /* -- time -- */
 
 static uint64_t send_hold_ms(const struct conn *c)
@@ -620,7 +609,6 @@ static void tick_conn(struct bgp *b, enum bgp_side side, uint64_t now_ms)
 	} else if (now_ms >= c->keepalive_ms) {
 		c->keepalive_due = true;
 		arm_keepalive(b, c, now_ms);
-		b->ops->wake(b->ctx, side);
 	}
 }
 

@@ -46,8 +46,6 @@ struct bgp_conf {
 struct bgp_ops {
 	/* To connect to the peer: the answer is bgp_on_connected(), or bgp_on_closed(BGP_OUT). */
 	void (*connect)(void *ctx);
-	/* bgp_pull() has something for a connection. */
-	void (*wake)(void *ctx, enum bgp_side side);
 	/* The connection is over: a message that is partly sent, and then the len bytes at last, go
 	 * out if they can, and it is closed.  bgp_on_closed() does not follow. */
 	void (*close)(void *ctx, enum bgp_side side, const uint8_t *last, size_t len);
@@ -77,9 +75,8 @@ bool bgp_needs_reset(const struct bgp_conf *a, const struct bgp_conf *b);
 /* This process came in place of one that went without a word, up to restart_s ago (R bit). */
 void bgp_set_restarting(struct bgp *b, bool restarting);
 
-/* What it is told: put and delete there, then bgp_tell(). */
+/* What it is told. */
 struct bgp_rib *bgp_rib(struct bgp *b);
-void bgp_tell(struct bgp *b);
 
 /* -- connections -- */
 void bgp_on_connected(struct bgp *b, uint64_t now_ms);
@@ -90,7 +87,8 @@ void bgp_on_closed(struct bgp *b, enum bgp_side side, const char *why, uint64_t 
 /* Bytes as they came; the connection may be closed by them. */
 void bgp_on_bytes(
 	struct bgp *b, enum bgp_side side, const uint8_t *data, size_t len, uint64_t now_ms);
-/* The next message for a connection; 0: none.  room: at least BGP_MAX. */
+/* The next message for a connection; 0: none.  room: at least BGP_MAX.  To be asked after any other
+ * call, and after the Adj-RIB-Out was changed, until there is none. */
 size_t bgp_pull(struct bgp *b, enum bgp_side side, uint8_t *to, size_t room, uint64_t now_ms);
 /* All that was pulled is the kernel's now (RFC 9687). */
 void bgp_on_sent(struct bgp *b, enum bgp_side side, uint64_t now_ms);

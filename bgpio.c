@@ -53,7 +53,6 @@ struct bgpio {
 	struct bgp *engine; /* owned */
 	struct conn *conns[BGP_SIDES]; /* owned; NULL = none */
 	uv_timer_t timer;
-	uv_prepare_t prepare; /* while something was told to the engine in this turn */
 	bool connect_due;
 };
 
@@ -381,15 +380,6 @@ static void connect_now(struct bgpio *p)
 		bgp_on_closed(p->engine, BGP_OUT, strerror(-fd), now_ms());
 }
 
-static void on_wake(void *ctx, enum bgp_side side)
-{
-	struct bgpio *p = ctx;
-
-	(void)side;
-	if (!p->closing)
-		REQUIRE(uv_prepare_start(&p->prepare, p->prepare.prepare_cb) == 0);
-}
-
 /* What is left goes out before the last message, as far as the kernel takes them: it may begin within one. */
 static void on_close(void *ctx, enum bgp_side side, const uint8_t *last, size_t len)
 {
@@ -419,20 +409,14 @@ static void on_changed(void *ctx, enum bgp_state was)
 		p->ops->changed(p->ctx, was);
 }
 
-static const struct bgp_ops engine_ops = {on_connect, on_wake, on_close, on_changed};
+static const struct bgp_ops engine_ops = {on_connect, on_close, on_changed};
 
 void bgpio_flush(struct bgpio *p)
 {
-	(void)uv_prepare_stop(&p->prepare);
 	if (p->connect_due)
 		connect_now(p);
 	pump(p);
 	arm(p);
-}
-
-static void on_prepare(uv_prepare_t *h)
-{
-	bgpio_flush(h->data);
 }
 
 static void on_timer(uv_timer_t *h)
@@ -490,11 +474,9 @@ int bgpio_open(uv_loop_t *loop, const struct bgpio_conf *conf, const struct bgp_
 		return -ENOMEM;
 	}
 	REQUIRE(uv_timer_init(loop, &p->timer) == 0);
-	REQUIRE(uv_prepare_init(loop, &p->prepare) == 0);
 	p->timer.timer_cb = on_timer;
-	p->prepare.prepare_cb = on_prepare;
-	p->timer.data = p->prepare.data = p;
-	p->handles = 2;
+	p->timer.data = p;
+	p->handles = 1;
 	*ret_p = p;
 	return 0;
 }
@@ -510,13 +492,12 @@ void bgpio_close(struct bgpio *p, unsigned subcode, const char *reason)
 	p->closing = true;
 	bgp_stop(p->engine, subcode, reason, now_ms());
 	uv_close((uv_handle_t *)&p->timer, on_handle_closed);
-	uv_close((uv_handle_t *)&p->prepare, on_handle_closed);
 }
 
 void bgpio_reset(struct bgpio *p, unsigned subcode, const char *why)
 {
 	bgp_reset(p->engine, subcode, why, now_ms());
-	arm(p);
+	bgpio_flush(p);
 }
 
 struct bgp *bgpio_engine(const struct bgpio *p)

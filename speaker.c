@@ -582,8 +582,9 @@ static void tell(struct peer *p, bool all)
 			strerror(-err), NULL);
 		s->retry_ms = daemon_now_ms() + RETRY_MS;
 	}
-	bgp_tell(bgpio_engine(p->io));
 	bgpio_start(p->io);
+	if (bgp_rib_is_pending(rib))
+		bgpio_flush(p->io);
 }
 
 static struct routes_input routes_of(const struct daemon *d)

@@ -68,13 +68,6 @@ static void on_connect(void *ctx)
 	d->connect_due = true;
 }
 
-static void on_wake(void *ctx, enum bgp_side side)
-{
-	struct driver *d = ctx;
-
-	REQUIRE(d->c[side].wire == OPEN || (d->accepting && side == BGP_IN));
-}
-
 static void on_close(void *ctx, enum bgp_side side, const uint8_t *last, size_t len)
 {
 	struct driver *d = ctx;
@@ -102,7 +95,7 @@ static void on_changed(void *ctx, enum bgp_state was)
 	d->state = v.state;
 }
 
-static const struct bgp_ops ops = {on_connect, on_wake, on_close, on_changed};
+static const struct bgp_ops ops = {on_connect, on_close, on_changed};
 
 /* -- the peer's side of what is pulled -- */
 
@@ -346,7 +339,6 @@ static void change_route(struct driver *d, unsigned which)
 		REQUIRE(bgp_rib_put(bgp_rib(d->b), prefix_of(f, i), &a) == 0);
 		d->wanted[f][i] = (int)med;
 	}
-	bgp_tell(d->b);
 }
 
 /* This node's own addresses are others. */
@@ -363,7 +355,6 @@ static void change_self(struct driver *d, unsigned which)
 	if ((which & 4) != 0)
 		self.link_local = addr_from_v6(local6);
 	bgp_rib_set_self(bgp_rib(d->b), &self);
-	bgp_tell(d->b);
 }
 
 static void stop(struct driver *d, unsigned subcode)

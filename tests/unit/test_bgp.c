@@ -51,12 +51,6 @@ static void on_connect(void *ctx)
 	s->connects++;
 }
 
-static void on_wake(void *ctx, enum bgp_side side)
-{
-	(void)ctx;
-	(void)side;
-}
-
 static void append(struct pipe *p, const uint8_t *b, size_t n)
 {
 	if (p->n + n > ROOM)
@@ -83,7 +77,7 @@ static void on_changed(void *ctx, enum bgp_state was)
 	s->changes++;
 }
 
-static const struct bgp_ops ops = {on_connect, on_wake, on_close, on_changed};
+static const struct bgp_ops ops = {on_connect, on_close, on_changed};
 
 static void set_up(const struct bgp_conf *a, const struct bgp_conf *b)
 {
@@ -207,7 +201,6 @@ static void announce(unsigned i, const char *text)
 		addr_parse("10.0.0.1", 8, &a.next_hop) != 0 ||
 		bgp_rib_put(bgp_rib(w.s[i].b), p, &a) != 0)
 		abort();
-	bgp_tell(w.s[i].b);
 }
 
 /* -- two speakers -- */
