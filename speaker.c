@@ -58,6 +58,7 @@ struct speaker {
 	size_t n;
 	struct radvio *radvio;       /* owned; NULL while no peer is unnumbered */
 	struct bgplisten *bgplisten; /* owned; NULL while no peer is passive */
+	struct bfdio *bfdio; /* owned; NULL = that between nodes will do: it is at BFD's port */
 	struct routes *routes; /* owned */
 	bool built;            /* the routes are complete */
 	bool sync_due;
@@ -142,10 +143,15 @@ static void on_bfd(void *ctx, struct bfd_session *s)
 
 static const struct bfd_user bfd_user = {on_bfd};
 
+static struct bfdio *bfd_of(const struct daemon *d)
+{
+	return d->speaker->bfdio != NULL ? d->speaker->bfdio : d->bfdio;
+}
+
 static void drop_bfd(struct peer *p)
 {
-	if (p->bfd != NULL && p->d->bfdio != NULL)
-		bfd_del(bfdio_engine(p->d->bfdio), p->bfd);
+	if (p->bfd != NULL && bfd_of(p->d) != NULL)
+		bfd_del(bfdio_engine(bfd_of(p->d)), p->bfd);
 	p->bfd = NULL;
 	p->bfd_up = false;
 }
@@ -172,7 +178,7 @@ static void add_bfd(struct peer *p, const struct bfd_conf *conf)
 	if (!bgpio_local(p->io, &local))
 		return;
 	p->bfd_path = path_of(p, local);
-	err = bfd_add(bfdio_engine(p->d->bfdio), &p->bfd_path, conf, &bfd_user, p, bfdio_now_us(),
+	err = bfd_add(bfdio_engine(bfd_of(p->d)), &p->bfd_path, conf, &bfd_user, p, bfdio_now_us(),
 		&p->bfd);
 	if (err != 0) {
 		p->bfd = NULL;
@@ -189,7 +195,7 @@ static void run_bfd(struct peer *p)
 	struct bfd_conf conf;
 	struct bfd_view v;
 
-	if (profile == NULL || p->d->bfdio == NULL || p->io == NULL || !p->is_up) {
+	if (profile == NULL || bfd_of(p->d) == NULL || p->io == NULL || !p->is_up) {
 		drop_bfd(p);
 		return;
 	}
@@ -198,7 +204,7 @@ static void run_bfd(struct peer *p)
 		add_bfd(p, &conf);
 	if (p->bfd == NULL)
 		return;
-	bfd_set_conf(bfdio_engine(p->d->bfdio), p->bfd, &conf, bfdio_now_us());
+	bfd_set_conf(bfdio_engine(bfd_of(p->d)), p->bfd, &conf, bfdio_now_us());
 	bfd_view(p->bfd, bfdio_now_us(), &v);
 	if (v.state == BFD_UP) {
 		p->bfd_up = true;
@@ -482,18 +488,46 @@ static void drop_unwanted(struct speaker *s)
 	s->n = kept;
 }
 
-static void wish_multihop(struct daemon *d)
+static void set_multihop(struct daemon *d, bool multihop)
 {
 	struct speaker *s = d->speaker;
-	bool any = false;
 
-	for (size_t i = 0; i < s->n; i++)
-		any |= s->v[i]->io != NULL && s->v[i]->conf->bfd_profile != NULL &&
-		       is_multihop(s->v[i]);
-	if (any == s->multihop)
+	if (multihop == s->multihop)
 		return;
-	s->multihop = any;
+	s->multihop = multihop;
 	mesh_sync(d);
+}
+
+static const struct bfdio_ops bfd_ops = {.on_closed = on_part_closed};
+
+/* Routers speak BFD at its own port and no other, whatever nodes do among themselves. */
+static void wish_bfd(struct daemon *d)
+{
+	struct bfdio_conf conf = {.port = BFDIO_PORT};
+	struct speaker *s = d->speaker;
+	bool any = false, own;
+
+	for (size_t i = 0; i < s->n; i++) {
+		bool has = s->v[i]->io != NULL && s->v[i]->conf->bfd_profile != NULL;
+
+		any |= has;
+		conf.multihop |= has && is_multihop(s->v[i]);
+	}
+	own = any && d->conf->elections.bfd_port != BFDIO_PORT;
+	set_multihop(d, conf.multihop && !own);
+	if (own && s->bfdio != NULL)
+		bfdio_set_conf(s->bfdio, &conf);
+	if (own == (s->bfdio != NULL))
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		drop_bfd(s->v[i]);
+	bfdio_close(s->bfdio);
+	s->bfdio = NULL;
+	if (own && bfdio_open(&d->loop, &conf, &bfd_ops, d, &d->hkey, &d->rng, &d->counters,
+			   &s->bfdio) != 0) {
+		s->bfdio = NULL;
+		s->retry_ms = daemon_now_ms() + RETRY_MS;
+	}
 }
 
 static void sync_peers(struct daemon *d, uint64_t now_ms)
@@ -525,7 +559,7 @@ static void sync_peers(struct daemon *d, uint64_t now_ms)
 	for (size_t i = 0; i < s->n; i++)
 		align(s->v[i]);
 	s->file_ms = has_file ? now_ms + FILE_AGAIN_MS : TIME_NEVER;
-	wish_multihop(d);
+	wish_bfd(d);
 }
 
 /* -- what they are told -- */
@@ -706,6 +740,7 @@ void speaker_stop(struct daemon *d)
 
 		drop(p, quiet ? 0 : BGP_CEASE_SHUTDOWN, quiet ? NULL : "lbd stops");
 	}
+	bfdio_close(s->bfdio);
 	radvio_close(s->radvio);
 	bgplisten_close(s->bgplisten);
 	routes_free(s->routes);
@@ -748,6 +783,8 @@ void speaker_run(struct daemon *d, bool all, uint64_t now_ms)
 		run_bfd(s->v[i]);
 		tell(s->v[i], all);
 	}
+	if (s->bfdio != NULL)
+		bfdio_flush(s->bfdio);
 	if (!s->built)
 		return;
 	say_fresh(d, now_ms);
