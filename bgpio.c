@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +30,8 @@ enum {
 	WRITE_MAX = 16 * 1024, /* in one system call */
 	TOS = 0xc0,            /* network control (RFC 4271 appendix E) */
 	DEVICE_MAX = 16,
+	AO_ADD_KEY = 38, /* TCP_AO_ADD_KEY */
+	AO_MAC_LEN = 12, /* RFC 5926 3.2 */
 };
 
 /* A connection, or one that is being made. */
@@ -66,6 +69,35 @@ static uint64_t now_ms(void)
 
 /* -- sockets -- */
 
+/* Linux 6.7's struct tcp_ao_add, which libraries do not have yet. */
+struct ao_add {
+	_Alignas(8) struct sockaddr_storage addr;
+	char alg_name[64];
+	int32_t ifindex;
+	uint32_t set_current : 1, set_rnext : 1, reserved : 30;
+	uint16_t reserved2;
+	uint8_t prefix, sndid, rcvid, maclen, keyflags, keylen;
+	uint8_t key[TCP_MD5SIG_MAXKEYLEN];
+};
+
+static int set_ao(int fd, const struct bgpio_conf *conf)
+{
+	bool sha1 = conf->auth == BGPIO_AO_SHA1;
+	struct ao_add a = {.prefix = addr_family(conf->remote) == ADDR_V4 ? 32 : 128,
+		.sndid = (uint8_t)conf->ao_id,
+		.rcvid = (uint8_t)conf->ao_id,
+		.maclen = AO_MAC_LEN};
+	int err;
+
+	(void)sock_from_address(conf->remote, 0, conf->ifindex, &a.addr);
+	(void)snprintf(a.alg_name, sizeof a.alg_name, "%s", sha1 ? "hmac(sha1)" : "cmac(aes128)");
+	a.keylen = (uint8_t)strlen(conf->password);
+	memcpy(a.key, conf->password, a.keylen);
+	err = setsockopt(fd, IPPROTO_TCP, AO_ADD_KEY, &a, sizeof a) == 0 ? 0 : -errno;
+	explicit_bzero(&a, sizeof a);
+	return err == -EEXIST ? 0 : err;
+}
+
 int bgpio_set_password(int fd, const struct bgpio_conf *conf)
 {
 	struct tcp_md5sig sig = {0};
@@ -74,6 +106,8 @@ int bgpio_set_password(int fd, const struct bgpio_conf *conf)
 
 	if (len > TCP_MD5SIG_MAXKEYLEN)
 		return -EINVAL;
+	if (conf->auth != BGPIO_MD5 && len > 0)
+		return set_ao(fd, conf);
 	(void)sock_from_address(conf->remote, 0, conf->ifindex, &peer);
 	memcpy(&sig.tcpm_addr, &peer, sizeof peer);
 	sig.tcpm_keylen = (uint16_t)len;
@@ -376,7 +410,9 @@ static void connect_now(struct bgpio *p)
 	p->connect_due = false;
 	if (fd >= 0 && conn_new(p, BGP_OUT, fd, true) == NULL)
 		fd = -ENOMEM;
-	if (fd < 0)
+	if (fd == -ENOPROTOOPT && p->conf.auth != BGPIO_MD5)
+		bgp_on_closed(p->engine, BGP_OUT, "this kernel has no TCP-AO", now_ms());
+	else if (fd < 0)
 		bgp_on_closed(p->engine, BGP_OUT, strerror(-fd), now_ms());
 }
 
@@ -517,7 +553,8 @@ bool bgpio_has_conf(const struct bgpio *p, const struct bgpio_conf *conf)
 	return addr_eq(c->remote, conf->remote) && addr_eq(c->local, conf->local) &&
 	       c->port == conf->port && c->ifindex == conf->ifindex && c->ttl == conf->ttl &&
 	       c->min_ttl == conf->min_ttl && same_text(c->device, conf->device) &&
-	       same_text(c->password, conf->password);
+	       same_text(c->password, conf->password) && c->auth == conf->auth &&
+	       c->ao_id == conf->ao_id;
 }
 
 bool bgpio_local(const struct bgpio *p, struct addr *ret_a)

@@ -22,6 +22,8 @@ enum { BGPIO_PORT = 179 };
 
 struct bgpio; /* opaque: one peer */
 
+enum bgpio_auth { BGPIO_MD5, BGPIO_AO_SHA1, BGPIO_AO_AES }; /* AO: RFC 5925, 5926 */
+
 struct bgpio_conf {
 	struct addr remote, local; /* local all zero: the kernel chooses */
 	unsigned port;
@@ -29,7 +31,9 @@ struct bgpio_conf {
 	const char *device; /* SO_BINDTODEVICE: a VRF; NULL = none */
 	unsigned ttl;       /* of what is sent; 0 = the kernel's */
 	unsigned min_ttl;   /* of what is received (RFC 5082); 0 = any */
-	const char *password; /* TCP MD5 (RFC 2385); NULL = none */
+	const char *password; /* TCP MD5 (RFC 2385), or the key of TCP-AO; NULL = none */
+	enum bgpio_auth auth; /* what a password is for */
+	unsigned ao_id;       /* KeyID of both ends */
 };
 
 struct bgpio_ops {
@@ -61,7 +65,8 @@ void bgpio_flush(struct bgpio *p);
 
 /* fd, which is given away, is a connection from the peer.  False: it was not wanted, and is closed. */
 bool bgpio_accept(struct bgpio *p, int fd);
-/* Of a listening socket: what a peer's password is must be known before it connects. */
+/* Of a listening socket: what a peer's password is must be known before it connects.  0 or -errno:
+ * -ENOPROTOOPT: this kernel has no TCP-AO. */
 int bgpio_set_password(int fd, const struct bgpio_conf *conf) MUST_CHECK;
 
 #endif

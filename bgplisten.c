@@ -12,7 +12,6 @@
  */
 #include "bgplisten.h"
 
-#include "bgpio.h"
 #include "log.h"
 #include "sock.h"
 
@@ -196,14 +195,11 @@ static void on_timer(uv_timer_t *t)
 	open_all(t->data);
 }
 
-int bgplisten_set_password(
-	struct bgplisten *l, struct addr remote, unsigned ifindex, const char *password)
+int bgplisten_set_password(struct bgplisten *l, const struct bgpio_conf *conf)
 {
-	const struct listener *x = l->v[addr_family(remote)];
-	const struct bgpio_conf conf = {
-		.remote = remote, .ifindex = ifindex, .password = password};
+	const struct listener *x = l->v[addr_family(conf->remote)];
 
-	return x != NULL ? bgpio_set_password(x->fd, &conf) : -ENOTCONN;
+	return x != NULL ? bgpio_set_password(x->fd, conf) : -ENOTCONN;
 }
 
 bool bgplisten_is_open(const struct bgplisten *l, enum addr_family family)

@@ -8,6 +8,7 @@
 
 #include "addr.h"
 #include "base.h"
+#include "bgpio.h"
 
 #include <stdbool.h>
 #include <uv.h>
@@ -31,9 +32,8 @@ int bgplisten_open(uv_loop_t *loop, unsigned port, const struct bgplisten_ops *o
 /* NULL: nothing. */
 void bgplisten_close(struct bgplisten *l);
 
-/* TCP MD5 (RFC 2385) of connections from there; NULL: none any more.  0 or -errno. */
-int bgplisten_set_password(struct bgplisten *l, struct addr remote, unsigned ifindex,
-	const char *password) MUST_CHECK;
+/* As bgpio_set_password(), of connections from there; no password: none any more. */
+int bgplisten_set_password(struct bgplisten *l, const struct bgpio_conf *conf) MUST_CHECK;
 bool bgplisten_is_open(const struct bgplisten *l, enum addr_family family);
 
 #endif

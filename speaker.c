@@ -30,6 +30,7 @@ enum {
 	RETRY_MS = 1000,
 	FILE_AGAIN_MS = 60 * 1000,
 	MAX_PASSWORD = 80, /* TCP_MD5SIG_MAXKEYLEN */
+	MAX_FILE = 256,
 };
 
 enum leaving { STAYS, SHUTS_DOWN, WITHDRAWN };
@@ -249,14 +250,13 @@ static void on_listening(void *ctx)
 static const struct bgplisten_ops listen_ops = {on_accepted, on_listening, on_part_closed};
 
 /* Each peer's password must be known before it connects. */
-static void key_listener(struct peer *p, const char *password)
+static void key_listener(struct peer *p, const struct bgpio_conf *io)
 {
 	struct speaker *s = p->d->speaker;
 
-	if (s->bgplisten == NULL || (password == NULL && !p->keyed))
+	if (s->bgplisten == NULL || (io->password == NULL && !p->keyed))
 		return;
-	p->keyed = bgplisten_set_password(s->bgplisten, p->remote, p->ifindex, password) == 0 &&
-		   password != NULL;
+	p->keyed = bgplisten_set_password(s->bgplisten, io) == 0 && io->password != NULL;
 }
 
 /* The port is another speaker's to have, as long as no peer is to be waited for. */
@@ -280,28 +280,40 @@ static void wish_listener(struct daemon *d)
 
 /* -- what the configuration wants -- */
 
+/* NULL: it cannot be read, or is empty or too long. */
+static const char *first_line(const char *path, char to[static MAX_PASSWORD + 1])
+{
+	size_t len = 0;
+	struct buf b;
+
+	buf_init(&b, MAX_FILE);
+	if (file_read(path, &b) == 0 && b.len > 0)
+		len = strcspn(b.p, "\r\n");
+	if (len > 0 && len <= MAX_PASSWORD)
+		(void)snprintf(to, MAX_PASSWORD + 1, "%.*s", (int)len, b.p);
+	if (b.p != NULL)
+		explicit_bzero(b.p, b.len);
+	buf_free(&b);
+	return len > 0 && len <= MAX_PASSWORD ? to : NULL;
+}
+
 /* A password's text; NULL: there is none, with the reason, or without one: none is wanted. */
 static const char *password_of(
 	struct peer *p, char to[static MAX_PASSWORD + 1], const char **ret_why)
 {
 	const struct config_peer *c = p->conf;
 	const char *s = c->password;
-	struct buf b;
 
 	*ret_why = NULL;
-	if (c->password_secret.name != NULL) {
+	if (c->tcp_ao.present) {
+		s = first_line(c->tcp_ao.key_file, to);
+		*ret_why = s == NULL ? "its TCP-AO key's file cannot be read" : NULL;
+	} else if (c->password_secret.name != NULL) {
 		s = secret_password(p->d, &c->password_secret);
 		*ret_why = s == NULL ? "its password's Secret was not read" : NULL;
 	} else if (c->password_file != NULL) {
-		buf_init(&b, MAX_PASSWORD + 2);
-		if (file_read(c->password_file, &b) == 0 && b.len > 0) {
-			(void)snprintf(to, MAX_PASSWORD + 1, "%.*s", (int)strcspn(b.p, "\r\n"), b.p);
-			s = to;
-		}
+		s = first_line(c->password_file, to);
 		*ret_why = s == NULL ? "its password's file cannot be read" : NULL;
-		if (b.p != NULL)
-			explicit_bzero(b.p, b.len);
-		buf_free(&b);
 	}
 	return s;
 }
@@ -388,6 +400,13 @@ static void open_io(struct peer *p, const struct bgpio_conf *io, const struct bg
 		daemon_now_ms() - d->started_ms < BGPCONF_RESTART_S * 1000u);
 }
 
+static enum bgpio_auth auth_of(const struct config_tcp_ao *ao)
+{
+	if (!ao->present)
+		return BGPIO_MD5;
+	return strcmp(ao->algorithm, "hmac-sha1-96") == 0 ? BGPIO_AO_SHA1 : BGPIO_AO_AES;
+}
+
 /* Brings the connection in line.  Only what the other side must see anew ends a session. */
 static void align(struct peer *p)
 {
@@ -397,7 +416,9 @@ static void align(struct peer *p)
 	struct bgpio_conf io = {.port = p->conf->peer_port,
 		.ttl = ttl.sent,
 		.min_ttl = ttl.least,
-		.device = p->conf->vrf != NULL && p->conf->vrf[0] != '\0' ? p->conf->vrf : NULL};
+		.device = p->conf->vrf != NULL && p->conf->vrf[0] != '\0' ? p->conf->vrf : NULL,
+		.auth = auth_of(&p->conf->tcp_ao),
+		.ao_id = p->conf->tcp_ao.key_id};
 	struct bgp_conf session;
 
 	io.password = password_of(p, password, &p->why);
@@ -422,7 +443,7 @@ static void align(struct peer *p)
 		open_io(p, &io, &session);
 	}
 	if (p->why == NULL)
-		key_listener(p, io.password);
+		key_listener(p, &io);
 	explicit_bzero(password, sizeof password);
 }
 
@@ -462,7 +483,7 @@ static void forget_links(struct peer *p)
 
 	if (p->ifindex != 0 && s->radvio != NULL)
 		radvio_unwant(s->radvio, p->ifindex);
-	key_listener(p, NULL);
+	key_listener(p, &(struct bgpio_conf){.remote = p->remote, .ifindex = p->ifindex});
 }
 
 static void drop(struct peer *p, unsigned subcode, const char *reason)
@@ -552,7 +573,7 @@ static void sync_peers(struct daemon *d, uint64_t now_ms)
 			continue;
 		}
 		p->conf = c;
-		has_file |= c->password_file != NULL;
+		has_file |= c->password_file != NULL || c->tcp_ao.present;
 	}
 	drop_unwanted(s);
 	wish_listener(d);
