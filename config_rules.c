@@ -115,6 +115,14 @@ static void rule_bgp(
 			"must be 128 with serviceSelectors (got %u)", ad->aggregation_length_v6);
 }
 
+static void rule_bfd(struct config_at *at, const cJSON *obj, const struct config_bfd_profile *p)
+{
+	if (p->echo_mode)
+		config_warn_field(at, obj, "echoMode",
+			"is refused to the peer: its packets alone tell whether it is there (got "
+			"true)");
+}
+
 static void rule_legacy_pool(
 	struct config_at *at, const cJSON *obj, const struct config_legacy_pool *p)
 {
@@ -175,6 +183,9 @@ void config_rules_record(
 	case CONFIG_BGP_ADVERTISEMENT:
 		rule_bgp(at, obj, rec);
 		break;
+	case CONFIG_BFD_PROFILE:
+		rule_bfd(at, obj, rec);
+		break;
 	case CONFIG_LEGACY_POOL:
 		rule_legacy_pool(at, obj, rec);
 		break;
@@ -190,7 +201,6 @@ void config_rules_record(
 	case CONFIG_ROOT:
 	case CONFIG_POOL:
 	case CONFIG_L2_ADVERTISEMENT:
-	case CONFIG_BFD_PROFILE:
 	case CONFIG_COMMUNITY:
 	case CONFIG_SELECTOR:
 	case CONFIG_OTHER:

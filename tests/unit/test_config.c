@@ -114,15 +114,12 @@ static void check_golden(const struct golden *g)
 static void test_golden(void)
 {
 #define SHARED(name) "../shared/configs/" name ".yaml", "tests/golden/" name ".canonical.yaml"
-#define NOT_YET      "checked, but not served by this version: "
 #define IGNORED      ": is not configuration, ignored\n"
 	static const struct golden rows[] = {
-		{SHARED("metallb-configmap-bgp-advertisements"),
-			"f:9:7: " NOT_YET "peers, bgpAdvertisements, communities\n"},
-		{SHARED("metallb-configmap-bgp"), "f:9:7: " NOT_YET "peers, bgpAdvertisements\n"},
+		{SHARED("metallb-configmap-bgp-advertisements"), ""},
+		{SHARED("metallb-configmap-bgp"), ""},
 		{SHARED("metallb-configmap-l2"), ""},
-		{SHARED("metallb-configmap-node-selectors"),
-			"f:3:3: " NOT_YET "peers, bgpAdvertisements\n"},
+		{SHARED("metallb-configmap-node-selectors"), ""},
 		{SHARED("metallb-cr-dual-stack"),
 			""},
 		{SHARED("metallb-cr-l2-node-selectors"), ""},
@@ -134,9 +131,7 @@ static void test_golden(void)
 			"f:31:1: Service/shared-tcp" IGNORED "f:44:1: Service/shared-udp" IGNORED
 			"f:57:1: Service/openelb-style" IGNORED},
 		{"tests/golden/full.yaml", "tests/golden/full.canonical.yaml",
-			"f:53:10: peers[0].tcpAO: takes the place of the password (got both)\n"
-			"f:34:3: " NOT_YET
-			"peers, bgpAdvertisements, bfdProfiles, communities\n"},
+			"f:53:10: peers[0].tcpAO: takes the place of the password (got both)\n"},
 		{"packaging/lbd.yaml", "tests/golden/lbd.canonical.yaml", ""},
 	};
 
@@ -847,8 +842,10 @@ static void test_warnings(void)
 			"nothing (got b)\n"},
 		{"unknown peer", POOL "bgpAdvertisements: [{name: x, peers: [b]}]\n",
 			"f:4:39: bgpAdvertisements[0].peers[0]: no such peer, it selects nothing "
-			"(got b)\n"
-			"f:4:21: checked, but not served by this version: bgpAdvertisements\n"},
+			"(got b)\n"},
+		{"BFD's echo", POOL "bfdProfiles: [{name: x, echoMode: true}]\nl2Advertisements: [{name: x}]\n",
+			"f:4:35: bfdProfiles[0].echoMode: is refused to the peer: its packets alone "
+			"tell whether it is there (got true)\n"},
 		{"localPref of different routes, peers, nodes, Services",
 			POOL "bgpAdvertisements:\n- {name: a, localPref: 1, peers: [p]}\n"
 			     "- {name: b, localPref: 2, aggregationLength: 24, peers: [p]}\n"
@@ -860,7 +857,7 @@ static void test_warnings(void)
 			     "- {name: f, localPref: 6, ipAddressPoolSelectors: [{matchLabels: {a: "
 			     "b}}]}\npeers: [" PEER "}, {name: q, myASN: 1, peerASN: 2, "
 			     "peerAddress: 10.0.0.2}]\n",
-			"f:5:3: " NOT_YET "bgpAdvertisements, peers\n"},
+			""},
 		{"not announced", POOL "l2Advertisements: []\n",
 			"f:3:9: pools[0]: no advertisement selects this pool: its addresses are "
 			"given, not announced\n"},
@@ -924,8 +921,7 @@ static void test_warnings(void)
 			"f:6:1: BgpConf/other: only the one named default is read: ignored\n"
 			"f:11:1: BgpPeer/p: has adminDown: ignored\n"
 			"f:19:7: BgpPeer/q: there is no BgpConf named default to give our AS: "
-			"ignored\n"
-			"f:16:1: " NOT_YET "peers\n"},
+			"ignored\n"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
