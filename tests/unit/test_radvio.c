@@ -115,14 +115,14 @@ static void add_address(unsigned i)
 	CHECK(command(line));
 }
 
-static int router_socket(void)
+static int open_socket(const char *dev)
 {
 	const struct ipv6_mreq routers = {.ipv6mr_multiaddr.s6_addr = {0xff, 0x02, [15] = 2},
-		.ipv6mr_interface = if_nametoindex("v1")};
+		.ipv6mr_interface = if_nametoindex(dev)};
 	const int on = 1, hops = 255;
 	int fd = socket(AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMPV6);
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "v1", 2) != 0 ||
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, dev, 3) != 0 ||
 		setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on) != 0 ||
 		setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &routers, sizeof routers) != 0 ||
 		setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof hops) != 0)
@@ -144,7 +144,7 @@ static void set_up(struct rig *r)
 	}
 	r->v[0] = if_nametoindex("v0");
 	r->v[1] = if_nametoindex("v1");
-	r->fd = router_socket();
+	r->fd = open_socket("v1");
 	(void)uv_loop_init(&r->loop);
 	if (radvio_open(&r->loop, &ops, r, &r->rng, &r->io) != 0)
 		abort();
@@ -271,18 +271,24 @@ static void test_both_ends(void)
 	CHECK_INT(sockets(), 0);
 }
 
-/* It says that it is there, it asks, and is asked. */
+/* It says that it is there, it asks, and is asked; to the link, not to itself. */
 static void test_said(void)
 {
+	uint8_t byte;
 	struct rig r;
+	int fd;
 
 	set_up(&r);
+	fd = open_socket("v0");
 	want(&r, 0);
 	CHECK(run_until_heard(&r, ND_ROUTER_ADVERT));
 	CHECK(run_until_heard(&r, ND_ROUTER_SOLICIT));
+	CHECK(recv(fd, &byte, sizeof byte, 0) < 0 && errno == EAGAIN);
 	say(&r, 1, ND_ROUTER_SOLICIT, 8, 254); /* to see that it is heard */
+	say(&r, 1, ND_NEIGHBOR_ADVERT, 24, 255);
 	run(&r, 50);
 	CHECK_INT(view(&r).dropped, 1);
+	(void)close(fd);
 	tear_down(&r);
 }
 
