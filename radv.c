@@ -211,7 +211,7 @@ static void advertise(const struct radv *r, struct radv_link *l, uint64_t now_ms
 static void refresh(struct router *x, uint16_t lifetime_s, uint64_t now_ms)
 {
 	x->heard_ms = now_ms;
-	x->until_ms = now_ms + time_max(lifetime_s * 1000u, HOLD_LEAST_MS);
+	x->until_ms = now_ms + time_max((uint64_t)lifetime_s * 1000, HOLD_LEAST_MS);
 	x->ask_ms = x->until_ms - ASK_MS;
 }
 
