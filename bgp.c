@@ -134,6 +134,14 @@ static void forget(struct bgp *b, enum bgp_side side, uint64_t now_ms)
 	tell_state(b, now_ms);
 }
 
+/* Where a NOTIFICATION lets the peer keep routes, one that is for good must say so (RFC 8538 5). */
+static bool is_hard(const struct bgp *b, const struct conn *c, const struct bgp_fault *f)
+{
+	return b->conf.graceful && c->phase >= OPEN_CONFIRM && c->peer.graceful &&
+	       c->peer.notification && f->code == BGP_ERR_CEASE &&
+	       (f->subcode == BGP_CEASE_SHUTDOWN || f->subcode == BGP_CEASE_DECONFIGURED);
+}
+
 /* f NULL: without a word. */
 static void end(struct bgp *b, enum bgp_side side, const struct bgp_fault *f, const char *reason,
 	uint64_t now_ms)
@@ -144,7 +152,8 @@ static void end(struct bgp *b, enum bgp_side side, const struct bgp_fault *f, co
 	if (b->conns[side].phase == NONE)
 		return;
 	if (f != NULL && b->conns[side].phase > CONNECTING) {
-		len = bgp_notification_encode(f, reason, last, sizeof last);
+		len = bgp_notification_encode(
+			f, is_hard(b, &b->conns[side], f), reason, last, sizeof last);
 		b->sent++;
 	}
 	b->ops->close(b->ctx, side, last, len);

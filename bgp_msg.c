@@ -878,10 +878,14 @@ static size_t reason_len(const char *s)
 }
 
 size_t bgp_notification_encode(
-	const struct bgp_fault *f, const char *reason, uint8_t *to, size_t room)
+	const struct bgp_fault *f, bool hard, const char *reason, uint8_t *to, size_t room)
 {
 	struct wr w = begin(to, room, BGP_NOTIFICATION);
 
+	if (hard) {
+		wr_u8(&w, BGP_ERR_CEASE);
+		wr_u8(&w, BGP_CEASE_HARD_RESET);
+	}
 	wr_u8(&w, (uint8_t)f->code);
 	wr_u8(&w, f->subcode);
 	wr_bytes(&w, f->data, f->len);

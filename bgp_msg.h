@@ -149,10 +149,11 @@ struct bgp_notification {
 };
 /* False: too short to be one. */
 bool bgp_notification_decode(const uint8_t *body, size_t len, struct bgp_notification *ret_n);
-/* reason: of a Cease by an operator alone; NULL = none; cut at BGP_REASON_MAX bytes. */
+/* reason: of a Cease by an operator alone; NULL = none; cut at BGP_REASON_MAX bytes.  hard: routes are not
+ * to be kept, although both sides said that a NOTIFICATION lets them (RFC 8538 3.1). */
 size_t bgp_notification_encode(
-	const struct bgp_fault *f, const char *reason, uint8_t *to, size_t room);
-/* "Cease: administrative shutdown"; valid for ever for what is known, else in s. */
+	const struct bgp_fault *f, bool hard, const char *reason, uint8_t *to, size_t room);
+/* "administrative shutdown"; valid for ever for what is known, else in s. */
 const char *bgp_notification_text(unsigned code, unsigned subcode, char s[static 48]);
 
 /* -- KEEPALIVE (4.4), ROUTE-REFRESH (RFC 2918, 7313) -- */

@@ -364,6 +364,38 @@ static void test_graceful(void)
 	tear_down();
 }
 
+/* What is for good is a hard reset (RFC 8538), where both may keep routes over a NOTIFICATION; a reset
+ * after which the session is to come back is not. */
+static void test_hard(void)
+{
+	static const struct {
+		unsigned subcode;
+		bool graceful;
+		const char *want;
+	} rows[] = {
+		{BGP_CEASE_SHUTDOWN, true, "received hard reset: moved"},
+		{BGP_CEASE_SHUTDOWN, false, "received administrative shutdown: moved"},
+		{BGP_CEASE_DECONFIGURED, true, "received hard reset"},
+		{BGP_CEASE_CONFIG_CHANGE, true, "received other configuration change"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct bgp_conf a = conf(65001, 65002, 1), b = conf(65002, 65001, 2);
+
+		a.graceful = true;
+		b.graceful = rows[i].graceful;
+		a.restart_s = b.restart_s = 120;
+		set_up(&a, &b);
+		start_both();
+		run(5 * SECOND);
+		CHECK_INT(view(0).state, BGP_ESTABLISHED);
+		bgp_stop(w.s[0].b, rows[i].subcode, "moved", w.now);
+		run(100);
+		CHECK_STR(view(1).error, rows[i].want);
+		tear_down();
+	}
+}
+
 /* A peer that never answers is tried less and less often. */
 static void test_retry(void)
 {
@@ -624,7 +656,7 @@ static void test_names(void)
 
 CHECK_MAIN("test_bgp", CHECK_TEST(test_session), CHECK_TEST(test_shutdown_words),
 	CHECK_TEST(test_collisions), CHECK_TEST(test_passive), CHECK_TEST(test_asn),
-	CHECK_TEST(test_hold), CHECK_TEST(test_graceful), CHECK_TEST(test_retry),
+	CHECK_TEST(test_hold), CHECK_TEST(test_graceful), CHECK_TEST(test_hard), CHECK_TEST(test_retry),
 	CHECK_TEST(test_unexpected), CHECK_TEST(test_no_family), CHECK_TEST(test_counts),
 	CHECK_TEST(test_pieces), CHECK_TEST(test_notification),
 	CHECK_TEST(test_second_connection), CHECK_TEST(test_does_not_read), CHECK_TEST(test_hostile),

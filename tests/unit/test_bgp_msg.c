@@ -481,7 +481,7 @@ static void test_notification(void)
 	struct bgp_notification n;
 	uint8_t b[ROOM];
 	char unknown[48], lang[400];
-	size_t len = bgp_notification_encode(&shutdown, "new disk", b, sizeof b);
+	size_t len = bgp_notification_encode(&shutdown, false, "new disk", b, sizeof b);
 
 	CHECK_STR(hex(b, len), MARKER "001e03"
 				      "0602086e6577206469736b");
@@ -489,7 +489,7 @@ static void test_notification(void)
 	CHECK_INT(n.code, BGP_ERR_CEASE);
 	CHECK_INT(n.subcode, BGP_CEASE_SHUTDOWN);
 	CHECK_STR(n.reason, "new disk");
-	len = bgp_notification_encode(&hold, "not of this one", b, sizeof b);
+	len = bgp_notification_encode(&hold, false, "not of this one", b, sizeof b);
 	CHECK_STR(hex(b, len), MARKER "001503"
 				      "0400");
 	CHECK(!bgp_notification_decode(b, 1, &n));
@@ -506,7 +506,7 @@ static void test_notification(void)
 	memset(lang, 'x', sizeof lang - 1);
 	lang[sizeof lang - 1] = '\0';
 	memcpy(lang + BGP_REASON_MAX - 1, "\xc3\xa4", 2); /* is not cut in half */
-	len = bgp_notification_encode(&shutdown, lang, b, sizeof b);
+	len = bgp_notification_encode(&shutdown, false, lang, b, sizeof b);
 	CHECK_INT(b[BGP_HEADER_LEN + 2], BGP_REASON_MAX - 1);
 	CHECK_INT(len, BGP_HEADER_LEN + 3 + BGP_REASON_MAX - 1);
 
