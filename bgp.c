@@ -669,9 +669,14 @@ void bgp_reset(struct bgp *b, unsigned subcode, const char *why, uint64_t now_ms
 			fail(b, (enum bgp_side)i, &f, now_ms);
 }
 
-void bgp_set_conf(struct bgp *b, const struct bgp_conf *conf)
+void bgp_set_conf(struct bgp *b, const struct bgp_conf *conf, uint64_t now_ms)
 {
+	bool waits = b->conf.passive && b->conns[BGP_OUT].phase == NONE &&
+		     b->conns[BGP_IN].phase != ESTABLISHED;
+
 	b->conf = *conf;
+	if (waits && !conf->passive)
+		schedule_connect(b, now_ms);
 }
 
 bool bgp_needs_reset(const struct bgp_conf *a, const struct bgp_conf *b)

@@ -69,7 +69,7 @@ void bgp_stop(struct bgp *b, unsigned subcode, const char *reason, uint64_t now_
 /* Ends what there is, with a Cease of this subcode, and begins anew.  why: for bgp_view(). */
 void bgp_reset(struct bgp *b, unsigned subcode, const char *why, uint64_t now_ms);
 /* The next connection is made after this; the session goes on with what it began with. */
-void bgp_set_conf(struct bgp *b, const struct bgp_conf *conf);
+void bgp_set_conf(struct bgp *b, const struct bgp_conf *conf, uint64_t now_ms);
 /* Is the difference one that needs another session? */
 bool bgp_needs_reset(const struct bgp_conf *a, const struct bgp_conf *b);
 /* This process came in place of one that went without a word, up to restart_s ago (R bit). */

@@ -181,6 +181,7 @@ static void unref(struct bgpio *p)
 	if (--p->handles > 0)
 		return;
 	bgp_free(p->engine);
+	explicit_bzero(p->password, sizeof p->password);
 	free(p);
 	ops->on_closed(ctx);
 }

@@ -436,7 +436,7 @@ static void align(struct peer *p)
 				     bgp_needs_reset(&p->session, &session)))
 		close_io(p, BGP_CEASE_CONFIG_CHANGE, NULL);
 	if (p->why == NULL && p->io != NULL) {
-		bgp_set_conf(bgpio_engine(p->io), &session);
+		bgp_set_conf(bgpio_engine(p->io), &session, daemon_now_ms());
 		p->session = session;
 		set_self(p);
 	} else if (p->why == NULL) {

@@ -285,6 +285,17 @@ static void test_passive(void)
 	CHECK_INT(view(0).state, BGP_ESTABLISHED);
 	CHECK(w.s[0].out[BGP_IN].open);
 	tear_down();
+	/* Both wait; then one is not to wait any more. */
+	b.passive = true;
+	set_up(&a, &b);
+	start_both();
+	run(100 * SECOND);
+	CHECK_INT(w.s[0].connects + w.s[1].connects, 0);
+	a.passive = false;
+	bgp_set_conf(w.s[0].b, &a, w.now);
+	run(5 * SECOND);
+	CHECK_INT(view(0).state, BGP_ESTABLISHED);
+	tear_down();
 }
 
 static void test_asn(void)
