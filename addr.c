@@ -324,6 +324,13 @@ struct addr_range addr_prefix_range(struct addr_prefix p)
 	return (struct addr_range){p.base, {p.base.hi | mask.hi, p.base.lo | mask.lo}};
 }
 
+uint32_t addr_prefix_hash(const struct hash_key *hkey, const struct addr_prefix *p)
+{
+	const uint64_t k[] = {p->base.hi, p->base.lo, p->len};
+
+	return hash_bytes(hkey, k, sizeof k);
+}
+
 bool addr_prefix_contains(struct addr_prefix p, struct addr a)
 {
 	return addr_range_contains(addr_prefix_range(p), a);

@@ -80,6 +80,11 @@ int addr_prefix_parse(
 struct addr_prefix addr_prefix_of(struct addr a, unsigned len);
 char *addr_prefix_format(struct addr_prefix p, char s[ADDR_PREFIX_STRLEN]);
 struct addr_range addr_prefix_range(struct addr_prefix p);
+static inline bool addr_prefix_eq(const struct addr_prefix *a, const struct addr_prefix *b)
+{
+	return addr_eq(a->base, b->base) && a->len == b->len;
+}
+uint32_t addr_prefix_hash(const struct hash_key *hkey, const struct addr_prefix *p);
 bool addr_prefix_contains(struct addr_prefix p, struct addr a);
 
 enum addr_range_error {

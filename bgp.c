@@ -334,12 +334,12 @@ static bool settle_collision(
 
 static void arm_hold(struct conn *c, uint64_t now_ms)
 {
-	c->hold_ms = c->hold_s > 0 ? now_ms + 1000u * c->hold_s : TIME_NEVER;
+	c->hold_ms = c->hold_s > 0 ? now_ms + UINT64_C(1000) * c->hold_s : TIME_NEVER;
 }
 
 static void arm_keepalive(struct bgp *b, struct conn *c, uint64_t now_ms)
 {
-	uint64_t ms = b->conf.keepalive_ms, most = 1000u * c->hold_s / 3;
+	uint64_t ms = b->conf.keepalive_ms, most = UINT64_C(1000) * c->hold_s / 3;
 
 	if (c->hold_s == 0)
 		c->keepalive_ms = TIME_NEVER;
@@ -582,7 +582,7 @@ static uint64_t send_hold_ms(const struct conn *c)
 {
 	if (c->in_flight_ms == TIME_NEVER || c->hold_s == 0)
 		return TIME_NEVER;
-	return c->in_flight_ms + time_max(SEND_HOLD_MIN_MS, 2000u * c->hold_s);
+	return c->in_flight_ms + time_max(SEND_HOLD_MIN_MS, UINT64_C(2000) * c->hold_s);
 }
 
 uint64_t bgp_next_deadline(const struct bgp *b)

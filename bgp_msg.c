@@ -98,7 +98,6 @@ static size_t shortest(enum bgp_type type)
 	case BGP_NOTIFICATION:
 		return BGP_HEADER_LEN + 2;
 	case BGP_KEEPALIVE:
-		return BGP_HEADER_LEN;
 	case BGP_ROUTE_REFRESH: /* its length has an error of its own (RFC 7313 5) */
 		return BGP_HEADER_LEN;
 	}

@@ -427,14 +427,10 @@ static void on_close(void *ctx, enum bgp_side side, const uint8_t *last, size_t 
 		p->connect_due = false;
 	if (c == NULL)
 		return;
-	if (!c->connecting && len > 0) {
-		bool left = c->rest != NULL;
-		struct iovec v[] = {{left ? c->rest + c->sent : NULL, left ? c->len - c->sent : 0},
-			{(void *)(uintptr_t)last, len}};
-		const struct msghdr m = {.msg_iov = v, .msg_iovlen = ARRAY_LEN(v)};
-
-		(void)sendmsg(c->fd, &m, MSG_NOSIGNAL); /* else it sees the connection end */
-	}
+	if (c->rest != NULL)
+		(void)write_rest(c);
+	if (!c->connecting && c->rest == NULL && len > 0)
+		(void)send_some(c->fd, last, len); /* else it sees the connection end */
 	drop(c);
 }
 

@@ -276,10 +276,8 @@ static bool add_parts(struct routes *r, const struct routes_input *in, const str
 static bool prefix_is(const void *elt, const void *key, size_t len)
 {
 	const struct prefix *x = elt;
-	const struct addr_prefix *p = key;
-
 	(void)len;
-	return addr_eq(x->p.base, p->base) && x->p.len == p->len;
+	return addr_prefix_eq(&x->p, key);
 }
 
 static void mark(struct routes *r, struct prefix *x)
@@ -290,8 +288,7 @@ static void mark(struct routes *r, struct prefix *x)
 
 static struct prefix *prefix_get(struct routes *r, struct addr_prefix p)
 {
-	const uint64_t k[] = {p.base.hi, p.base.lo, p.len};
-	uint32_t hash = hash_bytes(&r->hkey, k, sizeof k);
+	uint32_t hash = addr_prefix_hash(&r->hkey, &p);
 	struct prefix *x = table_find(&r->prefixes, hash, prefix_is, &p, sizeof p);
 
 	if (x != NULL)
@@ -310,56 +307,61 @@ static struct prefix *prefix_get(struct routes *r, struct addr_prefix p)
 	return x;
 }
 
-/* Its place among those of x, or where it would be. */
-static uint32_t place_of(const struct prefix *x, uint32_t ad)
+static struct by *by_find(const struct prefix *x, uint32_t ad)
 {
-	uint32_t at = 0;
+	for (uint32_t i = 0; i < x->n; i++)
+		if (x->by[i].ad == ad)
+			return &x->by[i];
+	return NULL;
+}
 
-	while (at < x->n && x->by[at].ad < ad)
-		at++;
-	return at;
+/* NULL: out of memory. */
+static struct by *by_add(struct prefix *x, uint32_t ad)
+{
+	struct by *v = realloc(x->by, (x->n + 1) * sizeof *v);
+	uint32_t at = x->n;
+
+	if (v == NULL)
+		return NULL;
+	for (; at > 0 && v[at - 1].ad > ad; at--)
+		v[at] = v[at - 1];
+	v[at] = (struct by){.ad = ad};
+	x->by = v;
+	x->n++;
+	return &v[at];
 }
 
 static bool count_in(struct routes *r, const struct part *part)
 {
 	struct prefix *x = prefix_get(r, part->prefix);
-	uint32_t at = x != NULL ? place_of(x, part->ad) : 0;
+	struct by *b = x != NULL ? by_find(x, part->ad) : NULL;
 
 	if (x == NULL)
 		return false;
-	if (at == x->n || x->by[at].ad != part->ad) {
-		struct by *v = realloc(x->by, (x->n + 1) * sizeof *v);
-
-		if (v == NULL)
-			return false;
-		memmove(v + at + 1, v + at, (x->n - at) * sizeof *v);
-		v[at] = (struct by){.ad = part->ad};
-		x->by = v;
-		x->n++;
+	if (b == NULL || part->weight > 0)
 		mark(r, x);
-	}
-	x->by[at].refs++;
-	x->by[at].weight += part->weight;
-	if (part->weight > 0)
-		mark(r, x);
+	if (b == NULL)
+		b = by_add(x, part->ad);
+	if (b == NULL)
+		return false;
+	b->refs++;
+	b->weight += part->weight;
 	return true;
 }
 
 static void count_out(struct routes *r, const struct part *part)
 {
 	struct prefix *x = prefix_get(r, part->prefix); /* it is there */
-	uint32_t at;
+	struct by *b = x != NULL ? by_find(x, part->ad) : NULL;
 
-	REQUIRE(x != NULL);
-	at = place_of(x, part->ad);
-	REQUIRE(at < x->n && x->by[at].refs > 0);
-	x->by[at].weight -= part->weight;
-	if (part->weight > 0)
-		mark(r, x);
-	if (--x->by[at].refs > 0)
+	REQUIRE(b != NULL && b->refs > 0);
+	b->weight -= part->weight;
+	if (--b->refs == 0) {
+		memmove(b, b + 1, (size_t)(x->by + x->n - b - 1) * sizeof *b);
+		x->n--;
+	} else if (part->weight == 0) {
 		return;
-	memmove(x->by + at, x->by + at + 1, (x->n - at - 1) * sizeof *x->by);
-	x->n--;
+	}
 	mark(r, x);
 }
 
@@ -611,17 +613,21 @@ uint64_t routes_fresh_at(const struct routes *r, size_t i)
 
 void routes_clean(struct routes *r)
 {
-	r->n_fresh = 0;
-	while (!list_is_empty(&r->dirty)) {
-		struct prefix *x = CONTAINER_OF(r->dirty.next, struct prefix, dirty);
+	struct link *l = r->dirty.next, *next;
 
-		list_delete(&x->dirty);
+	r->n_fresh = 0;
+	for (; l != &r->dirty; l = next) {
+		struct prefix *x = CONTAINER_OF(l, struct prefix, dirty);
+
+		next = l->next;
+		list_init(&x->dirty);
 		if (x->n > 0)
 			continue;
 		table_remove(&r->prefixes, x);
 		free(x->by);
 		free(x);
 	}
+	list_init(&r->dirty);
 }
 
 /* -- construction, reading -- */

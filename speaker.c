@@ -397,7 +397,7 @@ static void open_io(struct peer *p, const struct bgpio_conf *io, const struct bg
 	p->all_due = true;
 	p->session = *session;
 	bgp_set_restarting(bgpio_engine(p->io),
-		daemon_now_ms() - d->started_ms < BGPCONF_RESTART_S * 1000u);
+		daemon_now_ms() - d->started_ms < UINT64_C(1000) * BGPCONF_RESTART_S);
 }
 
 static enum bgpio_auth auth_of(const struct config_tcp_ao *ao)

@@ -253,9 +253,9 @@ static inline void *table_next(const struct table *t, const void *elt)
 }
 
 /* Each element x, in order of insertion, without a look at the index.  Removing is allowed, adding is not. */
-#define TABLE_EACH(t, i, x)                                                                        \
-	for (uint32_t i = 0; i < (t)->used; i++)                                                   \
-		if (((x) = (t)->v[i]) != NULL)
+#define TABLE_EACH(t, x)                                                                           \
+	for (uint32_t x##_at = 0; x##_at < (t)->used; x##_at++)                                    \
+		if (((x) = (t)->v[x##_at]) != NULL)
 
 /* Frees the elements (free()) and the table's own memory. */
 static inline void table_free_all(struct table *t)

@@ -147,7 +147,7 @@ static void run_model(uint32_t (*hash)(uint32_t), uint32_t values, int steps)
 			right = right && i < n && order[i] == e;
 		right = right && i == n;
 		i = 0;
-		TABLE_EACH (&t, at, e)
+		TABLE_EACH (&t, e)
 			right = right && i < n && order[i++] == e;
 		right = right && i == n;
 	}
