@@ -27,6 +27,7 @@
 
 enum {
 	READ_MAX = 16 * 1024,  /* in one turn of the loop: others have theirs */
+	PAUSE_MS = 2,          /* after so much: a flood waits in its sender, and the loop does, too */
 	WRITE_MAX = 16 * 1024, /* in one system call */
 	TOS = 0xc0,            /* network control (RFC 4271 appendix E) */
 	DEVICE_MAX = 16,
@@ -41,8 +42,9 @@ struct conn {
 	enum bgp_side side;
 	int fd;          /* owned */
 	bool connecting;
-	uint8_t *rest;    /* owned; what the kernel did not take; NULL = nothing */
-	size_t len, sent; /* of rest */
+	uint64_t pause_ms; /* nothing is read until then; 0 = it is */
+	uint8_t *rest;     /* owned; what the kernel did not take; NULL = nothing */
+	size_t len, sent;  /* of rest */
 };
 
 struct bgpio {
@@ -214,6 +216,9 @@ static void arm(struct bgpio *p)
 
 	if (p->closing)
 		return;
+	for (unsigned i = 0; i < BGP_SIDES; i++)
+		if (p->conns[i] != NULL && p->conns[i]->pause_ms > 0)
+			at = time_min(at, p->conns[i]->pause_ms);
 	if (at == TIME_NEVER)
 		(void)uv_timer_stop(&p->timer);
 	else
@@ -229,7 +234,11 @@ static void watch(struct conn *c)
 {
 	bool out = c->connecting || c->rest != NULL;
 
-	REQUIRE(uv_poll_start(&c->poll, out ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_poll) == 0);
+	if (now_ms() >= c->pause_ms)
+		c->pause_ms = 0;
+	REQUIRE(uv_poll_start(&c->poll,
+			(out ? UV_WRITABLE : 0) | (c->pause_ms == 0 ? UV_READABLE : 0),
+			on_poll) == 0);
 }
 
 /* How much the kernel takes of that, or -errno. */
@@ -335,6 +344,8 @@ static void read_in(struct conn *c)
 	uint8_t buf[READ_MAX];
 	ssize_t n = recv(c->fd, buf, sizeof buf, 0);
 
+	if (n == sizeof buf)
+		c->pause_ms = now_ms() + PAUSE_MS;
 	if (n > 0)
 		bgp_on_bytes(p->engine, side, buf, (size_t)n, now_ms());
 	else if (n == 0)
