@@ -266,6 +266,15 @@ class Session:
         self.expect(KEEPALIVE)
         self.send(KEEPALIVE, b"", piece)
 
+    def keep_alive(self, seconds):
+        """A KEEPALIVE every so many seconds, until the session is over."""
+        def run():
+            with contextlib.suppress(OSError):
+                while not self.over.wait(seconds):
+                    self.send(KEEPALIVE)
+        threading.Thread(target=run, daemon=True).start()
+        return self
+
     def listen(self):
         self.thread = threading.Thread(target=self._listen, daemon=True)
         self.thread.start()
