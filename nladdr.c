@@ -18,6 +18,7 @@
 #include "nladdr.h"
 
 #include "iface.h"
+#include "rt.h"
 
 #include <errno.h>
 #include <linux/if_addr.h>
@@ -41,6 +42,7 @@ struct nladdr {
 	int fd;    /* owned; the worker's while busy */
 	uv_work_t work;
 	bool busy, closing;
+	int tid;      /* of the worker, which writes it */
 	uint32_t seq; /* of the first request of the batch */
 	struct bind_write v[BIND_BATCH];
 	int err[BIND_BATCH];
@@ -158,9 +160,8 @@ static size_t take_answers(struct nladdr *n, const uint8_t *p, size_t len)
 }
 
 /* In the pool. */
-static void on_work(uv_work_t *work)
+static void change(struct nladdr *n)
 {
-	struct nladdr *n = work->data;
 	uint8_t answer[ANSWER_ROOM];
 	int err = send_all(n);
 	size_t known = 0;
@@ -178,6 +179,14 @@ static void on_work(uv_work_t *work)
 	}
 }
 
+static void on_work(uv_work_t *work)
+{
+	struct nladdr *n = work->data;
+
+	change(n);
+	n->tid = rt_job_done();
+}
+
 static void free_all(struct nladdr *n)
 {
 	(void)close(n->fd);
@@ -189,6 +198,7 @@ static void on_worked(uv_work_t *work, int status)
 	struct nladdr *n = work->data;
 
 	(void)status; /* never cancelled */
+	rt_job_over(n->tid);
 	n->busy = false;
 	if (n->closing) {
 		free_all(n);

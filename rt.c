@@ -5,6 +5,7 @@
  * Owns: this thread's scheduling policy, RLIMIT_RTTIME, SIGXCPU.
  * In:   the limits that the unit file sets; time.
  * Out:  nothing but log lines: whatever is refused, lbd goes on.
+ * Not done: the threads that resolve names, which getaddrinfo() ends with no word of ours.
  * Sources: sched(7), prlimit(2), signal(7); Linux's Documentation/scheduler/sched-rt-group.rst.
  *
  * Why not by systemd's CPUSchedulingPolicy=: that is set before the program runs, and where it is
@@ -97,6 +98,23 @@ void rt_start(struct rt *t)
 	if (t->priority == 0 || sigaction(SIGXCPU, &a, NULL) < 0)
 		return;
 	take(t);
+}
+
+int rt_job_done(void)
+{
+	long policy = syscall(SYS_sched_getscheduler, getpid());
+	struct sched_param p;
+
+	if (policy > 0 && syscall(SYS_sched_getparam, getpid(), &p) == 0)
+		(void)syscall(SYS_sched_setscheduler, 0, policy, &p); /* refused: it waits longer */
+	return (int)syscall(SYS_gettid);
+}
+
+void rt_job_over(int tid)
+{
+	const struct sched_param p = {0};
+
+	(void)syscall(SYS_sched_setscheduler, tid, SCHED_OTHER, &p);
 }
 
 void rt_run(struct rt *t, uint64_t now_ms)

@@ -29,4 +29,11 @@ void rt_start(struct rt *t);
 /* To be called now and then: notes that it is ordinary, and ends that. */
 void rt_run(struct rt *t, uint64_t now_ms);
 
+/* The last thing that a job in libuv's pool does, and, with what that returned, the first one of
+ * the loop when the job is over: between them the thread has the loop's class.  The loop spins until
+ * the thread has said that it is done (uv_async_send()), and would keep an ordinary one from saying
+ * so (libuv 1.44, uv__async_spin()). */
+int rt_job_done(void);
+void rt_job_over(int tid);
+
 #endif

@@ -13,6 +13,7 @@
  */
 #include "daemon.h"
 #include "log.h"
+#include "rt.h"
 #include "snapshot.h"
 
 #include <errno.h>
@@ -58,6 +59,7 @@ struct snapfile {
 	uv_work_t work;
 	bool busy, last;
 	int fd, err; /* the worker's while busy; fd -1 = not open yet */
+	int tid;     /* of the worker; likewise */
 };
 
 /* -- paths -- */
@@ -163,6 +165,7 @@ static void on_work(uv_work_t *work)
 		s->err = finish(s);
 	if (s->err != 0)
 		give_up(s);
+	s->tid = rt_job_done();
 }
 
 /* -- a file, slice by slice -- */
@@ -252,6 +255,7 @@ static void on_worked(uv_work_t *work, int status)
 	uint64_t now_ms = daemon_now_ms();
 
 	(void)status; /* never cancelled */
+	rt_job_over(s->tid);
 	s->busy = false;
 	if (d == NULL) {
 		if (!s->last && s->err == 0)

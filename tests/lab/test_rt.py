@@ -43,3 +43,22 @@ def test_ordinary(bare):
     node = bare(nodes=1, pods=False, proxy=False).nodes[0].start()
     assert policies(node.pid)[True] == {os.SCHED_OTHER}
     assert "real-time" not in node.log.read_text()
+
+
+@pytest.mark.skipif(subprocess.run([*RR, "true"], capture_output=True).returncode != 0, reason="no SCHED_RR here")
+def test_jobs(bare):
+    """With one processor for all its threads, the picture of the cluster is written again and again: the loop never waits for a
+    thread that cannot run because of it."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    node = lab.nodes[0].start(prefix=("taskset", "-c", str(min(os.sched_getaffinity(0))), *RR))
+
+    def written():
+        return sum(p.stat().st_mtime_ns for p in [*node.state_dir.iterdir(), *node.runtime_dir.iterdir()] if p.is_file())
+
+    for i in range(4):
+        before = written()
+        lab.service(f"web{i}")
+        wait_for("the picture", lambda: written() != before)
+    lab.wait_owner(lab.wait_ip("web0"))
+    assert "long busy" not in node.log.read_text()
+    assert policies(node.pid)[True] == {os.SCHED_RR}
