@@ -473,7 +473,8 @@ static void on_timer(uv_timer_t *h)
 
 bool bgpio_accept(struct bgpio *p, int fd)
 {
-	if (p->closing || set_options(fd, &p->conf) != 0 || p->conns[BGP_IN] != NULL ||
+	/* The engine may end the one before: then its place is free. */
+	if (p->closing || set_options(fd, &p->conf) != 0 ||
 		!bgp_on_accepted(p->engine, now_ms())) {
 		(void)close(fd);
 		return false;

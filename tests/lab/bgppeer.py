@@ -315,6 +315,12 @@ class Session:
             self.thread.join(10)
 
 
+def connect(host, remote, port=179):
+    """To lbd, from a host of the laboratory."""
+    with Inside(host.ns) as inside:
+        return Session(inside.run(socket.create_connection, (remote, port), 5), remote)
+
+
 def set_password(sock, remote, password):
     """RFC 2385, of what comes from that address and goes there."""
     v4 = ":" not in remote
@@ -416,7 +422,17 @@ def wrong_as(sock, asn):
 MISBEHAVIOURS = {f.__name__: f for f in (flood, slow, reopen, prefixes, wrong_as)}
 
 
+def knock(remote, port, asn):
+    """Connects without end, with an OPEN and away."""
+    hello = message(OPEN, open_body(int(asn), caps=capabilities(int(asn))))
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection((remote, int(port)), 1) as s:
+            s.sendall(hello)
+
+
 def misbehave(mode, address, port, asn):
+    if mode == "knock":
+        knock(address, port, asn)
     listener = Listener._make(address, int(port), None, None, None, None)
     while True:
         sock, _ = listener.accept()
@@ -424,9 +440,9 @@ def misbehave(mode, address, port, asn):
             MISBEHAVIOURS[mode](sock, int(asn))
 
 
-def start_misbehaving(host, mode, port, asn):
+def start_misbehaving(host, mode, port, asn, remote=None):
     """In a process of its own that gives way to others: on a real network its processor is its own."""
-    p = host.popen("nice", "-n", "19", sys.executable, __file__, mode, host.addr, port, asn, log=host.lab.dir / "misbehaving")
+    p = host.popen("nice", "-n", "19", sys.executable, __file__, mode, remote or host.addr, port, asn, log=host.lab.dir / "misbehaving")
 
     def end():
         p.kill()

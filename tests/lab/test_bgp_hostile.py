@@ -26,6 +26,10 @@ def peer(port, asn=PEER, more=""):
             f" dualStackAddressFamily: true{more}}}\n")
 
 
+PASSIVE = (f"- {{name: waits, myASN: {LOCAL}, peerASN: {PEER}, peerAddress: 10.89.0.61, passive: true,"
+           " enableGracefulRestart: true}\n")
+
+
 def config(*peers):
     return f"{POOL}peers:\n{''.join(peers)}bgpAdvertisements:\n- {{name: all}}\nl2Advertisements:\n- {{name: all}}\n{FAST}"
 
@@ -214,6 +218,28 @@ def test_wrong_peers(start):
         assert peer_of(node, name)["sessions"] == 0, name
 
 
+def test_connects_anew(start):
+    """A router that waits for nobody comes back before lbd knows that it was gone (RFC 4724 5): its new connection takes the place
+    of the old one.  Without graceful restart the old one stays."""
+    node, _ = start(PASSIVE, PASSIVE.replace("waits", "plain").replace("0.61", "0.62").replace("enableG", "disableMP: false, enableG")
+                    .replace("Restart: true", "Restart: false"))
+    hosts = {name: node.lab.host(name, last) for name, last in (("waits", 61), ("plain", 62))}
+    caps = bgppeer.capabilities(PEER, families=(bgppeer.IPV4,), graceful=120)
+    node.start()
+
+    def again(name):
+        old = bgppeer.connect(hosts[name], node.addr).handshake(PEER, caps=caps)
+        wait_state(node, name, "Established")
+        return old, bgppeer.connect(hosts[name], node.addr)
+
+    old, new = again("waits")
+    new.handshake(PEER, caps=caps)
+    old.wait_over()
+    assert old.notification is None and wait_state(node, "waits", "Established")["sessions"] == 2
+    old, new = again("plain")
+    assert new.read() is None and not old.over.is_set() and peer_of(node, "plain")["sessions"] == 1
+
+
 RR = ("chrt", "--rr", "1")  # as the unit file lets it: what else this machine does is not what is judged here
 ASK = """
 import os, socket, struct, sys, time
@@ -236,11 +262,13 @@ while True:
 
 
 def test_nobody_else_is_disturbed(start):
-    """Peers that flood, do not read, announce without end, open and close without end, have the wrong AS, all at once: an ARP
-    answer for a VIP comes within 10 ms, as the kernel's own do, and the KEEPALIVEs of a good peer in time."""
+    """Peers that flood, do not read, announce without end, open and close without end, when lbd connects and when they do, have
+    the wrong AS, and a stranger that connects, all at once: an ARP answer for a VIP comes within 10 ms, and the KEEPALIVEs of a
+    good peer in time."""
     modes = {1791: "flood", 1792: "slow", 1793: "prefixes", 1794: "reopen", 1795: "wrong_as"}
-    node, router = start(*map(peer, PORTS), pods=True, proxy=True)
+    node, router = start(*map(peer, PORTS), PASSIVE, pods=True, proxy=True)
     lab, good = node.lab, Listener(router, 1790)
+    knocker = lab.host("k", 61)
     node.start(prefix=RR)
     s = good.accept().handshake(PEER, hold=3).keep_alive(0.5)
     lab.service("web")
@@ -248,6 +276,8 @@ def test_nobody_else_is_disturbed(start):
     wait_for("the VIP by ARP", lambda: lab.client.arping(vip))
     for port, mode in modes.items():
         bgppeer.start_misbehaving(router, mode, port, PEER)
+    for host in (knocker, lab.client):
+        bgppeer.start_misbehaving(host, "knock", 179, PEER, remote=node.addr)
     for port in (1791, 1792, 1793):
         wait_state(node, f"p{port}", "Established")
     out = lab.dir / "asked"
@@ -267,6 +297,7 @@ def test_nobody_else_is_disturbed(start):
           f" KEEPALIVEs {max(gaps):.3f} s apart at most")
     flooded = peer_of(node, "p1791")
     assert flooded["messagesReceived"] > 10000 and peer_of(node, "p1793")["received"]["ipv4"] > 1000
+    assert peer_of(node, "waits")["messagesReceived"] > 100
     assert len(delays[vip]) > 200 and max(delays[vip]) < 10
     assert len(gaps) >= 5 and max(gaps) < 1.01
     assert not s.over.is_set() and peer_of(node, "p1790")["sessions"] == 1
