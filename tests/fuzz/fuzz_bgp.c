@@ -460,7 +460,7 @@ static void begin(struct driver *d, unsigned capabilities, unsigned state)
 	enum bgp_side side = state & 4 && !d->conf.passive ? BGP_OUT : BGP_IN;
 	uint8_t b[BGP_MAX];
 
-	for (unsigned i = 0; i < (state >> 4); i++)
+	for (unsigned i = 0; i < (state >> 6); i++)
 		change_route(d, i * 5);
 	bgp_start(d->b, d->now_ms);
 	tick(d);
