@@ -442,7 +442,8 @@ def misbehave(mode, address, port, asn):
 
 def start_misbehaving(host, mode, port, asn, remote=None):
     """In a process of its own that gives way to others: on a real network its processor is its own."""
-    p = host.popen("nice", "-n", "19", sys.executable, __file__, mode, remote or host.addr, port, asn, log=host.lab.dir / "misbehaving")
+    p = host.popen("nice", "-n", "19", sys.executable, __file__, mode, remote or host.addr, port, asn,
+                   log=host.lab.dir / "misbehaving")
 
     def end():
         p.kill()

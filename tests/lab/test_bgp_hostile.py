@@ -26,8 +26,10 @@ def peer(port, asn=PEER, more=""):
             f" dualStackAddressFamily: true{more}}}\n")
 
 
-PASSIVE = (f"- {{name: waits, myASN: {LOCAL}, peerASN: {PEER}, peerAddress: 10.89.0.61, passive: true,"
-           " enableGracefulRestart: true}\n")
+def passive(name, last, graceful):
+    """One that lbd waits for."""
+    return (f"- {{name: {name}, myASN: {LOCAL}, peerASN: {PEER}, peerAddress: 10.89.0.{last}, passive: true,"
+            f" enableGracefulRestart: {'true' if graceful else 'false'}}}\n")
 
 
 def config(*peers):
@@ -191,8 +193,8 @@ def test_one_byte_at_a_time(start):
 
 
 def test_wrong_peers(start):
-    """Another AS: told so.  Another password, or none, or a TTL of more hops than allowed: no session, and lbd says so; with the
-    right ones there is."""
+    """Another AS: told so.  Another password, or none, or a TTL of more hops than allowed: no session; with the right ones
+    there is."""
     secret, near = ", password: right", ", ttlSecurity: 1"
     node, router = start(peer(1790), peer(1791, more=secret), peer(1792, more=secret), peer(1793, more=secret),
                          peer(1794, more=near), peer(1795, more=near))
@@ -221,8 +223,7 @@ def test_wrong_peers(start):
 def test_connects_anew(start):
     """A router that waits for nobody comes back before lbd knows that it was gone (RFC 4724 5): its new connection takes the place
     of the old one.  Without graceful restart the old one stays."""
-    node, _ = start(PASSIVE, PASSIVE.replace("waits", "plain").replace("0.61", "0.62").replace("enableG", "disableMP: false, enableG")
-                    .replace("Restart: true", "Restart: false"))
+    node, _ = start(passive("waits", 61, True), passive("plain", 62, False))
     hosts = {name: node.lab.host(name, last) for name, last in (("waits", 61), ("plain", 62))}
     caps = bgppeer.capabilities(PEER, families=(bgppeer.IPV4,), graceful=120)
     node.start()
@@ -266,7 +267,7 @@ def test_nobody_else_is_disturbed(start):
     the wrong AS, and a stranger that connects, all at once: an ARP answer for a VIP comes within 10 ms, and the KEEPALIVEs of a
     good peer in time."""
     modes = {1791: "flood", 1792: "slow", 1793: "prefixes", 1794: "reopen", 1795: "wrong_as"}
-    node, router = start(*map(peer, PORTS), PASSIVE, pods=True, proxy=True)
+    node, router = start(*map(peer, PORTS), passive("waits", 61, True), pods=True, proxy=True)
     lab, good = node.lab, Listener(router, 1790)
     knocker = lab.host("k", 61)
     node.start(prefix=RR)
