@@ -192,6 +192,32 @@ def test_one_byte_at_a_time(start):
     assert p["updatesWithdrawn"] == sum(r.verdict == "withdrawn" for r in todo)
 
 
+def test_long_messages(start):
+    """Extended messages (RFC 8654) where both said so: an AS_PATH of 16,000 numbers (CVE-2026-49943), as many prefixes as fit, an
+    attribute of 65,000 bytes, one that says it is longer; in pieces of all sizes."""
+    node, router = start(peer(1790))
+    listener = Listener(router, 1790)
+    node.start()
+    s = listener.accept().handshake(PEER, caps=bgppeer.capabilities(PEER, extended_message=True))
+    start_of = bgppeer.attribute(0x40, bgppeer.ORIGIN, b"\0")
+    path = bgppeer.attribute(0x40, bgppeer.AS_PATH, b"\x02\x01\x00\x00\xfd\xea")
+    hop = bgppeer.attribute(0x40, bgppeer.NEXT_HOP, b"\x0a\0\0\1")
+    long_path = bgppeer.attribute(0x40, bgppeer.AS_PATH, (b"\x02\xfa" + b"\0\0\xfd\xea" * 250) * 64)
+    unknown = bgppeer.attribute(0xc0, 254, bytes(65000))
+    net = bgppeer.prefix_bytes("203.0.113.0/24")
+    many = b"".join(bytes([32, 100, 64, i >> 8, i & 255]) for i in range(13000))
+    s.send(UPDATE, bgppeer.update_body(b"", start_of + long_path + hop, net), piece=4096)
+    s.send(UPDATE, bgppeer.update_body(b"", start_of + path + hop, many), piece=1000)
+    s.send(UPDATE, bgppeer.update_body(b"", start_of + path + hop + unknown, net), piece=65000)
+    s.send(UPDATE, bgppeer.update_body(many))
+    wrong = bytearray(unknown)
+    wrong[2:4] = b"\xff\xff"
+    s.send(UPDATE, bgppeer.update_body(b"", start_of + path + hop + bytes(wrong), net))
+    p = wait_for("the last one", lambda: (p := peer_of(node, "p1790"))["messagesReceived"] >= 7 and p)
+    assert not s.over.is_set() and p["sessions"] == 1
+    assert p["received"]["ipv4"] == 1 + 13000 + 1 and (p["updatesDiscarded"], p["updatesWithdrawn"]) == (0, 1)
+
+
 def test_wrong_peers(start):
     """Another AS: told so.  Another password, or none, or a TTL of more hops than allowed: no session; with the right ones
     there is."""
