@@ -13,6 +13,7 @@ import pytest
 import bgppeer
 from bgppeer import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Listener, message, peer_of, rows, wait_state
 from lab import FAST, wait_for
+from test_rt import RR, needs_rr
 
 LOCAL, PEER, ROUTER = 65001, 65002, "10.89.0.60"
 PORTS = range(1790, 1796)
@@ -267,7 +268,6 @@ def test_connects_anew(start):
     assert new.read() is None and not old.over.is_set() and peer_of(node, "plain")["sessions"] == 1
 
 
-RR = ("chrt", "--rr", "1")  # as the unit file lets it: what else this machine does is not what is judged here
 ASK = """
 import os, socket, struct, sys, time
 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
@@ -288,6 +288,7 @@ while True:
 """
 
 
+@needs_rr  # as the unit file lets it: what else this machine does is not what is judged here
 def test_nobody_else_is_disturbed(start):
     """Peers that flood, do not read, announce without end, open and close without end, when lbd connects and when they do, have
     the wrong AS, and a stranger that connects, all at once: an ARP answer for a VIP comes within 10 ms, and the KEEPALIVEs of a

@@ -10,6 +10,7 @@ import pytest
 from lab import wait_for
 
 RR = ("chrt", "--rr", "1")
+needs_rr = pytest.mark.skipif(subprocess.run([*RR, "true"], capture_output=True).returncode != 0, reason="no SCHED_RR here")
 
 
 def policies(pid):
@@ -20,7 +21,7 @@ def policies(pid):
     return found
 
 
-@pytest.mark.skipif(subprocess.run([*RR, "true"], capture_output=True).returncode != 0, reason="no SCHED_RR here")
+@needs_rr
 def test_real_time(bare):
     """The loop is run before others, what it hands to threads is not; told by the kernel that it computed for too long it is an
     ordinary process for ten seconds, and serves on."""
@@ -45,7 +46,7 @@ def test_ordinary(bare):
     assert "real-time" not in node.log.read_text()
 
 
-@pytest.mark.skipif(subprocess.run([*RR, "true"], capture_output=True).returncode != 0, reason="no SCHED_RR here")
+@needs_rr
 def test_jobs(bare):
     """With one processor for all its threads, the picture of the cluster is written again and again: the loop never waits for a
     thread that cannot run because of it."""
