@@ -298,10 +298,20 @@ static void forget(struct bgp_rib *r, unsigned family, bool again)
 
 void bgp_rib_set_self(struct bgp_rib *r, const struct bgp_self *self)
 {
-	if (memcmp(&r->self, self, sizeof *self) == 0)
-		return;
-	r->self = *self;
-	forget(r, ADDR_FAMILIES, true);
+	const struct bgp_self was = r->self;
+
+	for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+		struct bgp_attributes a = {0}, b = {0};
+		bool could, can;
+
+		r->self = was;
+		could = with_next_hop(r, (enum addr_family)f, &a);
+		r->self = *self;
+		can = with_next_hop(r, (enum addr_family)f, &b);
+		if (could != can || !addr_eq(a.next_hop, b.next_hop) ||
+			!addr_eq(a.next_hop_local, b.next_hop_local))
+			forget(r, f, true);
+	}
 }
 
 void bgp_rib_open(struct bgp_rib *r, const struct bgp_terms *terms)

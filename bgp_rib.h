@@ -25,7 +25,7 @@ struct bgp_self {
 	struct addr next_hop[ADDR_FAMILIES];
 	struct addr link_local; /* beside an IPv6 one, or alone, to a peer on the same link */
 };
-/* Another than before: everything is said anew. */
+/* The routes of a family that it is another next hop for are said anew. */
 void bgp_rib_set_self(struct bgp_rib *r, const struct bgp_self *self);
 
 /* p is to be announced with a, which is copied, in place of what it was announced with.  0, -ENOMEM or

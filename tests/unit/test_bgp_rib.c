@@ -275,6 +275,36 @@ static void test_refresh(void)
 	bgp_rib_free(g.r);
 }
 
+/* Another address of this node: only the routes that it is the next hop of are said again. */
+static void test_self(void)
+{
+	struct bgp_self self = {.next_hop = {prefix(ADDR_V4, 1).base, prefix(ADDR_V6, 1).base}};
+	struct bgp_attributes a;
+	struct rig g;
+
+	set_up(&g);
+	for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
+		a = attributes(f, 0);
+		memset(&a.next_hop, 0, sizeof a.next_hop);
+		CHECK_INT(bgp_rib_put(g.r, prefix(f, 5), &a), 0);
+	}
+	bgp_rib_set_self(g.r, &self);
+	bgp_rib_open(g.r, &both);
+	hear_all(&g);
+	CHECK_INT(g.p.announced, 2);
+	bgp_rib_set_self(g.r, &self);
+	CHECK(!bgp_rib_is_pending(g.r));
+	self.link_local = prefix(ADDR_V6, 2).base;
+	bgp_rib_set_self(g.r, &self);
+	hear_all(&g);
+	CHECK_INT(g.p.announced, 3); /* IPv6 */
+	self.next_hop[ADDR_V4] = prefix(ADDR_V4, 2).base;
+	bgp_rib_set_self(g.r, &self);
+	hear_all(&g);
+	CHECK_INT(g.p.announced, 4);
+	bgp_rib_free(g.r);
+}
+
 static void test_sync(void)
 {
 	struct rig g;
@@ -358,4 +388,5 @@ static void test_random(void)
 }
 
 CHECK_MAIN("test_bgp_rib", CHECK_TEST(test_session), CHECK_TEST(test_terms),
-	CHECK_TEST(test_refresh), CHECK_TEST(test_sync), CHECK_TEST(test_alone), CHECK_TEST(test_random))
+	CHECK_TEST(test_refresh), CHECK_TEST(test_self), CHECK_TEST(test_sync), CHECK_TEST(test_alone),
+	CHECK_TEST(test_random))
