@@ -72,10 +72,13 @@ def binary():
 
 
 def sweep():
-    """Removes namespaces whose laboratory's process is gone (killed hard)."""
+    """Removes namespaces whose laboratory's process is gone (killed hard), and what still runs in them."""
     for line in sh("ip", "netns", "list").stdout.splitlines():
         m = re.match(r"lbd(\d+)-\S+", line.split()[0])
         if m and not Path(f"/proc/{m.group(1)}").exists():
+            for pid in sh("ip", "netns", "pids", line.split()[0], check=False).stdout.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             sh("ip", "netns", "del", line.split()[0], check=False)
 
 
@@ -321,6 +324,24 @@ class Lab:
         self._plug(host)
         return host
 
+    def beyond(self, middle, name):
+        """A host that is reached through middle (of this LAN), which forwards: 10.90.0.2 behind 10.90.0.1."""
+        host = Host(self, name, "10.90.0.2")
+        host.addr6 = "fd00:90::2"
+        self._namespace(name)
+        sh("ip", "-n", middle.ns, "link", "add", "eth1", "type", "veth", "peer", "name", "eth0", "netns", host.ns)
+        for where, iface, own, own6 in ((middle, "eth1", "10.90.0.1", "fd00:90::1"), (host, "eth0", host.addr, host.addr6)):
+            where.run("ip", "addr", "add", f"{own}/24", "dev", iface)
+            where.run("ip", "addr", "add", f"{own6}/64", "dev", iface, "nodad")
+            where.run("ip", "link", "set", iface, "up")
+        middle.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        host.run("ip", "route", "add", "default", "via", "10.90.0.1")
+        host.run("ip", "route", "add", "default", "via", "fd00:90::1")
+        for node in self.nodes:
+            node.run("ip", "route", "add", "10.90.0.0/24", "via", middle.addr)
+            node.run("ip", "route", "add", "fd00:90::/64", "via", middle.addr6)
+        return host
+
     def part(self, *hosts, heal=False):
         """Those hosts are a LAN of their own, their carriers stay; or they are joined to the others again."""
         if not heal:
@@ -399,9 +420,9 @@ class Lab:
                                                      *[f"{n.name}={n.ns}" for n in self.nodes]))
 
     def show_logs(self):
-        for log in sorted(self.dir.glob("*.log")):
+        for log in sorted([*self.dir.glob("*.log"), *self.dir.glob("*/log")]):  # the daemons', and programs'
             text = log.read_text(errors="replace").splitlines()
-            print(f"--- {log.name} (last 40 of {len(text)} lines)")
+            print(f"--- {log.relative_to(self.dir)} (last 40 of {len(text)} lines)")
             print("\n".join(text[-40:]))
 
     def close(self):

@@ -14,18 +14,16 @@ import ipaddress
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import struct
-import subprocess
 import time
 from pathlib import Path
 
 from lab import ROOT, Inside, Lab, sh, wait_for
+from programs import BirdProgram, FrrProgram, Program
 
 BFDPEER = Path(os.environ.get("BFDPEER", ROOT / "build" / "bench" / "bfdpeer")).resolve()
-FRR_DIR = Path("/usr/lib/frr")
 
 
 def now():
@@ -74,44 +72,14 @@ class Wire(Lab):
         return [str(first + i) for i in range(n)]
 
 
-class Speaker:
+class Speaker(Program):
     """pairs: (local, remote) addresses; a session each, on eth0."""
 
-    name = ""
-
     def __init__(self, node, pairs, interval_ms=100, multiplier=3, prefix=(), **options):
-        self.node, self.pairs, self.interval_ms, self.multiplier = node, pairs, interval_ms, multiplier
+        super().__init__(node)
+        self.pairs, self.interval_ms, self.multiplier = pairs, interval_ms, multiplier
         self.prefix, self.options = list(map(str, prefix)), options
-        self.dir = node.lab.dir / f"{self.name}-{node.name}-{id(self)}"
-        self.dir.mkdir()
-        self.log = self.dir / "log"
-        self.processes = []
-        node.lab.stack.callback(self.stop)
         self.start()
-
-    def run(self, *argv, log=None):
-        p = self.node.popen(*self.prefix, *argv, log=log or self.dir / "output")
-        self.processes.append(p)
-        return p
-
-    @property
-    def pid(self):
-        """Of the process that speaks BFD."""
-        return self.processes[-1].pid
-
-    def stop(self, sig=signal.SIGTERM):
-        for p in reversed(self.processes):
-            if p.poll() is None:
-                p.send_signal(sig)
-            try:
-                p.wait(5)
-            except subprocess.TimeoutExpired:
-                p.kill()
-                p.wait()
-        self.processes = []
-
-    def text(self):
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def changes(self):
         """[(time, remote, state)], in order."""
@@ -168,7 +136,7 @@ class LbdBfd(Speaker):
         else:
             for local, remote in self.pairs:
                 argv += [self.options.get("iface", "eth0"), local, remote]
-        self.run(BFDPEER, *argv, log=self.log)
+        self.run(*self.prefix, BFDPEER, *argv, log=self.log)
 
     def lines(self):
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
@@ -189,14 +157,12 @@ class LbdBfd(Speaker):
         return self.lines()[-1]
 
 
-class Bird(Speaker):
-    name = "bird"
+class Bird(Speaker, BirdProgram):
     CHANGE = re.compile(r"^(\S+ \S+) .*Session to (\S+) changed state from (\w+) to (\w+)", re.M)
 
     def start(self):
         auth = self.options.get("auth", "")
-        lines = [f'log "{self.log}" all;', "timeformat log iso long us;", "router id 10.0.0.1;", "debug protocols {events, states};",
-                 "protocol device {}", "protocol bfd speaker {",
+        lines = ["router id 10.0.0.1;", "debug protocols {events, states};", "protocol device {}", "protocol bfd speaker {",
                  f'  interface "eth0" {{ min rx interval {self.interval_ms} ms; min tx interval {self.interval_ms} ms;'
                  f" multiplier {self.multiplier}; {auth} }};"]
         if self.options.get("multihop"):
@@ -205,45 +171,28 @@ class Bird(Speaker):
         for local, remote in self.pairs:
             where = f"local {local} multihop on" if self.options.get("multihop") else f'dev "eth0" local {local}'
             lines.append(f"  neighbor {remote} {where};")
-        config = self.dir / "bird.conf"
-        config.write_text("\n".join([*lines, "}"]) + "\n")
-        self.control = self.dir / "ctl"
-        self.run("bird", "-f", "-c", config, "-s", self.control, "-P", self.dir / "pid")
+        self.start_bird([*lines, "}"], self.prefix)
 
     def changes(self):
         return [(from_wall_clock(at, "%Y-%m-%d %H:%M:%S.%f"), remote, to) for at, remote, _, to in self.CHANGE.findall(self.text())]
 
     def shows(self):
         """birdc's table: {remote: (state, interval, timeout)}."""
-        out = self.node.run("birdc", "-s", self.control, "show", "bfd", "sessions").stdout
+        out = self.command("show", "bfd", "sessions")
         rows = [line.split() for line in out.splitlines()]
         return {r[0]: (r[2], float(r[-2]), float(r[-1])) for r in rows if len(r) >= 6 and re.match(r"[0-9a-f.:]+$", r[0])}
 
-    def command(self, *words):
-        return self.node.run("birdc", "-s", self.control, *words).stdout
 
-
-class Frr(Speaker):
-    """zebra, which knows the interfaces, and bfdd."""
-
-    name = "frr"
+class Frr(Speaker, FrrProgram):
     CHANGE = re.compile(r"^(\S+ \S+) .*state-change: \[.*?peer:(\S+?)[ \]].*?\] (\S+) -> (\S+)", re.M)
     STATE = {"up": "Up", "down": "Down", "init": "Init", "adm-down": "AdminDown"}
 
     def start(self):
-        shutil.chown(self.dir, "frr", "frr")
-        self.dir.parent.chmod(0o755)
-        lines = [f"log file {self.log} debugging", "log timestamp precision 6", "debug bfd peer", "bfd"]
+        lines = ["debug bfd peer", "bfd"]
         for local, remote in self.pairs:
             lines += [f" peer {remote} local-address {local} interface eth0", f"  detect-multiplier {self.multiplier}", f"  receive-interval {self.interval_ms}",
                       f"  transmit-interval {self.interval_ms}", "  no shutdown", " exit"]
-        config = self.dir / "bfdd.conf"
-        config.write_text("\n".join(lines) + "\n")
-        (self.dir / "zebra.conf").write_text("")
-        common = ["-z", self.dir / "zserv", "--vty_socket", self.dir, "-P", "0", "-u", "frr", "-g", "frr"]
-        self.run(FRR_DIR / "zebra", *common, "-f", self.dir / "zebra.conf", "-i", self.dir / "zebra.pid")
-        wait_for("zebra", (self.dir / "zserv").exists)
-        self.run(FRR_DIR / "bfdd", *common, "-f", config, "-i", self.dir / "bfdd.pid", "--bfdctl", self.dir / "bfdctl")
+        self.start_frr(self.prefix, bfdd=lines)
 
     def changes(self):
         return [(from_wall_clock(at, "%Y/%m/%d %H:%M:%S.%f"), remote, self.STATE.get(to, to))
@@ -251,12 +200,4 @@ class Frr(Speaker):
 
     def shows(self):
         """vtysh's view: {remote: dict}."""
-        out = self.node.run("vtysh", "--vty_socket", self.dir, "-c", "show bfd peers json", check=False).stdout
-        try:
-            return {p["peer"]: p for p in json.loads(out)}
-        except ValueError:
-            return {}
-
-    def command(self, *lines):
-        argv = [a for line in lines for a in ("-c", line)]
-        return self.node.run("vtysh", "--vty_socket", self.dir, *argv, check=False).stdout
+        return {p["peer"]: p for p in self.shown("show bfd peers json") or []}
