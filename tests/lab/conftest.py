@@ -41,13 +41,27 @@ def lab(request):
         show_if_failed(request, the_lab)
 
 
+@contextlib.contextmanager
+def factory(request, kind):
+    with contextlib.ExitStack() as stack:
+        def make(*args, **kw):
+            made = stack.enter_context(kind(*args, **kw))
+            stack.callback(show_if_failed, request, made)
+            return made
+        yield make
+
+
 @pytest.fixture
 def bare(request):
     """A factory of laboratories in which nothing runs yet."""
     from lab import Lab
-    with contextlib.ExitStack() as stack:
-        def make(**kw):
-            made = stack.enter_context(Lab(**kw))
-            stack.callback(show_if_failed, request, made)
-            return made
+    with factory(request, Lab) as make:
+        yield make
+
+
+@pytest.fixture
+def rack(request):
+    """The same, with a host for a router: Rack."""
+    from peering import Rack
+    with factory(request, Rack) as make:
         yield make
