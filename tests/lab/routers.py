@@ -41,6 +41,7 @@ class Neighbor:
     unnumbered: bool = False
     extended_next_hop: bool = False
     families: tuple = (4, 6)
+    port: int = 179  # the router's; BIRD alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,7 +238,7 @@ class Bird(Router, BirdProgram):
         self.start_bird(lines)
 
     def _neighbor(self, n):
-        yield f"local {n.local} as {self.asn}; neighbor {n.address} as {n.asn};"
+        yield f"local {n.local} port {n.port} as {self.asn}; neighbor {n.address} as {n.asn};"
         yield "connect delay time 1; connect retry time 1; error wait time 1, 2; enable extended messages on;"
         if n.password:
             yield f'password "{n.password}";'
