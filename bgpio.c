@@ -377,9 +377,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
 
 	if (c->connecting)
 		finish_connect(c);
-	else if (status < 0)
-		lose(c, uv_strerror(status));
-	else if (events & UV_READABLE)
+	else if (status < 0 || (events & UV_READABLE) != 0) /* what came before an error, and then which */
 		read_in(c);
 	if (p->conns[side] == c || p->connect_due)
 		bgpio_flush(p);

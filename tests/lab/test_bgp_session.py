@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """BGP sessions of lbd with the routers of the laboratory: how they come up, and what is said when they do not."""
 
+import os
 import signal
+import socket
+import struct
 import time
 
 import pytest
 
-from lab import wait_for
+from lab import Inside, wait_for
 from peering import ASN, DUAL, ROUTER_ADDR, ROUTER_ADDR6, ROUTER_ASN, config, is_up, peer, said
 from routers import ROUTERS, Bird, ExaBgp, Frr, GoBgp, Neighbor, OpenBgpd, those_that
 
@@ -113,6 +116,24 @@ def test_wrong_as(rack, kind):
     lab.start()
     wait_error(lab.nodes[0], "AS")
     assert lab.router.established(lab.nodes[0].addr) is False
+
+
+def test_last_word(rack):
+    """A NOTIFICATION right before the connection is reset is read: the reason is told, and not only that the connection went."""
+    lab = rack()
+    with Inside(lab.gateway.ns) as inside, inside.run(socket.create_server, (ROUTER_ADDR, 179)) as listener:
+        lab.start()
+        node, (conn, _) = lab.nodes[0], inside.run(listener.accept)
+        conn.recv(4096)
+        os.kill(node.pid, signal.SIGSTOP)
+        try:
+            conn.sendall(b"\xff" * 16 + bytes([0, 21, 3, 6, 5]))  # Cease, Connection Rejected
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            conn.close()
+        finally:
+            os.kill(node.pid, signal.SIGCONT)
+        wait_for("an error", lambda: said(node)["lastError"])
+        assert said(node)["lastError"].startswith("received")
 
 
 @ALL
