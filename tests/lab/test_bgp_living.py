@@ -13,6 +13,7 @@ from peering import ASN, DUAL, ROUTER_ASN, config, is_up, peer, said
 from routers import ROUTERS, Bird, ExaBgp, Frr, Neighbor, those_that
 
 GRACEFUL_SHUTDOWN = "65535:0"
+SANITIZED = "asan" in binary().parts  # which keeps memory that was freed
 FAST_BFD = [{"name": "fast", "receiveInterval": 100, "transmitInterval": 100, "detectMultiplier": 3}]
 
 
@@ -33,6 +34,11 @@ class Client:
         while not self.ended.is_set():
             answer = self.host.curl(self.vip, timeout=0.8)
             (self.answers if answer else self.failed).append((time.monotonic(), answer))
+
+    def wait_more(self, n):
+        """Until it has asked so many times more."""
+        asked = len(self.answers) + len(self.failed)
+        wait_for(f"{n} requests", lambda: len(self.answers) + len(self.failed) >= asked + n, 30)
 
     def stop(self):
         self.ended.set()
@@ -107,8 +113,7 @@ def test_graceful_restart(rack, kind, sig):
     lab, router, far, vip = spread(rack, kind, config(peer(enableGracefulRestart=True)))
     node = lab.nodes[2]
     session = router.session(node.addr)
-    client = Client(far, vip)
-    hops = []
+    client, hops = Client(far, vip), []
     watch = threading.Event()
 
     def look():
@@ -116,18 +121,18 @@ def test_graceful_restart(rack, kind, sig):
             hops.append(len(router.kernel_next_hops(vip)))
     looker = threading.Thread(target=look, daemon=True)
     looker.start()
-    time.sleep(1)
+    client.wait_more(10)
     node.kill(sig)
-    time.sleep(2)
+    client.wait_more(20)
     node.start()
     wait_for("another session", lambda: router.established(node.addr) and router.session(node.addr) != session, 30)
     wait_for("its word of it", lambda: is_up(node))
-    time.sleep(3)  # until stale routes would go
+    client.wait_more(20)
+    time.sleep(1)  # stale routes would have gone
     watch.set()
     looker.join()
     client.stop()
-    assert set(hops) == {3} and len(hops) > 20
-    assert client.failed == [] and len(client.answers) > 50
+    assert set(hops) == {3} and client.failed == []
     assert pods_of([a for _, a in client.answers]) == {"pod1", "pod2", "pod3"}
 
 
@@ -164,6 +169,7 @@ def test_refresh(rack, kind):
     assert router.session(node.addr) == session and router.routes() == routes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [k for k in ROUTERS if k is not ExaBgp], ids=lambda k: k.name)  # which passes nothing on
 def test_many_routes(rack, kind):
     """The router learns 100,000 prefixes and announces them, and withdraws them again: they are counted and dropped, memory stays what it
@@ -176,13 +182,14 @@ def test_many_routes(rack, kind):
     before = resident_kb(node)
     many = [f"{20 + (i >> 16)}.{i >> 8 & 255}.{i & 255}.0/24" for i in range(100000)]
     source = Bird(feeder, 64777, [Neighbor(lab.gateway.addr, ROUTER_ASN, families=(4,))], many)
-    wait_for("100,000", lambda: said(node)["received"]["ipv4"] >= 100000, 60, 0.2)
-    assert resident_kb(node) - before < 1024
+    wait_for("100,000", lambda: said(node)["received"]["ipv4"] >= 100000, 120, 0.2)
+    assert resident_kb(node) - before < 1024 or SANITIZED
     other, = lab.vips("other")
     wait_for("a route more", lambda: said(node)["announced"]["ipv4"] == 2)
     source.stop()
-    router.wait_paths(other, timeout=60)
-    assert said(node)["sessions"] == 1 and is_up(node) and resident_kb(node) - before < 1024
+    router.wait_paths(other, timeout=120)
+    assert said(node)["sessions"] == 1 and is_up(node)
+    assert resident_kb(node) - before < 1024 or SANITIZED
     assert (said(node)["updatesDiscarded"], said(node)["updatesWithdrawn"]) == (0, 0)
 
 
@@ -218,12 +225,13 @@ def test_drain_with_traffic(rack):
     """A node is drained while a client asks: no request is lost."""
     lab, router, far, vip = spread(rack, Frr)
     client = Client(far, vip)
-    time.sleep(1)
+    client.wait_more(10)
     sh(binary(), "drain", "--control", lab.nodes[0].control)
     wait_for("two next hops", lambda: len(router.kernel_next_hops(vip)) == 2)
-    time.sleep(1)
+    client.wait_more(20)
     client.stop()
-    assert client.failed == [] and len(client.answers) > 30
+    assert client.failed == []
+    assert pods_of(a for _, a in client.answers[-10:]) <= {"pod2", "pod3"}
 
 
 def test_goes_in_order(rack):

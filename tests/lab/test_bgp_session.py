@@ -46,6 +46,7 @@ def test_families(rack, kind, over, dual):
     wait_for("the count", lambda: sum(said(node)["announced"].values()) == len(announced))
 
 
+@pytest.mark.slow
 @ALL
 def test_password(rack, kind):
     """TCP MD5 (RFC 2385): the right password; then another one at lbd: no session, and it says so; then the right one again."""
