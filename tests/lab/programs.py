@@ -2,7 +2,9 @@
 """Programs of others in a host's namespace, each with a directory of its own: what BFD speakers (speakers.py) and BGP routers
 (routers.py) have in common."""
 
+import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -36,15 +38,21 @@ class Program:
         """Of the process that speaks."""
         return self.processes[-1].pid
 
+    def send(self, sig):
+        """To the processes, and those that they began."""
+        for p in reversed(self.processes):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(p.pid, sig)
+
     def stop(self, sig=signal.SIGTERM):
         for p in reversed(self.processes):
             if p.poll() is None:
                 p.send_signal(sig)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 p.wait(5)
-            except subprocess.TimeoutExpired:
-                p.kill()
-                p.wait()
+        self.send(signal.SIGKILL)
+        for p in self.processes:
+            p.wait()
         self.processes = []
 
     def text(self):

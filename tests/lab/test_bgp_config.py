@@ -163,7 +163,7 @@ def test_device(rack):
 
 
 def test_events(rack):
-    """A session that goes down and comes up is an Event of the Node, with the reason in words."""
+    """A session that comes up and goes down is an Event of the Node, with the reason in words."""
     lab = rack()
     router = lab.up(Frr)
     node = lab.nodes[0]

@@ -105,6 +105,24 @@ def test_node_dies(rack, kind):
     wait_for("the node again", lambda: len(router.kernel_next_hops(vip)) == 3, 40)
 
 
+@param("bfd")
+def test_bfd_over_hops(rack, kind):
+    """RFC 5883 with a router behind another host: the link behind that one is cut, and the session ends by BFD."""
+    lab = rack(config(peer(peerAddress="10.90.0.2", ebgpMultiHop=True, bfdProfile="far"),
+                      bfdProfiles=[{**FAST_BFD[0], "name": "far", "minimumTtl": 60}]))
+    far = lab.beyond(lab.gateway, "far")
+    node = lab.nodes[0]
+    router = lab.start_router(kind, host=far, neighbors=[Neighbor(node.addr, ASN, multihop=4, local=far.addr, bfd=True)])
+    lab.start()
+    router.wait_established(node.addr)
+    wait_for("BFD", lambda: said(node).get("bfd") == "Up")
+    time.sleep(1)
+    lab.gateway.run("ip", "link", "set", "eth1", "down")
+    at = time.monotonic()
+    wait_for("the end", lambda: not is_up(node), 5)
+    assert time.monotonic() - at < 1.5 and "BFD" in said(node)["lastError"]
+
+
 @param("kernel", "graceful")
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_graceful_restart(rack, kind, sig):

@@ -107,6 +107,22 @@ def test_local(rack, kind):
 
 
 @ALL
+def test_host_routes_for_local(rack, kind):
+    """hostRoutesForLocal: a Local Service is announced by itself, whatever the aggregation: another node's clients must not come here
+    for it.  Without it the aggregate is announced."""
+    def wide(always):
+        return config(peer(), advertisements=[advertise(aggregationLength=24, hostRoutesForLocal=always)])
+    lab = rack(wide(True))
+    router = lab.up(kind)
+    (one,), _ = lab.vips("one", externalTrafficPolicy="Local"), lab.vips("two")
+    wait_routes(router, f"{one}/32", "10.99.0.0/24")
+    lab.delete_service("two")
+    wait_routes(router, f"{one}/32")
+    lab.configure(wide(False))
+    wait_routes(router, "10.99.0.0/24")
+
+
+@ALL
 def test_withdrawn(rack, kind):
     """A Service's prefix goes with the Service, an aggregate with its last one."""
     net = advertise("net", aggregationLength=24)

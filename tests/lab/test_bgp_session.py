@@ -150,6 +150,54 @@ def test_dynamic_as(rack, kind, which):
 
 
 @ALL
+def test_local_as(rack, kind):
+    """localASN in place of our own, in the OPEN and in paths."""
+    lab = rack(config(peer(localASN=64999)))
+    router = lab.up(kind, their_asn=64999)
+    path, = router.wait_paths(lab.vips("web")[0])
+    assert path.as_path == (64999,)
+
+
+@ALL
+def test_silent_router(rack, kind):
+    """The router stops without a word: after the hold time its session is over, and lbd says why; when it goes on, there is another."""
+    lab = rack(config(peer(holdTime="3s", keepaliveTime="1s")))
+    router = lab.up(kind)
+    node = lab.nodes[0]
+    vip, = lab.vips("web")
+    router.wait_paths(vip)
+    assert said(node)["holdTime"] == 3
+    time.sleep(4)
+    assert said(node)["sessions"] == 1 and is_up(node)
+    router.send(signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        wait_for("its end", lambda: not is_up(node), 6)
+        assert 1.5 < time.monotonic() - begin and "hold timer expired" in said(node)["lastError"]
+    finally:
+        router.send(signal.SIGCONT)
+    wait_for("another session", lambda: is_up(node) and router.established(node.addr), 40)
+    router.wait_paths(vip)
+
+
+@ALL
+def test_silent_lbd(rack, kind):
+    """lbd is frozen: the router's hold timer ends the session and its routes go; when it goes on, they come back."""
+    lab = rack(config(peer(holdTime="3s", enableGracefulRestart=False)))
+    router = lab.up(kind)
+    node = lab.nodes[0]
+    vip, = lab.vips("web")
+    router.wait_paths(vip)
+    os.kill(node.pid, signal.SIGSTOP)
+    try:
+        router.wait_paths(vip, 0)
+    finally:
+        os.kill(node.pid, signal.SIGCONT)
+    wait_for("another session", lambda: is_up(node) and router.established(node.addr), 40)
+    router.wait_paths(vip)
+
+
+@ALL
 def test_passive(rack, kind):
     """lbd waits on port 179, and the router connects."""
     lab = rack(config(peer(passive=True)))
