@@ -201,13 +201,13 @@ def test_many_routes(rack, kind):
     many = [f"{20 + (i >> 16)}.{i >> 8 & 255}.{i & 255}.0/24" for i in range(100000)]
     source = Bird(feeder, 64777, [Neighbor(lab.gateway.addr, ROUTER_ASN, families=(4,))], many)
     wait_for("100,000", lambda: said(node)["received"]["ipv4"] >= 100000, 120, 0.2)
-    assert resident_kb(node) - before < 1024 or SANITIZED
+    assert resident_kb(node) - before < 512 or SANITIZED
     other, = lab.vips("other")
     wait_for("a route more", lambda: said(node)["announced"]["ipv4"] == 2)
     source.stop()
     router.wait_paths(other, timeout=120)
     assert said(node)["sessions"] == 1 and is_up(node)
-    assert resident_kb(node) - before < 1024 or SANITIZED
+    assert resident_kb(node) - before < 512 or SANITIZED
     assert (said(node)["updatesDiscarded"], said(node)["updatesWithdrawn"]) == (0, 0)
 
 
