@@ -607,7 +607,8 @@ static void tick_conn(struct bgp *b, enum bgp_side side, uint64_t now_ms)
 	if (c->phase == NONE)
 		return;
 	if (c->phase == CONNECTING && now_ms >= c->hold_ms) {
-		set_error(b, "cannot connect", "", "no answer");
+		set_error(b, "cannot connect", "",
+			b->conf.keyed ? "no answer, as if the passwords differ" : "no answer");
 		end(b, side, NULL, NULL, now_ms);
 	} else if (now_ms >= c->hold_ms) {
 		fail_with(b, side, BGP_ERR_HOLD, 0, "", now_ms);

@@ -37,6 +37,7 @@ struct bgp_conf {
 	uint64_t keepalive_ms; /* 0: a third of what hold time is agreed on */
 	uint64_t connect_ms;   /* longest time between two attempts to connect */
 	bool passive;          /* never connects */
+	bool keyed;            /* no answer may mean that the peer has another password */
 	bool families[ADDR_FAMILIES];
 	bool extended_next_hop;
 	bool graceful; /* RFC 4724, with the N bit of RFC 8538 */

@@ -44,6 +44,8 @@ void bgpconf_session(const struct config_peer *p, struct addr remote, uint32_t r
 		.keepalive_ms = p->keepalive_time_ms,
 		.connect_ms = p->connect_time_ms,
 		.passive = p->passive,
+		.keyed = p->password != NULL || p->password_file != NULL ||
+			 p->password_secret.name != NULL || p->tcp_ao.present,
 		.graceful = p->enable_graceful_restart,
 		.restart_s = BGPCONF_RESTART_S,
 	};

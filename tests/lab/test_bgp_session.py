@@ -55,7 +55,7 @@ def test_password(rack, kind):
     vip, = lab.vips("web")
     router.wait_paths(vip)
     lab.configure(config(peer(password="battery-staple")))
-    wait_error(lab.nodes[0], "cannot connect", "no answer", timeout=40)
+    wait_error(lab.nodes[0], "cannot connect", "no answer, as if the passwords differ", timeout=40)
     assert not router.established(lab.nodes[0].addr)
     lab.configure(config(peer(password="correct-horse")))
     router.wait_established(lab.nodes[0].addr, timeout=40)

@@ -247,6 +247,24 @@ static void test_shutdown_words(void)
 	tear_down();
 }
 
+/* Of a peer that drops what is signed with another password nothing at all is heard. */
+static void test_no_answer(void)
+{
+	struct bgp_conf a = conf(65001, 65002, 1);
+
+	set_up(&a, NULL);
+	bgp_start(w.s[0].b, w.now);
+	for (unsigned i = 0; i < 30; i++)
+		bgp_tick(w.s[0].b, w.now += SECOND);
+	CHECK_STR(view(0).error, "cannot connect: no answer");
+	a.keyed = true;
+	bgp_set_conf(w.s[0].b, &a, w.now);
+	for (unsigned i = 0; i < 60; i++)
+		bgp_tick(w.s[0].b, w.now += SECOND);
+	CHECK_STR(view(0).error, "cannot connect: no answer, as if the passwords differ");
+	tear_down();
+}
+
 /* Whatever comes first, of many beginnings: one session, and soon. */
 static void test_collisions(void)
 {
@@ -666,7 +684,7 @@ static void test_names(void)
 }
 
 CHECK_MAIN("test_bgp", CHECK_TEST(test_session), CHECK_TEST(test_shutdown_words),
-	CHECK_TEST(test_collisions), CHECK_TEST(test_passive), CHECK_TEST(test_asn),
+	CHECK_TEST(test_no_answer), CHECK_TEST(test_collisions), CHECK_TEST(test_passive), CHECK_TEST(test_asn),
 	CHECK_TEST(test_hold), CHECK_TEST(test_graceful), CHECK_TEST(test_hard), CHECK_TEST(test_retry),
 	CHECK_TEST(test_unexpected), CHECK_TEST(test_no_family), CHECK_TEST(test_counts),
 	CHECK_TEST(test_pieces), CHECK_TEST(test_notification),
