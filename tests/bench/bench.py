@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 from bench_bfd import bench_bfd  # noqa: E402
-from bench_bgp import bench_bgp  # noqa: E402
+from bench_bgp import Rig, bench_bgp  # noqa: E402
 from bench_l2 import bench_l2  # noqa: E402
 import matrix  # noqa: E402
 from kubesim import ControlConnection  # noqa: E402
@@ -575,7 +575,7 @@ def bench_bfd_group():
 
 
 def bench_bgp_group():
-    bench_bgp(report, skipped, TOOLS, LONG)
+    bench_bgp(report, skipped, TOOLS, Rig(STATIC, services, wait_leader, wait_written), LONG)
 
 
 GROUPS = {"alloc": bench_alloc, "mem": bench_mem, "idle": bench_idle, "arp": bench_arp, "bfd": bench_bfd_group,

@@ -6,6 +6,7 @@ Time runs from the receiver's KEEPALIVE, with which the session is Established f
 """
 
 import contextlib
+import dataclasses
 import ipaddress
 import json
 import os
@@ -15,24 +16,37 @@ import signal
 import statistics
 import time
 from pathlib import Path
+from typing import Callable
 
-from speakers import FRR_DIR, Speaker, Wire, wait_for
+from lab import Lab, wait_for
+from speakers import FRR_DIR, Speaker, Wire
 
 ASN, RECEIVER_ASN, FEEDER_ASN = 65001, 65000, 65009
 FIRST = "10.128.0.0"
 PORT = ":179"
 IDLE_S = 1.0  # so long without work: it has loaded what it has to
-MILLION, DELAY_S = 1000000, 2
-LOAD_S = 400  # OpenBGPD needs minutes for 100,000 networks when others are at work
+DELAY_S = 2
+TABLE = ("-s", 1000000, "-f", "11.0.0.0", "-d", DELAY_S * 1000)
+HEAD = "apiVersion: lbd.io/v1\nkind: Config\n"
+POOL = "pools:\n- name: wide\n  addresses: [10.89.64.0/18]\n"
+CHANGE_S = 0.01  # between two changes
+LOAD_S = 240  # ExaBGP reads its configuration for half a minute, alone on the machine
 
 
 def key_of(who, key):
-    return key if who == "lbd" else f"rival.{who}.{key}"
+    """alone: lbd's BGP without the rest of it."""
+    return {"lbd": key, "alone": key.replace("bgp.", "bgp.alone.")}.get(who, f"rival.{who}.{key}")
 
 
 def prefixes(n):
     first = int(ipaddress.ip_address(FIRST))
     return [f"{ipaddress.ip_address(first + i)}/32" for i in range(n)]
+
+
+def config(peers):
+    """For lbd: that announces its addresses to those."""
+    lines = [f"- {{name: p{i}, myASN: {ASN}, peerASN: {RECEIVER_ASN}, peerAddress: {p}, connectTime: 1s}}" for i, p in enumerate(peers)]
+    return HEAD + POOL + "\n".join(["peers:", *lines, "bgpAdvertisements:", "- {name: all}", ""])
 
 
 # -- the receiver --
@@ -44,17 +58,14 @@ class Peer:
         self.log = node.lab.dir / f"bgppeer-{time.monotonic_ns()}"
         self.process = node.popen(tools / "bgppeer", *argv, log=self.log)
 
-    def events(self):
-        """Of what is written in whole lines: {name: the first of it}."""
-        found = {}
-        for line in self.log.read_text().splitlines(keepends=True):
-            if line.startswith("{") and line.endswith("}\n"):
-                e = json.loads(line)
-                found.setdefault(e["event"], e)
-        return found
+    def events(self, event):
+        """Of what is written in whole lines."""
+        lines = self.log.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if f'"event":"{event}"' in line and line.endswith("}\n")]
 
     def wait(self, event, timeout=60):
-        return wait_for(f"bgppeer: {event}", lambda: self.events().get(event), timeout, 0.05)["ns"]
+        """When the first of them was."""
+        return wait_for(f"bgppeer: {event}", lambda: self.events(event), timeout, 0.05)[0]["ns"]
 
     def stop(self):
         self.process.terminate()
@@ -120,7 +131,7 @@ class Announcer(Speaker):
         """After a session."""
 
     def attack(self, enemy):
-        return Peer(self.tools, enemy, "-a", RECEIVER_ASN, "-s", MILLION, "-f", "11.0.0.0", "-d", DELAY_S * 1000, self.node.addr)
+        return Peer(self.tools, enemy, "-a", RECEIVER_ASN, *TABLE, self.node.addr)
 
     def write(self, name, lines, mode=0o644):
         path = self.dir / name
@@ -129,10 +140,10 @@ class Announcer(Speaker):
         return path
 
 
-class Lbd(Announcer):
+class Alone(Announcer):
     """The shipping bgp.c, bgp_rib.c and bgpio.c (bgpspeak): a process for each session, which connects."""
 
-    name = "lbd"
+    name = "alone"
 
     def start(self):
         pass
@@ -153,10 +164,47 @@ class Lbd(Announcer):
         self.stop()
 
     def attack(self, enemy):
-        p = Peer(self.tools, enemy, "-a", RECEIVER_ASN, "-s", MILLION, "-f", "11.0.0.0", "-d", DELAY_S * 1000)
+        p = Peer(self.tools, enemy, "-a", RECEIVER_ASN, *TABLE)
         time.sleep(0.2)
         self.speak(enemy.addr, self.n)
         return p
+
+
+@dataclasses.dataclass
+class Rig:
+    """What bench.py has for lbd: the binary, and how Services are made and awaited."""
+
+    binary: Path
+    services: Callable
+    wait_leader: Callable
+    wait_written: Callable
+
+
+class Daemon(Announcer):
+    """All of lbd, with n Services. It connects, again and again, to the first receiver or the enemy."""
+
+    name = "lbd"
+
+    def __init__(self, node, rig, tools, n, receivers, enemy=None):
+        self.rig = rig
+        super().__init__(node, tools, n, receivers, enemy)
+
+    def start(self):
+        lab = self.node.lab
+        self.rig.services(lab, self.n)
+        self.node.start(config(self.peers()[:1]), binary_path=self.rig.binary, ready=False)
+        self.processes = [self.node.process]
+        self.rig.wait_leader(lab)
+        self.rig.wait_written(lab, self.n)
+
+    def wait_loaded(self):
+        self.wait_idle()
+
+    def meet(self, receiver, address):
+        return Peer(self.tools, receiver, "-a", RECEIVER_ASN, "-n", self.n, "-l", self.receivers[0])
+
+    def attack(self, enemy):
+        return Peer(self.tools, enemy, "-a", RECEIVER_ASN, *TABLE)
 
 
 class BirdBgp(Announcer):
@@ -188,8 +236,30 @@ class FrrBgp(Announcer):
                  "-P", "0", "-u", "frr", "-g", "frr")
 
 
-class GoBgp(Announcer):
-    """Its own command line loses routes when many are injected: they come from another peer."""
+class Fed(Announcer):
+    """Has its routes from another peer, an address of the same node."""
+
+    def start(self):
+        self.feeder_addr = self.node.addr.replace("10.89.0.", "10.89.0.1")
+        self.node.run("ip", "addr", "add", f"{self.feeder_addr}/24", "dev", "eth0", check=False)
+        self.feeder = None
+        self.start_fed()
+        self.feeder = Peer(self.tools, self.node, "-a", FEEDER_ASN, "-i", self.feeder_addr, "-l", self.feeder_addr, "-s", self.n,
+                           "-f", FIRST, self.node.addr)
+        self.node.lab.stack.callback(self.feeder.stop)
+
+    def wait_loaded(self):
+        self.feeder.wait("sent", LOAD_S)
+        self.wait_idle()
+
+    def stop(self, **kw):
+        super().stop(**kw)
+        if self.feeder:
+            self.feeder.stop()
+
+
+class GoBgp(Fed):
+    """Its own command line loses routes when many are injected."""
 
     name, package = "gobgp", "gobgpd"
 
@@ -198,13 +268,11 @@ class GoBgp(Announcer):
                 "[neighbors.transport.config]\npassive-mode = true", "[[neighbors.afi-safis]]",
                 '[neighbors.afi-safis.config]\nafi-safi-name = "ipv4-unicast"']
 
-    def start(self):
-        feeder = self.node.addr.replace("10.89.0.", "10.89.0.1")
-        self.node.run("ip", "addr", "add", f"{feeder}/24", "dev", "eth0")
+    def start_fed(self):
         lines = [f'[global.config]\nas = {ASN}\nrouter-id = "{self.node.addr}"']
         for peer in self.peers():
             lines += self.neighbour(peer, RECEIVER_ASN)
-        lines += self.neighbour(feeder, FEEDER_ASN)
+        lines += self.neighbour(self.feeder_addr, FEEDER_ASN)
         if self.enemy:
             lines += ["[global.apply-policy.config]", 'default-import-policy = "accept-route"', 'import-policy-list = ["enemy"]',
                       '[[defined-sets.neighbor-sets]]\nneighbor-set-name = "enemy"', f'neighbor-info-list = ["{self.enemy}/32"]',
@@ -212,25 +280,19 @@ class GoBgp(Announcer):
                       '[policy-definitions.statements.conditions.match-neighbor-set]\nneighbor-set = "enemy"\nmatch-set-options = "any"',
                       '[policy-definitions.statements.actions]\nroute-disposition = "reject-route"']
         self.run("gobgpd", "-f", self.write("gobgpd.toml", lines), "--pprof-disable", "--api-hosts", "127.0.0.1:50051", "-l", "warn")
-        self.feeder = Peer(self.tools, self.node, "-a", FEEDER_ASN, "-i", feeder, "-l", feeder, "-s", self.n, "-f", FIRST, self.node.addr)
-        self.node.lab.stack.callback(self.feeder.stop)
-
-    def wait_loaded(self):
-        self.feeder.wait("sent", LOAD_S)
-        self.wait_idle()
 
 
-class OpenBgpd(Announcer):
+class OpenBgpd(Fed):
+    """The time that it takes to read its configuration grows with the square of the networks there."""
+
     name, package = "openbgpd", "openbgpd"
 
-    def start(self):
+    def start_fed(self):
         Path("/run/openbgpd").mkdir(exist_ok=True)
-        lines = [f"AS {ASN}", f"router-id {self.node.addr}", "fib-update no", f"listen on {self.node.addr}", f'socket "{self.dir}/ctl"',
-                 *(f"network {p}" for p in prefixes(self.n))]
-        for peer in self.peers():
-            lines.append(f"neighbor {peer} {{\n remote-as {RECEIVER_ASN}\n passive\n announce IPv4 unicast\n}}")
-        lines.append("deny from any")
-        lines += [f"allow to {peer}" for peer in self.receivers]
+        lines = [f"AS {ASN}", f"router-id {self.node.addr}", "fib-update no", f"listen on {self.node.addr}", f'socket "{self.dir}/ctl"']
+        for peer, asn in [(self.feeder_addr, FEEDER_ASN), *((p, RECEIVER_ASN) for p in self.peers())]:
+            lines.append(f"neighbor {peer} {{\n remote-as {asn}\n passive\n announce IPv4 unicast\n}}")
+        lines += ["deny from any", f"allow from {self.feeder_addr}", *(f"allow to {peer}" for peer in self.receivers)]
         self.run("bgpd", "-d", "-f", self.write("bgpd.conf", lines, 0o600))
 
 
@@ -256,11 +318,6 @@ class ExaBgp(Announcer):
 
 RIVALS = (BirdBgp, FrrBgp, GoBgp, OpenBgpd, ExaBgp)
 COMMANDS = {"bird2": "bird", "frr": str(FRR_DIR / "bgpd"), "gobgpd": "gobgpd", "openbgpd": "bgpd", "exabgp": "exabgp"}
-
-
-def present(kinds):
-    """Those that are installed."""
-    return [k for k in kinds if not k.package or shutil.which(COMMANDS[k.package])]
 
 
 def more_addresses(node, first, n):
@@ -290,59 +347,143 @@ def bare_dump(tools, sender, receiver, n):
             return (peer.wait("all") - peer.wait("opened")) / 1e6
 
 
-def bench_dump(report, tools, rounds, n, short):
-    """Each receiver's address has one session with each announcer: how soon it would have another one is not measured."""
-    kinds = [Lbd, *present(RIVALS)]
-    times, kb, bare = {k.name: [] for k in kinds}, {}, []
-    with Wire(nodes=len(kinds) + 1) as wire:
-        receiver = wire.nodes[-1]
-        addresses = more_addresses(receiver, 201, rounds)
-        all_of = [k(wire.nodes[i], tools, n, addresses) for i, k in enumerate(kinds)]
+def measure_dump(wire, all_of, receiver, addresses):
+    """{who: [ms]}, {who: kB}. Each receiver's address has one session with each announcer: how soon it would have another one is
+    not measured."""
+    times, kb, bare = {a.name: [] for a in all_of}, {}, []
+    for a in all_of:
+        a.wait_loaded()
+    for address in addresses:
         for a in all_of:
-            a.wait_loaded()
-        for address in addresses:
-            for a in all_of:
-                ms, peak = one_dump(a, receiver, address)
-                times[a.name].append(ms)
-                kb.setdefault(a.name, peak)
-            bare.append(bare_dump(tools, wire.nodes[0], receiver, n))
-    times["bare"] = bare
+            ms, peak = one_dump(a, receiver, address)
+            times[a.name].append(ms)
+            kb.setdefault(a.name, peak)
+        bare.append(bare_dump(all_of[0].tools, wire.nodes[-2], receiver, all_of[0].n))
+    return {**times, "bare": bare}, kb
+
+
+def report_dump(report, times, kb, short):
     for who, v in times.items():
         report(key_of(who, f"bgp.dump_{short}_ms"), statistics.median(v), f"{len(v)} sessions, least {min(v):.2f}, worst {max(v):.2f}")
         report(key_of(who, f"bgp.dump_{short}_worst_ms"), max(v))
     for who, peak in kb.items():
-        report(key_of(who, f"bgp.rss_alone_{short}_mb" if who == "lbd" else f"bgp.rss_{short}_mb"), peak / 1024)
+        report(key_of(who, f"bgp.rss_{short}_mb"), peak / 1024)
 
 
-def bench_hostile(report, tools, rounds):
-    """A session, and then a million prefixes that nobody wants: what comes on top, until there is no work left."""
-    kinds = [Lbd, *(k for k in present(RIVALS) if k is not ExaBgp)]
-    cpu, kb = {k.name: [] for k in kinds}, {k.name: [] for k in kinds}
-    with Wire(nodes=len(kinds) + 1) as wire:
-        enemy = wire.nodes[-1]
+def bench_dump_10k(report, tools, rig, rounds, rivals):
+    n = 10000
+    with Lab(nodes=len(rivals) + 4, pods=False, proxy=False, config=config([])) as lab:
+        receiver = lab.nodes[-1]
+        addresses = more_addresses(receiver, 201, rounds)
+        all_of = [Daemon(lab.nodes[0], rig, tools, n, addresses), Alone(lab.nodes[1], tools, n, addresses),
+                  *(k(lab.nodes[2 + i], tools, n, addresses) for i, k in enumerate(rivals))]
+        report_dump(report, *measure_dump(lab, all_of, receiver, addresses), "10k")
+
+
+def bench_dump_100k(report, tools, rounds, rivals):
+    """Of lbd its BGP alone: a cluster of so many Services is more than it takes in."""
+    n = 100000
+    with Wire(nodes=len(rivals) + 3) as wire:
+        receiver = wire.nodes[-1]
+        addresses = more_addresses(receiver, 201, rounds)
+        all_of = [Alone(wire.nodes[0], tools, n, addresses), *(k(wire.nodes[1 + i], tools, n, addresses) for i, k in enumerate(rivals))]
+        times, kb = measure_dump(wire, all_of, receiver, addresses)
+    report_dump(report, *({{"alone": "lbd"}.get(who, who): v for who, v in x.items()} for x in (times, kb)), "100k")
+
+
+def one_attack(a, enemy):
+    """A session, and then a million prefixes that nobody wants: (s of processor time, kB) on top, until there is no work left."""
+    a.wait_loaded()
+    with a.attack(enemy) as peer:
+        peer.wait("established")
+        time.sleep(DELAY_S / 2)
+        before, kb = a.cpu_s(), a.kb("VmRSS")
+        peer.wait("sent", LOAD_S)
+        a.wait_idle()
+        found = a.cpu_s() - before, a.kb("VmHWM") - kb
+    a.part()
+    return found
+
+
+def bench_hostile(report, tools, rig, rounds, rivals):
+    found = {}
+    with Lab(nodes=len(rivals) + 3, pods=False, proxy=False, config=config([])) as lab:
+        enemy = lab.nodes[-1]
+        daemon = Daemon(lab.nodes[0], rig, tools, 10, [], enemy.addr)
         for _ in range(rounds):
-            for i, kind in enumerate(kinds):
-                a = kind(wire.nodes[i], tools, 10, [], enemy.addr)
-                a.wait_loaded()
-                with a.attack(enemy) as peer:
-                    peer.wait("established")
-                    time.sleep(DELAY_S / 2)
-                    before, peak = a.cpu_s(), a.kb("VmRSS")
-                    peer.wait("sent", 120)
-                    a.wait_idle()
-                    cpu[a.name].append(a.cpu_s() - before)
-                    kb[a.name].append(a.kb("VmHWM") - peak)
+            found.setdefault("lbd", []).append(one_attack(daemon, enemy))
+            for i, kind in enumerate([Alone, *rivals]):
+                a = kind(lab.nodes[1 + i], tools, 10, [], enemy.addr)
+                found.setdefault(a.name, []).append(one_attack(a, enemy))
                 a.stop()
-    for who in cpu:
-        report(key_of(who, "bgp.hostile_1m_rss_kb"), statistics.median(kb[who]), f"worst {max(kb[who])}")
-        report(key_of(who, "bgp.hostile_1m_cpu_s"), statistics.median(cpu[who]), f"worst {max(cpu[who]):.4f}")
+    for who, v in found.items():
+        for key, values in zip(("bgp.hostile_1m_cpu_s", "bgp.hostile_1m_rss_kb"), zip(*v)):
+            report(key_of(who, key), statistics.median(values), f"worst {max(values):.4g}")
+
+
+def flip(lab, i, ready):
+    """The one endpoint of the how manieth Service."""
+    lab.endpoints(f"b{i:05d}", ready=ready)
+
+
+def changes(lab, peer, n):
+    """n endpoints that become unready, one after the other, and ready again: ms from the API server's write of each to the
+    UPDATE at the receiver."""
+    shift, last = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns(), max(e["seq"] for e in lab.kubesim.log())
+    address = {i: int(ipaddress.ip_address(lab.ips(f"b{i:05d}")[0])) for i in range(n)}
+    took = []
+    for ready, event, had in ((False, "withdrawn", 0), (True, "announced", len(peer.events("announced")))):
+        for i in range(n):
+            flip(lab, i, ready)
+            time.sleep(CHANGE_S)
+        wait_for("the last change", lambda: len(peer.events(event)) == had + n, 20, 0.2)
+        told = {e["prefix"]: e["ns"] for e in peer.events(event)[had:]}
+        wrote = [e for e in lab.kubesim.log(last) if e["resource"] == "endpointslices"]
+        last = wrote[-1]["seq"]
+        took += [(told[address[int(e["name"][1:6])]] - e["ns"] - shift) / 1e6 for e in wrote]
+    return sorted(took)
+
+
+def bench_change(report, tools, rig, n):
+    with Lab(nodes=1, pods=False, proxy=False, config=config([])) as lab:
+        receiver = lab.host("r", 201)
+        a = Daemon(lab.nodes[0], rig, tools, 1000, [receiver.addr])
+        a.wait_loaded()
+        with Peer(tools, receiver, "-a", RECEIVER_ASN, "-n", a.n, "-l", receiver.addr, "-v") as peer:
+            peer.wait("all")
+            time.sleep(1)
+            took = changes(lab, peer, n)
+    report("bgp.change_p99_ms", took[len(took) * 99 // 100], f"median {took[len(took) // 2]:.2f}, worst {took[-1]:.2f}, of {len(took)} endpoints"
+           " among 1,000 Services, from the API server's write on")
+    report("bgp.change_median_ms", took[len(took) // 2])
+
+
+def bench_drain(report, tools, rig, rounds):
+    """lbd drain, with 10,000 announced: what is withdrawn after the second in which routers find other ways (RFC 8326)."""
+    all_of, rest = [], []
+    with Lab(nodes=1, pods=False, proxy=False, config=config([])) as lab:
+        node, receiver = lab.nodes[0], lab.host("r", 201)
+        a = Daemon(node, rig, tools, 10000, [receiver.addr])
+        a.wait_loaded()
+        for _ in range(rounds):
+            with a.meet(receiver, receiver.addr) as peer:
+                peer.wait("all")
+                a.wait_idle()
+                begin = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+                node.run(rig.binary, "drain", "--control", node.control)
+                none = peer.wait("none")
+                all_of.append((none - begin) / 1e6)
+                rest.append((none - peer.wait("fewer")) / 1e6)
+            node.run(rig.binary, "undrain", "--control", node.control)
+    report("bgp.withdraw_10k_ms", statistics.median(rest), f"first withdrawal to last, worst {max(rest):.2f}")
+    report("bgp.drain_10k_ms", statistics.median(all_of), f"from the command on, with a second of GRACEFUL_SHUTDOWN, worst {max(all_of):.0f}")
 
 
 def bench_withdraw(report, tools, rounds):
     """All of 10,000 taken back at once, by the BGP alone."""
     took = []
     with Wire(nodes=2) as wire:
-        a = Lbd(wire.nodes[0], tools, 10000, [])
+        a = Alone(wire.nodes[0], tools, 10000, [])
         for _ in range(rounds):
             with a.meet(wire.nodes[1], wire.nodes[1].addr) as peer:
                 peer.wait("all")
@@ -352,17 +493,20 @@ def bench_withdraw(report, tools, rounds):
                 began = [json.loads(line)["ns"] for line in a.text().splitlines() if '"withdraw"' in line][-1]
                 took.append((last - began) / 1e6)
                 a.part()
-    report("bgp.withdraw_10k_alone_ms", statistics.median(took), f"worst {max(took):.2f}")
+    report("bgp.alone.withdraw_10k_ms", statistics.median(took), f"from the order on, worst {max(took):.2f}")
 
 
-def bench_bgp(report, skipped, tools, long):
-    for kind in RIVALS:
-        if kind not in present(RIVALS):
-            skipped[f"rival.{kind.name}.bgp.*"] = f"{kind.package} is not installed"
+def bench_bgp(report, skipped, tools, rig, long):
+    rivals = [k for k in RIVALS if shutil.which(COMMANDS[k.package])]
+    for k in RIVALS:
+        if k not in rivals:
+            skipped[f"rival.{k.name}.bgp.*"] = f"{k.package} is not installed"
     skipped["rival.exabgp.bgp.hostile_1m_*"] = "it has no policy of its own: what arrives goes to the program behind it"
     skipped["rival.*.bgp.change_p99_ms, .withdraw_10k_ms"] = "the start of their command line tools would be measured"
     rounds = 20 if long else 5
-    bench_dump(report, tools, rounds, 10000, "10k")
-    bench_dump(report, tools, rounds if not long else 10, 100000, "100k")
-    bench_hostile(report, tools, 5 if long else 1)
+    bench_dump_10k(report, tools, rig, rounds, rivals)
+    bench_dump_100k(report, tools, rounds, rivals)
+    bench_hostile(report, tools, rig, 5 if long else 1, [k for k in rivals if k is not ExaBgp])
+    bench_change(report, tools, rig, 1000 if long else 300)
+    bench_drain(report, tools, rig, rounds)
     bench_withdraw(report, tools, rounds)

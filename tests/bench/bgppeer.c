@@ -12,7 +12,7 @@
  *
  * Out:  a JSON line for each event; ns is CLOCK_BOOTTIME.  "opened": our KEEPALIVE is on its way, so
  *       that the other side may announce; "established": its KEEPALIVE came; "first": the first
- *       prefix; "all": COUNT distinct ones (-n) are announced; "none": the last was withdrawn;
+ *       prefix; "all": COUNT distinct ones (-n) are announced; "fewer": no longer; "none": the last was withdrawn;
  *       "end-of-rib"; "sent": the last of -s is the kernel's; "closed", with the sums.  -v:
  *       "announced" and "withdrawn" for each prefix, its last 32 bits as a number.
  *
@@ -193,6 +193,8 @@ static void count(struct bench *k, struct session *s, unsigned afi, const uint8_
 		tell(s, ns, "first");
 	if (announced && s->count == k->expected)
 		tell(s, ns, "all");
+	if (!announced && s->count + 1 == k->expected)
+		tell(s, ns, "fewer");
 	if (s->count == 0)
 		tell(s, ns, "none");
 }
