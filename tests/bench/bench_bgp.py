@@ -181,7 +181,7 @@ class Rig:
 
 
 class Daemon(Announcer):
-    """All of lbd, with n Services. It connects, again and again, to the first receiver or the enemy."""
+    """All of lbd, with n Services. It connects, again and again, to its one receiver, or to the enemy."""
 
     name = "lbd"
 
@@ -192,7 +192,7 @@ class Daemon(Announcer):
     def start(self):
         lab = self.node.lab
         self.rig.services(lab, self.n)
-        self.node.start(config(self.peers()[:1]), binary_path=self.rig.binary, ready=False)
+        self.node.start(config(self.peers()), binary_path=self.rig.binary, ready=False)
         self.processes = [self.node.process]
         self.rig.wait_leader(lab)
         self.rig.wait_written(lab, self.n)
@@ -297,7 +297,7 @@ class OpenBgpd(Fed):
 
 
 class ExaBgp(Announcer):
-    """Listens only by hand: it connects, each time anew, to the first receiver."""
+    """Connects, again and again, to its one receiver."""
 
     name, package = "exabgp", "exabgp"
 
@@ -348,8 +348,8 @@ def bare_dump(tools, sender, receiver, n):
 
 
 def measure_dump(wire, all_of, receiver, addresses):
-    """{who: [ms]}, {who: kB}. Each receiver's address has one session with each announcer: how soon it would have another one is
-    not measured."""
+    """{who: [ms]}, {who: kB}. Each receiver's address has one session with each announcer, as how soon it would have another one is
+    not measured; those that connect have an address of their own."""
     times, kb, bare = {a.name: [] for a in all_of}, {}, []
     for a in all_of:
         a.wait_loaded()
@@ -374,9 +374,9 @@ def bench_dump_10k(report, tools, rig, rounds, rivals):
     n = 10000
     with Lab(nodes=len(rivals) + 4, pods=False, proxy=False, config=config([])) as lab:
         receiver = lab.nodes[-1]
-        addresses = more_addresses(receiver, 201, rounds)
-        all_of = [Daemon(lab.nodes[0], rig, tools, n, addresses), Alone(lab.nodes[1], tools, n, addresses),
-                  *(k(lab.nodes[2 + i], tools, n, addresses) for i, k in enumerate(rivals))]
+        mine, exa, *addresses = more_addresses(receiver, 201, rounds + 2)
+        all_of = [Daemon(lab.nodes[0], rig, tools, n, [mine]), Alone(lab.nodes[1], tools, n, addresses),
+                  *(k(lab.nodes[2 + i], tools, n, [exa] if k is ExaBgp else addresses) for i, k in enumerate(rivals))]
         report_dump(report, *measure_dump(lab, all_of, receiver, addresses), "10k")
 
 
@@ -385,8 +385,9 @@ def bench_dump_100k(report, tools, rounds, rivals):
     n = 100000
     with Wire(nodes=len(rivals) + 3) as wire:
         receiver = wire.nodes[-1]
-        addresses = more_addresses(receiver, 201, rounds)
-        all_of = [Alone(wire.nodes[0], tools, n, addresses), *(k(wire.nodes[1 + i], tools, n, addresses) for i, k in enumerate(rivals))]
+        exa, *addresses = more_addresses(receiver, 201, rounds + 1)
+        all_of = [Alone(wire.nodes[0], tools, n, addresses),
+                  *(k(wire.nodes[1 + i], tools, n, [exa] if k is ExaBgp else addresses) for i, k in enumerate(rivals))]
         times, kb = measure_dump(wire, all_of, receiver, addresses)
     report_dump(report, *({{"alone": "lbd"}.get(who, who): v for who, v in x.items()} for x in (times, kb)), "100k")
 
