@@ -449,12 +449,13 @@ static size_t prefix_len(const struct addr_prefix *p)
 
 static void put_prefix(struct wr *w, const struct addr_prefix *p)
 {
-	uint8_t b[16];
-	bool v4 = addr_family(p->base) == ADDR_V4;
+	uint8_t b[1 + 16] = {p->len};
 
-	addr_to_v6(p->base, b);
-	wr_u8(w, p->len);
-	wr_bytes(w, v4 ? b + 12 : b, (size_t)(p->len + 7) / 8);
+	if (addr_family(p->base) == ADDR_V4)
+		addr_to_v4(p->base, b + 1);
+	else
+		addr_to_v6(p->base, b + 1);
+	wr_bytes(w, b, prefix_len(p));
 }
 
 /* -- UPDATE, received -- */
