@@ -3,18 +3,24 @@
  * bgppeer.c - the other end of a BGP session, for the figures: counts the prefixes that it is told,
  * or sends many.
  *
- *   bgppeer [-l LOCAL] [-p PORT] [-a ASN] [-i ROUTER_ID] [-n COUNT] [-s COUNT] [-f FIRST] [-d MS]
- *           [-x] [-v] [REMOTE ...]
+ *   bgppeer [-l LOCAL] [-p PORT] [-a ASN] [-i ROUTER_ID] [-n COUNT] [-s COUNT] [-f FIRST]
+ *           [-d MS] [-x] [-v] [REMOTE ...]
  *
  * Connects to each REMOTE, from LOCAL; without one it listens at LOCAL.  -x: extended messages.
- * -s: sends so many IPv4 host prefixes from FIRST on, full messages, and the End-of-RIB; -d: so long
- * after the session was established.
+ * -s: sends so many IPv4 host prefixes from FIRST on, full messages, and the End-of-RIB; -d: so
+ * long after the session was established.
  *
- * Out:  a JSON line for each event; ns is CLOCK_BOOTTIME.  "opened": our KEEPALIVE is on its way, so
- *       that the other side may announce; "established": its KEEPALIVE came; "first": the first
- *       prefix; "all": COUNT distinct ones (-n) are announced; "fewer": no longer; "none": the last was withdrawn;
- *       "end-of-rib"; "sent": the last of -s is the kernel's; "closed", with the sums.  -v:
- *       "announced" and "withdrawn" for each prefix, its last 32 bits as a number.
+ * Out:  a JSON line for each event; ns is CLOCK_BOOTTIME.
+ *       opened       our KEEPALIVE is on its way, so that the other side may announce
+ *       established  its KEEPALIVE came
+ *       first        prefix
+ *       all          COUNT distinct ones (-n) are announced
+ *       fewer        no longer
+ *       none         the last was withdrawn
+ *       end-of-rib
+ *       sent         the last of -s is the kernel's
+ *       closed       with the sums
+ *       announced, withdrawn (-v)  a prefix: its last 32 bits as a number
  *
  * It shares no code with lbd, so that it cannot share its errors; what is malformed ends it.
  * RFCs: 4271, 4724 (End-of-RIB), 4760, 5492, 6793, 8654.
@@ -40,9 +46,9 @@ enum { HOLD_S = 240, KEEPALIVE_MS = 30000, RETRY_MS = 200, AS_TRANS = 23456 };
 enum { MP_REACH = 14, MP_UNREACH = 15, FLAG_EXTENDED = 0x10 };
 enum { MAX_SESSIONS = 64, ROOM = 4 * EXTENDED, LOW_BITS = 16, BLOCKS = 1 << 16 };
 
-/* Which prefixes are there: those of one length whose addresses differ in the last 16 bits alone. */
+/* Which are there of the prefixes of one length that differ in the last 16 bits alone. */
 struct block {
-	uint8_t key[18]; /* the address, its last 16 bits zero, IPv4 as mapped; family, length */
+	uint8_t key[18]; /* the address (IPv4 at its end), the last 16 bits zero; family, length */
 	uint64_t bits[(1 << LOW_BITS) / 64];
 };
 
@@ -64,7 +70,6 @@ struct session {
 
 struct bench {
 	const char *local, *port;
-	char **remotes;
 	uint32_t asn, router_id, expected, first, send;
 	int64_t delay_ms;
 	bool extended, verbose;
@@ -96,13 +101,13 @@ static int64_t now_ms(void)
 	return (int64_t)(now_ns() / 1000000);
 }
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
 	(void)fprintf(stderr, "bgppeer: %s: %s\n", what, errno != 0 ? strerror(errno) : "wrong");
 	exit(1);
 }
 
-static void malformed(const struct session *s, const char *what)
+static _Noreturn void malformed(const struct session *s, const char *what)
 {
 	printf("{\"ns\":%" PRIu64 ",\"peer\":\"%s\",\"event\":\"malformed\",\"what\":\"%s\"}\n",
 		now_ns(), s->peer, what);
@@ -169,8 +174,8 @@ static struct block *block_of(struct session *s, const uint8_t key[static 18])
 	}
 }
 
-static void count(struct bench *k, struct session *s, unsigned afi, const uint8_t *address, unsigned len,
-	bool announced, uint64_t ns)
+static void count(struct bench *k, struct session *s, unsigned afi, const uint8_t *address,
+	unsigned len, bool announced, uint64_t ns)
 {
 	uint8_t key[18] = {[16] = (uint8_t)afi, [17] = (uint8_t)len};
 	unsigned at = afi == 1 ? 12 : 0, low;
@@ -180,8 +185,9 @@ static void count(struct bench *k, struct session *s, unsigned afi, const uint8_
 	memcpy(key + at, address, (len + 7) / 8);
 	low = be16(key + 14);
 	if (k->verbose)
-		printf("{\"ns\":%" PRIu64 ",\"peer\":\"%s\",\"event\":\"%s\",\"prefix\":%" PRIu32 "}\n", ns,
-			s->peer, announced ? "announced" : "withdrawn", be32(key + 12));
+		printf("{\"ns\":%" PRIu64 ",\"peer\":\"%s\",\"event\":\"%s\",\"prefix\":%" PRIu32
+		       "}\n",
+			ns, s->peer, announced ? "announced" : "withdrawn", be32(key + 12));
 	key[14] = key[15] = 0;
 	word = &block_of(s, key)->bits[low / 64];
 	bit = 1ull << low % 64;
@@ -199,8 +205,8 @@ static void count(struct bench *k, struct session *s, unsigned afi, const uint8_
 		tell(s, ns, "none");
 }
 
-static void on_prefixes(struct bench *k, struct session *s, unsigned afi, const uint8_t *p, size_t n,
-	bool announced, uint64_t ns)
+static void on_prefixes(struct bench *k, struct session *s, unsigned afi, const uint8_t *p,
+	size_t n, bool announced, uint64_t ns)
 {
 	const uint8_t *end = p + n;
 
@@ -217,8 +223,8 @@ static void on_prefixes(struct bench *k, struct session *s, unsigned afi, const 
 
 /* -- UPDATE -- */
 
-static void on_mp(struct bench *k, struct session *s, unsigned type, const uint8_t *p, size_t n, size_t whole,
-	uint64_t ns)
+static void on_mp(struct bench *k, struct session *s, unsigned type, const uint8_t *p, size_t n,
+	size_t whole, uint64_t ns)
 {
 	size_t skip = 3; /* AFI, SAFI */
 
@@ -237,9 +243,9 @@ static void on_mp(struct bench *k, struct session *s, unsigned type, const uint8
 static void on_update(struct bench *k, struct session *s, const uint8_t *p, size_t n, uint64_t ns)
 {
 	const uint8_t *end = p + n, *attributes, *at;
-	size_t withdrawn, len;
+	size_t withdrawn = n >= 4 ? be16(p) : 0, len;
 
-	if (n < 4 || (withdrawn = be16(p)) > n - 4)
+	if (n < 4 || withdrawn > n - 4)
 		malformed(s, "UPDATE");
 	attributes = p + 2 + withdrawn;
 	len = be16(attributes);
@@ -249,9 +255,13 @@ static void on_update(struct bench *k, struct session *s, const uint8_t *p, size
 	s->updates++;
 	on_prefixes(k, s, 1, p + 2, withdrawn, false, ns);
 	for (at = attributes; at < attributes + len;) {
-		size_t left = (size_t)(attributes + len - at), head = at[0] & FLAG_EXTENDED ? 4 : 3, size;
+		size_t left = (size_t)(attributes + len - at), size;
+		size_t head = at[0] & FLAG_EXTENDED ? 4 : 3;
 
-		if (left < head || left - head < (size = head == 4 ? be16(at + 2) : at[2]))
+		if (left < head)
+			malformed(s, "attributes");
+		size = head == 4 ? be16(at + 2) : at[2];
+		if (left - head < size)
 			malformed(s, "attributes");
 		if (at[1] == MP_REACH || at[1] == MP_UNREACH)
 			on_mp(k, s, at[1], at + head, size, n + HEADER, ns);
@@ -348,7 +358,8 @@ static void on_message(struct bench *k, struct session *s, const uint8_t *m, siz
 	case NOTIFICATION:
 		printf("{\"ns\":%" PRIu64 ",\"peer\":\"%s\",\"event\":\"notification\",\"code\":%u,"
 		       "\"subcode\":%u}\n",
-			ns, s->peer, n > HEADER ? m[HEADER] : 0, n > HEADER + 1 ? m[HEADER + 1] : 0);
+			ns, s->peer, n > HEADER ? m[HEADER] : 0,
+			n > HEADER + 1 ? m[HEADER + 1] : 0);
 		(void)fflush(stdout);
 		break;
 	case KEEPALIVE:
@@ -367,8 +378,7 @@ static void on_message(struct bench *k, struct session *s, const uint8_t *m, siz
 static void close_session(struct session *s)
 {
 	printf("{\"ns\":%" PRIu64 ",\"peer\":\"%s\",\"event\":\"closed\",\"count\":%" PRIu32
-	       ",\"announced\":%" PRIu64 ",\"withdrawn\":%" PRIu64 ",\"updates\":%" PRIu64
-	       "}\n",
+	       ",\"announced\":%" PRIu64 ",\"withdrawn\":%" PRIu64 ",\"updates\":%" PRIu64 "}\n",
 		now_ns(), s->peer, s->count, s->announced, s->withdrawn, s->updates);
 	(void)fflush(stdout);
 	(void)close(s->fd);
@@ -469,8 +479,8 @@ static void on_writable(struct bench *k, struct session *s)
 {
 	unsigned which = s->extended;
 	size_t len = k->out_len[which];
-	ssize_t n = send(s->fd, k->out[which] + s->out_sent, len - s->out_sent,
-		MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n = send(
+		s->fd, k->out[which] + s->out_sent, len - s->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (n > 0)
 		s->out_sent += (size_t)n;
@@ -483,10 +493,11 @@ static void on_writable(struct bench *k, struct session *s)
 
 /* -- connections -- */
 
-static void resolve(const char *address, const char *port, struct sockaddr_storage *ret_s, socklen_t *ret_len)
+static void resolve(
+	const char *address, const char *port, struct sockaddr_storage *ret_s, socklen_t *ret_len)
 {
-	const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-		.ai_socktype = SOCK_STREAM};
+	const struct addrinfo hints = {
+		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *found;
 
 	if (getaddrinfo(address, port, &hints, &found) != 0)
@@ -568,7 +579,8 @@ static void on_acceptable(struct bench *k)
 
 	if (fd < 0)
 		return;
-	if (getnameinfo((struct sockaddr *)&from, len, peer, sizeof peer, NULL, 0, NI_NUMERICHOST) != 0)
+	if (getnameinfo(
+		    (struct sockaddr *)&from, len, peer, sizeof peer, NULL, 0, NI_NUMERICHOST) != 0)
 		die("getnameinfo");
 	begin(k, add(k, fd, peer));
 }
@@ -595,7 +607,9 @@ static void turn(struct bench *k)
 		if (s->established && now_ms() >= s->keepalive_ms && s->out_sent == 0)
 			send_keepalive(s);
 		p[i] = (struct pollfd){.fd = s->fd,
-			.events = s->connecting ? POLLOUT : may_send(s) ? POLLIN | POLLOUT : POLLIN};
+			.events = s->connecting ? POLLOUT
+				  : may_send(s) ? POLLIN | POLLOUT
+						: POLLIN};
 	}
 	p[n] = (struct pollfd){.fd = k->listener, .events = POLLIN};
 	if (poll(p, n + 1, RETRY_MS) <= 0)
@@ -660,7 +674,8 @@ static void read_options(struct bench *k, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct bench k = {.port = "179", .asn = 65000, .router_id = 0x0a59fefe, .listener = -1};
+	static struct bench k = {
+		.port = "179", .asn = 65000, .router_id = 0x0a59fefe, .listener = -1};
 
 	read_options(&k, argc, argv);
 	if (k.local == NULL && optind == argc)

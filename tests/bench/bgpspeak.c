@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bgpspeak.c - lbd's BGP alone: the shipping bgp.c, bgp_rib.c and bgpio.c on a loop, for the figures.
+ * bgpspeak.c - lbd's BGP alone: the shipping bgp.c, bgp_rib.c and bgpio.c on a loop, for the
+ * figures.
  *
  *   bgpspeak [-n COUNT] [-f FIRST] [-a ASN] [-A PEER_ASN] [-p PORT] LOCAL REMOTE ...
  *
@@ -77,8 +78,7 @@ static void announce_all(struct speaker *s, struct bgpio *p)
 	struct addr at = s->first;
 
 	for (unsigned i = 0; i < s->count; i++, at = addr_next(at)) {
-		int rc = bgp_rib_put(
-			bgp_rib(bgpio_engine(p)), (struct addr_prefix){at, len}, &a);
+		int rc = bgp_rib_put(bgp_rib(bgpio_engine(p)), (struct addr_prefix){at, len}, &a);
 
 		if (rc != 0)
 			die("bgp_rib_put", rc);
@@ -145,8 +145,8 @@ static void add(struct speaker *s, const char *remote)
 	if (slot == NULL || s->n_peers == PEERS_MAX)
 		die("peers", -ENOMEM);
 	*slot = (struct slot){s, s->n_peers};
-	rc = bgpio_open(&s->loop, &io_conf, &conf, &ops, slot, &s->hkey, &s->rng,
-		&s->peers[s->n_peers]);
+	rc = bgpio_open(
+		&s->loop, &io_conf, &conf, &ops, slot, &s->hkey, &s->rng, &s->peers[s->n_peers]);
 	if (rc != 0)
 		die(remote, rc);
 	announce_all(s, s->peers[s->n_peers]);
