@@ -3,6 +3,9 @@
 which run at the same time on nodes of their own, on one bridge, and are measured by turns.
 
 Time runs from the receiver's KEEPALIVE, with which the session is Established for the other side, to the last prefix.
+
+RT=1, for a machine with other work: whatever takes part, rivals and all, runs with real-time priority once it is loaded; else the
+scheduler's time slices are measured.
 """
 
 import contextlib
@@ -14,10 +17,12 @@ import re
 import shutil
 import signal
 import statistics
+import subprocess
 import time
 from pathlib import Path
 from typing import Callable
 
+from bench_bfd import RR
 from lab import Lab, wait_for
 from speakers import FRR_DIR, Speaker, Wire
 
@@ -30,12 +35,19 @@ TABLE = ("-s", 1000000, "-f", "11.0.0.0", "-d", DELAY_S * 1000)
 HEAD = "apiVersion: lbd.io/v1\nkind: Config\n"
 POOL = "pools:\n- name: wide\n  addresses: [10.89.64.0/18]\n"
 CHANGE_S = 0.01  # between two changes
+REAL_TIME = os.environ.get("RT") == "1"
 LOAD_S = 240  # ExaBGP reads its configuration for half a minute, alone on the machine
 
 
 def key_of(who, key):
     """alone: lbd's BGP without the rest of it."""
     return {"lbd": key, "alone": key.replace("bgp.", "bgp.alone.")}.get(who, f"rival.{who}.{key}")
+
+
+def hurry(*pids):
+    """Of all their threads; not of those that stop meanwhile."""
+    for pid in pids if REAL_TIME else ():
+        subprocess.run(["chrt", "--all-tasks", "--rr", "--pid", "1", str(pid)], capture_output=True, check=False)
 
 
 def prefixes(n):
@@ -45,7 +57,8 @@ def prefixes(n):
 
 def config(peers):
     """For lbd: that announces its addresses to those."""
-    lines = [f"- {{name: p{i}, myASN: {ASN}, peerASN: {RECEIVER_ASN}, peerAddress: {p}, connectTime: 1s}}" for i, p in enumerate(peers)]
+    lines = [f"- {{name: p{i}, myASN: {ASN}, peerASN: {RECEIVER_ASN}, peerAddress: {p}, connectTime: 1s}}"
+             for i, p in enumerate(peers)]
     return HEAD + POOL + "\n".join(["peers:", *lines, "bgpAdvertisements:", "- {name: all}", ""])
 
 
@@ -56,7 +69,7 @@ class Peer:
 
     def __init__(self, tools, node, *argv):
         self.log = node.lab.dir / f"bgppeer-{time.monotonic_ns()}"
-        self.process = node.popen(tools / "bgppeer", *argv, log=self.log)
+        self.process = node.popen(*(RR if REAL_TIME else ()), tools / "bgppeer", *argv, log=self.log)
 
     def events(self, event):
         """Of what is written in whole lines."""
@@ -110,7 +123,8 @@ class Announcer(Speaker):
         return total / 1e9
 
     def kb(self, field):
-        return sum(int(re.search(rf"^{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M).group(1)) for pid in self.pids())
+        return sum(int(re.search(rf"^{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.M).group(1))
+                   for pid in self.pids())
 
     def wait_idle(self, timeout=LOAD_S):
         def idle():
@@ -122,6 +136,7 @@ class Announcer(Speaker):
     def wait_loaded(self):
         wait_for(f"{self.name} to listen", lambda: PORT in self.node.run("ss", "-Hltn").stdout, LOAD_S, 0.2)
         self.wait_idle()
+        hurry(*self.pids())
 
     def meet(self, receiver, address):
         """A session with a receiver at that address: the bgppeer."""
@@ -149,7 +164,8 @@ class Alone(Announcer):
         pass
 
     def speak(self, remote, n):
-        self.run(self.tools / "bgpspeak", "-n", n, "-f", FIRST, "-a", ASN, "-A", RECEIVER_ASN, self.node.addr, remote, log=self.log)
+        self.run(*(RR if REAL_TIME else ()), self.tools / "bgpspeak", "-n", n, "-f", FIRST, "-a", ASN, "-A", RECEIVER_ASN,
+                 self.node.addr, remote, log=self.log)
 
     def wait_loaded(self):
         pass
@@ -199,6 +215,7 @@ class Daemon(Announcer):
 
     def wait_loaded(self):
         self.wait_idle()
+        hurry(*self.pids(), self.node.lab.kubesim.process.pid)
 
     def meet(self, receiver, address):
         return Peer(self.tools, receiver, "-a", RECEIVER_ASN, "-n", self.n, "-l", self.receivers[0])
@@ -225,15 +242,16 @@ class FrrBgp(Announcer):
     def start(self):
         shutil.chown(self.dir, "frr", "frr")
         self.dir.parent.chmod(0o755)
-        lines = [f"router bgp {ASN}", f" bgp router-id {self.node.addr}", " no bgp ebgp-requires-policy", " no bgp network import-check"]
+        lines = [f"router bgp {ASN}", f" bgp router-id {self.node.addr}", " no bgp ebgp-requires-policy",
+                 " no bgp network import-check"]
         for peer in self.peers():
             lines += [f" neighbor {peer} remote-as {RECEIVER_ASN}", f" neighbor {peer} passive"]
         lines.append(" address-family ipv4 unicast")
         if self.enemy:
             lines += [f"  neighbor {self.enemy} route-map none in", f"  neighbor {self.enemy} route-map none out"]
         lines += [*(f"  network {p}" for p in prefixes(self.n)), " exit-address-family", "exit", "route-map none deny 10"]
-        self.run(FRR_DIR / "bgpd", "-n", "-Z", "-f", self.write("bgpd.conf", lines), "-i", self.dir / "pid", "--vty_socket", self.dir,
-                 "-P", "0", "-u", "frr", "-g", "frr")
+        self.run(FRR_DIR / "bgpd", "-n", "-Z", "-f", self.write("bgpd.conf", lines), "-i", self.dir / "pid",
+                 "--vty_socket", self.dir, "-P", "0", "-u", "frr", "-g", "frr")
 
 
 class Fed(Announcer):
@@ -251,6 +269,7 @@ class Fed(Announcer):
     def wait_loaded(self):
         self.feeder.wait("sent", LOAD_S)
         self.wait_idle()
+        hurry(*self.pids())
 
     def stop(self, **kw):
         super().stop(**kw)
@@ -277,9 +296,10 @@ class GoBgp(Fed):
             lines += ["[global.apply-policy.config]", 'default-import-policy = "accept-route"', 'import-policy-list = ["enemy"]',
                       '[[defined-sets.neighbor-sets]]\nneighbor-set-name = "enemy"', f'neighbor-info-list = ["{self.enemy}/32"]',
                       '[[policy-definitions]]\nname = "enemy"\n[[policy-definitions.statements]]\nname = "enemy"',
-                      '[policy-definitions.statements.conditions.match-neighbor-set]\nneighbor-set = "enemy"\nmatch-set-options = "any"',
+                      '[policy-definitions.statements.conditions.match-neighbor-set]\nneighbor-set = "enemy"',
                       '[policy-definitions.statements.actions]\nroute-disposition = "reject-route"']
-        self.run("gobgpd", "-f", self.write("gobgpd.toml", lines), "--pprof-disable", "--api-hosts", "127.0.0.1:50051", "-l", "warn")
+        self.run("gobgpd", "-f", self.write("gobgpd.toml", lines), "--pprof-disable", "--api-hosts", "127.0.0.1:50051",
+                 "-l", "warn")
 
 
 class OpenBgpd(Fed):
@@ -289,7 +309,8 @@ class OpenBgpd(Fed):
 
     def start_fed(self):
         Path("/run/openbgpd").mkdir(exist_ok=True)
-        lines = [f"AS {ASN}", f"router-id {self.node.addr}", "fib-update no", f"listen on {self.node.addr}", f'socket "{self.dir}/ctl"']
+        lines = [f"AS {ASN}", f"router-id {self.node.addr}", "fib-update no", f"listen on {self.node.addr}",
+                 f'socket "{self.dir}/ctl"']
         for peer, asn in [(self.feeder_addr, FEEDER_ASN), *((p, RECEIVER_ASN) for p in self.peers())]:
             lines.append(f"neighbor {peer} {{\n remote-as {asn}\n passive\n announce IPv4 unicast\n}}")
         lines += ["deny from any", f"allow from {self.feeder_addr}", *(f"allow to {peer}" for peer in self.receivers)]
@@ -304,13 +325,15 @@ class ExaBgp(Announcer):
     def start(self):
         peer = self.receivers[0]
         routes = (f"    route {p} next-hop self;" for p in prefixes(self.n))
-        lines = [f"neighbor {peer} {{", f"  router-id {self.node.addr};", f"  local-address {self.node.addr};", f"  local-as {ASN};",
-                 f"  peer-as {RECEIVER_ASN};", "  family { ipv4 unicast; }", "  static {", *routes, "  }", "}"]
-        options = {"exabgp.daemon.user": "root", "exabgp.api.cli": "false", "exabgp.log.level": "CRIT", "exabgp.daemon.drop": "false"}
+        lines = [f"neighbor {peer} {{", f"  router-id {self.node.addr};", f"  local-address {self.node.addr};",
+                 f"  local-as {ASN};", f"  peer-as {RECEIVER_ASN};", "  family { ipv4 unicast; }", "  static {", *routes, "  }", "}"]
+        options = {"exabgp.daemon.user": "root", "exabgp.api.cli": "false", "exabgp.log.level": "CRIT",
+                   "exabgp.daemon.drop": "false"}
         self.run("env", *(f"{k}={v}" for k, v in options.items()), "exabgp", self.write("exabgp.conf", lines))
 
     def wait_loaded(self):
-        pass
+        self.wait_idle()
+        hurry(*self.pids())
 
     def meet(self, receiver, address):
         return Peer(self.tools, receiver, "-a", RECEIVER_ASN, "-n", self.n, "-l", self.receivers[0])
@@ -364,7 +387,8 @@ def measure_dump(wire, all_of, receiver, addresses):
 
 def report_dump(report, times, kb, short):
     for who, v in times.items():
-        report(key_of(who, f"bgp.dump_{short}_ms"), statistics.median(v), f"{len(v)} sessions, least {min(v):.2f}, worst {max(v):.2f}")
+        report(key_of(who, f"bgp.dump_{short}_ms"), statistics.median(v),
+               f"{len(v)} sessions, least {min(v):.2f}, worst {max(v):.2f}")
         report(key_of(who, f"bgp.dump_{short}_worst_ms"), max(v))
     for who, peak in kb.items():
         report(key_of(who, f"bgp.rss_{short}_mb"), peak / 1024)
@@ -454,8 +478,8 @@ def bench_change(report, tools, rig, n):
             peer.wait("all")
             time.sleep(1)
             took = changes(lab, peer, n)
-    report("bgp.change_p99_ms", took[len(took) * 99 // 100], f"median {took[len(took) // 2]:.2f}, worst {took[-1]:.2f}, of {len(took)} endpoints"
-           " among 1,000 Services, from the API server's write on")
+    report("bgp.change_p99_ms", took[len(took) * 99 // 100], f"median {took[len(took) // 2]:.2f}, worst {took[-1]:.2f}, of {len(took)}"
+           " endpoints among 1,000 Services, from the API server's write on")
     report("bgp.change_median_ms", took[len(took) // 2])
 
 
@@ -477,7 +501,8 @@ def bench_drain(report, tools, rig, rounds):
                 rest.append((none - peer.wait("fewer")) / 1e6)
             node.run(rig.binary, "undrain", "--control", node.control)
     report("bgp.withdraw_10k_ms", statistics.median(rest), f"first withdrawal to last, worst {max(rest):.2f}")
-    report("bgp.drain_10k_ms", statistics.median(all_of), f"from the command on, with a second of GRACEFUL_SHUTDOWN, worst {max(all_of):.0f}")
+    report("bgp.drain_10k_ms", statistics.median(all_of),
+           f"from the command on, with a second of GRACEFUL_SHUTDOWN, worst {max(all_of):.0f}")
 
 
 def bench_withdraw(report, tools, rounds):
