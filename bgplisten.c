@@ -181,7 +181,10 @@ static void open_all(struct bgplisten *l)
 	}
 	if (worst != 0) {
 		if (!l->complained)
-			log_error("bgp", "cannot listen for peers (another BGP speaker on this host?)",
+			log_error("bgp",
+				worst == -EADDRINUSE
+					? "cannot listen for peers: another program has the port"
+					: "cannot listen for peers",
 				"err", strerror(-worst), NULL);
 		(void)uv_timer_start(&l->timer, l->timer.timer_cb, AGAIN_MS, 0);
 	}
