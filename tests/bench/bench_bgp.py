@@ -4,8 +4,8 @@ which run at the same time on nodes of their own, on one bridge, and are measure
 
 Time runs from the receiver's KEEPALIVE, with which the session is Established for the other side, to the last prefix.
 
-RT=1, for a machine with other work: whatever takes part, rivals and all, runs with real-time priority once it is loaded; else the
-scheduler's time slices are measured.
+RT=1, for a machine with other work: whatever takes part in what is timed, rivals and all, has real-time priority once it is loaded;
+else the scheduler's time slices are measured.
 """
 
 import contextlib
@@ -136,6 +136,8 @@ class Announcer(Speaker):
     def wait_loaded(self):
         wait_for(f"{self.name} to listen", lambda: PORT in self.node.run("ss", "-Hltn").stdout, LOAD_S, 0.2)
         self.wait_idle()
+
+    def hurry(self):
         hurry(*self.pids())
 
     def meet(self, receiver, address):
@@ -215,6 +217,8 @@ class Daemon(Announcer):
 
     def wait_loaded(self):
         self.wait_idle()
+
+    def hurry(self):
         hurry(*self.pids(), self.node.lab.kubesim.process.pid)
 
     def meet(self, receiver, address):
@@ -269,7 +273,6 @@ class Fed(Announcer):
     def wait_loaded(self):
         self.feeder.wait("sent", LOAD_S)
         self.wait_idle()
-        hurry(*self.pids())
 
     def stop(self, **kw):
         super().stop(**kw)
@@ -326,14 +329,14 @@ class ExaBgp(Announcer):
         peer = self.receivers[0]
         routes = (f"    route {p} next-hop self;" for p in prefixes(self.n))
         lines = [f"neighbor {peer} {{", f"  router-id {self.node.addr};", f"  local-address {self.node.addr};",
-                 f"  local-as {ASN};", f"  peer-as {RECEIVER_ASN};", "  family { ipv4 unicast; }", "  static {", *routes, "  }", "}"]
+                 f"  local-as {ASN};", f"  peer-as {RECEIVER_ASN};", "  family { ipv4 unicast; }",
+                 "  static {", *routes, "  }", "}"]
         options = {"exabgp.daemon.user": "root", "exabgp.api.cli": "false", "exabgp.log.level": "CRIT",
                    "exabgp.daemon.drop": "false"}
         self.run("env", *(f"{k}={v}" for k, v in options.items()), "exabgp", self.write("exabgp.conf", lines))
 
     def wait_loaded(self):
         self.wait_idle()
-        hurry(*self.pids())
 
     def meet(self, receiver, address):
         return Peer(self.tools, receiver, "-a", RECEIVER_ASN, "-n", self.n, "-l", self.receivers[0])
@@ -376,6 +379,7 @@ def measure_dump(wire, all_of, receiver, addresses):
     times, kb, bare = {a.name: [] for a in all_of}, {}, []
     for a in all_of:
         a.wait_loaded()
+        a.hurry()
     for address in addresses:
         for a in all_of:
             ms, peak = one_dump(a, receiver, address)
@@ -474,13 +478,15 @@ def bench_change(report, tools, rig, n):
         receiver = lab.host("r", 201)
         a = Daemon(lab.nodes[0], rig, tools, 1000, [receiver.addr])
         a.wait_loaded()
+        a.hurry()
         with Peer(tools, receiver, "-a", RECEIVER_ASN, "-n", a.n, "-l", receiver.addr, "-v") as peer:
             peer.wait("all")
             time.sleep(1)
             took = changes(lab, peer, n)
-    report("bgp.change_p99_ms", took[len(took) * 99 // 100], f"median {took[len(took) // 2]:.2f}, worst {took[-1]:.2f}, of {len(took)}"
-           " endpoints among 1,000 Services, from the API server's write on")
-    report("bgp.change_median_ms", took[len(took) // 2])
+    median = took[len(took) // 2]
+    report("bgp.change_p99_ms", took[len(took) * 99 // 100], f"median {median:.2f}, worst {took[-1]:.2f}, of {len(took)} endpoints"
+           " among 1,000 Services, from the API server's write on")
+    report("bgp.change_median_ms", median)
 
 
 def bench_drain(report, tools, rig, rounds):
@@ -490,6 +496,7 @@ def bench_drain(report, tools, rig, rounds):
         node, receiver = lab.nodes[0], lab.host("r", 201)
         a = Daemon(node, rig, tools, 10000, [receiver.addr])
         a.wait_loaded()
+        a.hurry()
         for _ in range(rounds):
             with a.meet(receiver, receiver.addr) as peer:
                 peer.wait("all")
