@@ -298,7 +298,7 @@ $(O)/bench/bench_alloc: tests/bench/bench_alloc.c $(call objs,alloc copy) | $(O)
 BENCHES := alloc mem idle arp bfd l2 bgp
 .PHONY: bench bench-tools $(BENCHES:%=bench-%)
 bench-tools:
-	$(Q)packaging/deps.sh build test bench static
+	$(Q)packaging/deps.sh build test static
 	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory lbd kubesim static build/bench/bench_alloc build/bench/arpblast build/bench/bfdpeer build/bench/bareloop build/bench/udpprobe build/bench/bgppeer build/bench/bgpspeak
 
 bench: bench-tools

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# deps.sh [build] [test] [bench] [static] [k8s]: installs the Debian packages that are missing, and says which.
+# deps.sh [build] [test] [static] [k8s]: installs the Debian packages that are missing, and says which.
 # Installs nothing when nothing is missing.  Needs root then.
 set -eu
 
@@ -9,8 +9,6 @@ build="gcc make pkg-config libc6-dev libuv1-dev libcjson-dev libmbedtls-dev libp
 test="clang clang-tidy llvm libclang-rt-14-dev libssl-dev openssl python3 python3-pytest python3-pytest-xdist python3-yaml iproute2 nftables curl
  iputils-arping ndisc6 tcpdump procps git frr bird2 gobgpd exabgp openbgpd keepalived"
 static="cmake ninja-build flex bison dpkg-dev xz-utils"
-# rivals in the figures alone (tests/bench)
-bench="exabgp gobgpd openbgpd"
 # what builds and runs a real API server (tests/k8s)
 k8s="golang-1.19-go dpkg-dev etcd-server openssl iptables conntrack"
 
@@ -20,7 +18,6 @@ for group in "${@:-build}"; do
 	build) want="$want $build" ;;
 	test) want="$want $test" ;;
 	static) want="$want $static" ;;
-	bench) want="$want $bench" ;;
 	k8s) want="$want $k8s" ;;
 	*) echo "deps.sh: unknown group $group" >&2; exit 2 ;;
 	esac

@@ -24,7 +24,8 @@ from typing import Callable
 
 from bench_bfd import RR
 from lab import Lab, wait_for
-from speakers import FRR_DIR, Speaker, Wire
+from programs import FRR_DIR, BirdProgram, Program
+from speakers import Wire
 
 ASN, RECEIVER_ASN, FEEDER_ASN = 65001, 65000, 65009
 FIRST = "10.128.0.0"
@@ -93,14 +94,15 @@ class Peer:
 
 # -- who announces --
 
-class Announcer(Speaker):
+class Announcer(Program):
     """n host prefixes to each of the receivers, which connect to it; from the enemy it wants nothing."""
 
     package = ""
 
-    def __init__(self, node, tools, n, receivers, enemy=None):
+    def __init__(self, host, tools, n, receivers, enemy=None):
+        super().__init__(host)
         self.tools, self.n, self.receivers, self.enemy = tools, n, receivers, enemy
-        super().__init__(node, [])
+        self.start()
 
     def peers(self):
         return [*self.receivers, *([self.enemy] if self.enemy else [])]
@@ -134,7 +136,7 @@ class Announcer(Speaker):
         wait_for(f"{self.name} to come to rest", idle, timeout)
 
     def wait_loaded(self):
-        wait_for(f"{self.name} to listen", lambda: PORT in self.node.run("ss", "-Hltn").stdout, LOAD_S, 0.2)
+        wait_for(f"{self.name} to listen", lambda: PORT in self.host.run("ss", "-Hltn").stdout, LOAD_S, 0.2)
         self.wait_idle()
 
     def hurry(self):
@@ -142,13 +144,13 @@ class Announcer(Speaker):
 
     def meet(self, receiver, address):
         """A session with a receiver at that address: the bgppeer."""
-        return Peer(self.tools, receiver, "-a", RECEIVER_ASN, "-n", self.n, "-l", address, self.node.addr)
+        return Peer(self.tools, receiver, "-a", RECEIVER_ASN, "-n", self.n, "-l", address, self.host.addr)
 
     def part(self):
         """After a session."""
 
     def attack(self, enemy):
-        return Peer(self.tools, enemy, "-a", RECEIVER_ASN, *TABLE, self.node.addr)
+        return Peer(self.tools, enemy, "-a", RECEIVER_ASN, *TABLE, self.host.addr)
 
     def write(self, name, lines, mode=0o644):
         path = self.dir / name
@@ -167,7 +169,7 @@ class Alone(Announcer):
 
     def speak(self, remote, n):
         self.run(*(RR if REAL_TIME else ()), self.tools / "bgpspeak", "-n", n, "-f", FIRST, "-a", ASN, "-A", RECEIVER_ASN,
-                 self.node.addr, remote, log=self.log)
+                 self.host.addr, remote, log=self.log)
 
     def wait_loaded(self):
         pass
@@ -203,15 +205,15 @@ class Daemon(Announcer):
 
     name = "lbd"
 
-    def __init__(self, node, rig, tools, n, receivers, enemy=None):
+    def __init__(self, host, rig, tools, n, receivers, enemy=None):
         self.rig = rig
-        super().__init__(node, tools, n, receivers, enemy)
+        super().__init__(host, tools, n, receivers, enemy)
 
     def start(self):
-        lab = self.node.lab
+        lab = self.host.lab
         self.rig.services(lab, self.n)
-        self.node.start(config(self.peers()), binary_path=self.rig.binary, ready=False)
-        self.processes = [self.node.process]
+        self.host.start(config(self.peers()), binary_path=self.rig.binary, ready=False)
+        self.processes = [self.host.process]
         self.rig.wait_leader(lab)
         self.rig.wait_written(lab, self.n)
 
@@ -219,7 +221,7 @@ class Daemon(Announcer):
         self.wait_idle()
 
     def hurry(self):
-        hurry(*self.pids(), self.node.lab.kubesim.process.pid)
+        hurry(*self.pids(), self.host.lab.kubesim.process.pid)
 
     def meet(self, receiver, address):
         return Peer(self.tools, receiver, "-a", RECEIVER_ASN, "-n", self.n, "-l", self.receivers[0])
@@ -228,16 +230,16 @@ class Daemon(Announcer):
         return Peer(self.tools, enemy, "-a", RECEIVER_ASN, *TABLE)
 
 
-class BirdBgp(Announcer):
-    name, package = "bird", "bird2"
+class BirdBgp(Announcer, BirdProgram):
+    package = "bird2"
 
     def start(self):
-        lines = [f'log "{self.log}" all;', f"router id {self.node.addr};", "protocol device {}", "protocol static vips { ipv4;",
+        lines = [f"router id {self.host.addr};", "protocol device {}", "protocol static vips { ipv4;",
                  *(f"  route {p} blackhole;" for p in prefixes(self.n)), "}"]
         for i, peer in enumerate(self.peers()):
-            lines.append(f"protocol bgp peer{i} {{ local {self.node.addr} as {ASN}; neighbor {peer} as {RECEIVER_ASN}; passive;"
+            lines.append(f"protocol bgp peer{i} {{ local {self.host.addr} as {ASN}; neighbor {peer} as {RECEIVER_ASN}; passive;"
                          f" ipv4 {{ import none; export {'none' if peer == self.enemy else 'all'}; }}; }}")
-        self.run("bird", "-f", "-c", self.write("bird.conf", lines), "-s", self.dir / "ctl", "-P", self.dir / "pid")
+        self.start_bird(lines)
 
 
 class FrrBgp(Announcer):
@@ -246,7 +248,7 @@ class FrrBgp(Announcer):
     def start(self):
         shutil.chown(self.dir, "frr", "frr")
         self.dir.parent.chmod(0o755)
-        lines = [f"router bgp {ASN}", f" bgp router-id {self.node.addr}", " no bgp ebgp-requires-policy",
+        lines = [f"router bgp {ASN}", f" bgp router-id {self.host.addr}", " no bgp ebgp-requires-policy",
                  " no bgp network import-check"]
         for peer in self.peers():
             lines += [f" neighbor {peer} remote-as {RECEIVER_ASN}", f" neighbor {peer} passive"]
@@ -262,13 +264,13 @@ class Fed(Announcer):
     """Has its routes from another peer, an address of the same node."""
 
     def start(self):
-        self.feeder_addr = self.node.addr.replace("10.89.0.", "10.89.0.1")
-        self.node.run("ip", "addr", "add", f"{self.feeder_addr}/24", "dev", "eth0", check=False)
+        self.feeder_addr = self.host.addr.replace("10.89.0.", "10.89.0.1")
+        self.host.run("ip", "addr", "add", f"{self.feeder_addr}/24", "dev", "eth0", check=False)
         self.feeder = None
         self.start_fed()
-        self.feeder = Peer(self.tools, self.node, "-a", FEEDER_ASN, "-i", self.feeder_addr, "-l", self.feeder_addr, "-s", self.n,
-                           "-f", FIRST, self.node.addr)
-        self.node.lab.stack.callback(self.feeder.stop)
+        self.feeder = Peer(self.tools, self.host, "-a", FEEDER_ASN, "-i", self.feeder_addr, "-l", self.feeder_addr, "-s", self.n,
+                           "-f", FIRST, self.host.addr)
+        self.host.lab.stack.callback(self.feeder.stop)
 
     def wait_loaded(self):
         self.feeder.wait("sent", LOAD_S)
@@ -291,7 +293,7 @@ class GoBgp(Fed):
                 '[neighbors.afi-safis.config]\nafi-safi-name = "ipv4-unicast"']
 
     def start_fed(self):
-        lines = [f'[global.config]\nas = {ASN}\nrouter-id = "{self.node.addr}"']
+        lines = [f'[global.config]\nas = {ASN}\nrouter-id = "{self.host.addr}"']
         for peer in self.peers():
             lines += self.neighbour(peer, RECEIVER_ASN)
         lines += self.neighbour(self.feeder_addr, FEEDER_ASN)
@@ -311,13 +313,14 @@ class OpenBgpd(Fed):
     name, package = "openbgpd", "openbgpd"
 
     def start_fed(self):
-        Path("/run/openbgpd").mkdir(exist_ok=True)
-        lines = [f"AS {ASN}", f"router-id {self.node.addr}", "fib-update no", f"listen on {self.node.addr}",
+        lines = [f"AS {ASN}", f"router-id {self.host.addr}", "fib-update no", f"listen on {self.host.addr}",
                  f'socket "{self.dir}/ctl"']
         for peer, asn in [(self.feeder_addr, FEEDER_ASN), *((p, RECEIVER_ASN) for p in self.peers())]:
             lines.append(f"neighbor {peer} {{\n remote-as {asn}\n passive\n announce IPv4 unicast\n}}")
         lines += ["deny from any", f"allow from {self.feeder_addr}", *(f"allow to {peer}" for peer in self.receivers)]
-        self.run("bgpd", "-d", "-f", self.write("bgpd.conf", lines, 0o600))
+        # It locks itself in a directory below /run that its unit file would have made; this /run is seen by it alone.
+        self.run("sh", "-c", 'mount -t tmpfs none /run && mkdir /run/openbgpd && exec bgpd -d -f "$0"',
+                 self.write("bgpd.conf", lines, 0o600))
 
 
 class ExaBgp(Announcer):
@@ -328,7 +331,7 @@ class ExaBgp(Announcer):
     def start(self):
         peer = self.receivers[0]
         routes = (f"    route {p} next-hop self;" for p in prefixes(self.n))
-        lines = [f"neighbor {peer} {{", f"  router-id {self.node.addr};", f"  local-address {self.node.addr};",
+        lines = [f"neighbor {peer} {{", f"  router-id {self.host.addr};", f"  local-address {self.host.addr};",
                  f"  local-as {ASN};", f"  peer-as {RECEIVER_ASN};", "  family { ipv4 unicast; }",
                  "  static {", *routes, "  }", "}"]
         options = {"exabgp.daemon.user": "root", "exabgp.api.cli": "false", "exabgp.log.level": "CRIT",
