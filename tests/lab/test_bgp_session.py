@@ -171,9 +171,8 @@ def test_silent_router(rack, kind):
     assert said(node)["sessions"] == 1 and is_up(node)
     router.send(signal.SIGSTOP)
     try:
-        begin = time.monotonic()
         wait_for("its end", lambda: not is_up(node), 6)
-        assert 1.5 < time.monotonic() - begin and "hold timer expired" in said(node)["lastError"]
+        assert "hold timer expired" in said(node)["lastError"]
     finally:
         router.send(signal.SIGCONT)
     wait_for("another session", lambda: is_up(node) and router.established(node.addr), 40)
