@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """BGP sessions of lbd with the routers of the laboratory: how they come up, and what is said when they do not."""
 
+import errno
 import os
 import signal
 import socket
@@ -61,6 +62,33 @@ def test_password(rack, kind):
     router.wait_established(lab.nodes[0].addr, timeout=40)
     router.wait_paths(vip)
     assert "battery" not in lab.nodes[0].log.read_text() + str(lab.nodes[0].dump())
+
+
+def test_authentication_option(rack):
+    """TCP-AO: a key file that is not there is named, and so is a kernel without it.  (Where there is one, no router of Debian's speaks it.)"""
+    key = {"keyID": 1, "algorithm": "hmac-sha1-96", "keyFile": "/nonexistent"}
+    lab = rack(config(peer(tcpAO=key)))
+    lab.start_router(Bird)
+    lab.start()
+    node = lab.nodes[0]
+    wait_error(node, "TCP-AO", "file cannot be read")
+    file = lab.dir / "key"
+    file.write_text("correct-horse\n")
+    lab.configure(config(peer(tcpAO={**key, "keyFile": str(file)})))
+    wait_error(node, "no answer, as if" if has_ao(node) else "this kernel has no TCP-AO", timeout=40)
+    assert "correct-horse" not in node.log.read_text() + str(node.dump())
+
+
+def has_ao(node):
+    """Does the kernel know TCP_AO_ADD_KEY?"""
+    def ask():
+        with socket.socket() as s:
+            try:
+                s.setsockopt(socket.IPPROTO_TCP, 38, bytes(4))
+            except OSError as e:
+                return e.errno != errno.ENOPROTOOPT
+    with Inside(node.ns) as inside:
+        return inside.run(ask)
 
 
 @param(*those_that("gtsm"))
