@@ -490,6 +490,12 @@ static bool decode_addr_attributes(struct rd *b, uint8_t family, struct addr_par
 	return ok && rd_done(b);
 }
 
+/* ::ffff:10.0.0.1 can be put on an interface, and is no address of either family there. */
+static bool is_mapped(struct addr a)
+{
+	return addr_family(a) == ADDR_V4;
+}
+
 static bool decode_addr(struct rd b, struct addr_message *ret_m)
 {
 	struct addr_parts p = {.valid_s = UINT32_MAX};
@@ -510,8 +516,16 @@ static bool decode_addr(struct rd b, struct addr_message *ret_m)
 	if (len > (family == AF_INET ? 32 : 128) || !decode_addr_attributes(&b, family, &p) ||
 		(!p.has_local && !p.has_address))
 		return false;
-	ret_m->a.addr = p.has_local ? p.local : p.address;
-	ret_m->a.subnet = addr_prefix_of(p.has_address ? p.address : p.local, len);
+	if (!p.has_local)
+		p.local = p.address;
+	if (!p.has_address)
+		p.address = p.local;
+	if (family == AF_INET6 && (is_mapped(p.local) || is_mapped(p.address))) {
+		ret_m->other_family = true;
+		return true;
+	}
+	ret_m->a.addr = p.local;
+	ret_m->a.subnet = addr_prefix_of(p.address, len);
 	ret_m->a.deprecated = (p.flags & IFA_F_DEPRECATED) != 0;
 	ret_m->a.tentative = (p.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0;
 	ret_m->valid_s = p.valid_s;

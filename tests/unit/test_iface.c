@@ -688,6 +688,34 @@ static void test_addr_prefix_lengths(void)
 	}
 }
 
+/* Linux takes ::ffff:10.0.0.1/96 on an interface: it is no address of either family. */
+static void test_addr_mapped(void)
+{
+	static const uint8_t mapped[16] = {[10] = 0xff, 0xff, 10, 0, 0, 1}, plain[16] = {0xfd, [15] = 1};
+	static const struct {
+		const uint8_t *local, *address;
+		int rc;
+	} rows[] = {{mapped, mapped, 0}, {plain, mapped, 0}, {mapped, plain, 0}, {plain, plain, 1}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct iface_table *t = iface_new();
+		struct link_spec s = spec(2, "eth0");
+		struct ifaddrmsg h = {.ifa_family = AF_INET6, .ifa_prefixlen = 96, .ifa_index = 2};
+		struct msg m;
+
+		make_link(&m, &s);
+		CHECK_INT(feed(t, &m), 1);
+		begin(&m, RTM_NEWADDR);
+		put(&m, &h, sizeof(h));
+		attr(&m, IFA_LOCAL, rows[i].local, 16);
+		attr(&m, IFA_ADDRESS, rows[i].address, 16);
+		end(&m);
+		CHECK_INT(feed(t, &m), rows[i].rc);
+		CHECK_INT(iface_get(t, 2)->n_addrs, (size_t)rows[i].rc);
+		iface_free(t);
+	}
+}
+
 static void test_addr_v6_flags(void)
 {
 	static const struct {
@@ -1181,7 +1209,7 @@ CHECK_MAIN("test_iface", CHECK_TEST(test_recorded_story), CHECK_TEST(test_record
 	CHECK_TEST(test_link_without_mac), CHECK_TEST(test_link_other_families),
 	CHECK_TEST(test_link_wireless_event), CHECK_TEST(test_link_recreated), CHECK_TEST(test_link_gone),
 	CHECK_TEST(test_addr_same_twice), CHECK_TEST(test_addr_prefix_lengths),
-	CHECK_TEST(test_addr_v6_flags), CHECK_TEST(test_addr_bound),
+	CHECK_TEST(test_addr_mapped), CHECK_TEST(test_addr_v6_flags), CHECK_TEST(test_addr_bound),
 	CHECK_TEST(test_addr_host_ending), CHECK_TEST(test_addr_ipvs), CHECK_TEST(test_addr_limit), CHECK_TEST(test_link_limit),
 	CHECK_TEST(test_dump_sweeps), CHECK_TEST(test_malformed_every_length),
 	CHECK_TEST(test_malformed_inner), CHECK_TEST(test_malformed_values),
