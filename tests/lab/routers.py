@@ -267,8 +267,8 @@ class Bird(Router, BirdProgram):
         return re.search(r"BGP state: +Established", self._shown(peer)) is not None
 
     def session(self, peer):
-        """When it was established."""
-        return re.search(r"^\S+ +BGP +\S+ +\S+ +(\S+)", self._shown(peer), re.M).group(1)
+        """How many there were: since when it stands BIRD prints as a millisecond more or less from time to time."""
+        return self.text().count(f" {self._protocol(peer)}: BGP session established\n")
 
     def updates(self, peer):
         return sum(int(n) for n in re.findall(r"Import updates: +(\d+)", self._shown(peer)))
