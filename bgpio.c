@@ -11,18 +11,16 @@
  */
 #include "bgpio.h"
 
-#include "log.h"
+#include "clock.h"
 #include "sock.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -60,14 +58,6 @@ struct bgpio {
 	uv_timer_t timer;
 	bool connect_due;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	REQUIRE(clock_gettime(CLOCK_BOOTTIME, &ts) == 0);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* -- sockets -- */
 
@@ -212,7 +202,7 @@ static void drop(struct conn *c)
 
 static void arm(struct bgpio *p)
 {
-	uint64_t at = bgp_next_deadline(p->engine), now = now_ms();
+	uint64_t at = bgp_next_deadline(p->engine), now = clock_now_ms();
 
 	if (p->closing)
 		return;
@@ -234,7 +224,7 @@ static void watch(struct conn *c)
 {
 	bool out = c->connecting || c->rest != NULL;
 
-	if (now_ms() >= c->pause_ms)
+	if (clock_now_ms() >= c->pause_ms)
 		c->pause_ms = 0;
 	REQUIRE(uv_poll_start(&c->poll,
 			(out ? UV_WRITABLE : 0) | (c->pause_ms == 0 ? UV_READABLE : 0),
@@ -266,7 +256,7 @@ static int write_rest(struct conn *c)
 		return 0;
 	free(c->rest);
 	c->rest = NULL;
-	bgp_on_sent(c->p->engine, c->side, now_ms());
+	bgp_on_sent(c->p->engine, c->side, clock_now_ms());
 	return 0;
 }
 
@@ -276,7 +266,7 @@ static size_t pull(struct conn *c, uint8_t to[static WRITE_MAX])
 	size_t len = 0, n;
 
 	do {
-		n = bgp_pull(c->p->engine, c->side, to + len, WRITE_MAX - len, now_ms());
+		n = bgp_pull(c->p->engine, c->side, to + len, WRITE_MAX - len, clock_now_ms());
 		len += n;
 	} while (n > 0 && WRITE_MAX - len >= BGP_MAX);
 	return len;
@@ -299,7 +289,7 @@ static int write_out(struct conn *c)
 		if (n < 0 || len == 0)
 			return (int)n;
 		if ((size_t)n == len) {
-			bgp_on_sent(c->p->engine, c->side, now_ms());
+			bgp_on_sent(c->p->engine, c->side, clock_now_ms());
 			continue;
 		}
 		c->len = len - (size_t)n;
@@ -318,7 +308,7 @@ static void lose(struct conn *c, const char *why)
 	enum bgp_side side = c->side;
 
 	drop(c);
-	bgp_on_closed(p->engine, side, why, now_ms());
+	bgp_on_closed(p->engine, side, why, clock_now_ms());
 }
 
 static void pump(struct bgpio *p)
@@ -345,9 +335,9 @@ static void read_in(struct conn *c)
 	ssize_t n = recv(c->fd, buf, sizeof buf, 0);
 
 	if (n == sizeof buf)
-		c->pause_ms = now_ms() + PAUSE_MS;
+		c->pause_ms = clock_now_ms() + PAUSE_MS;
 	if (n > 0)
-		bgp_on_bytes(p->engine, side, buf, (size_t)n, now_ms());
+		bgp_on_bytes(p->engine, side, buf, (size_t)n, clock_now_ms());
 	else if (n == 0)
 		lose(c, "closed by the peer");
 	else if (errno != EAGAIN && errno != EINTR)
@@ -366,7 +356,7 @@ static void finish_connect(struct conn *c)
 		return;
 	}
 	c->connecting = false;
-	bgp_on_connected(c->p->engine, now_ms());
+	bgp_on_connected(c->p->engine, clock_now_ms());
 }
 
 static void on_poll(uv_poll_t *h, int status, int events)
@@ -421,9 +411,9 @@ static void connect_now(struct bgpio *p)
 	if (fd >= 0 && conn_new(p, BGP_OUT, fd, true) == NULL)
 		fd = -ENOMEM;
 	if (fd == -ENOPROTOOPT && p->conf.auth != BGPIO_MD5)
-		bgp_on_closed(p->engine, BGP_OUT, "this kernel has no TCP-AO", now_ms());
+		bgp_on_closed(p->engine, BGP_OUT, "this kernel has no TCP-AO", clock_now_ms());
 	else if (fd < 0)
-		bgp_on_closed(p->engine, BGP_OUT, strerror(-fd), now_ms());
+		bgp_on_closed(p->engine, BGP_OUT, strerror(-fd), clock_now_ms());
 }
 
 /* What is left goes out before the last message, as far as the kernel takes them: it may begin within one. */
@@ -465,7 +455,7 @@ static void on_timer(uv_timer_t *h)
 {
 	struct bgpio *p = h->data;
 
-	bgp_tick(p->engine, now_ms());
+	bgp_tick(p->engine, clock_now_ms());
 	bgpio_flush(p);
 }
 
@@ -473,12 +463,12 @@ bool bgpio_accept(struct bgpio *p, int fd)
 {
 	/* The engine may end the one before: then its place is free. */
 	if (p->closing || set_options(fd, &p->conf) != 0 ||
-		!bgp_on_accepted(p->engine, now_ms())) {
+		!bgp_on_accepted(p->engine, clock_now_ms())) {
 		(void)close(fd);
 		return false;
 	}
 	if (conn_new(p, BGP_IN, fd, false) == NULL) {
-		bgp_on_closed(p->engine, BGP_IN, "out of memory", now_ms());
+		bgp_on_closed(p->engine, BGP_IN, "out of memory", clock_now_ms());
 		return false;
 	}
 	bgpio_flush(p);
@@ -526,20 +516,20 @@ int bgpio_open(uv_loop_t *loop, const struct bgpio_conf *conf, const struct bgp_
 
 void bgpio_start(struct bgpio *p)
 {
-	bgp_start(p->engine, now_ms());
+	bgp_start(p->engine, clock_now_ms());
 	arm(p);
 }
 
 void bgpio_close(struct bgpio *p, unsigned subcode, const char *reason)
 {
 	p->closing = true;
-	bgp_stop(p->engine, subcode, reason, now_ms());
+	bgp_stop(p->engine, subcode, reason, clock_now_ms());
 	uv_close((uv_handle_t *)&p->timer, on_handle_closed);
 }
 
 void bgpio_reset(struct bgpio *p, unsigned subcode, const char *why)
 {
-	bgp_reset(p->engine, subcode, why, now_ms());
+	bgp_reset(p->engine, subcode, why, clock_now_ms());
 	bgpio_flush(p);
 }
 

@@ -8,6 +8,7 @@
  * Flow: kube -> cluster -> vip -> elect -> plan -> arp, and on the leader cluster -> alloc ->
  * writer.
  */
+#include "clock.h"
 #include "dry.h"
 #include "json.h"
 #include "log.h"
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MIN_STALL_MS = 20, RELEASE_MS = 2000, RETRY_MS = 1000 };
@@ -27,10 +27,7 @@ enum { DUMP_APART = 200 }; /* Services and addresses: some milliseconds' work */
 
 uint64_t daemon_now_ms(void)
 {
-	struct timespec ts;
-
-	REQUIRE(clock_gettime(CLOCK_BOOTTIME, &ts) == 0);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return clock_now_ms();
 }
 
 void daemon_mark(struct daemon *d)

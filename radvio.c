@@ -16,12 +16,12 @@
  */
 #include "radvio.h"
 
+#include "clock.h"
 #include "log.h"
 #include "sock.h"
 
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -53,10 +53,7 @@ struct radvio {
 
 uint64_t radvio_now_ms(void)
 {
-	struct timespec ts;
-
-	REQUIRE(clock_gettime(CLOCK_BOOTTIME, &ts) == 0);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return clock_now_ms();
 }
 
 /* -- handles -- */
