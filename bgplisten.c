@@ -205,11 +205,6 @@ int bgplisten_set_password(struct bgplisten *l, const struct bgpio_conf *conf)
 	return x != NULL ? bgpio_set_password(x->fd, conf) : -ENOTCONN;
 }
 
-bool bgplisten_is_open(const struct bgplisten *l, enum addr_family family)
-{
-	return l->v[family] != NULL;
-}
-
 /* -- life -- */
 
 int bgplisten_open(uv_loop_t *loop, unsigned port, const struct bgplisten_ops *ops, void *ctx,

@@ -34,6 +34,5 @@ void bgplisten_close(struct bgplisten *l);
 
 /* As bgpio_set_password(), of connections from there; no password: none any more. */
 int bgplisten_set_password(struct bgplisten *l, const struct bgpio_conf *conf) MUST_CHECK;
-bool bgplisten_is_open(const struct bgplisten *l, enum addr_family family);
 
 #endif

@@ -50,7 +50,6 @@ struct peer {
 	bool is_up;
 	bool keyed; /* the listening socket has its password */
 	struct bfd_session *bfd; /* owned; NULL = none */
-	struct bfd_path bfd_path;
 	bool bfd_up;
 };
 
@@ -173,13 +172,14 @@ static struct bfd_path path_of(const struct peer *p, struct addr local)
 
 static void add_bfd(struct peer *p, const struct bfd_conf *conf)
 {
+	struct bfd_path path;
 	struct addr local;
 	int err;
 
 	if (!bgpio_local(p->io, &local))
 		return;
-	p->bfd_path = path_of(p, local);
-	err = bfd_add(bfdio_engine(bfd_of(p->d)), &p->bfd_path, conf, &bfd_user, p, bfdio_now_us(),
+	path = path_of(p, local);
+	err = bfd_add(bfdio_engine(bfd_of(p->d)), &path, conf, &bfd_user, p, bfdio_now_us(),
 		&p->bfd);
 	if (err != 0) {
 		p->bfd = NULL;
@@ -192,7 +192,7 @@ static void add_bfd(struct peer *p, const struct bfd_conf *conf)
 static void run_bfd(struct peer *p)
 {
 	const struct config_bfd_profile *profile =
-		p->conf != NULL ? bgpconf_bfd_profile(p->d->conf, p->conf->bfd_profile) : NULL;
+		bgpconf_bfd_profile(p->d->conf, p->conf->bfd_profile);
 	struct bfd_conf conf;
 	struct bfd_view v;
 
@@ -694,8 +694,6 @@ static void step_leaving(struct speaker *s, uint64_t now_ms)
 	if (s->leaving != SHUTS_DOWN || now_ms < s->leaving_ms)
 		return;
 	s->leaving = WITHDRAWN;
-	for (size_t i = 0; i < s->n; i++)
-		s->v[i]->all_due = true;
 }
 
 void speaker_set_leaving(struct daemon *d, bool leaving, bool by_hand, uint64_t now_ms)
@@ -707,8 +705,6 @@ void speaker_set_leaving(struct daemon *d, bool leaving, bool by_hand, uint64_t 
 	s->leaving = leaving ? SHUTS_DOWN : STAYS;
 	s->by_hand = by_hand;
 	s->leaving_ms = now_ms + SHUTDOWN_MS;
-	for (size_t i = 0; i < s->n; i++)
-		s->v[i]->all_due = true;
 	daemon_mark(d);
 }
 

@@ -59,6 +59,14 @@ class Program:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
+def parsed(text):
+    """What JSON says, or None: the program is not there yet, or has nothing to say."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
 class BirdProgram(Program):
     name = "bird"
 
@@ -101,7 +109,4 @@ class FrrProgram(Program):
 
     def shown(self, line):
         """The answer to a command that ends in `json`, or None."""
-        try:
-            return json.loads(self.command(line))
-        except ValueError:
-            return None
+        return parsed(self.command(line))

@@ -18,7 +18,7 @@ import signal
 import struct
 
 from lab import wait_for
-from programs import BirdProgram, FrrProgram, Program
+from programs import BirdProgram, FrrProgram, Program, parsed
 
 WELL_KNOWN = {"gracefulShutdown": "65535:0", "graceful_shutdown": "65535:0", "noExport": "65535:65281", "no_export": "65535:65281",
               "noAdvertise": "65535:65282", "no_advertise": "65535:65282", "localAs": "65535:65283", "no_export_subconfed": "65535:65283",
@@ -332,10 +332,7 @@ class GoBgp(Router, Program):
         return self.host.run("gobgp", *words, check=False).stdout
 
     def shown(self, *words):
-        try:
-            return json.loads(self.command("-j", *words))
-        except ValueError:
-            return None
+        return parsed(self.command("-j", *words))
 
     def ready(self):
         return self.shown("neighbor") is not None
@@ -516,10 +513,7 @@ class OpenBgpd(Router, Program):
         return self.host.run("bgpctl", "-s", self.control, *words, check=False).stdout
 
     def shown(self, *words):
-        try:
-            return json.loads(self.command("-j", *words))
-        except ValueError:
-            return None
+        return parsed(self.command("-j", *words))
 
     def ready(self):
         return self.shown("show", "neighbor") is not None
