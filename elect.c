@@ -346,6 +346,8 @@ static void step_wait(struct elect *e, struct group *g, const struct survey *s, 
 	if (!keeps_ground(e, g, s, now_ms))
 		return;
 	g->due_ms = g->since_ms + ground_wait_ms(e, g, s, now_ms);
+	if (g->ground == GROUND_SILENT && g->due_ms > g->since_ms)
+		g->due_ms = time_max(g->due_ms, inquire_twice(e, g, s, now_ms));
 	if (now_ms < g->due_ms)
 		return;
 	/* Looked at again each slot: what a better member is heard to hold may end its grace. */
@@ -846,7 +848,7 @@ struct elect *elect_new(const struct elect_conf *conf, const struct elect_ops *o
 	e->counters = counters;
 	e->generation = 1;
 	e->join_ms = TIME_NEVER;
-	e->reclaim.due_ms = e->reclaim_again_ms = TIME_NEVER;
+	e->reclaim.due_ms = e->reclaim_again_ms = e->relief.due_ms = TIME_NEVER;
 	e->publish = publish_new(conf->node, conf->identity, conf->version, rng);
 	e->self = members_get(&e->members, conf->node, 0);
 	if (groups_init(&e->groups, hkey) < 0 || e->publish == NULL || e->self == NULL ||
@@ -893,6 +895,8 @@ static void own_lease_seen(struct elect *e, const struct cluster_lease *l, uint6
 	if (!health_on_watched(&e->health, l->resource_version, now_ms))
 		return;
 	check_loop(e, now_ms);
+	if (member_lacks_claims(e->self))
+		publish_on_claims_missing(e->publish, now_ms);
 	if (publish_on_renewal(e->publish, l, now_ms))
 		groups_mark_all(&e->groups);
 }
@@ -986,7 +990,7 @@ void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum ele
 	member_set_link(m, l, state, loss_permille);
 	if (is_absent(was) && !is_absent(state) && now_ms >= l->reclaimed_ms) {
 		l->reclaimed_ms = now_ms + RECLAIM_PEER_MS;
-		inquire_want_reclaim(e);
+		inquire_want_reclaim(e, loss_permille > 0, now_ms);
 	}
 	if (state == ELECT_PEER_LATE && e->in != NULL)
 		suspect_begin(&l->inquiry.suspicion, l->loss, elect_inquiry_gap_ms(e), now_ms);
@@ -1000,12 +1004,20 @@ void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum ele
 		elect_member_changed(e, m);
 }
 
-/* R16: a member asks for what we wait for. */
+/* Is it on its way?  Whom BFD hears and who does not say so by BFD is not, though a Lease that this
+ * node saw last may say so. */
+static bool is_going(const struct member *m, const struct group *g)
+{
+	return member_is_leaving(m) && !ground_is_heard_on(m, g);
+}
+
+/* R16: a member asks for what we wait for.  Who goes asks whether it was relieved (R27). */
 static void on_member_probe(struct elect *e, struct group *g, const struct member *m)
 {
 	if (g->state != ELECT_WAIT && (g->state != ELECT_PROBE || g->ground == GROUND_FENCE))
 		return;
-	if (elect_vip_of(e, g) == NULL || g->elig == NULL || !ground_comes_before(e, g, m))
+	if (elect_vip_of(e, g) == NULL || g->elig == NULL || is_going(m, g) ||
+		!ground_comes_before(e, g, m))
 		return;
 	g->outranked = true;
 	groups_mark(&e->groups, g);
@@ -1023,13 +1035,6 @@ static void begin_dispute(struct elect *e, struct group *g, struct member *m,
 	if (what == ELECT_WIRE_ANSWER)
 		dispute_confirm(g->dispute, now_ms);
 	groups_mark(&e->groups, g);
-}
-
-/* Is it on its way?  Whom BFD hears and who does not say so by BFD is not, though a Lease that this
- * node saw last may say so. */
-static bool is_going(const struct member *m, const struct group *g)
-{
-	return member_is_leaving(m) && !ground_is_heard_on(m, g);
 }
 
 /* Is it known that m has the group, and is nobody waiting for a word of it?  Bursts and answers come
@@ -1136,6 +1141,7 @@ void elect_drain(struct elect *e, const char *reason, uint64_t until_ms, uint64_
 		return; /* out of memory: the caller's own time-out ends the wait */
 	e->draining = reason != NULL;
 	e->drain_until_ms = until_ms;
+	inquire_relief(e, now_ms);
 	groups_mark_all(&e->groups);
 }
 

@@ -45,9 +45,10 @@ struct elect {
 	struct round {
 		size_t at;
 		uint64_t due_ms; /* TIME_NEVER = none is under way */
-	} audit, reclaim;
+	} audit, reclaim, relief;
 	bool reclaim_wanted; /* once more after this round */
 	uint64_t reclaimed_ms, reclaim_again_ms;
+	uint64_t reclaim_often_ms; /* until then: what was said may be lost */
 	struct hold_down hold; /* R14 */
 	struct homing {        /* R27, by homing.c: when it looks again, where in the table */
 		uint64_t due_ms, rebalance_ms;

@@ -5,7 +5,7 @@
  * In:   members that BFD misses, answers.  Out: probes and claims through elect_ops, fates of
  *       members, misses of groups; groups to step.
  *
- * Source: shared/OWNERSHIP.md R8, R10 (G5, G6), R12, R22, R23.
+ * Source: shared/OWNERSHIP.md R8, R10 (G5, G6), R12, R22, R23, R27.
  */
 #include "inquire.h"
 
@@ -25,6 +25,11 @@ enum {
 	RECLAIM_MAX = 1000,   /* groups in that time */
 	RECLAIM_ROUND_MS = 250, /* from one round to the next: many peers may come at one time */
 	RECLAIM_MS = 10 * 1000, /* while a peer that should be there is not heard */
+	RECLAIM_LOSSY_MS = 1000, /* where frames are lost */
+	RECLAIM_LOSSY_FOR_MS = 10 * 1000, /* as long as the loss counts (R12) */
+	RELIEF_MS = 1000,   /* R27: from one round to the next */
+	RELIEF_GAP_MS = 100,
+	RELIEF_MAX = 8,     /* groups in that time */
 };
 
 /* -- inquiries about members (R8, R12) -- */
@@ -75,6 +80,8 @@ static void step_inquiry(struct elect *e, struct member *m, struct inquiry *q, u
 		(void)e->ops->ask_witness(e->ctx, ifindex, m->node);
 		probe_for(e, m, ifindex, sample);
 	}
+	if (suspect_asks(&q->second, now_ms, &sample))
+		probe_for(e, m, ifindex, sample);
 	if (suspect_verdict(&q->suspicion, veto_max_ms, now_ms) != SUSPECT_UNANSWERED) {
 		fate = FATE_UNKNOWN;
 		q->witness_ms = 0;
@@ -165,7 +172,8 @@ static void step_inquiries(struct elect *e, uint64_t now_ms)
 
 static uint64_t inquiry_next(const struct elect *e, const struct inquiry *q, uint64_t now_ms)
 {
-	uint64_t at = suspect_next(&q->suspicion, now_ms), veto_ms = q->suspicion.vetoed_ms;
+	uint64_t at = time_min(suspect_next(&q->suspicion, now_ms), suspect_next(&q->second, now_ms));
+	uint64_t veto_ms = q->suspicion.vetoed_ms;
 
 	if (veto_ms != 0 && !e->health.ok && now_ms < veto_ms + VETO_MAX_MS)
 		at = time_min(at, veto_ms + VETO_MAX_MS);
@@ -195,15 +203,38 @@ bool inquire_anew(struct elect *e, const struct group *g, const struct survey *s
 	return old;
 }
 
+uint64_t inquire_twice(
+	struct elect *e, const struct group *g, const struct survey *s, uint64_t now_ms)
+{
+	uint64_t ends_ms = 0;
+
+	for (size_t i = 0; i < s->holder->n_links; i++) {
+		struct member_link *l = &s->holder->links[i];
+		struct suspicion *second = &l->inquiry.second;
+
+		if (l->state != ELECT_PEER_SILENT || !ground_carries(g, l->ifindex))
+			continue;
+		e->roll.changed |= second->began_ms == 0;
+		suspect_begin(second, l->loss, (elect_inquiry_gap_ms(e) + 1) / 2, now_ms);
+		ends_ms = time_max(ends_ms, suspect_ends(second));
+	}
+	return ends_ms;
+}
+
+static bool on_answer(struct inquiry *q, uint64_t now_ms)
+{
+	suspect_end(&q->second);
+	return suspect_on_answer(&q->suspicion, now_ms);
+}
+
 /* It answers: what was asked about it has its answer (R12). */
 void inquire_answered(
 	struct elect *e, struct member *m, const struct group *g, uint64_t now_ms)
 {
 	for (size_t i = 0; i < m->n_links; i++)
 		if (ground_carries(g, m->links[i].ifindex))
-			e->roll.changed |= suspect_on_answer(
-				&m->links[i].inquiry.suspicion, now_ms);
-	e->roll.changed |= suspect_on_answer(&m->cold.suspicion, now_ms);
+			e->roll.changed |= on_answer(&m->links[i].inquiry, now_ms);
+	e->roll.changed |= on_answer(&m->cold, now_ms);
 }
 
 /* -- does an owner answer (R22)? -- */
@@ -340,8 +371,10 @@ static bool is_missing(const struct member *m)
 	return false;
 }
 
-void inquire_want_reclaim(struct elect *e)
+void inquire_want_reclaim(struct elect *e, bool is_lossy, uint64_t now_ms)
 {
+	if (is_lossy)
+		e->reclaim_often_ms = now_ms + RECLAIM_LOSSY_FOR_MS;
 	e->reclaim_wanted = true;
 	e->groups.wake_ms = 0;
 }
@@ -379,10 +412,38 @@ static void step_reclaim(struct elect *e, uint64_t now_ms)
 		}
 		r->due_ms = r->at < e->groups.n ? now_ms + RECLAIM_GAP_MS : TIME_NEVER;
 	}
-	if (!e->roll.one_is_missing)
+	if (now_ms < e->reclaim_often_ms)
+		e->reclaim_again_ms = time_min(e->reclaim_again_ms, now_ms + RECLAIM_LOSSY_MS);
+	else if (!e->roll.one_is_missing)
 		e->reclaim_again_ms = TIME_NEVER;
 	else if (e->reclaim_again_ms == TIME_NEVER)
 		e->reclaim_again_ms = now_ms + RECLAIM_MS;
+}
+
+void inquire_relief(struct elect *e, uint64_t now_ms)
+{
+	e->relief = (struct round){.due_ms = e->draining ? now_ms + RELIEF_MS : TIME_NEVER};
+}
+
+static void step_relief(struct elect *e, uint64_t now_ms)
+{
+	struct round *r = &e->relief;
+	unsigned left = RELIEF_MAX;
+
+	if (now_ms < r->due_ms)
+		return;
+	for (; r->at < e->groups.n && left > 0; r->at++) {
+		const struct group *g = e->groups.v[r->at];
+
+		if (g->state != ELECT_HANDOVER || elect_vip_of(e, g) == NULL)
+			continue;
+		e->ops->probe(e->ctx, elect_vip_of(e, g));
+		left--;
+	}
+	if (r->at < e->groups.n)
+		r->due_ms = now_ms + RELIEF_GAP_MS;
+	else
+		inquire_relief(e, now_ms);
 }
 
 /* When something will have to be done about m. */
@@ -418,13 +479,14 @@ void inquire_step(struct elect *e, uint64_t now_ms)
 	}
 	step_audit(e, now_ms);
 	step_reclaim(e, now_ms);
+	step_relief(e, now_ms);
 }
 
 uint64_t inquire_next(const struct elect *e)
 {
 	uint64_t at = time_min(e->reclaim.due_ms, e->reclaim_again_ms);
 
-	at = time_min(at, next_reclaim(e));
+	at = time_min(at, time_min(e->relief.due_ms, next_reclaim(e)));
 	/* Without BFD nobody is UP, and nobody is asked. */
 	return e->roll.one_is_up ? time_min(at, e->audit.due_ms) : at;
 }

@@ -326,10 +326,14 @@ bool member_is_heard(const struct member *m)
 	       m->peer != ELECT_PEER_LEAVING;
 }
 
+bool member_lacks_claims(const struct member *m)
+{
+	return m->claims_gone || m->claims_rv == NULL;
+}
+
 bool member_is_forgettable(const struct member *m)
 {
-	return m->expired && (m->lease_gone || !m->has_lease) &&
-	       (m->claims_gone || m->claims_rv == NULL);
+	return m->expired && (m->lease_gone || !m->has_lease) && member_lacks_claims(m);
 }
 
 uint64_t member_lease_ms(const struct member *m, uint64_t lease_ms)

@@ -45,6 +45,7 @@ enum member_fate {
 
 struct inquiry {
 	struct suspicion suspicion;
+	struct suspicion second; /* asked once more by who waits its turn (R12) */
 	enum member_fate fate;
 	uint64_t fate_ms;    /* since when */
 	uint64_t witness_ms; /* when a witness is looked for again; TIME_NEVER or 0 = is not */
@@ -161,6 +162,8 @@ bool member_before_score(const char *a, const char *b, uint64_t score_b, struct 
 uint64_t member_score(const char *node, struct addr key);
 /* Its place on the ring of nodes (R2): the first 64 bits of sha256(node). */
 uint64_t member_ring_score(const char *node);
+/* Does the API hold no claims object of it, as far as the watch shows? */
+bool member_lacks_claims(const struct member *m);
 /* "lbd-node-<node>", "lbd-claims-<node>"; long names are cut and hashed (INTERFACES). */
 void member_object_name(enum cluster_lease_role role, const char *node, char ret[MEMBER_NAMELEN]);
 

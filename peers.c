@@ -498,7 +498,7 @@ static void sync_sessions(struct peers *p, uint64_t now_us)
  * leaving is held against nobody: it had told the others to be Down. */
 static uint64_t silent_us(const struct peers *p, const struct bfd_view *v)
 {
-	uint64_t heard_us = time_max(v->heard_us, p->judges_us);
+	uint64_t heard_us = time_max(v->packet_us, p->judges_us);
 
 	return heard_us < v->since_us ? 0 : heard_us + SLOW_SILENT_US;
 }

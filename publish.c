@@ -117,6 +117,18 @@ void publish_on_own(struct publish *p, const struct cluster_lease *l, bool delet
 		(void)text_set(&p->published, l->claims != NULL ? l->claims : "");
 }
 
+/* Of an object that was written and deleted between two lists nobody is told.  The watch may also be
+ * behind our write: only a GET tells. */
+void publish_on_claims_missing(struct publish *p, uint64_t now_ms)
+{
+	struct object *o = &p->claims;
+
+	if (o->exists && !o->must_get && o->in_flight == 0) {
+		o->must_get = true;
+		o->next_ms = now_ms;
+	}
+}
+
 /* R29: somebody else renews the Lease of our name.  Both find out; the one whose identity sorts
  * first goes on, so that the VIPs are not left dark. */
 bool publish_on_renewal(struct publish *p, const struct cluster_lease *l, uint64_t now_ms)

@@ -47,6 +47,8 @@ bool publish_is_released(const struct publish *p);
 /* -- what the watch shows of the two -- */
 void publish_on_own(
 	struct publish *p, const struct cluster_lease *l, bool deleted, uint64_t now_ms);
+/* The watch shows our Lease renewed, and no claims object beside it. */
+void publish_on_claims_missing(struct publish *p, uint64_t now_ms);
 /* Our Lease at a new resourceVersion (R29: somebody else may renew it).  Returns whether
  * this node was silenced by it, or no longer is. */
 bool publish_on_renewal(struct publish *p, const struct cluster_lease *l, uint64_t now_ms);

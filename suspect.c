@@ -89,6 +89,11 @@ enum suspect_verdict suspect_verdict(
 	return s->rounds_left == 0 && now_ms >= s->due_ms ? SUSPECT_UNANSWERED : SUSPECT_ASKING;
 }
 
+uint64_t suspect_ends(const struct suspicion *s)
+{
+	return s->due_ms + (uint64_t)s->rounds_left * s->gap_ms;
+}
+
 uint64_t suspect_next(const struct suspicion *s, uint64_t now_ms)
 {
 	bool over = s->rounds_left == 0 && !s->answered && now_ms >= s->due_ms;

@@ -49,6 +49,8 @@ bool suspect_asks(struct suspicion *s, uint64_t now_ms, unsigned *ret_sample);
  * TIME_NEVER = always. */
 enum suspect_verdict suspect_verdict(
 	const struct suspicion *s, uint64_t veto_max_ms, uint64_t now_ms);
+/* When it is over if nothing is answered. */
+uint64_t suspect_ends(const struct suspicion *s);
 /* When it has to be looked at next; TIME_NEVER. */
 uint64_t suspect_next(const struct suspicion *s, uint64_t now_ms);
 

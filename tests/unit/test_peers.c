@@ -245,6 +245,19 @@ static void test_deaf(void)
 	close_lan();
 }
 
+/* What waited while this node was stopped is as old as it is (seed 35485). */
+static void test_stalled(void)
+{
+	open_up(2);
+	lan.cut[0][1] = true;
+	CHECK(until(ELECT_PEER_DEAF) < 2000);
+	lan.cut[1][0] = true;
+	lan.now_us += 2000000;
+	bfd_stalled(lan.v[0].bfd, 2000000, lan.now_us);
+	CHECK(until(ELECT_PEER_SILENT) <= 1510);
+	close_lan();
+}
+
 static void test_leaving(void)
 {
 	open_up(2);
@@ -417,7 +430,7 @@ static void test_ring(void)
 	close_lan();
 }
 
-CHECK_MAIN("test_peers", CHECK_TEST(test_silent), CHECK_TEST(test_never), CHECK_TEST(test_deaf),
+CHECK_MAIN("test_peers", CHECK_TEST(test_silent), CHECK_TEST(test_never), CHECK_TEST(test_deaf), CHECK_TEST(test_stalled),
 	CHECK_TEST(test_leaving), CHECK_TEST(test_stays), CHECK_TEST(test_loss), CHECK_TEST(test_loss_begins),
 	CHECK_TEST(test_addresses), CHECK_TEST(test_gone), CHECK_TEST(test_interface),
 	CHECK_TEST(test_ring))
