@@ -220,6 +220,11 @@ bool bgp_on_accepted(struct bgp *b, uint64_t now_ms)
 	return true;
 }
 
+void bgp_on_refused(struct bgp *b, const char *why)
+{
+	set_error(b, "connection refused", "", why);
+}
+
 void bgp_on_closed(struct bgp *b, enum bgp_side side, const char *why, uint64_t now_ms)
 {
 	if (b->conns[side].phase == NONE)

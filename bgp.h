@@ -83,6 +83,8 @@ struct bgp_rib *bgp_rib(struct bgp *b);
 void bgp_on_connected(struct bgp *b, uint64_t now_ms);
 /* The peer connected.  False: it is not wanted, and is to be closed. */
 bool bgp_on_accepted(struct bgp *b, uint64_t now_ms);
+/* The peer connected as it may not; why is its last error. */
+void bgp_on_refused(struct bgp *b, const char *why);
 /* It could not be made, or is gone.  why: static text. */
 void bgp_on_closed(struct bgp *b, enum bgp_side side, const char *why, uint64_t now_ms);
 /* Bytes as they came; the connection may be closed by them. */

@@ -27,6 +27,7 @@ enum {
 	READ_MAX = 16 * 1024,  /* in one turn of the loop: others have theirs */
 	PAUSE_MS = 2,          /* after so much: a flood waits in its sender, and the loop does, too */
 	WRITE_MAX = 16 * 1024, /* in one system call */
+	UNREAD_MAX = 16,       /* reads before the end: what came after an error */
 	TOS = 0xc0,            /* network control (RFC 4271 appendix E) */
 	DEVICE_MAX = 16,
 	AO_ADD_KEY = 38, /* TCP_AO_ADD_KEY */
@@ -416,6 +417,16 @@ static void connect_now(struct bgpio *p)
 		bgp_on_closed(p->engine, BGP_OUT, strerror(-fd), clock_now_ms());
 }
 
+/* close() answers bytes that nobody read with RST, and that may overtake the last message. */
+static void end(int fd)
+{
+	uint8_t buf[READ_MAX];
+
+	(void)shutdown(fd, SHUT_WR);
+	for (unsigned i = 0; i < UNREAD_MAX && recv(fd, buf, sizeof buf, 0) > 0; i++)
+		;
+}
+
 /* What is left goes out before the last message, as far as the kernel takes them: it may begin within one. */
 static void on_close(void *ctx, enum bgp_side side, const uint8_t *last, size_t len)
 {
@@ -428,8 +439,8 @@ static void on_close(void *ctx, enum bgp_side side, const uint8_t *last, size_t 
 		return;
 	if (c->rest != NULL)
 		(void)write_rest(c);
-	if (!c->connecting && c->rest == NULL && len > 0)
-		(void)send_some(c->fd, last, len); /* else it sees the connection end */
+	if (!c->connecting && c->rest == NULL && len > 0 && send_some(c->fd, last, len) > 0)
+		end(c->fd); /* else it sees the connection end */
 	drop(c);
 }
 
@@ -459,10 +470,36 @@ static void on_timer(uv_timer_t *h)
 	bgpio_flush(p);
 }
 
+/* The TTL or hop limit of the packet that fd was accepted for, or -1: the kernel did not save it. */
+static int syn_ttl(int fd, enum addr_family family)
+{
+	enum { AT_V4 = 8, AT_V6 = 7 }; /* RFC 791 3.1, RFC 8200 3 */
+	uint8_t syn[128];
+	socklen_t len = sizeof syn;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, syn, &len) != 0 || len <= AT_V4)
+		return -1;
+	return syn[family == ADDR_V4 ? AT_V4 : AT_V6];
+}
+
+/* Who comes from too far off is not heard (IP_MINTTL), and would have the place for as long as an OPEN is
+ * waited for. */
+static bool is_near(const struct bgpio *p, int fd)
+{
+	int ttl = p->conf.min_ttl > 0 ? syn_ttl(fd, addr_family(p->conf.remote)) : -1;
+	char why[48];
+
+	if (ttl < 0 || (unsigned)ttl >= p->conf.min_ttl)
+		return true;
+	(void)snprintf(why, sizeof why, "its TTL is %d, not %u or more", ttl, p->conf.min_ttl);
+	bgp_on_refused(p->engine, why);
+	return false;
+}
+
 bool bgpio_accept(struct bgpio *p, int fd)
 {
 	/* The engine may end the one before: then its place is free. */
-	if (p->closing || set_options(fd, &p->conf) != 0 ||
+	if (p->closing || !is_near(p, fd) || set_options(fd, &p->conf) != 0 ||
 		!bgp_on_accepted(p->engine, clock_now_ms())) {
 		(void)close(fd);
 		return false;

@@ -5,7 +5,7 @@
  * Owns: a socket of each family, a timer.  Every uv handle is counted; the last close callback frees
  *       the whole.
  * In:   connections.  Out: bgplisten_ops.accepted().
- * RFCs: 4271 8.2.1 (port 179), 2385.  Sources: tcp(7), ipv6(7).
+ * RFCs: 4271 8.2.1 (port 179), 2385, 5082.  Sources: tcp(7), ipv6(7).
  *
  * Who may connect is the caller's to say, by address; a connection that it does not want costs one
  * accept(2) and one close(2).
@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -124,6 +125,8 @@ static int open_fd(enum addr_family family, unsigned port)
 	if (fd < 0)
 		return -errno;
 	err = sock_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (err == 0) /* for its TTL (RFC 5082) */
+		err = sock_set_int(fd, IPPROTO_TCP, TCP_SAVE_SYN, 1);
 	if (err == 0 && family == ADDR_V6)
 		err = sock_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (err == 0 && (bind(fd, (struct sockaddr *)&s, len) != 0 || listen(fd, BACKLOG) != 0))

@@ -148,9 +148,14 @@ static bool starts_servicelb(const struct config *c)
 	return c->n_pools == 0 && !c->from_cluster;
 }
 
+static bool takes_all(const struct config_strings *pools, const struct selectors *selectors)
+{
+	return pools->n == 0 && selectors->n == 0;
+}
+
 static bool selects_all(const struct config_l2_advertisement *ad)
 {
-	return ad->ip_address_pools.n == 0 && ad->ip_address_pool_selectors.n == 0;
+	return takes_all(&ad->ip_address_pools, &ad->ip_address_pool_selectors);
 }
 
 /* How an address is announced that is kept although its pool is gone: as those say that are for all
@@ -184,6 +189,22 @@ static void add_orphans(struct config_decoder *d)
 	c->n_l2_orphans = k;
 }
 
+/* BGP reaches further: those that are for all pools; all of them only where nothing else announces. */
+static void mark_bgp_orphans(struct config_decoder *d)
+{
+	struct config_bgp_advertisement *v = (void *)d->items[CONFIG_BGP_ADVERTISEMENT].v;
+	size_t n = d->items[CONFIG_BGP_ADVERTISEMENT].n;
+	bool none = d->items[CONFIG_L2_ADVERTISEMENT].n == 0;
+
+	for (size_t i = 0; i < n; i++) {
+		v[i].for_orphans =
+			takes_all(&v[i].ip_address_pools, &v[i].ip_address_pool_selectors);
+		none &= !v[i].for_orphans;
+	}
+	for (size_t i = 0; none && i < n; i++)
+		v[i].for_orphans = true;
+}
+
 /* 0, -EINVAL, -ENOMEM. */
 static int finish(struct config_decoder *d)
 {
@@ -197,6 +218,7 @@ static int finish(struct config_decoder *d)
 		config_links_check_cluster(d);
 	config_links_check(d, d->documents_missing);
 	warn_not_yet(d);
+	mark_bgp_orphans(d);
 	for (enum config_record_id id = CONFIG_POOL; id < CONFIG_N_LISTS; id++)
 		keep_items(d, id);
 	if (!d->no_memory)
@@ -366,7 +388,8 @@ bool config_l2_selects_pool(
 bool config_bgp_selects_pool(
 	const struct config_bgp_advertisement *ad, const struct config_pool *pool)
 {
-	return pool != NULL && selects(&ad->ip_address_pools, &ad->ip_address_pool_selectors, pool);
+	return pool == NULL ? ad->for_orphans
+			    : selects(&ad->ip_address_pools, &ad->ip_address_pool_selectors, pool);
 }
 
 const char *config_protocol_name(enum config_protocol protocol)

@@ -143,6 +143,7 @@ struct config_bgp_advertisement {
 	struct config_strings peers;
 	struct selectors node_selectors, service_selectors;
 	bool host_routes_for_local, link_bandwidth;
+	bool for_orphans; /* for addresses that are kept although their pool is gone, too */
 };
 
 struct config_bfd_profile {

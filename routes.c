@@ -221,12 +221,12 @@ static struct served served_by(const struct routes_input *in,
 }
 
 static struct addr_prefix prefix_of(
-	const struct config_bgp_advertisement *ad, struct addr a, bool local)
+	const struct config_bgp_advertisement *ad, struct addr a, bool host)
 {
 	bool v4 = addr_family(a) == ADDR_V4;
 	unsigned full = v4 ? 32 : 128;
 
-	if (local && ad->host_routes_for_local)
+	if (host)
 		return addr_prefix_of(a, full);
 	return addr_prefix_of(a, v4 ? ad->aggregation_length : ad->aggregation_length_v6);
 }
@@ -257,14 +257,17 @@ static bool add_parts(struct routes *r, const struct routes_input *in, const str
 {
 	const struct config_pool *pool = vip_pool(in->vips, in->conf, in->cluster, v);
 
-	for (uint32_t i = 0; pool != NULL && i < r->n_ads; i++) {
+	for (uint32_t i = 0; i < r->n_ads; i++) {
 		const struct config_bgp_advertisement *ad = r->ads[i].conf;
 		struct served x;
+		bool host;
 
 		if (!r->ads[i].applies || !config_bgp_selects_pool(ad, pool))
 			continue;
 		x = served_by(in, ad, v);
-		if (x.any && !add_part(r, prefix_of(ad, v->addr, x.local), i,
+		/* What is about an address that no pool gives any more is not ours to attract. */
+		host = pool == NULL || (x.local && ad->host_routes_for_local);
+		if (x.any && !add_part(r, prefix_of(ad, v->addr, host), i,
 				     ad->link_bandwidth && x.local ? x.endpoints : 0))
 			return false;
 	}
@@ -670,9 +673,7 @@ enum reason routes_why(const struct routes_input *in, const struct vip *v)
 	const struct cluster_node *node = cluster_node(in->cluster, in->node);
 	enum reason why = judge_node(in), found = REASON_NO_ADVERTISEMENT;
 
-	for (size_t i = 0; pool != NULL && why == REASON_OWNER &&
-			   i < in->conf->n_bgp_advertisements;
-		i++) {
+	for (size_t i = 0; why == REASON_OWNER && i < in->conf->n_bgp_advertisements; i++) {
 		const struct config_bgp_advertisement *ad = &in->conf->bgp_advertisements[i];
 		struct served x;
 

@@ -220,6 +220,7 @@ class Session:
         self.as4 = True
         self.routes, self.end_of_rib, self.heard = {}, 0, []  # heard: (monotonic time, type)
         self.notification, self.over, self.error = None, threading.Event(), None
+        self.was_reset = False
         self.thread = None
 
     def send(self, kind, body=b"", piece=None):
@@ -243,6 +244,7 @@ class Session:
             try:
                 part = self.sock.recv(65536)
             except ConnectionError:
+                self.was_reset = True
                 return None
             if not part:
                 return None
@@ -315,10 +317,18 @@ class Session:
             self.thread.join(10)
 
 
-def connect(host, remote, port=179):
+def connect(host, remote, port=179, ttl=None):
     """To lbd, from a host of the laboratory."""
+    def run():
+        s = socket.socket()
+        s.settimeout(5)
+        if ttl is not None:
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+        s.connect((remote, port))
+        return s
+
     with Inside(host.ns) as inside:
-        return Session(inside.run(socket.create_connection, (remote, port), 5), remote)
+        return Session(inside.run(run), remote)
 
 
 def set_password(sock, remote, password):

@@ -268,6 +268,30 @@ def test_connects_anew(start):
     assert new.read() is None and not old.over.is_set() and peer_of(node, "plain")["sessions"] == 1
 
 
+def test_connects_from_afar(start):
+    """One that comes from too many hops off is told nothing, keeps nobody out, and is what the operator reads."""
+    node, _ = start(passive("waits", 61, False).replace("passive:", "ttlSecurity: 1, passive:"))
+    host = node.lab.host("waits", 61)
+    node.start()
+    with contextlib.closing(bgppeer.connect(host, node.addr)) as far:
+        assert far.read() is None
+    assert peer_of(node, "waits")["lastError"] == "connection refused: its TTL is 64, not 255 or more"
+    bgppeer.connect(host, node.addr, ttl=255).handshake(PEER)
+    wait_state(node, "waits", "Established")
+
+
+def test_notification_before_the_rest(start):
+    """What a peer sent behind its error is read and dropped: closed with bytes unread, a connection ends with RST, which may be
+    there before the NOTIFICATION."""
+    node, router = start(peer(1790))
+    listener = Listener(router, 1790)
+    node.start()
+    s = listener.accept().handshake(PEER)
+    s.sock.sendall(message(UPDATE, marker=b"\0" * 16) + message(KEEPALIVE) * 5000)
+    s.wait_over()
+    assert s.notification is not None and s.notification[:2] == (1, 1) and not s.was_reset, (s.notification, s.was_reset)
+
+
 ASK = """
 import os, socket, struct, sys, time
 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

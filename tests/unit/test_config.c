@@ -1437,7 +1437,31 @@ static void test_lookups(void)
 	config_free(c);
 }
 
-CHECK_MAIN("test_config", CHECK_TEST(test_golden), CHECK_TEST(test_errors_types),
+/* For an address whose pool is gone: which of two BGP advertisements? */
+static void check_orphans(const char *text, bool first, bool second)
+{
+	struct config *c = parse_good(text);
+
+	if (c == NULL)
+		return;
+	CHECK_INT(config_bgp_selects_pool(&c->bgp_advertisements[0], NULL), first);
+	CHECK_INT(config_bgp_selects_pool(&c->bgp_advertisements[1], NULL), second);
+	config_free(c);
+}
+
+#define POOLS NATIVE "pools:\n- {name: p, addresses: [10.0.0.0/24]}\n"
+#define NAMED "bgpAdvertisements:\n- {name: a, ipAddressPools: [p]}\n- {name: b"
+
+static void test_orphans(void)
+{
+	check_orphans(POOLS NAMED "}\n", false, true);
+	check_orphans(POOLS NAMED ", ipAddressPools: [p], aggregationLength: 24}\n", true, true);
+	check_orphans(POOLS "l2Advertisements:\n- {name: l}\n" NAMED
+			    ", ipAddressPools: [p], aggregationLength: 24}\n",
+		false, false);
+}
+
+CHECK_MAIN("test_config", CHECK_TEST(test_golden), CHECK_TEST(test_orphans), CHECK_TEST(test_errors_types),
 	CHECK_TEST(test_errors_keys), CHECK_TEST(test_errors_addresses),
 	CHECK_TEST(test_errors_overlap), CHECK_TEST(test_errors_peers),
 	CHECK_TEST(test_errors_advertisements), CHECK_TEST(test_errors_elections),

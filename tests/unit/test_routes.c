@@ -3,6 +3,7 @@
  * test_routes.c - which prefixes a peer is told, with which attributes, as a peer reads them.
  */
 #include "oom.h"
+#include "retired.h"
 #include "routes.h"
 
 #include "bytes.h"
@@ -256,6 +257,39 @@ static void test_host_routes(void)
 	listen_to_end(&ext);
 	listen_to_end(&in);
 	close_all();
+}
+
+/* What is kept although its pool is gone: itself, by those that are for such addresses, and no aggregate
+ * around it. */
+static void test_pool_gone(void)
+{
+	struct retired *kept;
+	struct listener ext;
+
+	open_all();
+	kept = retired_new(&w.hkey);
+	if (kept == NULL)
+		abort();
+	vip_set_retired(w.vips, kept);
+	CHECK_INT(retired_keep(kept, "default/web", "u-web", world_ip("10.0.0.100"), "lan"), 0);
+	ads[0].aggregation_length = 24;
+	rebuild();
+	listen_as(&ext, "tor", false);
+	tell(&ext, true);
+	CHECK_STR(of(&ext, "10.0.0.0/24"), " path 64500");
+	w.conf.n_pools = 0;
+	rebuild();
+	tell(&ext, true);
+	CHECK_INT(ext.n, 0);
+	CHECK_INT(why("10.0.0.100"), REASON_NO_ADVERTISEMENT);
+	ads[0].for_orphans = true;
+	rebuild();
+	tell(&ext, true);
+	CHECK(of(&ext, "10.0.0.100/32") != NULL);
+	CHECK_INT(why("10.0.0.100"), REASON_OWNER);
+	listen_to_end(&ext);
+	close_all();
+	retired_free(kept);
 }
 
 /* A Service that comes, loses its endpoints, gets them back, goes. */
@@ -531,7 +565,7 @@ static void test_out_of_memory(void)
 }
 #endif
 
-CHECK_MAIN("test_routes", CHECK_TEST(test_host_routes), CHECK_TEST(test_changes),
+CHECK_MAIN("test_routes", CHECK_TEST(test_host_routes), CHECK_TEST(test_pool_gone), CHECK_TEST(test_changes),
 	CHECK_TEST(test_aggregates), CHECK_TEST(test_local), CHECK_TEST(test_merge),
 	CHECK_TEST(test_many_communities), CHECK_TEST(test_selectors), CHECK_TEST(test_node),
 	CHECK_TEST(test_leaving), CHECK_TEST(test_out_of_memory))
