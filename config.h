@@ -137,8 +137,8 @@ struct config_bgp_advertisement {
 	struct config_strings ip_address_pools;
 	struct selectors ip_address_pool_selectors;
 	unsigned aggregation_length, aggregation_length_v6;
-	uint32_t local_pref;
-	bool has_local_pref;
+	uint32_t local_pref, med;
+	bool has_local_pref, has_med;
 	struct config_strings communities; /* literal or alias names, as written */
 	struct config_strings peers;
 	struct selectors node_selectors, service_selectors;

@@ -332,6 +332,13 @@ static const struct config_field bgp_fields[] = {
 		AT_N(config_bgp_advertisement, local_pref, has_local_pref),
 		.max = UINT32_MAX,
 		.doc = "LOCAL_PREF towards peers of our own AS"},
+	{.name = "med",
+		.type = CONFIG_U32,
+		.in = CONFIG_IN_NATIVE,
+		AT_N(config_bgp_advertisement, med, has_med),
+		.max = UINT32_MAX,
+		.doc = "MULTI_EXIT_DISC: of two ways into an AS a router takes the lower; of "
+		       "several for one prefix it is told the lowest"},
 	{.name = "communities",
 		.type = CONFIG_STRINGS,
 		.text = CONFIG_TEXT_NAME,

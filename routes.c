@@ -519,6 +519,10 @@ static void merge(struct bgp_attributes *a, const struct ad *ad, uint32_t weight
 		a->has_local_pref = 1;
 		a->local_pref = ad->conf->local_pref;
 	}
+	if (ad->conf->has_med && (!a->has_med || a->med > ad->conf->med)) {
+		a->has_med = 1;
+		a->med = ad->conf->med;
+	}
 	if (weight > 0) {
 		a->has_bandwidth = 1;
 		a->bandwidth = (float)weight * ROUTES_ENDPOINT_BANDWIDTH;

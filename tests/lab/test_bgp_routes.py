@@ -26,9 +26,9 @@ def wait_routes(router, *prefixes):
 @ALL
 @pytest.mark.parametrize("inside", [False, True], ids=["ebgp", "ibgp"])
 def test_attributes(rack, kind, inside):
-    """Host routes and aggregates of both families, standard and large communities by number and by name, and the local
-    preference, which only iBGP is told."""
-    host = advertise("host", localPref=150, communities=["shop", "65000:1", "big", "large:64500:3:4"])
+    """Host routes and aggregates of both families, standard and large communities by number and by name, MULTI_EXIT_DISC, and
+    the local preference, which only iBGP is told."""
+    host = advertise("host", localPref=150, med=20, communities=["shop", "65000:1", "big", "large:64500:3:4"])
     net = advertise("net", aggregationLength=24, aggregationLengthV6=121, communities=["65000:24"])
     asn = ASN if inside else 64501
     lab = rack(config(peer(peerASN=asn, dualStackAddressFamily=True), advertisements=[host, net], communities=NAMES))
@@ -41,6 +41,7 @@ def test_attributes(rack, kind, inside):
         assert path.communities == ({"65000:24"} if wide else {"65000:7", "65000:1"})
         assert path.large == (frozenset() if wide else {"4200000000:1:2", "64500:3:4"})
         assert path.local_pref == (150 if inside and not wide else 100)
+        assert path.med == (0 if wide else 20)
         assert path.next_hop == lab.address(lab.nodes[0], 6 if ":" in prefix else 4)
 
 

@@ -79,6 +79,8 @@ static void say_attribute(unsigned type, struct rd v, char *s)
 	if (type == 2 && rd_left(&v) > 0) {
 		rd_skip(&v, 2);
 		(void)snprintf(end, room, " path %u", rd_be32(&v));
+	} else if (type == 4) {
+		(void)snprintf(end, room, " med %u", rd_be32(&v));
 	} else if (type == 5) {
 		(void)snprintf(end, room, " pref %u", rd_be32(&v));
 	}
@@ -417,17 +419,20 @@ static void test_merge(void)
 	ads[1].peers = (struct config_strings){tor, 1};
 	ads[1].has_local_pref = true;
 	ads[1].local_pref = 300;
+	ads[0].has_med = ads[1].has_med = true;
+	ads[0].med = 20;
+	ads[1].med = 10;
 	rebuild();
 	listen_as(&t, "tor", true);
 	listen_as(&o, "other", true);
 	tell(&t, true);
 	tell(&o, true);
-	CHECK_STR(of(&t, "10.0.0.100/32"), " pref 300 65000:1 65000:2 65535:65281 1:2:3 1:2:4");
-	CHECK_STR(of(&o, "10.0.0.100/32"), " pref 100 65000:2 65535:65281 1:2:3");
+	CHECK_STR(of(&t, "10.0.0.100/32"), " med 10 pref 300 65000:1 65000:2 65535:65281 1:2:3 1:2:4");
+	CHECK_STR(of(&o, "10.0.0.100/32"), " med 20 pref 100 65000:2 65535:65281 1:2:3");
 	w.conf.n_bgp_advertisements = 1;
 	rebuild();
 	tell(&t, true);
-	CHECK_STR(of(&t, "10.0.0.100/32"), " pref 100 65000:2 65535:65281 1:2:3");
+	CHECK_STR(of(&t, "10.0.0.100/32"), " med 20 pref 100 65000:2 65535:65281 1:2:3");
 	CHECK_INT(t.withdrawn, 0);
 	ads[0].peers = (struct config_strings){tor, 1};
 	rebuild();
