@@ -293,6 +293,8 @@ static void step_watch(struct elect *e, struct group *g, const struct survey *s,
 			now_ms - g->wire_ms < member_lease_ms(g->wire_owner, e->lease_ms))
 			g->due_ms = time_min(g->due_ms,
 				g->wire_ms + member_lease_ms(g->wire_owner, e->lease_ms));
+		if (now_ms < ground_cession_ends(g))
+			g->due_ms = time_min(g->due_ms, ground_cession_ends(g));
 	} else if (now_ms < g->hold_ms) {
 		g->due_ms = g->hold_ms;
 	} else {
@@ -527,6 +529,7 @@ static bool settle_dispute(struct elect *e, struct group *g, uint64_t now_ms)
 		case DISPUTE_YIELD:
 			hold_down(e, now_ms);
 			give_up(e, g, now_ms);
+			g->ceded = v.rival_is_deaf;
 			if (g->state == ELECT_WATCH)
 				inquire_verify(g, now_ms);
 			return true;
@@ -1238,7 +1241,7 @@ static void offer_home(struct elect *e, uint64_t now_ms)
 /* When something will have to be looked at again, if nothing happens. */
 static uint64_t next_wake(const struct elect *e)
 {
-	uint64_t at = e->groups.resync ? 0 : TIME_NEVER;
+	uint64_t at = e->groups.resync || e->roll.changed ? 0 : TIME_NEVER;
 
 	at = time_min(at, groups_due(&e->groups));
 	at = time_min(at, time_min(e->roll.next_ms, inquire_next(e)));

@@ -10,6 +10,7 @@
 #include "ground.h"
 
 enum {
+	CEDED_MS = 15000,     /* a deaf one repeats its claims each 10 s (R23) */
 	OVER_SHARE_SLOTS = 4, /* R14, at most */
 	VIPS_A_SLOT = 500,    /* that a node takes and announces in a slot, with room to spare */
 };
@@ -123,6 +124,18 @@ static bool does_expiry_count(const struct elect *e, const struct member *m, con
 	       (ground_peer_on(m, g) != ELECT_PEER_SILENT && !ground_is_heard_on(m, g));
 }
 
+uint64_t ground_cession_ends(const struct group *g)
+{
+	return g->ceded ? g->wire_ms + CEDED_MS : TIME_NEVER;
+}
+
+/* G3 would take it at once from one that this node has just yielded to, again and again. */
+static bool is_ceded_to(const struct group *g, const struct member *m, uint64_t now_ms)
+{
+	return g->ceded && g->wire_owner == m && now_ms < ground_cession_ends(g) &&
+	       ground_peer_on(m, g) == ELECT_PEER_DEAF;
+}
+
 static void survey_member(const struct elect *e, const struct group *g, struct member *m,
 	uint64_t now_ms, struct survey *s)
 {
@@ -135,7 +148,7 @@ static void survey_member(const struct elect *e, const struct group *g, struct m
 	if (term > s->known_term)
 		s->known_term = term;
 	s->unpublished |= c == NULL;
-	if (m->expired && does_expiry_count(e, m, g)) {
+	if (m->expired && does_expiry_count(e, m, g) && !is_ceded_to(g, m, now_ms)) {
 		if (s->expired == NULL || term > s->expired_term) {
 			s->expired = m;
 			s->expired_term = term;

@@ -35,6 +35,9 @@ bool ground_is_heard_on(const struct member *m, const struct group *g);
 enum member_fate ground_fate_on(const struct member *m, const struct group *g);
 
 /* -- what follows -- */
+/* Until when g is left to one that claims it and hears no other claim (R22), if it claims no more;
+ * TIME_NEVER: it is not. */
+uint64_t ground_cession_ends(const struct group *g);
 /* May the group be taken, and why (R9, R10)? */
 enum ground ground_find(const struct elect *e, const struct group *g, const struct survey *s);
 /* Is m, which is not known to be silent, said by its claims object to have what we hold with more

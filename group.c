@@ -173,6 +173,8 @@ void group_enter(struct groups *t, struct group *g, enum elect_state state, uint
 		g->orphan = false; /* else it is the ground */
 	if (state != ELECT_OWNER)
 		group_end_dispute(g);
+	else
+		g->ceded = false;
 	if (state != ELECT_OWNER && state != ELECT_PROBE && state != ELECT_WAIT)
 		g->ground = GROUND_NONE;
 	if (!group_is_owned(g))

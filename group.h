@@ -44,6 +44,7 @@ struct group {
 	bool asked : 1;      /* WATCH: its owner was asked for it, the answer is due (R22) */
 	bool hurried : 1;    /* as soon as can be: this node has just yielded to it */
 	bool orphan : 1;     /* WATCH: there was none, as often as it takes (G5) */
+	bool ceded : 1;      /* yielded to one that cannot hear this node (R20) */
 	unsigned misses : 5; /* so often there was none, in a row: one more than rounds at most */
 	unsigned probes_left : 4;
 	unsigned rank : 16;

@@ -1759,6 +1759,35 @@ static void test_dispute(void)
 	close_cluster();
 }
 
+/* R20, R22: one that is cut from the API and hears no claim of ours is left what its Lease would have cost
+ * it, for as long as it claims it (seed 9842). */
+static void test_ceded(void)
+{
+	const char *ip = address(true);
+	uint64_t until;
+
+	open_working();
+	elect_on_peer(e, "n2", 2, ELECT_PEER_DEAF, 0, now);
+	witness_ms = TIME_NEVER;
+	put_claims("n2", "5:10.0.0.100-50");
+	serve("web", ip);
+	turn_with(now + 45000, "n3", NULL);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	rival_claims(ip, mac_n2, now + 5000);
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	for (until = now + 60000; now < until;) {
+		turn_with(now + 10000, "n3", NULL);
+		CHECK_INT(view(ip).state, ELECT_WATCH);
+		elect_on_wire(e, ELECT_WIRE_CLAIM, world_ip(ip), mac_n2, now);
+		pass();
+	}
+	turn_with(now + 14900, "n3", NULL);
+	CHECK_INT(view(ip).state, ELECT_WATCH);
+	turn_with(now + 3000, "n3", NULL);
+	CHECK_INT(view(ip).state, ELECT_OWNER);
+	close_cluster();
+}
+
 static void test_fence(void)
 {
 	open_working();
@@ -2405,7 +2434,7 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_not_silent), CHECK_TEST(test_orphan), CHECK_TEST(test_silent_owner_rank),
 	CHECK_TEST(test_reclaim), CHECK_TEST(test_hold_down), CHECK_TEST(test_hold_down_link),
 	CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
-	CHECK_TEST(test_wire_dead_and_living), CHECK_TEST(test_dispute), CHECK_TEST(test_fence),
+	CHECK_TEST(test_wire_dead_and_living), CHECK_TEST(test_dispute), CHECK_TEST(test_ceded), CHECK_TEST(test_fence),
 	CHECK_TEST(test_inherit), CHECK_TEST(test_drain), CHECK_TEST(test_release),
 	CHECK_TEST(test_ineligible), CHECK_TEST(test_impersonated), CHECK_TEST(test_write_errors),
 	CHECK_TEST(test_lost_answer), CHECK_TEST(test_hostile_claims),
