@@ -18,9 +18,9 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
+PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text ground group health history hold homing http1 \
         iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
-SHELL_UNITS := apart bfdio bgpio bgplisten bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile speaker status tls why wire witness writer radvio
+SHELL_UNITS := apart bfdio bgpio bgplisten bound contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
 USES_arena    :=
@@ -28,6 +28,12 @@ USES_buf      :=
 USES_json     :=
 USES_label    :=
 USES_doc      := arena
+USES_doctor   := addr buf config doctor_api doctor_checks doctor_conf json
+USES_doctor_api := config doctor
+USES_doctor_checks := addr config doctor
+USES_doctor_conf := addr config doctor
+USES_doctor_proc := addr config doctor
+USES_doctor_rules := addr config doctor json
 USES_config   := $(CONFIG) addr arena buf doc json label
 $(foreach u,$(CONFIG),$(eval USES_$(u) := config))
 USES_cluster_decode := addr copy json label
@@ -123,7 +129,11 @@ USES_status   := $(PURE) bound crdwatch dry kube net secret why speaker
 USES_why      := $(PURE)
 USES_dry      := $(PURE) explain log net why
 USES_explain  := $(PURE) crdwatch dry keep kube net status why
-USES_lbd      := control daemon explain explain_text file log status writer
+USES_doctor_host := buf config doctor doctor_proc doctor_rules json
+USES_doctor_kube := addr buf config creds doctor doctor_proc json kube
+USES_doctor_wire := addr config control doctor json
+USES_doctor_run := buf config doctor doctor_host doctor_kube doctor_wire file log
+USES_lbd      := control daemon doctor_run explain explain_text file log status writer
 
 # closure: a set of units and all that they may use, sorted.
 expand   = $(sort $(1) $(foreach u,$(1),$(USES_$(u))))

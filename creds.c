@@ -534,3 +534,13 @@ const char *creds_text(const struct creds *creds)
 {
 	return creds->text;
 }
+
+const char *creds_ca(const struct creds *creds)
+{
+	return creds->now.ca;
+}
+
+const char *creds_certificate(const struct creds *creds)
+{
+	return creds->now.cert;
+}

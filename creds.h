@@ -45,6 +45,9 @@ const struct kubeconf *creds_server(const struct creds *c);
 struct tls_conf *creds_tls(const struct creds *c);
 /* The header's value; NULL = none. */
 const char *creds_authorization(const struct creds *c);
+/* PEM text: certificates of the authority, of the client; NULL = none. */
+const char *creds_ca(const struct creds *c);
+const char *creds_certificate(const struct creds *c);
 /* "https://127.0.0.1:6443 (context default of /etc/lbd/kubeconfig)" */
 const char *creds_text(const struct creds *c);
 

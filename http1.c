@@ -286,6 +286,43 @@ static void on_retry_after(struct http1 *h, struct text value)
 			parse_number(value, &s) && s < MOST_S ? s * 1000u : MOST_S * 1000ull;
 }
 
+/* Days since 1970 of a day of the Gregorian calendar, month from 0. */
+static int64_t days_of(unsigned year, unsigned month, unsigned day)
+{
+	static const unsigned before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+	const unsigned y = year - (month < 2), leaps = y / 4 - y / 100 + y / 400;
+	const unsigned leaps_1970 = 1969 / 4 - 1969 / 100 + 1969 / 400;
+
+	return ((int64_t)year - 1970) * 365 + (int64_t)leaps - (int64_t)leaps_1970 +
+	       before[month] + day - 1;
+}
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7); the obsolete forms are not looked at. */
+static void on_date(struct http1 *h, struct text value)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	enum { LEN = 29, DAY = 5, MONTH = 8, YEAR = 12, HOUR = 17, MINUTE = 20, SECOND = 23 };
+	uint64_t day, year, hour, minute, second;
+	char month[4] = "";
+	const char *at;
+
+	if (value.n != LEN || memcmp(value.p + LEN - 4, " GMT", 4) != 0)
+		return;
+	memcpy(month, value.p + MONTH, 3);
+	at = strstr(months, month);
+	if (at == NULL || (at - months) % 3 != 0 ||
+		!parse_number((struct text){value.p + DAY, 2}, &day) ||
+		!parse_number((struct text){value.p + YEAR, 4}, &year) ||
+		!parse_number((struct text){value.p + HOUR, 2}, &hour) ||
+		!parse_number((struct text){value.p + MINUTE, 2}, &minute) ||
+		!parse_number((struct text){value.p + SECOND, 2}, &second) || day < 1 || day > 31 ||
+		year < 1970 || hour > 23 || minute > 59 || second > 60)
+		return;
+	h->head.date_s = days_of((unsigned)year, (unsigned)((at - months) / 3), (unsigned)day) *
+				 86400 +
+			 (int64_t)(hour * 3600 + minute * 60 + second);
+}
+
 /* One "name: value" line. No blank stands before the colon, and a line that begins with one would
  * be a folded value: both are refused (RFC 9112 5.1, 5.2). */
 static enum http1_error split_field(struct text line, struct text *ret_name, struct text *ret_value)
@@ -317,6 +354,8 @@ static enum http1_error on_field(struct http1 *h, struct text line)
 		on_content_type(h, value);
 	else if (is(name, "retry-after"))
 		on_retry_after(h, value);
+	else if (is(name, "date"))
+		on_date(h, value);
 	return HTTP1_OK;
 }
 

@@ -26,6 +26,7 @@ struct http1_head {
 	uint64_t length; /* Content-Length */
 	bool chunked;
 	uint64_t retry_after_ms; /* Retry-After in seconds as ms; 0 = absent or a date */
+	int64_t date_s;          /* Date as Unix seconds; 0 = absent, or not RFC 9110's fixed form */
 	char content_type[64];   /* in lower case, parameters cut off; "" = absent or longer */
 };
 

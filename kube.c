@@ -65,6 +65,7 @@ struct call {
 	bool aborted, too_long;
 	unsigned status;
 	uint64_t retry_after_ms;
+	int64_t date_s;
 	struct buf answer;
 };
 
@@ -357,6 +358,7 @@ static void finish(struct call *c, int result, bool sent, const char *err)
 
 	if (result == 0) {
 		a.status = c->status;
+		a.date_s = c->date_s;
 		describe(c, body, text, sizeof text);
 		a.err = text;
 		count_status(k, c->status);
@@ -381,6 +383,7 @@ static void call_head(void *ctx, const struct http1_head *head)
 
 	c->status = head->status;
 	c->retry_after_ms = head->retry_after_ms;
+	c->date_s = head->date_s;
 }
 
 static void call_body(void *ctx, const char *p, size_t n)

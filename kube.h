@@ -91,6 +91,7 @@ struct kube_answer {
 	bool sent;         /* may have been applied */
 	unsigned status;   /* HTTP, when result is 0 */
 	const cJSON *body; /* NULL = none or not JSON */
+	int64_t date_s;    /* the server's clock, Unix seconds; 0 = it did not say */
 	const char *err;   /* a sentence: the transport's, or the Status's message; "" = none */
 };
 /* fn is called exactly once, from the loop.  429 with Retry-After holds back every request of this

@@ -11,6 +11,7 @@
 #include "config_field.h"
 #include "control.h"
 #include "daemon.h"
+#include "doctor_run.h"
 #include "explain_text.h"
 #include "file.h"
 #include "json.h"
@@ -20,6 +21,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 
@@ -50,6 +52,7 @@ enum {
 	OPT_WITHOUT,
 	OPT_TIMEOUT,
 	OPT_REASON,
+	OPT_ROOT,
 };
 
 static int usage_error(const struct command *c)
@@ -583,6 +586,79 @@ static int cmd_hand(const struct command *c, int argc, char **argv)
 	return is_control_path(c, o.control) ? by_hand(c, &o) : EXIT_USAGE;
 }
 
+/* -- doctor -- */
+
+/* Where the option's value goes; NULL for -o. */
+static const char **doctor_value(struct doctor_options *o, int option)
+{
+	switch (option) {
+	case 'c':
+		o->config_given = true;
+		return &o->config;
+	case OPT_ROOT:
+		return &o->root;
+	case OPT_KUBECONFIG:
+		return &o->kubeconfig;
+	case OPT_CONTEXT:
+		return &o->context;
+	case OPT_CONTROL:
+		return &o->control;
+	default:
+		return NULL;
+	}
+}
+
+/* False: it was said what is wrong. */
+static bool doctor_option(const struct command *c, int option, struct doctor_options *o)
+{
+	const char **value = doctor_value(o, option);
+
+	if (value != NULL) {
+		*value = option_value();
+		return true;
+	}
+	o->json = strcmp(option_value(), "json") == 0;
+	return o->json || refuse(c, "-o", "json", option_value());
+}
+
+static bool is_folder(const struct command *c, const char *root)
+{
+	struct stat st;
+
+	return root == NULL || (stat(root, &st) == 0 && S_ISDIR(st.st_mode)) ||
+	       refuse(c, "--root", "a folder with proc and sys in it", root);
+}
+
+static int cmd_doctor(const struct command *c, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"root", required_argument, NULL, OPT_ROOT},
+		{"kubeconfig", required_argument, NULL, OPT_KUBECONFIG},
+		{"context", required_argument, NULL, OPT_CONTEXT},
+		{"control", required_argument, NULL, OPT_CONTROL},
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	struct doctor_options o = {.config = DEFAULT_CONFIG, .control = DEFAULT_CONTROL};
+	int option;
+
+	while ((option = next_option(c, argc, argv, ":c:o:h", longs)) != -1) {
+		if (option == 'h')
+			return help(c);
+		if (option == '?')
+			return usage_error(c);
+		if (!doctor_option(c, option, &o))
+			return EXIT_USAGE;
+	}
+	if (has_more(c, argc, argv))
+		return usage_error(c);
+	if (!is_folder(c, o.root) || !is_control_path(c, o.control))
+		return EXIT_USAGE;
+	return doctor_run(&o);
+}
+
 /* -- version -- */
 
 static int cmd_version(const struct command *c, int argc, char **argv)
@@ -649,10 +725,16 @@ static const struct command commands[] = {
 		"more\n",
 		cmd_hand},
 	{"thaw", "  lbd thaw          [--control PATH]       end of that\n", cmd_hand},
+	{"doctor",
+		"  lbd doctor        [-c FILE] [--root DIR] [-o json] [--kubeconfig F] [--context C]\n"
+		"                    [--control PATH]       what of this host or cluster is in the way, "
+		"and\n"
+		"                                           what to do; before and after an "
+		"installation\n",
+		cmd_doctor},
 	{"version", "  lbd version       [-o json]\n", cmd_version},
 	/* INTERFACES has these; scripts written for them must hear that they are not here yet. */
 	{"status", NULL, NULL},
-	{"doctor", NULL, NULL},
 	{"kubeconfig", NULL, NULL},
 };
 

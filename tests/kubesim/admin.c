@@ -499,6 +499,21 @@ static void log_request(struct sim *s, const struct request *r, struct answer *a
 	ok(a);
 }
 
+/* {"skewS": N}: the Date header is so much ahead of this machine's clock. */
+static void clock_request(struct sim *s, const struct request *r, struct answer *a)
+{
+	cJSON *spec = cJSON_ParseWithLength(r->body, r->body_len);
+	const cJSON *skew = cJSON_GetObjectItemCaseSensitive(spec, "skewS");
+
+	if (cJSON_IsNumber(skew)) {
+		s->clock_skew_s = (long)skew->valuedouble;
+		ok(a);
+	} else {
+		answer_error(a, 400, NULL, "want {\"skewS\": N}");
+	}
+	cJSON_Delete(spec);
+}
+
 void admin_handle(struct sim *s, const struct request *r, struct answer *a)
 {
 	const char *p = r->path + strlen("/kubesim");
@@ -513,6 +528,8 @@ void admin_handle(struct sim *s, const struct request *r, struct answer *a)
 		ok(a);
 	} else if (!strcmp(p, "/log")) {
 		log_request(s, r, a);
+	} else if (!strcmp(p, "/clock") && method_is(r, "POST")) {
+		clock_request(s, r, a);
 	} else if (!strcmp(p, "/bulk")) {
 		bulk_request(s, r, a);
 	} else if (!strcmp(p, "/endpoints")) {

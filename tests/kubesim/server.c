@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -292,12 +293,23 @@ static void count_out(struct server *srv, const struct conn *c, size_t n)
 	stats_user(&srv->sim->stats, c->user)->bytes_out += n;
 }
 
-static void add_head(struct conn *c, const struct answer *a, bool chunked)
+static void add_date(struct conn *c, long skew_s)
+{
+	time_t now = time(NULL) + skew_s;
+	char text[40];
+	struct tm tm;
+
+	if (gmtime_r(&now, &tm) && strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm))
+		text_fmt(&c->out, "Date: %s\r\n", text);
+}
+
+static void add_head(struct server *srv, struct conn *c, const struct answer *a, bool chunked)
 {
 	text_fmt(&c->out,
 		"HTTP/1.1 %d %s\r\nContent-Type: %s\r\n"
 		"Cache-Control: no-cache, private\r\n",
 		a->status, wire_phrase(a->status), a->type);
+	add_date(c, srv->sim->clock_skew_s);
 	if (a->headers.n)
 		text_add(&c->out, a->headers.p, a->headers.n);
 	if (c->close_after)
@@ -325,7 +337,7 @@ static void send_answer(struct server *srv, struct conn *c, struct answer *a)
 	struct stats_count *row;
 
 	c->busy = true;
-	add_head(c, a, a->stream != NULL);
+	add_head(srv, c, a, a->stream != NULL);
 	if (a->stream) {
 		add_chunk(c, &a->body);
 		c->stream = a->stream;

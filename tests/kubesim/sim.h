@@ -33,6 +33,7 @@ struct sim {
 	struct faults faults;
 	struct journal journal;
 	struct stats stats;
+	long clock_skew_s; /* of the Date header */
 	/* The server's hooks for what reaches connections. */
 	void (*cut)(void *ctx, const struct match *m, bool reset);
 	void (*thaw)(void *ctx, unsigned fault_id);

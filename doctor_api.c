@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * doctor_api.c - lbd doctor's checks of what the API server said, and of the clock.
+ *
+ * In:   facts.  Out: findings.
+ */
+#include "doctor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	SKEW_WARN_MS = 2000,
+	LEASE_MS = 40 * 1000, /* elections.nodeLease, where there is no configuration */
+	EXPIRY_WARN_S = 14 * 24 * 3600,
+	DAY_S = 24 * 3600,
+};
+
+static void check_api(const struct doctor_facts *f, struct doctor_report *r)
+{
+	const struct doctor_api *a = &f->api;
+
+	switch (a->state) {
+	case DOCTOR_API_NOT_ASKED:
+		(void)doctor_add(r, DOCTOR_SKIP, "the API server was not asked: %s", a->err);
+		break;
+	case DOCTOR_API_NO_CREDENTIALS:
+		doctor_fix(doctor_add(r, DOCTOR_FAIL, "the API server cannot be asked: %s", a->err),
+			"Make a kubeconfig for the ServiceAccount of packaging/rbac.yaml and put it to "
+			"/etc/lbd/kubeconfig, or name one with --kubeconfig");
+		break;
+	case DOCTOR_API_UNREACHABLE:
+		doctor_fix(doctor_add(r, DOCTOR_FAIL, "the API server does not answer at %s: %s",
+				   a->where, a->err),
+			"See that it runs and that its address in the kubeconfig is right: lbd gives no "
+			"address without it, and keeps those that it gave");
+		break;
+	case DOCTOR_API_REFUSED:
+		doctor_fix(doctor_add(r, DOCTOR_FAIL,
+				   "the API server at %s does not accept the credentials: %s", a->where,
+				   a->err),
+			"Make the kubeconfig's token or certificate anew");
+		break;
+	case DOCTOR_API_ANSWERED:
+		(void)doctor_add(r, DOCTOR_OK, "Kubernetes %s at %s answers", a->version, a->where);
+		break;
+	}
+}
+
+/* False: it did not answer, and check_api() said why. */
+static bool answered(const struct doctor_facts *f, struct doctor_report *r)
+{
+	if (f->api.state != DOCTOR_API_ANSWERED)
+		(void)doctor_add(r, DOCTOR_SKIP, "the API server did not answer");
+	return f->api.state == DOCTOR_API_ANSWERED;
+}
+
+static void check_rights(const struct doctor_facts *f, struct doctor_report *r)
+{
+	const struct doctor_api *a = &f->api;
+	size_t denied = 0, unknown = 0;
+
+	if (!answered(f, r))
+		return;
+	for (size_t i = 0; i < a->n_rights; i++) {
+		unknown += a->rights[i].allowed == DOCTOR_UNKNOWN;
+		if (a->rights[i].allowed != DOCTOR_NO)
+			continue;
+		denied++;
+		doctor_fix(doctor_add(r, DOCTOR_FAIL, "lbd's credentials may not %s",
+				   a->rights[i].text),
+			"kubectl apply -f packaging/rbac.yaml, and use the ServiceAccount lbd's token");
+	}
+	if (unknown > 0)
+		(void)doctor_add(r, DOCTOR_SKIP, "%zu of %zu rights could not be asked for (%s)", unknown,
+			a->n_rights, "SelfSubjectAccessReview");
+	else if (denied == 0)
+		(void)doctor_add(r, DOCTOR_OK, "all %zu rights that lbd needs are there", a->n_rights);
+}
+
+static void check_skew(const struct doctor_facts *f, struct doctor_report *r)
+{
+	const uint64_t lease_ms =
+		f->conf != NULL ? f->conf->elections.node_duration_ms : (uint64_t)LEASE_MS;
+	const int64_t skew = f->api.skew_ms, size = skew < 0 ? -skew : skew;
+	const bool fails = (uint64_t)size > lease_ms / 2;
+
+	if (!answered(f, r))
+		return;
+	if (!f->api.has_skew)
+		(void)doctor_add(r, DOCTOR_SKIP, "the API server does not say what time it is");
+	else if (size <= SKEW_WARN_MS)
+		(void)doctor_add(r, DOCTOR_OK, "this host's clock is the API server's, within 2 s");
+	else
+		doctor_fix(doctor_add(r, fails ? DOCTOR_FAIL : DOCTOR_WARN,
+				   "this host's clock is %lld s %s the API server's: Leases, Events and "
+				   "certificates go by it",
+				   (long long)(size / 1000), skew < 0 ? "behind" : "ahead of"),
+			"Set it by NTP (timedatectl set-ntp true, or chronyc makestep), here or there");
+}
+
+static void check_certificates(const struct doctor_facts *f, struct doctor_report *r)
+{
+	const struct doctor_certs *c = &f->certs;
+
+	if (!c->known) {
+		(void)doctor_add(r, DOCTOR_SKIP, "the kubeconfig's certificates were not read");
+		return;
+	}
+	if (c->now_s < c->from_s)
+		doctor_fix(doctor_add(r, DOCTOR_FAIL,
+				   "the %s is not valid yet by this host's clock, for %lld more hours",
+				   c->from_whose, (long long)((c->from_s - c->now_s + 3599) / 3600)),
+			"Set the clock by NTP; if it is right, make the certificate anew");
+	else if (c->now_s >= c->until_s)
+		doctor_fix(doctor_add(r, DOCTOR_FAIL, "the %s has expired %lld days ago",
+				   c->until_whose, (long long)((c->now_s - c->until_s) / DAY_S)),
+			"Renew it, or set the clock if that is wrong");
+	else if (c->until_s - c->now_s < EXPIRY_WARN_S)
+		doctor_fix(doctor_add(r, DOCTOR_WARN, "the %s expires in %lld days", c->until_whose,
+				   (long long)((c->until_s - c->now_s) / DAY_S)),
+			"Renew it in time: lbd reads a changed kubeconfig by itself");
+	else
+		(void)doctor_add(r, DOCTOR_OK, "the kubeconfig's certificates are valid for %lld days",
+			(long long)((c->until_s - c->now_s) / DAY_S));
+}
+
+const struct doctor_check doctor_api_checks[] = {
+	{"api", check_api},
+	{"rights", check_rights},
+	{"clock-skew", check_skew},
+	{"certificate", check_certificates},
+	{NULL, NULL},
+};
