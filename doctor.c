@@ -177,7 +177,7 @@ void doctor_text(const struct doctor_report *r, struct buf *out)
 	for (size_t o = 0; o < ARRAY_LEN(order); o++)
 		put_all(r, order[o], out);
 	if (fails + warns == 0)
-		buf_addf(out, "\nNothing to do: %zu ok, %zu could not be checked.\n",
+		buf_addf(out, "\nNothing is wrong that can be seen: %zu ok, %zu could not be checked.\n",
 			count(r, DOCTOR_OK), count(r, DOCTOR_SKIP));
 	else
 		buf_addf(out,

@@ -42,7 +42,8 @@ static void check_api(const struct doctor_facts *f, struct doctor_report *r)
 			"Make the kubeconfig's token or certificate anew");
 		break;
 	case DOCTOR_API_ANSWERED:
-		(void)doctor_add(r, DOCTOR_OK, "Kubernetes %s at %s answers", a->version, a->where);
+		(void)doctor_add(r, DOCTOR_OK, "Kubernetes %s answers at %.*s", a->version,
+			(int)strcspn(a->where, " "), a->where);
 		break;
 	}
 }
@@ -90,7 +91,7 @@ static void check_skew(const struct doctor_facts *f, struct doctor_report *r)
 	if (!f->api.has_skew)
 		(void)doctor_add(r, DOCTOR_SKIP, "the API server does not say what time it is");
 	else if (size <= SKEW_WARN_MS)
-		(void)doctor_add(r, DOCTOR_OK, "this host's clock is the API server's, within 2 s");
+		(void)doctor_add(r, DOCTOR_OK, "this host's clock and the API server's agree within 2 s");
 	else
 		doctor_fix(doctor_add(r, fails ? DOCTOR_FAIL : DOCTOR_WARN,
 				   "this host's clock is %lld s %s the API server's: Leases, Events and "
@@ -121,7 +122,7 @@ static void check_certificates(const struct doctor_facts *f, struct doctor_repor
 				   (long long)((c->until_s - c->now_s) / DAY_S)),
 			"Renew it in time: lbd reads a changed kubeconfig by itself");
 	else
-		(void)doctor_add(r, DOCTOR_OK, "the kubeconfig's certificates are valid for %lld days",
+		(void)doctor_add(r, DOCTOR_OK, "certificates of the kubeconfig: valid for %lld days",
 			(long long)((c->until_s - c->now_s) / DAY_S));
 }
 

@@ -58,7 +58,11 @@ static void check_strict_arp(const struct doctor_facts *f, struct doctor_report 
 	const struct doctor_host *h = &f->host;
 
 	if (!has_ipvs(f)) {
-		(void)doctor_add(r, DOCTOR_OK, "kube-proxy does not run in IPVS mode here");
+		const bool known = h->n_ifaces > 0 || f->api.ipvs != DOCTOR_UNKNOWN;
+
+		(void)doctor_add(r, known ? DOCTOR_OK : DOCTOR_SKIP,
+			known ? "kube-proxy does not run in IPVS mode here"
+			      : "kube-proxy's mode is not known");
 		return;
 	}
 	if (larger(h->all.arp_ignore, h->all.arp_announce) < 0) {
@@ -85,7 +89,7 @@ static void check_strict_arp(const struct doctor_facts *f, struct doctor_report 
 			"%s", STRICT_FIX);
 	else
 		(void)doctor_add(r, DOCTOR_OK,
-			"kube-proxy runs in IPVS mode, and ARP is answered for own addresses only");
+			"kube-proxy is in IPVS mode; ARP is answered as it should");
 }
 
 static void check_rp_filter(const struct doctor_facts *f, struct doctor_report *r)
@@ -110,7 +114,7 @@ static void check_rp_filter(const struct doctor_facts *f, struct doctor_report *
 		(void)doctor_add(r, DOCTOR_SKIP, "net.ipv4.conf.all.rp_filter cannot be read");
 	else if (strict == NULL || n < 2)
 		(void)doctor_add(r, DOCTOR_OK,
-			strict == NULL ? "no interface drops what comes by another way than answers go"
+			strict == NULL ? "no interface drops clients that another one leads to"
 				       : "strict, but there is only one way in and out");
 	else
 		doctor_fix(doctor_add(r, DOCTOR_WARN,
@@ -226,9 +230,11 @@ static void check_rivals(const struct doctor_facts *f, struct doctor_report *r)
 					    : "it announces addresses of its own"),
 			"%s", v->fix);
 	}
-	if (f->n_rivals == 0)
+	if (f->n_rivals == 0 && !asked && f->host.daemon == DOCTOR_UNKNOWN)
+		(void)doctor_add(r, DOCTOR_SKIP, "neither processes nor DaemonSets can be listed");
+	else if (f->n_rivals == 0)
 		(void)doctor_add(r, DOCTOR_OK,
-			asked ? "neither here nor in the cluster is another load balancer seen"
+			asked ? "no other load balancer is seen, here or in the cluster"
 			      : "no other load balancer is seen among this host's processes; the "
 				"cluster's DaemonSets could not be listed");
 }
@@ -242,7 +248,7 @@ static void check_capabilities(const struct doctor_facts *f, struct doctor_repor
 		const char *name, *need;
 	} cap[] = {
 		{CAP_NET_RAW, "CAP_NET_RAW", "to answer ARP and NDP"},
-		{CAP_NET_ADMIN, "CAP_NET_ADMIN", "for bindAddress, peers' passwords and GTSM"},
+		{CAP_NET_ADMIN, "CAP_NET_ADMIN", "to put addresses on interfaces (bindAddress) and for strictARP"},
 		{CAP_NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE", "for passive BGP peers"},
 	};
 	const bool daemon = f->host.daemon == DOCTOR_YES;
@@ -266,7 +272,7 @@ static void check_capabilities(const struct doctor_facts *f, struct doctor_repor
 		}
 	if (!found)
 		(void)doctor_add(r, DOCTOR_OK,
-			daemon ? "lbd has CAP_NET_RAW, CAP_NET_ADMIN and CAP_NET_BIND_SERVICE"
+			daemon ? "lbd runs with those that it needs"
 			       : "a process here can have those that lbd needs");
 }
 
@@ -423,7 +429,7 @@ static void check_firewall(const struct doctor_facts *f, struct doctor_report *r
 		(void)doctor_add(r, DOCTOR_SKIP, "whether a firewall drops BFD or BGP cannot be told: %s",
 			w->program == NULL ? w->why : "its rules say more than lbd reads");
 	else if (!dropped)
-		(void)doctor_add(r, DOCTOR_OK, "no rule of the firewall drops BFD or BGP (%s)",
+		(void)doctor_add(r, DOCTOR_OK, "no rule (%s) drops BFD or BGP, ports 3784 and 179",
 			w->program);
 }
 
@@ -449,9 +455,9 @@ static void check_vips(const struct doctor_facts *f, struct doctor_report *r)
 		(void)doctor_add(r, DOCTOR_SKIP, "no address was asked for on the wire: %s", w->why);
 	else if (w->n_foreign == 0)
 		(void)doctor_add(r, DOCTOR_OK,
-			"%zu address%s asked for on the wire: no foreign host answers%s", w->n_asked,
-			w->n_asked == 1 ? " was" : "es were",
-			w->n_left > 0 ? " (others, and those of IPv6, were not)" : "");
+			"no foreign host answers for %zu address%s in use%s", w->n_asked,
+			w->n_asked == 1 ? "" : "es",
+			w->n_left > 0 ? "; others, as those of IPv6, were not asked for" : "");
 }
 
 const struct doctor_check doctor_host_checks[] = {

@@ -106,6 +106,12 @@ static bool say_off_subnet(const struct doctor_facts *f, struct doctor_report *r
 	return false;
 }
 
+static bool is_announced(const struct config *c, const struct config_pool *pool)
+{
+	return config_announces(c, pool, CONFIG_LAYER2) || config_announces(c, pool, CONFIG_VIP) ||
+	       config_announces(c, pool, CONFIG_BGP);
+}
+
 static void check_pool_subnet(const struct doctor_facts *f, struct doctor_report *r)
 {
 	bool found = false;
@@ -116,7 +122,7 @@ static void check_pool_subnet(const struct doctor_facts *f, struct doctor_report
 		const struct config_pool *pool = &f->conf->pools[i];
 		const struct config_l2_advertisement *ad = by_subnet(f->conf, pool);
 
-		if (config_announces(f->conf, pool, CONFIG_ANY_PROTOCOL)) {
+		if (is_announced(f->conf, pool)) {
 			if (ad != NULL && !config_announces(f->conf, pool, CONFIG_BGP))
 				found |= say_off_subnet(f, r, pool, ad);
 			continue;
@@ -130,7 +136,7 @@ static void check_pool_subnet(const struct doctor_facts *f, struct doctor_report
 	}
 	if (!found)
 		(void)doctor_add(r, DOCTOR_OK, f->conf->n_pools > 0
-						       ? "each pool's addresses are a subnet's, or BGP's"
+						       ? "each pool is on a subnet of this host, or for BGP"
 						       : "there are no pools in it");
 }
 
@@ -226,7 +232,7 @@ static void check_pool_cluster(const struct doctor_facts *f, struct doctor_repor
 	if (!found)
 		(void)doctor_add(r, a->n_nets > 0 || a->has_kubernetes_ip ? DOCTOR_OK : DOCTOR_SKIP,
 			a->n_nets > 0 || a->has_kubernetes_ip
-				? "no pool overlaps what is known of the Pods' and Services' networks"
+				? "no pool overlaps the Pods' or Services' networks"
 				: "the Pods' and Services' networks are not known");
 }
 
@@ -273,7 +279,7 @@ static void check_ad_interfaces(const struct doctor_facts *f, struct doctor_repo
 			"(nodeSelectors)");
 	}
 	if (!found)
-		(void)doctor_add(r, DOCTOR_OK, "interfaces that advertisements name are here");
+		(void)doctor_add(r, DOCTOR_OK, "this host has those that advertisements name");
 }
 
 static bool is_routed(const struct doctor_host *h, struct addr a)
@@ -317,7 +323,7 @@ static void check_bfd_interval(const struct doctor_facts *f, struct doctor_repor
 	e = &f->conf->elections;
 	ms = e->bfd_interval_ms * e->bfd_multiplier;
 	if (ms >= BFD_ORDINARY_MS || f->host.real_time == DOCTOR_YES)
-		(void)doctor_add(r, DOCTOR_OK, "nodes are watched by BFD, to be missed after %llu ms",
+		(void)doctor_add(r, DOCTOR_OK, "BFD misses a dead node after %llu ms",
 			(unsigned long long)ms);
 	else if (f->host.real_time == DOCTOR_UNKNOWN)
 		(void)doctor_add(r, DOCTOR_SKIP,

@@ -8,7 +8,6 @@
  */
 #include "doctor_proc.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,11 +51,11 @@ static bool next_line(const char **text, size_t *len, struct line *l)
 /* Exactly that, to its end.  False: it is no such number. */
 static bool number(const char *s, int base, uint64_t *ret_v)
 {
+	enum { MOST = 16 }; /* characters: whatever they are, 64 bits hold them */
 	char *end;
 
-	errno = 0;
 	*ret_v = strtoull(s, &end, base);
-	return errno == 0 && end != s && *end == '\0' && *s != '-' && *s != '+';
+	return end != s && *end == '\0' && *s != '-' && *s != '+' && end - s <= MOST;
 }
 
 static bool hex_bytes(const char *s, uint8_t *b, size_t n)

@@ -186,13 +186,23 @@ static enum match match_payload(
 		return strcmp(field, "protocol") == 0 || strcmp(field, "nexthdr") == 0
 			       ? word_is(right, p->proto)
 			       : MAY_MATCH;
-	if (strcmp(proto, p->proto) != 0 && strcmp(proto, "th") != 0)
-		return NO_MATCH;
 	if (strcmp(field, "dport") != 0)
 		return MAY_MATCH;
 	m = port_is(right, p->port);
 	*io_names_port |= m == MATCH;
 	return m;
+}
+
+/* Is it about a header that the packet does not have? Then "!=" does not hold either. */
+static bool is_foreign(const cJSON *payload, const struct packet *p)
+{
+	static const char *const any[] = {"ip", "ip6", "th", "ether"};
+	const char *proto = json_string(payload, "protocol");
+
+	for (size_t i = 0; i < ARRAY_LEN(any); i++)
+		if (is_word(proto, any[i]))
+			return false;
+	return proto != NULL && strcmp(proto, p->proto) != 0;
 }
 
 static enum match match_meta(const char *key, const cJSON *right, const struct packet *p)
@@ -212,6 +222,8 @@ static enum match match_expr(const cJSON *m, const struct packet *p, bool *io_na
 	const char *op = json_string(m, "op");
 	enum match is = MAY_MATCH;
 
+	if (is_foreign(payload, p))
+		return NO_MATCH;
 	if (payload != NULL)
 		is = match_payload(payload, right, p, io_names_port);
 	else if (meta != NULL)
