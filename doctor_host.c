@@ -148,7 +148,7 @@ static void read_iface(struct reader *r, const char *name)
 	int flags;
 
 	*i = (struct doctor_iface){.up = false};
-	(void)snprintf(i->name, sizeof i->name, "%s", name);
+	(void)snprintf(i->name, sizeof i->name, "%.*s", DOCTOR_NAME - 1, name);
 	(void)snprintf(path, sizeof path, "/sys/class/net/%s/type", name);
 	i->ethernet = read_number(r, path) == ARPHRD_ETHERNET;
 	(void)snprintf(path, sizeof path, "/sys/class/net/%s/flags", name);
@@ -320,16 +320,18 @@ static void read_process(struct reader *r, unsigned pid)
 	char name[64], comm[DOCTOR_NAME];
 
 	(void)snprintf(name, sizeof name, "/proc/%u/comm", pid);
-	if (is_elsewhere(r, pid) || !read_file(r, SMALL_BYTES, name))
+	if (!read_file(r, SMALL_BYTES, name))
 		return;
 	r->text.p[strcspn(r->text.p, "\n")] = '\0';
 	(void)snprintf(comm, sizeof comm, "%s", r->text.p);
+	if (r->f->host.n_ports > 0)
+		read_sockets_of(r, pid, comm);
+	if (is_elsewhere(r, pid))
+		return;
 	(void)doctor_rival_by_process(r->f, comm);
 	r->f->firewall.firewalld |= strcmp(comm, "firewalld") == 0;
 	if (strcmp(comm, "lbd") == 0 && is_daemon(r, pid))
 		r->daemon_pid = pid;
-	if (r->f->host.n_ports > 0)
-		read_sockets_of(r, pid, comm);
 }
 
 static void read_processes(struct reader *r)

@@ -22,6 +22,8 @@ static bool seen_head(void *ctx, const struct http1_head *head)
 		buf_addf(&s->out, " len=%" PRIu64, head->length);
 	if (head->chunked)
 		buf_adds(&s->out, " chunked");
+	if (head->date_s != 0)
+		buf_addf(&s->out, " date=%" PRId64, head->date_s);
 	if (head->retry_after_ms != 0)
 		buf_addf(&s->out, " retry=%" PRIu64, head->retry_after_ms);
 	if (head->content_type[0] != '\0')
@@ -149,6 +151,16 @@ static void test_http1_answers(void)
 		{"HEAD", OK_LINE "Content-Length: 9\r\n\r\n", "200 keep len=9||done", HTTP1_OK,
 			HEAD_REQUEST},
 		{"HEAD chunked", CHUNKED, "200 keep chunked||done", HTTP1_OK, HEAD_REQUEST},
+		{"date", "HTTP/1.1 200 O\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n",
+			"200 keep len=0 date=784111777||done", HTTP1_OK, NO_EOF},
+		{"leap day", "HTTP/1.1 200 O\r\nDate: Thu, 29 Feb 2024 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n",
+			"200 keep len=0 date=1709251199||done", HTTP1_OK, NO_EOF},
+		{"after a leap day", "HTTP/1.1 200 O\r\nDate: Fri, 01 Mar 2024 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n",
+			"200 keep len=0 date=1709251200||done", HTTP1_OK, NO_EOF},
+		{"no such month", "HTTP/1.1 200 O\r\nDate: Sun, 06 anF 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n",
+			"200 keep len=0||done", HTTP1_OK, NO_EOF},
+		{"another form", "HTTP/1.1 200 O\r\nDate: Sunday, 06-Nov-94 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n",
+			"200 keep len=0||done", HTTP1_OK, NO_EOF},
 		{"retry", "HTTP/1.1 429 T\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n",
 			"429 keep len=0 retry=3000||done", HTTP1_OK, NO_EOF},
 		{"retry at a date",
