@@ -131,7 +131,7 @@ USES_dry      := $(PURE) explain log net why
 USES_explain  := $(PURE) crdwatch dry keep kube net status why
 USES_doctor_host := buf config doctor doctor_proc doctor_rules json
 USES_doctor_kube := addr buf config creds doctor doctor_proc json kube
-USES_doctor_wire := addr config control doctor json
+USES_doctor_wire := addr announcer arp bpf config control doctor json ndp
 USES_doctor_run := buf config doctor doctor_host doctor_kube doctor_wire file log
 USES_lbd      := control daemon doctor_run explain explain_text file log status writer
 

@@ -130,7 +130,7 @@ struct doctor_answer {
 
 struct doctor_wire {
 	const char *why; /* static: why nothing was asked; NULL = it was */
-	size_t n_asked, n_left; /* addresses; those over the limit, or of IPv6 */
+	size_t n_asked, n_left; /* addresses; those over the limit, or off every subnet */
 	struct doctor_answer foreign[DOCTOR_MAX_VIPS];
 	size_t n_foreign;
 	struct addr vips[DOCTOR_MAX_VIPS];

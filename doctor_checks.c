@@ -457,7 +457,7 @@ static void check_vips(const struct doctor_facts *f, struct doctor_report *r)
 		(void)doctor_add(r, DOCTOR_OK,
 			"no foreign host answers for %zu address%s in use%s", w->n_asked,
 			w->n_asked == 1 ? "" : "es",
-			w->n_left > 0 ? "; others, as those of IPv6, were not asked for" : "");
+			w->n_left > 0 ? "; others, or off this host's subnets, were not asked for" : "");
 }
 
 const struct doctor_check doctor_host_checks[] = {

@@ -2,36 +2,39 @@
  *
  * doctor_wire.c - asks the wire who answers for Services' addresses.
  *
- * In:   the daemon's dump; ARP replies.  Out: one probe for each address; foreign answers.
- * RFCs: 826 (format), 5227 2.1.1 (probe).  Not done: IPv6 (a neighbour advertisement goes to who asks,
- *       whose address the kernel would have to know).
+ * Owns: a capture socket of each family, the probes of arp.c and ndp.c, for a second.
+ * In:   the daemon's dump; frames.  Out: one probe for each address; foreign answers.
  */
 #include "doctor_wire.h"
 
+#include "arp.h"
+#include "bpf.h"
+#include "clock.h"
 #include "control.h"
 #include "json.h"
+#include "ndp.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <net/ethernet.h>
 #include <net/if.h>
-#include <netinet/if_ether.h>
 #include <netpacket/packet.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { QUERY_MS = 5000, WAIT_MS = 1000, MAX_MACS = 1024 };
+enum { QUERY_MS = 5000, WAIT_MS = 1000, MAX_MACS = 1024, MAX_FRAME = 2048 };
 enum { MAC = 6, MAC_TEXT = 17 };
 
 struct asker {
 	struct doctor_facts *f;
 	uint8_t macs[MAX_MACS][MAC]; /* of nodes */
 	size_t n_macs;
-	int fd;
+	struct ann *ann[ADDR_FAMILIES]; /* owned */
+	int fd[ADDR_FAMILIES];          /* -1 = none */
 };
 
 /* -- what the daemon knows -- */
@@ -59,7 +62,7 @@ static void take_vip(struct doctor_wire *w, const char *ip)
 
 	if (ip == NULL || addr_parse(ip, strlen(ip), &a) != 0)
 		return;
-	if (addr_family(a) != ADDR_V4 || w->n_vips == DOCTOR_MAX_VIPS)
+	if (w->n_vips == DOCTOR_MAX_VIPS)
 		w->n_left++;
 	else
 		w->vips[w->n_vips++] = a;
@@ -85,6 +88,38 @@ static bool ask_daemon(struct asker *a, const char *control)
 	return true;
 }
 
+/* -- sockets -- */
+
+static int open_socket(enum addr_family family)
+{
+	static const struct addr_range all[ADDR_FAMILIES] = {
+		{{0, (uint64_t)ADDR_V4_TAG << 32}, {0, (uint64_t)ADDR_V4_TAG << 32 | UINT32_MAX}},
+		{{0, 0}, {UINT64_MAX, UINT64_MAX}}};
+	const int proto = htons(family == ADDR_V4 ? ETH_P_ARP : ETH_P_IPV6);
+	struct sock_fprog filter;
+	int fd;
+
+	if (bpf_assemble(family, &all[family], 1, &filter) != 0)
+		return -1;
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, proto);
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0) {
+		(void)close(fd);
+		fd = -1;
+	}
+	free(filter.filter);
+	return fd;
+}
+
+static int on_send(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
+{
+	const struct asker *a = ctx;
+	const struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)ifindex};
+
+	return sendto(a->fd[ADDR_V4], frame, len, 0, (const struct sockaddr *)&to, sizeof to) < 0
+		       ? -errno
+		       : 0;
+}
+
 /* -- asking -- */
 
 /* The interface on whose subnet the address is; NULL: none. */
@@ -103,22 +138,18 @@ static const char *iface_of(const struct doctor_host *h, struct addr a)
 
 static bool probe(const struct asker *a, const char *iface, struct addr vip)
 {
-	struct sockaddr_ll to = {.sll_family = AF_PACKET,
-		.sll_protocol = htons(ETH_P_ARP),
-		.sll_halen = MAC,
-		.sll_addr = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
-	struct ether_arp p = {.ea_hdr = {htons(ARPHRD_ETHER), htons(ETHERTYPE_IP), MAC, 4,
-				      htons(ARPOP_REQUEST)}};
+	struct ann *ann = a->ann[addr_family(vip)];
+	const unsigned ifindex = if_nametoindex(iface);
+	const uint64_t now_ms = clock_now_ms();
 	struct ifreq r = {.ifr_ifindex = 0};
+	uint8_t mac[MAC];
 
 	(void)snprintf(r.ifr_name, sizeof r.ifr_name, "%s", iface);
-	to.sll_ifindex = (int)if_nametoindex(iface);
-	if (to.sll_ifindex == 0 || ioctl(a->fd, SIOCGIFHWADDR, &r) != 0)
+	if (ifindex == 0 || ioctl(a->fd[ADDR_V4], SIOCGIFHWADDR, &r) != 0)
 		return false;
-	memcpy(p.arp_sha, r.ifr_hwaddr.sa_data, MAC);
-	addr_to_v4(vip, p.arp_tpa);
-	return sendto(a->fd, &p, sizeof p, 0, (const struct sockaddr *)&to, sizeof to) ==
-	       (ssize_t)sizeof p;
+	memcpy(mac, r.ifr_hwaddr.sa_data, MAC);
+	return ann_set_iface(ann, ifindex, mac, now_ms) == 0 &&
+	       ann_probe(ann, ifindex, vip, now_ms) == 0;
 }
 
 static bool is_node(const struct asker *a, const uint8_t mac[MAC])
@@ -129,54 +160,42 @@ static bool is_node(const struct asker *a, const uint8_t mac[MAC])
 	return false;
 }
 
-static void note_foreign(struct doctor_wire *w, struct addr ip, const uint8_t mac[MAC], int ifindex)
+static void on_heard(void *ctx, enum ann_heard what, unsigned ifindex, struct addr vip,
+	const uint8_t mac[6])
 {
+	const struct asker *a = ctx;
+	struct doctor_wire *w = &a->f->wire;
 	struct doctor_answer *n = &w->foreign[w->n_foreign];
 	char iface[IF_NAMESIZE] = "?";
 
-	for (size_t i = 0; i < w->n_foreign; i++)
-		if (addr_eq(w->foreign[i].ip, ip))
-			return;
-	if (w->n_foreign == DOCTOR_MAX_VIPS)
+	if (what != ANN_HEARD_ANSWER || is_node(a, mac) || w->n_foreign == DOCTOR_MAX_VIPS)
 		return;
+	for (size_t i = 0; i < w->n_foreign; i++)
+		if (addr_eq(w->foreign[i].ip, vip))
+			return;
 	w->n_foreign++;
-	(void)if_indextoname((unsigned)ifindex, iface);
-	*n = (struct doctor_answer){.ip = ip};
+	(void)if_indextoname(ifindex, iface);
+	*n = (struct doctor_answer){.ip = vip};
 	memcpy(n->mac, mac, MAC);
-	(void)snprintf(n->iface, sizeof n->iface, "%s", iface);
+	(void)snprintf(n->iface, sizeof n->iface, "%.*s", DOCTOR_NAME - 1, iface);
 }
 
-static void take_frame(struct asker *a)
+static void take_frame(const struct asker *a, enum addr_family family)
 {
-	struct doctor_wire *w = &a->f->wire;
+	uint8_t frame[MAX_FRAME];
 	struct sockaddr_ll from;
 	socklen_t len = sizeof from;
-	struct ether_arp p;
-	struct addr ip;
+	ssize_t n = recvfrom(
+		a->fd[family], frame, sizeof frame, 0, (struct sockaddr *)&from, &len);
 
-	if (recvfrom(a->fd, &p, sizeof p, MSG_DONTWAIT, (struct sockaddr *)&from, &len) !=
-			(ssize_t)sizeof p ||
-		from.sll_pkttype == PACKET_OUTGOING || p.ea_hdr.ar_op != htons(ARPOP_REPLY) ||
-		p.ea_hdr.ar_hln != MAC || p.ea_hdr.ar_pln != 4)
-		return;
-	ip = addr_from_v4(p.arp_spa);
-	for (size_t i = 0; i < w->n_vips; i++)
-		if (addr_eq(w->vips[i], ip) && !is_node(a, p.arp_sha))
-			note_foreign(w, ip, p.arp_sha, from.sll_ifindex);
+	if (n > 0 && from.sll_pkttype != PACKET_OUTGOING)
+		ann_on_frame(a->ann[family], (unsigned)from.sll_ifindex, frame, (size_t)n,
+			clock_now_ms());
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	REQUIRE(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static void ask_wire(struct asker *a)
+static void ask_all(struct asker *a)
 {
 	struct doctor_wire *w = &a->f->wire;
-	const int64_t end = now_ms() + WAIT_MS;
 
 	for (size_t i = 0; i < w->n_vips; i++) {
 		const char *iface = iface_of(&a->f->host, w->vips[i]);
@@ -185,33 +204,61 @@ static void ask_wire(struct asker *a)
 		w->n_asked += asked;
 		w->n_left += !asked;
 	}
-	for (int64_t left = WAIT_MS; w->n_asked > 0 && left > 0; left = end - now_ms()) {
-		struct pollfd p = {.fd = a->fd, .events = POLLIN};
+}
 
-		if (poll(&p, 1, (int)left) > 0)
-			take_frame(a);
+static void hear_answers(struct asker *a)
+{
+	const uint64_t end = clock_now_ms() + WAIT_MS;
+
+	for (uint64_t now = clock_now_ms(); a->f->wire.n_asked > 0 && now < end;
+		now = clock_now_ms()) {
+		struct pollfd p[ADDR_FAMILIES] = {
+			{.fd = a->fd[ADDR_V4], .events = POLLIN},
+			{.fd = a->fd[ADDR_V6], .events = POLLIN}};
+
+		if (poll(p, ADDR_FAMILIES, (int)(end - now)) <= 0)
+			continue;
+		for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++)
+			if (p[f].revents != 0)
+				take_frame(a, f);
+	}
+}
+
+static void ask_wire(struct asker *a)
+{
+	static const struct ann_ops ops = {.send = on_send, .heard = on_heard};
+	const struct hash_key hkey = {clock_now_ms(), (uint64_t)(uintptr_t)a};
+	struct doctor_wire *w = &a->f->wire;
+
+	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++)
+		a->fd[f] = open_socket(f);
+	a->ann[ADDR_V4] = arp_new(&ops, a, &hkey, NULL);
+	a->ann[ADDR_V6] = ndp_new(&ops, a, &hkey, NULL);
+	if (a->fd[ADDR_V4] < 0 || a->fd[ADDR_V6] < 0)
+		w->why = "that needs CAP_NET_RAW; run it as root";
+	else if (a->ann[ADDR_V4] != NULL && a->ann[ADDR_V6] != NULL) {
+		w->why = NULL;
+		ask_all(a);
+		hear_answers(a);
+	}
+	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
+		ann_free(a->ann[f]);
+		if (a->fd[f] >= 0)
+			(void)close(a->fd[f]);
 	}
 }
 
 void doctor_wire_read(const char *control, struct doctor_facts *f)
 {
 	struct asker *a = calloc(1, sizeof *a);
-	struct doctor_wire *w = &f->wire;
 
-	w->why = "out of memory";
+	f->wire.why = "out of memory";
 	if (a == NULL)
 		return;
 	a->f = f;
-	if (!ask_daemon(a, control)) {
-		w->why = "lbd does not run here, and it knows which are in use";
-		free(a);
-		return;
-	}
-	a->fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_ARP));
-	w->why = a->fd < 0 ? "that needs CAP_NET_RAW; run it as root" : NULL;
-	if (a->fd >= 0) {
+	if (ask_daemon(a, control))
 		ask_wire(a);
-		(void)close(a->fd);
-	}
+	else
+		f->wire.why = "lbd does not run here, and it knows which are in use";
 	free(a);
 }

@@ -9,8 +9,9 @@ import socket
 import subprocess
 
 import pytest
+import yaml
 from apiserver import MERGE
-from lab import Inside, binary
+from lab import FAST, ROOT, Inside, binary, wait_for
 
 BGP = """pools:
 - name: lan
@@ -71,13 +72,20 @@ def test_before_installation(bare):
     assert found["vip-answered"][0]["severity"] == "skip" and found["capabilities"][0]["severity"] == "ok"
 
 
-def test_vip_hijacked(served):
+@pytest.mark.parametrize("ip", ["10.89.0.100", "fd00:89::100"])
+def test_vip_hijacked(bare, ip):
     """A foreign host that has a Service's address, too, is named by its MAC; a node that answers for it is none."""
-    ip = served.ips("a")[0]
-    served.client.run("ip", "addr", "add", f"{ip}/32", "dev", "eth0")
-    code, found = doctor(served.nodes[0])
+    lab = bare(pods=False, proxy=False, config=f"pools: [{{name: lan, addresses: [\"{ip}-{ip}\"]}}]\n{FAST}").start()
+    lab.service("a", ipFamilies=["IPv6" if ":" in ip else "IPv4"])
+    assert lab.wait_ip("a") == ip
+    wait_for("an owner", lambda: any(n.announces(ip) for n in lab.nodes))
+    for node in lab.nodes:
+        code, found = doctor(node)
+        assert (code, wrong(found)) == (0, {}) and found["vip-answered"][0]["what"].endswith("1 address in use")
+    lab.client.run("ip", "addr", "add", ip, "dev", "eth0", *(["nodad"] if ":" in ip else []))
+    code, found = doctor(lab.nodes[0])
     assert (code, wrong(found)) == (1, {"vip-answered": "fail"})
-    assert ip in found["vip-answered"][0]["what"] and served.client.mac in found["vip-answered"][0]["what"]
+    assert ip in found["vip-answered"][0]["what"] and lab.client.mac in found["vip-answered"][0]["what"]
 
 
 def test_rights_and_clocks(served):
@@ -112,6 +120,21 @@ def test_api(bare):
     assert found["rights"][0]["severity"] == "skip" and found["pool-subnet"][0]["severity"] == "ok"
     code, found = doctor(node, kubeconfig=lab.dir / "nothing")
     assert wrong(found) == {"api": "fail"} and "cannot be asked" in found["api"][0]["what"]
+
+
+def test_rights_are_those_of_rbac_yaml(bare):
+    """What is asked for is what packaging/rbac.yaml gives, endpoints for old servers aside."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    for path in ("/api/v1/", "/apis/discovery.k8s.io", "/apis/coordination.k8s.io"):
+        lab.server.fault("403", match={"user": "lbd", "path": path})
+    asked = {f["what"].removeprefix("lbd's credentials may not ") for f in doctor(lab.nodes[0])[1]["rights"]}
+    given = set()
+    for role in yaml.safe_load_all((ROOT / "packaging/rbac.yaml").read_text()):
+        if role and role["kind"] in ("ClusterRole", "Role") and role["metadata"]["name"] == "lbd":
+            where = " in namespace kube-system" if role["kind"] == "Role" else ""
+            given |= {f"{verb} {resource}{'.' + group if group else ''}{where}" for rule in role["rules"]
+                      for verb in rule["verbs"] for resource in rule["resources"] for group in rule["apiGroups"]}
+    assert asked == given - {"list endpoints", "watch endpoints"}
 
 
 def test_cluster(bare):
