@@ -454,7 +454,10 @@ static void ask_nft(struct reader *r)
 	static const char *const paths[] = {"/usr/sbin/nft", "/sbin/nft"};
 	enum doctor_verdict v[DOCTOR_PACKETS];
 
-	for (size_t i = 0; i < ARRAY_LEN(paths) && r->f->firewall.program == NULL; i++) {
+	const bool iptables_read = r->f->firewall.program != NULL;
+	bool done = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(paths) && !done; i++) {
 		char path[16];
 		char json[] = "-j", list[] = "list", ruleset[] = "ruleset";
 		char *argv[] = {path, json, list, ruleset, NULL};
@@ -464,30 +467,29 @@ static void ask_nft(struct reader *r)
 		if (!run_program(argv, &r->text))
 			continue;
 		tree = json_parse(r->text.p != NULL ? r->text.p : "", r->text.len);
-		doctor_rules_nft(tree, v);
+		doctor_rules_nft(tree, iptables_read, v);
 		cJSON_Delete(tree);
+		done = true;
 		take_verdicts(&r->f->firewall, "nft", v);
 	}
 }
 
-/* legacy: rules that nft does not show. */
-static void ask_iptables(struct reader *r, bool legacy)
+/* The legacy ones are rules of which nft knows nothing. */
+static void ask_iptables(struct reader *r)
 {
-	static const char *const paths[][2] = {
-		{"/usr/sbin/iptables-save", "/usr/sbin/iptables-legacy-save"},
-		{"/usr/sbin/ip6tables-save", "/usr/sbin/ip6tables-legacy-save"}};
+	static const char *const paths[] = {"/usr/sbin/iptables-save", "/usr/sbin/ip6tables-save",
+		"/usr/sbin/iptables-legacy-save", "/usr/sbin/ip6tables-legacy-save"};
 	enum doctor_verdict v[DOCTOR_PACKETS];
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		char path[40];
 		char *argv[] = {path, NULL};
 
-		(void)snprintf(path, sizeof path, "%s", paths[i][legacy]);
+		(void)snprintf(path, sizeof path, "%s", paths[i]);
 		if (!run_program(argv, &r->text))
 			continue;
 		doctor_rules_iptables(r->text.p != NULL ? r->text.p : "", r->text.len, v);
-		take_verdicts(&r->f->firewall,
-			r->f->firewall.program != NULL ? r->f->firewall.program : "iptables", v);
+		take_verdicts(&r->f->firewall, "iptables", v);
 	}
 }
 
@@ -505,8 +507,8 @@ static void read_firewall(struct reader *r)
 		w->why = "only root may read its rules";
 		return;
 	}
+	ask_iptables(r);
 	ask_nft(r);
-	ask_iptables(r, w->program != NULL);
 	if (w->program == NULL)
 		w->why = "neither nft nor iptables-save is here, or they failed";
 }

@@ -80,6 +80,8 @@ static void note_doubt(struct rules *r, const struct rule *rule, enum then then)
 /* THEN_ACCEPT, THEN_DROP, or THEN_NOTHING: the chain ended. */
 static enum then walk(struct rules *r, const struct rule *like, const char *chain, unsigned depth)
 {
+	bool may_return = false; /* a rule that might match returned: what follows might not happen */
+
 	for (size_t i = 0; i < r->n; i++) {
 		const struct rule *rule = &r->v[i];
 		enum then then = rule->then;
@@ -95,9 +97,10 @@ static enum then walk(struct rules *r, const struct rule *like, const char *chai
 						 : THEN_NOTHING;
 		if (then == THEN_RETURN && rule->match == MATCH)
 			return THEN_NOTHING;
+		may_return |= then == THEN_RETURN;
 		if (then != THEN_ACCEPT && then != THEN_DROP)
 			continue;
-		if (rule->match == MATCH)
+		if (rule->match == MATCH && !may_return)
 			return then;
 		note_doubt(r, rule, then);
 	}
@@ -214,11 +217,25 @@ static enum match match_meta(const char *key, const cJSON *right, const struct p
 	return MAY_MATCH;
 }
 
+/* It opens a connection to this host, for which nothing was translated. */
+static enum match match_state(const cJSON *left, const cJSON *right)
+{
+	const cJSON *ct = json_object(left, "ct"), *fib = json_object(left, "fib");
+	const char *key = json_string(ct, "key");
+
+	if (is_word(key, "state"))
+		return word_is(right, "new");
+	if (is_word(key, "status") && word_is(right, "dnat") == MATCH)
+		return NO_MATCH;
+	if (is_word(json_string(fib, "result"), "type"))
+		return word_is(right, "local");
+	return MAY_MATCH;
+}
+
 static enum match match_expr(const cJSON *m, const struct packet *p, bool *io_names_port)
 {
 	const cJSON *left = json_object(m, "left"), *right = json_get(m, "right");
-	const cJSON *payload = json_object(left, "payload"), *meta = json_object(left, "meta"),
-		    *ct = json_object(left, "ct");
+	const cJSON *payload = json_object(left, "payload"), *meta = json_object(left, "meta");
 	const char *op = json_string(m, "op");
 	enum match is = MAY_MATCH;
 
@@ -228,8 +245,8 @@ static enum match match_expr(const cJSON *m, const struct packet *p, bool *io_na
 		is = match_payload(payload, right, p, io_names_port);
 	else if (meta != NULL)
 		is = match_meta(json_string(meta, "key"), right, p);
-	else if (is_word(json_string(ct, "key"), "state"))
-		is = word_is(right, "new");
+	else
+		is = match_state(left, right);
 	return inverse(is, is_word(op, "!="));
 }
 
@@ -293,8 +310,28 @@ static bool is_base(const cJSON *chain)
 	return is_word(type, "filter") && (is_word(hook, "input") || is_word(hook, "prerouting"));
 }
 
+/* Is there a rule in its table that only iptables can read? */
+static bool is_of_iptables(const cJSON *list, const struct rule *base)
+{
+	const cJSON *item, *e;
+
+	cJSON_ArrayForEach (item, list) {
+		struct rule rule;
+
+		if (!place(json_object(item, "rule"), "chain", &rule) ||
+			strcmp(rule.table, base->table) != 0 ||
+			strcmp(rule.family, base->family) != 0)
+			continue;
+		cJSON_ArrayForEach (e, json_array(json_object(item, "rule"), "expr"))
+			if (json_get(e, "xt") != NULL)
+				return true;
+	}
+	return false;
+}
+
 /* Every base chain must let it pass. */
-static enum doctor_verdict judge_nft(const cJSON *list, const struct packet *p, struct rules *r)
+static enum doctor_verdict judge_nft(
+	const cJSON *list, const struct packet *p, bool iptables_read, struct rules *r)
 {
 	enum doctor_verdict v = DOCTOR_OPEN;
 	const cJSON *item;
@@ -304,20 +341,22 @@ static enum doctor_verdict judge_nft(const cJSON *list, const struct packet *p, 
 		const cJSON *chain = json_object(item, "chain");
 		struct rule base;
 
-		if (is_base(chain) && place(chain, "name", &base))
+		if (is_base(chain) && place(chain, "name", &base) &&
+			!(iptables_read && is_of_iptables(list, &base)))
 			v = doctor_rules_worse(v,
 				judge(r, &base, is_word(json_string(chain, "policy"), "drop")));
 	}
 	return v;
 }
 
-void doctor_rules_nft(const cJSON *ruleset, enum doctor_verdict ret_v[DOCTOR_PACKETS])
+void doctor_rules_nft(
+	const cJSON *ruleset, bool iptables_read, enum doctor_verdict ret_v[DOCTOR_PACKETS])
 {
 	const cJSON *list = json_array(ruleset, "nftables");
 	struct rules r = {.v = list != NULL ? calloc(MAX_RULES, sizeof *r.v) : NULL};
 
 	for (size_t i = 0; i < DOCTOR_PACKETS; i++)
-		ret_v[i] = r.v != NULL ? judge_nft(list, &packets[i], &r) : DOCTOR_CANNOT_TELL;
+		ret_v[i] = r.v != NULL ? judge_nft(list, &packets[i], iptables_read, &r) : DOCTOR_CANNOT_TELL;
 	free(r.v);
 }
 
@@ -373,7 +412,7 @@ static bool is_silent_option(const char *w, const char *value)
 	return strcmp(w, "-m") == 0 &&
 	       (is_word(value, "tcp") || is_word(value, "udp") || is_word(value, "comment") ||
 		       is_word(value, "conntrack") || is_word(value, "state") ||
-		       is_word(value, "multiport"));
+		       is_word(value, "multiport") || is_word(value, "addrtype"));
 }
 
 static enum match match_option(
@@ -385,6 +424,8 @@ static enum match match_option(
 		return strcmp(value, p->proto) == 0 || strcmp(value, "all") == 0 ? MATCH : NO_MATCH;
 	if (strcmp(w, "-i") == 0)
 		return strcmp(value, "lo") == 0 ? NO_MATCH : MAY_MATCH;
+	if (strcmp(w, "--dst-type") == 0)
+		return strcmp(value, "LOCAL") == 0 ? MATCH : NO_MATCH;
 	if (strcmp(w, "--ctstate") == 0 || strcmp(w, "--state") == 0)
 		return strstr(value, "NEW") != NULL ? MATCH : NO_MATCH;
 	if (strcmp(w, "--dport") != 0 && strcmp(w, "--dports") != 0)

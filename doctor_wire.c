@@ -16,9 +16,9 @@
 
 #include <errno.h>
 #include <linux/filter.h>
-#include <net/ethernet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
-#include <netpacket/packet.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>

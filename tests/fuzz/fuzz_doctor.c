@@ -32,7 +32,7 @@ static void read_rules(unsigned kind, const char *text, size_t len, struct docto
 
 	w->program = "nft";
 	if (kind == 0)
-		doctor_rules_nft(tree, w->verdict);
+		doctor_rules_nft(tree, len % 2 != 0, w->verdict);
 	else
 		doctor_rules_iptables(text, len, w->verdict);
 	cJSON_Delete(tree);

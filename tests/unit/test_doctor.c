@@ -130,6 +130,19 @@ static void lax_arp(struct doctor_facts *f)
 	(void)iface(f, "kube-ipvs0");
 }
 
+static void lax_announce(struct doctor_facts *f)
+{
+	lax_arp(f);
+	f->host.all.arp_ignore = 1;
+	f->host.ifaces[0].arp_announce = 1;
+}
+
+static void lax_ignore(struct doctor_facts *f)
+{
+	lax_arp(f);
+	f->host.all.arp_announce = 2;
+}
+
 static void strict_here_only(struct doctor_facts *f)
 {
 	f->api.ipvs = DOCTOR_YES;
@@ -435,6 +448,8 @@ static void same(struct doctor_facts *f)
 static const struct row rows[] = {
 	ROW(same, base, "strict-arp", DOCTOR_OK),
 	ROW(lax_arp, base, "strict-arp", DOCTOR_FAIL),
+	ROW(lax_announce, base, "strict-arp", DOCTOR_FAIL),
+	ROW(lax_ignore, base, "strict-arp", DOCTOR_FAIL),
 	ROW(strict_here_only, base, "strict-arp", DOCTOR_WARN),
 	ROW(strict_arp, base, "strict-arp", DOCTOR_OK),
 	ROW(unread_arp, base, "strict-arp", DOCTOR_SKIP),

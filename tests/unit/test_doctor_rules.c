@@ -88,6 +88,28 @@ static const struct row nft_rows[] = {
 		INPUT("accept") RULE("{'match':{'op':'!=','left':{'payload':{'protocol':'tcp','field':"
 				     "'dport'}},'right':22}}," DROP),
 		{D, O, O}},
+	{"firewalld's",
+		INPUT("accept") RULE(MATCH("'ct':{'key':'state'}", "{'set':['established','related']}")
+				     "," ACCEPT)
+			RULE(MATCH("'ct':{'key':'status'}", "'dnat'") "," ACCEPT)
+				RULE(MATCH("'meta':{'key':'iifname'}", "'lo'") "," ACCEPT)
+					RULE("{'jump':{'target':'zone'}}") RULE_IN("zone",
+						DPORT("tcp", "22") "," MATCH("'ct':{'key':'state'}",
+							"['new','untracked']") "," ACCEPT)
+						RULE_IN("zone", DPORT("udp", "3784") "," MATCH(
+							"'ct':{'key':'state'}",
+							"['new','untracked']") "," ACCEPT)
+							RULE("{'reject':{'type':'icmpx','expr':"
+							     "'admin-prohibited'}}"),
+		{D, O, D}},
+	{"what is for this host", INPUT("drop") RULE(
+		MATCH("'fib':{'result':'type','flags':'daddr'}", "'local'") "," ACCEPT), {O, O, O}},
+	{"a return that may be",
+		INPUT("accept") RULE("{'jump':{'target':'web'}}") RULE_IN("web",
+			MATCH("'meta':{'key':'mark'}", "1") ",{'return':null}") RULE_IN("web", DROP),
+		{O, O, O}},
+	{"a rule of iptables' alone", INPUT("drop") RULE("{'xt':{'type':'match','name':'conntrack'}}," ACCEPT),
+		{X, X, X}},
 	{"another hook", "{'chain':{'family':'inet','table':'t','name':'f','type':'filter','hook':"
 			 "'output','prio':0,'policy':'drop'}}",
 		{O, O, O}},
@@ -96,21 +118,46 @@ static const struct row nft_rows[] = {
 		{O, O, O}},
 };
 
+static cJSON *nft_tree(const char *array)
+{
+	char text[8192];
+
+	(void)snprintf(text, sizeof text, "{'nftables':[%s]}", array);
+	for (char *p = text; *p != '\0'; p++)
+		*p = *p == '\'' ? '"' : *p;
+	return json_parse(text, strlen(text));
+}
+
 static void test_nft(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(nft_rows); i++) {
 		enum doctor_verdict v[DOCTOR_PACKETS];
-		char text[8192];
-		cJSON *tree;
+		cJSON *tree = nft_tree(nft_rows[i].text);
 
-		(void)snprintf(text, sizeof text, "{'nftables':[%s]}", nft_rows[i].text);
-		for (char *p = text; *p != '\0'; p++)
-			*p = *p == '\'' ? '"' : *p;
-		tree = json_parse(text, strlen(text));
 		check_row = nft_rows[i].name;
 		CHECK(tree != NULL);
-		doctor_rules_nft(tree, v);
+		doctor_rules_nft(tree, false, v);
 		check_verdicts(&nft_rows[i], v);
+		cJSON_Delete(tree);
+	}
+	check_row = "";
+}
+
+/* iptables-save has told what is in such a table; of another it has not. */
+static void test_nft_after_iptables(void)
+{
+	static const struct row two[] = {
+		{"iptables' own", INPUT("drop") RULE("{'xt':{'type':'match','name':'conntrack'}}," ACCEPT),
+			{O, O, O}},
+		{"nft's own", INPUT("drop") RULE(DPORT("udp", "3784") "," ACCEPT), {D, O, D}},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(two); i++) {
+		enum doctor_verdict v[DOCTOR_PACKETS];
+		cJSON *tree = nft_tree(two[i].text);
+
+		doctor_rules_nft(tree, true, v);
+		check_verdicts(&two[i], v);
 		cJSON_Delete(tree);
 	}
 	check_row = "";
@@ -139,6 +186,24 @@ static const struct row iptables_rows[] = {
 		"*filter\n:INPUT DROP [0:0]\n:own - [0:0]\n-A INPUT -j own\n"
 		"-A own -p tcp -m tcp --dport 179 -j ACCEPT\n-A own -p udp -j RETURN\n-A own -j ACCEPT\n",
 		{O, D, D}},
+	{"ufw's",
+		"*filter\n:INPUT DROP [0:0]\n:ufw-before-input - [0:0]\n:ufw-not-local - [0:0]\n"
+		":ufw-user-input - [0:0]\n-A INPUT -j ufw-before-input\n"
+		"-A ufw-before-input -i lo -j ACCEPT\n"
+		"-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
+		"-A ufw-before-input -m conntrack --ctstate INVALID -j DROP\n"
+		"-A ufw-before-input -p icmp -m icmp --icmp-type 8 -j ACCEPT\n"
+		"-A ufw-before-input -j ufw-not-local\n-A ufw-before-input -j ufw-user-input\n"
+		"-A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN\n"
+		"-A ufw-not-local -m addrtype --dst-type MULTICAST -j RETURN\n"
+		"-A ufw-not-local -m limit --limit 3/min -j LOG\n-A ufw-not-local -j DROP\n"
+		"-A ufw-user-input -p udp -m udp --dport 3784 -j ACCEPT\nCOMMIT\n",
+		{D, O, D}},
+	{"kube-proxy's", "*filter\n:INPUT ACCEPT [0:0]\n:KUBE-FIREWALL - [0:0]\n"
+			 "-A INPUT -m conntrack --ctstate NEW -m comment --comment \"a b\" -j KUBE-FIREWALL\n"
+			 "-A KUBE-FIREWALL ! -s 127.0.0.0/8 -d 127.0.0.0/8 -m conntrack ! --ctstate "
+			 "RELATED,ESTABLISHED,DNAT -j DROP\n",
+		{O, O, O}},
 	{"not by that", "*filter\n:INPUT DROP [0:0]\n-A INPUT ! -i eth1 -j ACCEPT\n", {X, X, X}},
 	{"by source", "*filter\n:INPUT DROP [0:0]\n-A INPUT -s 10.0.0.0/8 -j ACCEPT\n", {X, X, X}},
 	{"cut off", "*filter\n:INPUT DROP [0:0]\n-A INPUT -p\n-A\n-A INPUT \"\n-A INPUT -j", {D, D, D}},
@@ -170,7 +235,7 @@ static void test_worse(void)
 int main(void)
 {
 	static const struct check_test tests[] = {
-		CHECK_TEST(test_nft), CHECK_TEST(test_iptables), CHECK_TEST(test_worse)};
+		CHECK_TEST(test_nft), CHECK_TEST(test_nft_after_iptables), CHECK_TEST(test_iptables), CHECK_TEST(test_worse)};
 
 	return check_main("test_doctor_rules", tests, ARRAY_LEN(tests));
 }
