@@ -151,8 +151,8 @@ static void join_repeated(const struct doctor_report *r, size_t i, struct doctor
 		if (r->v[k].severity == DOCTOR_SKIP && strcmp(r->v[k].what, r->v[i].what) == 0) {
 			const size_t len = strlen(f->what);
 
-			(void)snprintf(f->what + len, sizeof f->what - len, "%s%s", before,
-				r->v[k].id);
+			(void)snprintf(
+				f->what + len, sizeof f->what - len, "%s%s", before, r->v[k].id);
 			before = ", ";
 		}
 }
@@ -177,11 +177,11 @@ void doctor_text(const struct doctor_report *r, struct buf *out)
 	for (size_t o = 0; o < ARRAY_LEN(order); o++)
 		put_all(r, order[o], out);
 	if (fails + warns == 0)
-		buf_addf(out, "\nNothing is wrong that can be seen: %zu ok, %zu could not be checked.\n",
+		buf_addf(out,
+			"\nNothing is wrong that can be seen: %zu ok, %zu could not be checked.\n",
 			count(r, DOCTOR_OK), count(r, DOCTOR_SKIP));
 	else
-		buf_addf(out,
-			"\n%zu failure%s, %zu warning%s; %zu ok, %zu could not be checked.\n",
+		buf_addf(out, "\n%zu failure%s, %zu warning%s; %zu ok, %zu could not be checked.\n",
 			fails, plural(fails), warns, plural(warns), count(r, DOCTOR_OK),
 			count(r, DOCTOR_SKIP));
 }

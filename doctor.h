@@ -54,13 +54,13 @@ struct doctor_port {
 
 /* Another load balancer. */
 struct doctor_rival {
-	char name[64]; /* "process speaker", "DaemonSet kube-system/svclb-web-1234" */
+	char name[64];             /* "process speaker", "DaemonSet kube-system/svclb-web-1234" */
 	const char *product, *fix; /* static */
 	bool fails;                /* it answers for the same addresses; else it might */
 };
 
 struct doctor_host {
-	char root[64]; /* "" = this host's own */
+	char root[64];                                      /* "" = this host's own */
 	struct doctor_iface all, ifaces[DOCTOR_MAX_IFACES]; /* all: net.ipv4.conf.all */
 	size_t n_ifaces;
 	struct doctor_route routes[DOCTOR_MAX_ROUTES];
@@ -72,7 +72,7 @@ struct doctor_host {
 	bool has_routes, has_ports, has_own;
 	enum doctor_known daemon; /* does lbd run here? */
 	bool has_caps;
-	uint64_t caps;            /* the daemon's, else those that a process here could have */
+	uint64_t caps;               /* the daemon's, else those that a process here could have */
 	enum doctor_known real_time; /* has the daemon that? */
 };
 
@@ -107,7 +107,7 @@ struct doctor_api {
 	struct doctor_right rights[DOCTOR_MAX_RIGHTS];
 	size_t n_rights;
 	enum doctor_known daemonsets_listed;
-	enum doctor_known ipvs, strict_arp; /* as kube-proxy's ConfigMap has it */
+	enum doctor_known ipvs, strict_arp;       /* as kube-proxy's ConfigMap has it */
 	struct addr_prefix nets[DOCTOR_MAX_NETS]; /* of pods */
 	size_t n_nets;
 	bool has_kubernetes_ip;
@@ -129,7 +129,7 @@ struct doctor_answer {
 };
 
 struct doctor_wire {
-	const char *why; /* static: why nothing was asked; NULL = it was */
+	const char *why;        /* static: why nothing was asked; NULL = it was */
 	size_t n_asked, n_left; /* addresses; those over the limit, or off every subnet */
 	struct doctor_answer foreign[DOCTOR_MAX_VIPS];
 	size_t n_foreign;
@@ -145,7 +145,7 @@ struct doctor_facts {
 	struct doctor_api api;
 	struct doctor_certs certs;
 	struct doctor_wire wire;
-	const char *config_path;   /* NULL = there is none */
+	const char *config_path; /* NULL = there is none */
 	char config_error[DOCTOR_TEXT];
 	const struct config *conf; /* borrowed; NULL = none, or a bad one */
 };
@@ -177,9 +177,8 @@ void doctor_json(const struct doctor_report *r, struct buf *out);
 
 /* -- for the checks -- */
 /* The next finding, of the running check; it is never NULL: one too many is written over. */
-struct doctor_finding *doctor_add(
-	struct doctor_report *r, enum doctor_severity severity, const char *fmt, ...)
-	PRINTF_LIKE(3, 4);
+struct doctor_finding *doctor_add(struct doctor_report *r, enum doctor_severity severity,
+	const char *fmt, ...) PRINTF_LIKE(3, 4);
 void doctor_fix(struct doctor_finding *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 struct doctor_check {

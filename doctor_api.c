@@ -26,19 +26,21 @@ static void check_api(const struct doctor_facts *f, struct doctor_report *r)
 		break;
 	case DOCTOR_API_NO_CREDENTIALS:
 		doctor_fix(doctor_add(r, DOCTOR_FAIL, "the API server cannot be asked: %s", a->err),
-			"Make a kubeconfig for the ServiceAccount of packaging/rbac.yaml and put it to "
+			"Make a kubeconfig for the ServiceAccount of packaging/rbac.yaml and put "
+			"it to "
 			"/etc/lbd/kubeconfig, or name one with --kubeconfig");
 		break;
 	case DOCTOR_API_UNREACHABLE:
 		doctor_fix(doctor_add(r, DOCTOR_FAIL, "the API server does not answer at %s: %s",
 				   a->where, a->err),
-			"See that it runs and that its address in the kubeconfig is right: lbd gives no "
+			"See that it runs and that its address in the kubeconfig is right: lbd "
+			"gives no "
 			"address without it, and keeps those that it gave");
 		break;
 	case DOCTOR_API_REFUSED:
 		doctor_fix(doctor_add(r, DOCTOR_FAIL,
-				   "the API server at %s does not accept the credentials: %s", a->where,
-				   a->err),
+				   "the API server at %s does not accept the credentials: %s",
+				   a->where, a->err),
 			"Make the kubeconfig's token or certificate anew");
 		break;
 	case DOCTOR_API_ANSWERED:
@@ -68,15 +70,19 @@ static void check_rights(const struct doctor_facts *f, struct doctor_report *r)
 		if (a->rights[i].allowed != DOCTOR_NO)
 			continue;
 		denied++;
-		doctor_fix(doctor_add(r, DOCTOR_FAIL, "lbd's credentials may not %s",
-				   a->rights[i].text),
-			"kubectl apply -f packaging/rbac.yaml, and use the ServiceAccount lbd's token");
+		doctor_fix(
+			doctor_add(r, DOCTOR_FAIL, "these credentials may not %s, which lbd must",
+				a->rights[i].text),
+			"kubectl apply -f packaging/rbac.yaml, and use the token of the "
+			"ServiceAccount lbd "
+			"(kube-system)");
 	}
 	if (unknown > 0)
-		(void)doctor_add(r, DOCTOR_SKIP, "%zu of %zu rights could not be asked for (%s)", unknown,
-			a->n_rights, "SelfSubjectAccessReview");
+		(void)doctor_add(r, DOCTOR_SKIP, "%zu of %zu rights could not be asked for (%s)",
+			unknown, a->n_rights, "SelfSubjectAccessReview");
 	else if (denied == 0)
-		(void)doctor_add(r, DOCTOR_OK, "all %zu rights that lbd needs are there", a->n_rights);
+		(void)doctor_add(r, DOCTOR_OK,
+			"these credentials have all %zu rights that lbd needs", a->n_rights);
 }
 
 static void check_skew(const struct doctor_facts *f, struct doctor_report *r)
@@ -91,13 +97,16 @@ static void check_skew(const struct doctor_facts *f, struct doctor_report *r)
 	if (!f->api.has_skew)
 		(void)doctor_add(r, DOCTOR_SKIP, "the API server does not say what time it is");
 	else if (size <= SKEW_WARN_MS)
-		(void)doctor_add(r, DOCTOR_OK, "this host's clock and the API server's agree within 2 s");
+		(void)doctor_add(
+			r, DOCTOR_OK, "this host's clock and the API server's agree within 2 s");
 	else
 		doctor_fix(doctor_add(r, fails ? DOCTOR_FAIL : DOCTOR_WARN,
-				   "this host's clock is %lld s %s the API server's: Leases, Events and "
+				   "this host's clock is %lld s %s the API server's: Leases, "
+				   "Events and "
 				   "certificates go by it",
 				   (long long)(size / 1000), skew < 0 ? "behind" : "ahead of"),
-			"Set it by NTP (timedatectl set-ntp true, or chronyc makestep), here or there");
+			"Set it by NTP (timedatectl set-ntp true, or chronyc makestep), here or "
+			"there");
 }
 
 static void check_certificates(const struct doctor_facts *f, struct doctor_report *r)
@@ -109,9 +118,10 @@ static void check_certificates(const struct doctor_facts *f, struct doctor_repor
 		return;
 	}
 	if (c->now_s < c->from_s)
-		doctor_fix(doctor_add(r, DOCTOR_FAIL,
-				   "the %s is not valid yet by this host's clock, for %lld more hours",
-				   c->from_whose, (long long)((c->from_s - c->now_s + 3599) / 3600)),
+		doctor_fix(
+			doctor_add(r, DOCTOR_FAIL,
+				"the %s is not valid yet by this host's clock, for %lld more hours",
+				c->from_whose, (long long)((c->from_s - c->now_s + 3599) / 3600)),
 			"Set the clock by NTP; if it is right, make the certificate anew");
 	else if (c->now_s >= c->until_s)
 		doctor_fix(doctor_add(r, DOCTOR_FAIL, "the %s has expired %lld days ago",
@@ -122,7 +132,8 @@ static void check_certificates(const struct doctor_facts *f, struct doctor_repor
 				   (long long)((c->until_s - c->now_s) / DAY_S)),
 			"Renew it in time: lbd reads a changed kubeconfig by itself");
 	else
-		(void)doctor_add(r, DOCTOR_OK, "certificates of the kubeconfig: valid for %lld days",
+		(void)doctor_add(r, DOCTOR_OK,
+			"certificates of the kubeconfig: valid for %lld days",
 			(long long)((c->until_s - c->now_s) / DAY_S));
 }
 

@@ -71,25 +71,26 @@ static void check_strict_arp(const struct doctor_facts *f, struct doctor_report 
 	}
 	for (size_t i = 0; i < h->n_ifaces; i++)
 		if (is_lax(h, &h->ifaces[i])) {
-			doctor_fix(doctor_add(r, DOCTOR_FAIL,
-					   "kube-proxy in IPVS mode has every Service's address on "
-					   "every node, and this host answers ARP for them on %s "
-					   "(arp_ignore %d, arp_announce %d): clients reach any node",
-					   h->ifaces[i].name,
-					   larger(h->all.arp_ignore, h->ifaces[i].arp_ignore),
-					   larger(h->all.arp_announce,
-						   h->ifaces[i].arp_announce)),
+			doctor_fix(
+				doctor_add(r, DOCTOR_FAIL,
+					"kube-proxy in IPVS mode has every Service's address on "
+					"every node, and this host answers ARP for them on %s "
+					"(arp_ignore %d, arp_announce %d): clients reach any node",
+					h->ifaces[i].name,
+					larger(h->all.arp_ignore, h->ifaces[i].arp_ignore),
+					larger(h->all.arp_announce, h->ifaces[i].arp_announce)),
 				"%s", STRICT_FIX);
 			return;
 		}
 	if (f->api.ipvs == DOCTOR_YES && f->api.strict_arp == DOCTOR_NO)
 		doctor_fix(doctor_add(r, DOCTOR_WARN,
-				   "kube-proxy's ConfigMap says IPVS mode without strictARP; this host "
+				   "kube-proxy's ConfigMap says IPVS mode without strictARP; this "
+				   "host "
 				   "is set right, another may not be"),
 			"%s", STRICT_FIX);
 	else
-		(void)doctor_add(r, DOCTOR_OK,
-			"kube-proxy is in IPVS mode; ARP is answered as it should");
+		(void)doctor_add(
+			r, DOCTOR_OK, "kube-proxy is in IPVS mode; ARP is answered as it should");
 }
 
 static void check_rp_filter(const struct doctor_facts *f, struct doctor_report *r)
@@ -103,7 +104,8 @@ static void check_rp_filter(const struct doctor_facts *f, struct doctor_report *
 		bool has_subnet = false;
 
 		for (size_t k = 0; k < h->n_routes && !has_subnet; k++)
-			has_subnet = h->routes[k].on_link && strcmp(h->routes[k].iface, e->name) == 0;
+			has_subnet =
+				h->routes[k].on_link && strcmp(h->routes[k].iface, e->name) == 0;
 		if (!matters(e) || !has_subnet || e->wireless)
 			continue;
 		n++;
@@ -117,11 +119,13 @@ static void check_rp_filter(const struct doctor_facts *f, struct doctor_report *
 			strict == NULL ? "no interface drops clients that another one leads to"
 				       : "strict, but there is only one way in and out");
 	else
-		doctor_fix(doctor_add(r, DOCTOR_WARN,
-				   "rp_filter is 1 (strict) on %s, and there are %zu interfaces: what "
-				   "clients send there is dropped if answers to them go by another",
-				   strict->name, n),
-			"If clients come by several interfaces: sysctl -w net.ipv4.conf.%s.rp_filter=2 "
+		doctor_fix(
+			doctor_add(r, DOCTOR_WARN,
+				"rp_filter is 1 (strict) on %s, and there are %zu interfaces: what "
+				"clients send there is dropped if answers to them go by another",
+				strict->name, n),
+			"If clients come by several interfaces: sysctl -w "
+			"net.ipv4.conf.%s.rp_filter=2 "
 			"(and all's not 1)",
 			strict->name);
 }
@@ -135,10 +139,12 @@ static void check_wifi(const struct doctor_facts *f, struct doctor_report *r)
 		if (h->ifaces[i].wireless && h->ifaces[i].up) {
 			found = true;
 			doctor_fix(doctor_add(r, DOCTOR_WARN,
-					   "%s is a Wi-Fi interface: access points may keep ARP and NDP "
+					   "%s is a Wi-Fi interface: access points may keep ARP "
+					   "and NDP "
 					   "from it, or answer for it, so that addresses move late",
 					   h->ifaces[i].name),
-				"Use a cable, or leave it out: excludeInterfaces: [%s] in the layer 2 "
+				"Use a cable, or leave it out: excludeInterfaces: [%s] in the "
+				"layer 2 "
 				"advertisement",
 				h->ifaces[i].name);
 		}
@@ -159,15 +165,18 @@ struct product {
 
 static const struct product products[] = {
 	{NULL, "svclb-", "k3s's servicelb",
-		"Start every k3s server with --disable servicelb, and wait until its DaemonSets svclb-* "
+		"Start every k3s server with --disable servicelb, and wait until its DaemonSets "
+		"svclb-* "
 		"are gone",
 		true},
 	{"speaker", "speaker", "MetalLB",
-		"Delete its speaker and controller before lbd serves: kubectl -n metallb-system delete "
+		"Delete its speaker and controller before lbd serves: kubectl -n metallb-system "
+		"delete "
 		"daemonset/speaker deployment/controller",
 		true},
 	{NULL, "metallb-", "MetalLB",
-		"Uninstall it before lbd serves; its custom resources may stay (configFrom: cluster)",
+		"Uninstall it before lbd serves; its custom resources may stay (configFrom: "
+		"cluster)",
 		true},
 	{"openelb-speaker", "openelb-", "OpenELB", "Uninstall it before lbd serves", true},
 	{"kube-vip", "kube-vip", "kube-vip",
@@ -224,8 +233,8 @@ static void check_rivals(const struct doctor_facts *f, struct doctor_report *r)
 	for (size_t i = 0; i < f->n_rivals; i++) {
 		const struct doctor_rival *v = &f->rivals[i];
 
-		doctor_fix(doctor_add(r, v->fails ? DOCTOR_FAIL : DOCTOR_WARN,
-				   "%s runs (%s): %s", v->product, v->name,
+		doctor_fix(doctor_add(r, v->fails ? DOCTOR_FAIL : DOCTOR_WARN, "%s runs (%s): %s",
+				   v->product, v->name,
 				   v->fails ? "it gives Services addresses, too, and announces them"
 					    : "it announces addresses of its own"),
 			"%s", v->fix);
@@ -248,7 +257,8 @@ static void check_capabilities(const struct doctor_facts *f, struct doctor_repor
 		const char *name, *need;
 	} cap[] = {
 		{CAP_NET_RAW, "CAP_NET_RAW", "to answer ARP and NDP"},
-		{CAP_NET_ADMIN, "CAP_NET_ADMIN", "to put addresses on interfaces (bindAddress) and for strictARP"},
+		{CAP_NET_ADMIN, "CAP_NET_ADMIN",
+			"to put addresses on interfaces (bindAddress) and for strictARP"},
 		{CAP_NET_BIND_SERVICE, "CAP_NET_BIND_SERVICE", "for passive BGP peers"},
 	};
 	const bool daemon = f->host.daemon == DOCTOR_YES;
@@ -263,8 +273,7 @@ static void check_capabilities(const struct doctor_facts *f, struct doctor_repor
 			found = true;
 			doctor_fix(doctor_add(r, i == 0 ? DOCTOR_FAIL : DOCTOR_WARN,
 					   "%s %s, which lbd needs %s",
-					   daemon ? "lbd runs without"
-						  : "no process here can have",
+					   daemon ? "lbd runs without" : "no process here can have",
 					   cap[i].name, cap[i].need),
 				"systemd: AmbientCapabilities=%s in lbd.service; a Pod: "
 				"securityContext.capabilities.add: [%s]",
@@ -313,16 +322,18 @@ static void check_port_bgp(const struct doctor_facts *f, struct doctor_report *r
 	for (size_t i = 0; f->conf != NULL && i < f->conf->n_peers; i++)
 		passive |= f->conf->peers[i].passive;
 	if (f->conf != NULL && f->conf->n_peers == 0) {
-		(void)doctor_add(r, DOCTOR_OK, "%s listens on TCP port 179 (BGP); lbd has no BGP peers",
-			program_of(p));
+		(void)doctor_add(r, DOCTOR_OK,
+			"%s listens on TCP port 179 (BGP); lbd has no BGP peers", program_of(p));
 		return;
 	}
-	doctor_fix(doctor_add(r, passive ? DOCTOR_FAIL : DOCTOR_WARN,
-			   "%s listens on TCP port 179 (BGP): %s", program_of(p),
-			   passive ? "lbd's passive peers cannot reach lbd"
-				   : "a router has one session with this host, lbd's or that one's"),
+	doctor_fix(
+		doctor_add(r, passive ? DOCTOR_FAIL : DOCTOR_WARN,
+			"%s listens on TCP port 179 (BGP): %s", program_of(p),
+			passive ? "lbd's passive peers cannot reach lbd"
+				: "a router has one session with this host, lbd's or that one's"),
 		passive ? "Stop it here, or take passive: true from lbd's peers"
-			: "Give lbd's peers other routers than it has, or stop it, or let it take lbd's "
+			: "Give lbd's peers other routers than it has, or stop it, or let it take "
+			  "lbd's "
 			  "routes and lbd peer with 127.0.0.1");
 }
 
@@ -360,17 +371,17 @@ static void check_port_metrics(const struct doctor_facts *f, struct doctor_repor
 	if (port == 0)
 		(void)doctor_add(r, DOCTOR_OK, "metrics are off");
 	else if (!say_free(f, r, true, port))
-		doctor_fix(doctor_add(r, DOCTOR_WARN,
-				   "%s listens on TCP port %u, where lbd would show its metrics%s",
-				   program_of(p), port,
-				   port == 7472 ? " (MetalLB's port, too)" : ""),
+		doctor_fix(
+			doctor_add(r, DOCTOR_WARN,
+				"%s listens on TCP port %u, where lbd would show its metrics%s",
+				program_of(p), port, port == 7472 ? " (MetalLB's port, too)" : ""),
 			"Give lbd another: metrics.port");
 }
 
 /* -- firewalls -- */
 
-static const char *const packet_words[] = {"TCP port 179 (BGP)", "UDP port 3784 (BFD)",
-	"UDP port 4784 (BFD over several hops)"};
+static const char *const packet_words[] = {
+	"TCP port 179 (BGP)", "UDP port 3784 (BFD)", "UDP port 4784 (BFD over several hops)"};
 
 static bool packet_matters(const struct doctor_facts *f, size_t packet)
 {
@@ -387,13 +398,14 @@ static bool packet_matters(const struct doctor_facts *f, size_t packet)
 
 static void say_opening(const struct doctor_facts *f, struct doctor_finding *v, size_t packet)
 {
-	const char *port = packet == DOCTOR_BGP ? "179" : packet == DOCTOR_BFD ? "3784" : "4784",
+	const char *port = packet == DOCTOR_BGP   ? "179"
+			   : packet == DOCTOR_BFD ? "3784"
+						  : "4784",
 		   *proto = packet == DOCTOR_BGP ? "tcp" : "udp";
 
 	if (f->firewall.firewalld)
-		doctor_fix(v,
-			"firewall-cmd --permanent --add-port=%s/%s && firewall-cmd --reload", port,
-			proto);
+		doctor_fix(v, "firewall-cmd --permanent --add-port=%s/%s && firewall-cmd --reload",
+			port, proto);
 	else if (f->firewall.ufw)
 		doctor_fix(v, "ufw allow %s/%s", port, proto);
 	else
@@ -419,14 +431,17 @@ static void check_firewall(const struct doctor_facts *f, struct doctor_report *r
 			i);
 	}
 	if (w->program == NULL && (w->firewalld || w->ufw))
-		doctor_fix(doctor_add(r, DOCTOR_WARN, "%s runs here; whether it lets BFD and BGP in "
-						      "cannot be told (%s)",
+		doctor_fix(doctor_add(r, DOCTOR_WARN,
+				   "%s runs here; whether it lets BFD and BGP in "
+				   "cannot be told (%s)",
 				   w->firewalld ? "firewalld" : "ufw", w->why),
-			w->firewalld ? "firewall-cmd --permanent --add-port=3784/udp --add-port=179/tcp "
-				       "&& firewall-cmd --reload"
-				     : "ufw allow 3784/udp; ufw allow 179/tcp");
+			w->firewalld
+				? "firewall-cmd --permanent --add-port=3784/udp --add-port=179/tcp "
+				  "&& firewall-cmd --reload"
+				: "ufw allow 3784/udp; ufw allow 179/tcp");
 	else if (w->program == NULL || (unsure && !dropped))
-		(void)doctor_add(r, DOCTOR_SKIP, "whether a firewall drops BFD or BGP cannot be told: %s",
+		(void)doctor_add(r, DOCTOR_SKIP,
+			"whether a firewall drops BFD or BGP cannot be told: %s",
 			w->program == NULL ? w->why : "its rules say more than lbd reads");
 	else if (!dropped)
 		(void)doctor_add(r, DOCTOR_OK, "no rule (%s) drops BFD or BGP, ports 3784 and 179",
@@ -447,17 +462,20 @@ static void check_vips(const struct doctor_facts *f, struct doctor_report *r)
 		doctor_fix(doctor_add(r, DOCTOR_FAIL,
 				   "a host that is no node of lbd answers for %s on %s: its MAC is "
 				   "%02x:%02x:%02x:%02x:%02x:%02x",
-				   addr_format(a->ip, ip), a->iface, m[0], m[1], m[2], m[3], m[4], m[5]),
-			"Find it by that MAC in the switch's table and give it another address, or take "
+				   addr_format(a->ip, ip), a->iface, m[0], m[1], m[2], m[3], m[4],
+				   m[5]),
+			"Find it by that MAC in the switch's table and give it another address, or "
+			"take "
 			"the address out of the pool");
 	}
 	if (w->why != NULL)
-		(void)doctor_add(r, DOCTOR_SKIP, "no address was asked for on the wire: %s", w->why);
+		(void)doctor_add(
+			r, DOCTOR_SKIP, "no address was asked for on the wire: %s", w->why);
 	else if (w->n_foreign == 0)
-		(void)doctor_add(r, DOCTOR_OK,
-			"no foreign host answers for %zu address%s in use%s", w->n_asked,
-			w->n_asked == 1 ? "" : "es",
-			w->n_left > 0 ? "; others, or off this host's subnets, were not asked for" : "");
+		(void)doctor_add(r, DOCTOR_OK, "no foreign host answers for %zu address%s in use%s",
+			w->n_asked, w->n_asked == 1 ? "" : "es",
+			w->n_left > 0 ? "; others, or off this host's subnets, were not asked for"
+				      : "");
 }
 
 const struct doctor_check doctor_host_checks[] = {

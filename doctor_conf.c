@@ -38,8 +38,8 @@ static bool has_routes(const struct doctor_facts *f, struct doctor_report *r)
 static void check_config(const struct doctor_facts *f, struct doctor_report *r)
 {
 	if (f->config_path == NULL)
-		(void)doctor_add(r, DOCTOR_SKIP,
-			"there is no /etc/lbd/lbd.yaml yet, and -c names no file");
+		(void)doctor_add(
+			r, DOCTOR_SKIP, "there is no /etc/lbd/lbd.yaml yet, and -c names no file");
 	else if (f->conf == NULL)
 		doctor_fix(doctor_add(r, DOCTOR_FAIL, "%s", f->config_error),
 			"lbd check-config %s says all that is wrong", f->config_path);
@@ -96,10 +96,12 @@ static bool say_off_subnet(const struct doctor_facts *f, struct doctor_report *r
 		if (on_subnet(&f->host, ad, pool->ranges[i], &iface))
 			continue;
 		doctor_fix(doctor_add(r, DOCTOR_WARN,
-				   "%s of pool %s is on no subnet of this host's interfaces, and no BGP "
+				   "%s of pool %s is on no subnet of this host's interfaces, and "
+				   "no BGP "
 				   "advertisement is for it: no client will ask for it here",
 				   addr_range_format(pool->ranges[i], text), pool->name),
-			"Take addresses of the LAN's subnet that nothing else has, or announce the pool "
+			"Take addresses of the LAN's subnet that nothing else has, or announce the "
+			"pool "
 			"by BGP, or select other nodes (nodeSelectors)");
 		return true;
 	}
@@ -128,16 +130,17 @@ static void check_pool_subnet(const struct doctor_facts *f, struct doctor_report
 			continue;
 		}
 		found = true;
-		doctor_fix(doctor_add(r, DOCTOR_WARN,
-				   "pool %s has no advertisement: its addresses are given, and nobody "
-				   "answers for them",
-				   pool->name),
+		doctor_fix(
+			doctor_add(r, DOCTOR_WARN,
+				"pool %s has no advertisement: its addresses are given, and nobody "
+				"answers for them",
+				pool->name),
 			"Add it to an l2Advertisement or a bgpAdvertisement");
 	}
 	if (!found)
-		(void)doctor_add(r, DOCTOR_OK, f->conf->n_pools > 0
-						       ? "each pool is on a subnet of this host, or for BGP"
-						       : "there are no pools in it");
+		(void)doctor_add(r, DOCTOR_OK,
+			f->conf->n_pools > 0 ? "each pool is on a subnet of this host, or for BGP"
+					     : "there are no pools in it");
 }
 
 static bool is_vip(const struct doctor_wire *w, struct addr a)
@@ -174,9 +177,10 @@ static void check_pool_own(const struct doctor_facts *f, struct doctor_report *r
 		return;
 	if (!h->has_own || has_ipvs_iface(h) || binds(f->conf)) {
 		(void)doctor_add(r, DOCTOR_SKIP,
-			h->has_own ? "Services' addresses are on this host's interfaces, too: its own "
-				     "cannot be told from them"
-				   : "this host's addresses cannot be read");
+			h->has_own
+				? "Services' addresses are on this host's interfaces, too: its own "
+				  "cannot be told from them"
+				: "this host's addresses cannot be read");
 		return;
 	}
 	for (size_t i = 0; i < h->n_own; i++) {
@@ -185,9 +189,10 @@ static void check_pool_own(const struct doctor_facts *f, struct doctor_report *r
 		if (pool == NULL || is_vip(&f->wire, h->own[i]))
 			continue;
 		found = true;
-		doctor_fix(doctor_add(r, DOCTOR_FAIL,
-				   "pool %s has %s, this host's own address: a Service would get it",
-				   pool->name, addr_format(h->own[i], ip)),
+		doctor_fix(
+			doctor_add(r, DOCTOR_FAIL,
+				"pool %s has %s, this host's own address: a Service would get it",
+				pool->name, addr_format(h->own[i], ip)),
 			"Take it out of the pool");
 	}
 	if (!found)
@@ -212,10 +217,11 @@ static void check_pool_cluster(const struct doctor_facts *f, struct doctor_repor
 			said = addr_range_overlaps(
 				pool->ranges[k / a->n_nets], addr_prefix_range(net));
 			if (said)
-				doctor_fix(doctor_add(r, DOCTOR_FAIL,
-						   "pool %s overlaps %s, which is the Pods' network "
-						   "on a node",
-						   pool->name, addr_prefix_format(net, text)),
+				doctor_fix(
+					doctor_add(r, DOCTOR_FAIL,
+						"pool %s overlaps %s, which is the Pods' network "
+						"on a node",
+						pool->name, addr_prefix_format(net, text)),
 					"Take other addresses for the pool");
 		}
 		found |= said;
@@ -223,7 +229,8 @@ static void check_pool_cluster(const struct doctor_facts *f, struct doctor_repor
 	if (a->has_kubernetes_ip && config_pool_of(f->conf, a->kubernetes_ip) != NULL) {
 		found = true;
 		doctor_fix(doctor_add(r, DOCTOR_FAIL,
-				   "pool %s has %s, the cluster IP of the Service kubernetes: it lies in "
+				   "pool %s has %s, the cluster IP of the Service kubernetes: it "
+				   "lies in "
 				   "the network of Services' cluster IPs",
 				   config_pool_of(f->conf, a->kubernetes_ip)->name,
 				   addr_format(a->kubernetes_ip, ip)),
@@ -272,9 +279,11 @@ static void check_ad_interfaces(const struct doctor_facts *f, struct doctor_repo
 		if (one)
 			continue;
 		found = true;
-		doctor_fix(doctor_add(r, DOCTOR_WARN,
-				   "advertisement %s is for interfaces (%s%s) of which this host has none",
-				   ad->name, ad->interfaces.v[0], ad->interfaces.n > 1 ? ", ..." : ""),
+		doctor_fix(
+			doctor_add(r, DOCTOR_WARN,
+				"advertisement %s is for interfaces (%s%s) of which this host has "
+				"none",
+				ad->name, ad->interfaces.v[0], ad->interfaces.n > 1 ? ", ..." : ""),
 			"Name one of this host's, or a pattern (enp*), or select other nodes "
 			"(nodeSelectors)");
 	}
@@ -327,15 +336,18 @@ static void check_bfd_interval(const struct doctor_facts *f, struct doctor_repor
 			(unsigned long long)ms);
 	else if (f->host.real_time == DOCTOR_UNKNOWN)
 		(void)doctor_add(r, DOCTOR_SKIP,
-			"nodes are missed after %llu ms; whether lbd has real-time scheduling, which "
+			"nodes are missed after %llu ms; whether lbd has real-time scheduling, "
+			"which "
 			"that needs, is seen when it runs",
 			(unsigned long long)ms);
 	else
-		doctor_fix(doctor_add(r, DOCTOR_WARN,
-				   "nodes are missed after %llu ms (elections.bfd), and lbd runs here "
-				   "without real-time scheduling: on a busy host it may be late",
-				   (unsigned long long)ms),
-			"systemd: LimitRTPRIO=1 in lbd.service; or make interval times multiplier at "
+		doctor_fix(
+			doctor_add(r, DOCTOR_WARN,
+				"nodes are missed after %llu ms (elections.bfd), and lbd runs here "
+				"without real-time scheduling: on a busy host it may be late",
+				(unsigned long long)ms),
+			"systemd: LimitRTPRIO=1 in lbd.service; or make interval times multiplier "
+			"at "
 			"least %d ms",
 			BFD_ORDINARY_MS);
 }

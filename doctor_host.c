@@ -40,7 +40,7 @@ enum {
 struct reader {
 	const char *root; /* "" = this host's */
 	struct doctor_facts *f;
-	struct buf text; /* of the file last read */
+	struct buf text;            /* of the file last read */
 	uint64_t inode[MAX_INODES]; /* of the ports, in their order */
 	char own_net[64];           /* "net:[4026531840]"; "" = not known */
 	unsigned daemon_pid;        /* 0 = none */
@@ -69,8 +69,8 @@ static void read_up_to(int fd, size_t max, struct buf *out)
 	}
 }
 
-/* The first max bytes of a regular file into r->text.  False: it cannot be read, or is another sort of
- * file. */
+/* The first max bytes of a regular file into r->text.  False: it cannot be read, or is another sort
+ * of file. */
 static bool read_file(struct reader *r, size_t max, const char *name)
 {
 	char path[PATH_MAX];
@@ -135,7 +135,8 @@ static void read_sysctls(struct reader *r, struct doctor_iface *i)
 	char path[PATH_MAX];
 
 	for (size_t k = 0; k < ARRAY_LEN(v); k++) {
-		(void)snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/%s", i->name, v[k].name);
+		(void)snprintf(
+			path, sizeof path, "/proc/sys/net/ipv4/conf/%s/%s", i->name, v[k].name);
 		*v[k].to = read_number(r, path);
 	}
 }
@@ -160,10 +161,8 @@ static void read_iface(struct reader *r, const char *name)
 		i->up = (strcmp(state, "up") == 0 || strcmp(state, "unknown") == 0) &&
 			(flags < 0 || (flags & 1) != 0);
 	}
-	i->wireless = iface_has(r, name, "wireless") ||
-		      iface_has(r, name, "phy80211");
-	i->enslaved = iface_has(r, name, "brport") ||
-		      iface_has(r, name, "bonding_slave");
+	i->wireless = iface_has(r, name, "wireless") || iface_has(r, name, "phy80211");
+	i->enslaved = iface_has(r, name, "brport") || iface_has(r, name, "bonding_slave");
 	read_sysctls(r, i);
 }
 
@@ -185,7 +184,8 @@ static void read_ifaces(struct reader *r)
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct doctor_iface *)a)->name, ((const struct doctor_iface *)b)->name);
+	return strcmp(
+		((const struct doctor_iface *)a)->name, ((const struct doctor_iface *)b)->name);
 }
 
 static void read_routes(struct reader *r)
@@ -444,8 +444,7 @@ static void take_verdicts(
 	struct doctor_firewall *w, const char *program, const enum doctor_verdict v[DOCTOR_PACKETS])
 {
 	for (size_t i = 0; i < DOCTOR_PACKETS; i++)
-		w->verdict[i] =
-			w->program == NULL ? v[i] : doctor_rules_worse(w->verdict[i], v[i]);
+		w->verdict[i] = w->program == NULL ? v[i] : doctor_rules_worse(w->verdict[i], v[i]);
 	w->program = program;
 }
 

@@ -78,8 +78,7 @@ static void take_certificates(const char *pem, const char *whose, struct doctor_
 	c->known = true;
 }
 
-static void read_certificates(
-	const char *kubeconfig, const char *context, struct doctor_facts *f)
+static void read_certificates(const char *kubeconfig, const char *context, struct doctor_facts *f)
 {
 	struct creds *creds = NULL;
 	char err[DOCTOR_TEXT];
@@ -185,8 +184,7 @@ static void on_review(void *ctx, const struct kube_answer *answer)
 	const cJSON *status = json_object(answer->body, "status");
 
 	if (is_good(answer) && json_get(status, "allowed") != NULL)
-		slot->right->allowed =
-			json_bool(status, "allowed", false) ? DOCTOR_YES : DOCTOR_NO;
+		slot->right->allowed = json_bool(status, "allowed", false) ? DOCTOR_YES : DOCTOR_NO;
 	answer_taken(slot->a);
 }
 
@@ -198,8 +196,8 @@ static void review(struct asker *a, const struct need *n, const char *verb, cons
 
 	if (api->n_rights < DOCTOR_MAX_RIGHTS) {
 		api->n_rights++;
-		(void)snprintf(right->text, sizeof right->text, "%s %s%s%s%s%s%s%s", verb, n->resource,
-			n->subresource[0] != '\0' ? "/" : "", n->subresource,
+		(void)snprintf(right->text, sizeof right->text, "%s %s%s%s%s%s%s%s", verb,
+			n->resource, n->subresource[0] != '\0' ? "/" : "", n->subresource,
 			n->group[0] != '\0' ? "." : "", n->group,
 			n->in_namespace ? " in namespace " : "", n->in_namespace ? namespace_ : "");
 		(void)cJSON_AddStringToObject(body, "apiVersion", "authorization.k8s.io/v1");

@@ -3,8 +3,8 @@
  * doctor_proc.c - the text of files of /proc, read for lbd doctor.
  *
  * In:   text.  Out: routes, addresses, ports, capabilities.
- * Sources: Linux, Documentation/filesystems/proc.rst; net/ipv4/fib_trie.c (route, fib_trie), net/ipv6/
- *       route.c, addrconf.c; net/ipv4/tcp_ipv4.c, udp.c; fs/proc/array.c; uapi/linux/route.h.
+ * Sources: Linux, Documentation/filesystems/proc.rst; net/ipv4/fib_trie.c (route, fib_trie),
+ * net/ipv6/ route.c, addrconf.c; net/ipv4/tcp_ipv4.c, udp.c; fs/proc/array.c; uapi/linux/route.h.
  */
 #include "doctor_proc.h"
 
@@ -14,7 +14,11 @@
 enum { LINE_MAX_BYTES = 512, FIELDS_MAX = 24 };
 enum { RTF_GATEWAY = 2, RTF_REJECT = 0x200, RTF_ANYCAST = 0x100000 };
 enum { TCP_LISTEN = 0x0a, UDP_UNCONNECTED = 0x07 };
-enum { STAT_POLICY = 38, SCHED_FIFO = 1, SCHED_RR = 2 }; /* the field's place behind the name's ')' */
+enum {
+	STAT_POLICY = 38,
+	SCHED_FIFO = 1,
+	SCHED_RR = 2
+}; /* the field's place behind the name's ')' */
 
 struct line {
 	char text[LINE_MAX_BYTES]; /* its blanks are NUL */
@@ -85,8 +89,8 @@ static void copy_name(char to[DOCTOR_NAME], const char *from)
 
 /* -- routes -- */
 
-static void add_route(struct doctor_host *h, struct addr to, unsigned len, const char *iface,
-	bool on_link)
+static void add_route(
+	struct doctor_host *h, struct addr to, unsigned len, const char *iface, bool on_link)
 {
 	struct doctor_route *t = &h->routes[h->n_routes];
 
@@ -155,8 +159,9 @@ void doctor_proc_route6(const char *text, size_t len, struct doctor_host *h)
 			!hex_bytes(l.field[4], via, 16) || !number(l.field[8], 16, &flags))
 			continue;
 		a = addr_from_v6(to);
-		if (bits > 128 || addr_family(a) != ADDR_V6 || to[0] == 0xff || addr_is_link_local(a) ||
-			(flags & (RTF_REJECT | RTF_ANYCAST)) != 0 || strcmp(l.field[9], "lo") == 0)
+		if (bits > 128 || addr_family(a) != ADDR_V6 || to[0] == 0xff ||
+			addr_is_link_local(a) || (flags & (RTF_REJECT | RTF_ANYCAST)) != 0 ||
+			strcmp(l.field[9], "lo") == 0)
 			continue;
 		add_route(h, a, (unsigned)bits, l.field[9],
 			memcmp(via, none, sizeof via) == 0 && bits > 0 && bits < 128);
@@ -240,7 +245,8 @@ enum doctor_known doctor_proc_real_time(const char *text, size_t len)
 	size_t n = 0;
 
 	/* text is not NUL-terminated for the fuzzer's sake: digits are taken one by one. */
-	for (size_t i = p != NULL ? (size_t)(p - text) + 1 : len; i < len && n <= STAT_POLICY + 1; i++) {
+	for (size_t i = p != NULL ? (size_t)(p - text) + 1 : len; i < len && n <= STAT_POLICY + 1;
+		i++) {
 		if (text[i] == ' ')
 			n++;
 		else if (n == STAT_POLICY + 1 && text[i] >= '0' && text[i] <= '9' && policy < 100)

@@ -38,7 +38,7 @@ struct rule {
 struct rules {
 	struct rule *v; /* owned */
 	size_t n;
-	size_t steps;   /* that were taken */
+	size_t steps; /* that were taken */
 	bool too_many;
 	bool may_accept, may_drop; /* seen on the way: a rule that might match */
 };
@@ -80,7 +80,8 @@ static void note_doubt(struct rules *r, const struct rule *rule, enum then then)
 /* THEN_ACCEPT, THEN_DROP, or THEN_NOTHING: the chain ended. */
 static enum then walk(struct rules *r, const struct rule *like, const char *chain, unsigned depth)
 {
-	bool may_return = false; /* a rule that might match returned: what follows might not happen */
+	bool may_return =
+		false; /* a rule that might match returned: what follows might not happen */
 
 	for (size_t i = 0; i < r->n; i++) {
 		const struct rule *rule = &r->v[i];
@@ -180,7 +181,8 @@ static bool is_word(const char *s, const char *word)
 static enum match match_payload(
 	const cJSON *payload, const cJSON *right, const struct packet *p, bool *io_names_port)
 {
-	const char *proto = json_string(payload, "protocol"), *field = json_string(payload, "field");
+	const char *proto = json_string(payload, "protocol"),
+		   *field = json_string(payload, "field");
 	enum match m;
 
 	if (proto == NULL || field == NULL)
@@ -259,8 +261,8 @@ static void take_expr(const cJSON *e, const struct packet *p, struct rule *rule)
 		if (json_get(e, quiet[i]) != NULL)
 			return;
 	if (json_get(e, "match") != NULL) {
-		rule->match = lesser(
-			rule->match, match_expr(json_get(e, "match"), p, &rule->names_port));
+		rule->match =
+			lesser(rule->match, match_expr(json_get(e, "match"), p, &rule->names_port));
 	} else if (json_get(e, "accept") != NULL) {
 		rule->then = THEN_ACCEPT;
 	} else if (json_get(e, "drop") != NULL || json_get(e, "reject") != NULL) {
@@ -272,9 +274,8 @@ static void take_expr(const cJSON *e, const struct packet *p, struct rule *rule)
 		rule->target = json_string(jump, "target");
 	} else { /* limit, vmap, xt, ...: it may do anything */
 		rule->match = lesser(rule->match, MAY_MATCH);
-		rule->then = rule->then == THEN_NOTHING && json_get(e, "vmap") != NULL
-				     ? THEN_ACCEPT
-				     : rule->then;
+		rule->then = rule->then == THEN_NOTHING && json_get(e, "vmap") != NULL ? THEN_ACCEPT
+										       : rule->then;
 	}
 }
 
@@ -343,8 +344,8 @@ static enum doctor_verdict judge_nft(
 
 		if (is_base(chain) && place(chain, "name", &base) &&
 			!(iptables_read && is_of_iptables(list, &base)))
-			v = doctor_rules_worse(v,
-				judge(r, &base, is_word(json_string(chain, "policy"), "drop")));
+			v = doctor_rules_worse(
+				v, judge(r, &base, is_word(json_string(chain, "policy"), "drop")));
 	}
 	return v;
 }
@@ -356,7 +357,8 @@ void doctor_rules_nft(
 	struct rules r = {.v = list != NULL ? calloc(MAX_RULES, sizeof *r.v) : NULL};
 
 	for (size_t i = 0; i < DOCTOR_PACKETS; i++)
-		ret_v[i] = r.v != NULL ? judge_nft(list, &packets[i], iptables_read, &r) : DOCTOR_CANNOT_TELL;
+		ret_v[i] = r.v != NULL ? judge_nft(list, &packets[i], iptables_read, &r)
+				       : DOCTOR_CANNOT_TELL;
 	free(r.v);
 }
 
@@ -467,7 +469,7 @@ static void take_line(struct rules *r, char *word[], size_t n, const struct pack
 			take_target(value, &rule);
 		else
 			rule.match = lesser(rule.match,
-				inverse(match_option(word[i], value, p, &rule.names_port), not));
+				inverse(match_option(word[i], value, p, &rule.names_port), not ));
 		not = false;
 		i++;
 	}
@@ -498,8 +500,7 @@ static enum doctor_verdict judge_iptables(char *text, const struct packet *p, st
 	return judge(r, &base, drops);
 }
 
-void doctor_rules_iptables(
-	const char *text, size_t len, enum doctor_verdict ret_v[DOCTOR_PACKETS])
+void doctor_rules_iptables(const char *text, size_t len, enum doctor_verdict ret_v[DOCTOR_PACKETS])
 {
 	struct rules r = {.v = calloc(MAX_RULES, sizeof *r.v)};
 	char *copy = malloc(len + 1);

@@ -85,7 +85,7 @@ int doctor_run(const struct doctor_options *o)
 		(void)fprintf(stderr, "lbd doctor: out of memory\n");
 		return code;
 	}
-	log_set_level(LOG_ERROR); /* what goes wrong is a finding, not a line of the log */
+	log_set_level(LOG_ERROR);       /* what goes wrong is a finding, not a line of the log */
 	(void)signal(SIGPIPE, SIG_IGN); /* http.h */
 	config_report_init(&w->errors);
 	read_config(o, w);

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 
 struct doctor_options {
-	const char *config;   /* -c */
-	bool config_given;    /* else it may be absent */
-	const char *root;     /* --root; NULL = this host */
+	const char *config;               /* -c */
+	bool config_given;                /* else it may be absent */
+	const char *root;                 /* --root; NULL = this host */
 	const char *kubeconfig, *context; /* NULL = not given */
 	const char *control;
 	bool json;

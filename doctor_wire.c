@@ -47,8 +47,8 @@ static void take_macs(struct asker *a, const char *text)
 
 		if (*p == '=')
 			p++;
-		if (strlen(p) < MAC_TEXT || sscanf(p, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2],
-						    &b[3], &b[4], &b[5]) != MAC)
+		if (strlen(p) < MAC_TEXT || sscanf(p, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1],
+						    &b[2], &b[3], &b[4], &b[5]) != MAC)
 			continue;
 		for (size_t i = 0; i < MAC; i++)
 			a->macs[a->n_macs][i] = (uint8_t)b[i];
@@ -160,8 +160,8 @@ static bool is_node(const struct asker *a, const uint8_t mac[MAC])
 	return false;
 }
 
-static void on_heard(void *ctx, enum ann_heard what, unsigned ifindex, struct addr vip,
-	const uint8_t mac[6])
+static void on_heard(
+	void *ctx, enum ann_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
 	const struct asker *a = ctx;
 	struct doctor_wire *w = &a->f->wire;
@@ -185,8 +185,7 @@ static void take_frame(const struct asker *a, enum addr_family family)
 	uint8_t frame[MAX_FRAME];
 	struct sockaddr_ll from;
 	socklen_t len = sizeof from;
-	ssize_t n = recvfrom(
-		a->fd[family], frame, sizeof frame, 0, (struct sockaddr *)&from, &len);
+	ssize_t n = recvfrom(a->fd[family], frame, sizeof frame, 0, (struct sockaddr *)&from, &len);
 
 	if (n > 0 && from.sll_pkttype != PACKET_OUTGOING)
 		ann_on_frame(a->ann[family], (unsigned)from.sll_ifindex, frame, (size_t)n,
@@ -212,8 +211,7 @@ static void hear_answers(struct asker *a)
 
 	for (uint64_t now = clock_now_ms(); a->f->wire.n_asked > 0 && now < end;
 		now = clock_now_ms()) {
-		struct pollfd p[ADDR_FAMILIES] = {
-			{.fd = a->fd[ADDR_V4], .events = POLLIN},
+		struct pollfd p[ADDR_FAMILIES] = {{.fd = a->fd[ADDR_V4], .events = POLLIN},
 			{.fd = a->fd[ADDR_V6], .events = POLLIN}};
 
 		if (poll(p, ADDR_FAMILIES, (int)(end - now)) <= 0)

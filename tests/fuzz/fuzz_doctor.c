@@ -3,8 +3,8 @@
  *
  * fuzz_doctor.c - text of /proc and of firewalls, the first byte says which, into lbd doctor.
  *
- * What must hold for any input: what is printed is ASCII, each check says something, and no route has
- * bits behind its length.
+ * What must hold for any input: what is printed is ASCII, each check says something, and no route
+ * has bits behind its length.
  */
 #include "doctor.h"
 #include "doctor_proc.h"
@@ -95,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 0)
 		read_text(data[0] % KINDS, (const char *)data + 1, size - 1, f);
 	for (size_t i = 0; i < f->host.n_routes; i++)
-		REQUIRE(addr_eq(addr_prefix_of(f->host.routes[i].to.base, f->host.routes[i].to.len).base,
+		REQUIRE(addr_eq(
+			addr_prefix_of(f->host.routes[i].to.base, f->host.routes[i].to.len).base,
 			f->host.routes[i].to.base));
 	doctor_examine(f, r);
 	REQUIRE(r->n >= 21);

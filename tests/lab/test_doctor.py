@@ -64,6 +64,16 @@ def test_clean(served):
                                                                   "checked.\n")
 
 
+def test_without_capabilities(served):
+    """Who may not send frames is told that the wire was not asked; the daemon's own capabilities are what counts."""
+    code, found = doctor(served.nodes[0], prefix=("setpriv", "--bounding-set=-net_raw"))
+    assert (code, wrong(found)) == (0, {})
+    assert found["vip-answered"][0]["severity"] == "skip" and "CAP_NET_RAW" in found["vip-answered"][0]["what"]
+    served.nodes[0].stop()
+    code, found = doctor(served.nodes[0], prefix=("setpriv", "--bounding-set=-net_raw"))
+    assert wrong(found) == {"capabilities": "fail"}
+
+
 def test_before_installation(bare):
     """No daemon runs yet: what it would tell is skipped, the rest is checked."""
     lab = bare(nodes=1, pods=False, proxy=False)
@@ -96,8 +106,8 @@ def test_rights_and_clocks(served):
     code, found = doctor(served.nodes[0])
     assert (code, wrong(found)) == (1, {"rights": "fail", "clock-skew": "fail"})
     assert [f["what"] for f in found["rights"]] == [
-        "lbd's credentials may not patch services/status",
-        "lbd's credentials may not update leases.coordination.k8s.io in namespace kube-system"]
+        "these credentials may not patch services/status, which lbd must",
+        "these credentials may not update leases.coordination.k8s.io in namespace kube-system, which lbd must"]
     assert "behind the API server's" in found["clock-skew"][0]["what"]
     served.server.clear()
     served.server.clock(-10)
@@ -127,7 +137,7 @@ def test_rights_are_those_of_rbac_yaml(bare):
     lab = bare(nodes=1, pods=False, proxy=False)
     for path in ("/api/v1/", "/apis/discovery.k8s.io", "/apis/coordination.k8s.io"):
         lab.server.fault("403", match={"user": "lbd", "path": path})
-    asked = {f["what"].removeprefix("lbd's credentials may not ") for f in doctor(lab.nodes[0])[1]["rights"]}
+    asked = {f["what"].removeprefix("these credentials may not ").removesuffix(", which lbd must") for f in doctor(lab.nodes[0])[1]["rights"]}
     given = set()
     for role in yaml.safe_load_all((ROOT / "packaging/rbac.yaml").read_text()):
         if role and role["kind"] in ("ClusterRole", "Role") and role["metadata"]["name"] == "lbd":

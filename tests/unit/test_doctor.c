@@ -9,10 +9,9 @@
 #include "check.h"
 #include "json.h"
 
-static const char base[] =
-	"apiVersion: lbd.io/v1\nkind: Config\n"
-	"pools: [{name: lan, addresses: [10.0.0.100-10.0.0.119]}]\n"
-	"l2Advertisements: [{name: all, ipAddressPools: [lan]}]\n";
+static const char base[] = "apiVersion: lbd.io/v1\nkind: Config\n"
+			   "pools: [{name: lan, addresses: [10.0.0.100-10.0.0.119]}]\n"
+			   "l2Advertisements: [{name: all, ipAddressPools: [lan]}]\n";
 
 static const char with_peer[] =
 	"apiVersion: lbd.io/v1\nkind: Config\n"
@@ -427,12 +426,14 @@ struct row {
 	const char *name, *conf, *id;
 	enum doctor_severity want;
 };
-#define ROW(fn, conf, id, want) {fn, #fn, conf, id, want}
+#define ROW(fn, conf, id, want)                                                                    \
+	{                                                                                          \
+		fn, #fn, conf, id, want                                                            \
+	}
 
-static const char named_ifaces[] =
-	"apiVersion: lbd.io/v1\nkind: Config\n"
-	"pools: [{name: lan, addresses: [192.0.2.0/28]}]\n"
-	"l2Advertisements: [{name: a, interfaces: [ens1, \"bond*\"]}]\n";
+static const char named_ifaces[] = "apiVersion: lbd.io/v1\nkind: Config\n"
+				   "pools: [{name: lan, addresses: [192.0.2.0/28]}]\n"
+				   "l2Advertisements: [{name: a, interfaces: [ens1, \"bond*\"]}]\n";
 static const char unannounced[] = "apiVersion: lbd.io/v1\nkind: Config\n"
 				  "pools: [{name: a, addresses: [10.0.0.9/32]}, "
 				  "{name: b, addresses: [10.0.0.8/32]}]\n"
@@ -555,7 +556,8 @@ static void test_each(void)
 		rows[i].change(f);
 		doctor_examine(f, r);
 		CHECK_INT(worst(r, rows[i].id), rows[i].want);
-		for (size_t k = 0; k < r->n; k++) /* what is wrong, and only that, says what to do */
+		for (size_t k = 0; k < r->n;
+			k++) /* what is wrong, and only that, says what to do */
 			CHECK((r->v[k].severity <= DOCTOR_WARN) == (r->v[k].fix[0] != '\0'));
 		if (rows[i].want <= DOCTOR_WARN)
 			CHECK(doctor_has_finding(r));
