@@ -18,9 +18,21 @@ enum { CAP_NET_BIND_SERVICE = 10, CAP_NET_ADMIN = 12, CAP_NET_RAW = 13 };
 
 /* -- interfaces -- */
 
+/* Of Pods, containers and kube-proxy: nobody on the LAN is behind it. */
+static bool is_inner(const char *name)
+{
+	static const char *const prefixes[] = {"cali", "cbr", "cilium", "cni", "docker", "dummy",
+		"flannel", "kube-ipvs", "lxc", "nodelocaldns", "tunl", "veth", "virbr"};
+
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
 static bool matters(const struct doctor_iface *i)
 {
-	return i->ethernet && i->up && !i->enslaved && strcmp(i->name, IPVS_IFACE) != 0;
+	return i->ethernet && i->up && !i->enslaved && !is_inner(i->name);
 }
 
 static const struct doctor_iface *named(const struct doctor_host *h, const char *name)

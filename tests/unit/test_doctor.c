@@ -174,6 +174,13 @@ static void one_strict(struct doctor_facts *f)
 	f->host.ifaces[0].rp_filter = 0;
 }
 
+static void pods_and_strict(struct doctor_facts *f)
+{
+	(void)iface(f, "cni0");
+	route(f, "cni0", "10.244.1.0/24", true);
+	f->host.ifaces[0].rp_filter = f->host.all.rp_filter = 1;
+}
+
 static void wifi(struct doctor_facts *f)
 {
 	iface(f, "wlan0")->wireless = true;
@@ -456,6 +463,7 @@ static const struct row rows[] = {
 	ROW(unread_arp, base, "strict-arp", DOCTOR_SKIP),
 	ROW(two_strict, base, "rp-filter", DOCTOR_WARN),
 	ROW(one_strict, base, "rp-filter", DOCTOR_OK),
+	ROW(pods_and_strict, base, "rp-filter", DOCTOR_OK),
 	ROW(wifi, base, "wifi", DOCTOR_WARN),
 	ROW(no_ifaces, base, "wifi", DOCTOR_SKIP),
 	ROW(servicelb, base, "other-lb", DOCTOR_FAIL),
