@@ -132,6 +132,28 @@ def test_api(bare):
     assert wrong(found) == {"api": "fail"} and "cannot be asked" in found["api"][0]["what"]
 
 
+@pytest.mark.parametrize("fault, says", [
+    ({"kind": "freeze"}, "no answer within 4000 ms"), ({"kind": "garbage"}, "no Kubernetes"), ({"kind": "503"}, ""),
+    ({"kind": "garbage-http"}, "does not speak HTTP/1.1"), ({"kind": "oversize", "bytes": 5000000}, "too long")],
+    ids=lambda v: v["kind"] if isinstance(v, dict) else "")
+def test_api_misbehaves(bare, fault, says):
+    """Whatever the server does it is a finding, in seconds."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    lab.server.fault(match={"user": "lbd"}, **fault)
+    code, found = doctor(lab.nodes[0])
+    assert (code, wrong(found)) == (1, {"api": "fail"}) and says in found["api"][0]["what"]
+
+
+def test_reviews_refused(bare):
+    """Rights that cannot be asked for are not called missing; 429 with a long Retry-After does not hold it up."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    for kind, more in (("403", {}), ("429", {"retryAfterS": 300}), ("drop", {})):
+        lab.server.clear()
+        lab.server.fault(kind, match={"user": "lbd", "path": "/apis/authorization.k8s.io"}, **more)
+        code, found = doctor(lab.nodes[0])
+        assert (code, wrong(found)) == (0, {}) and found["rights"][0]["severity"] == "skip"
+
+
 def test_rights_are_those_of_rbac_yaml(bare):
     """What is asked for is what packaging/rbac.yaml gives, endpoints for old servers aside."""
     lab = bare(nodes=1, pods=False, proxy=False)
