@@ -343,8 +343,8 @@ static void on_version(void *ctx, const struct kube_answer *answer)
 	else
 		api->state = DOCTOR_API_ANSWERED;
 	if (api->err[0] == '\0' && api->state == DOCTOR_API_UNREACHABLE)
-		(void)snprintf(api->err, sizeof api->err, "what answers is no Kubernetes (HTTP status %u)",
-			answer->status);
+		(void)snprintf(api->err, sizeof api->err,
+			"what answers is no Kubernetes (HTTP status %u)", answer->status);
 	if (api->state == DOCTOR_API_ANSWERED) {
 		(void)snprintf(api->version, sizeof api->version, "%s", version);
 		ask_the_rest(slot->a);
