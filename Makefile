@@ -20,7 +20,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
         iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
-SHELL_UNITS := apart bfdio bgpio bgplisten bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile speaker status tls why wire witness writer radvio
+SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload rt secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
 USES_arena    :=
@@ -95,6 +95,8 @@ USES_ipvs     := buf file
 USES_bound    := addr bind config iface log net nladdr
 USES_snapfile := buf cluster elect file log rt snapshot
 USES_nic      :=
+USES_notify   :=
+USES_confine  :=
 USES_gateway  := addr
 USES_mcast    := addr iface log
 USES_apart    :=
@@ -106,7 +108,7 @@ USES_speaker  := $(PURE) bfdio bgpio bgplisten file log mesh net radvio secret s
 USES_bgpio    := addr bgp bgp_msg bgp_rib
 USES_radvio   := addr log radv
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) bfdio bgpio bound contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload rt secret snapfile wire witness speaker
+USES_daemon   := $(PURE) bfdio bgpio bound confine contest control crdwatch dry explain feed file hand keep kube log mesh net notify pass reload rt secret snapfile wire witness speaker
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret snapfile
 USES_crdwatch := $(PURE) feed kube log reload
 USES_rt       := log
