@@ -19,7 +19,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc elect elig event explain_text ground group health history hold homing http1 \
-        iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
+        iface json judge kubeconf kubemake label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
 SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload rt secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
@@ -83,6 +83,7 @@ USES_explain_text := buf json
 USES_http1    := buf
 USES_watch    := buf json
 USES_kubeconf := doc json
+USES_kubemake := buf kubeconf
 USES_log      := buf
 USES_tls      := addr buf
 USES_http     := buf http1 log tls
@@ -125,7 +126,7 @@ USES_status   := $(PURE) bound crdwatch dry kube net secret why speaker
 USES_why      := $(PURE)
 USES_dry      := $(PURE) explain log net why
 USES_explain  := $(PURE) crdwatch dry keep kube net status why
-USES_lbd      := control daemon explain explain_text file log status writer
+USES_lbd      := control daemon explain explain_text file kubemake log status writer
 
 # closure: a set of units and all that they may use, sorted.
 expand   = $(sort $(1) $(foreach u,$(1),$(USES_$(u))))

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# make install [PREFIX=/usr/local] [DESTDIR=]   the binary, manual pages, unit, and a configuration where there is none
+# make install [PREFIX=/usr/local] [DESTDIR=]   the binary, manual pages, unit, user (systemd-sysusers), a configuration where there is none
 # make deb      build/deb/lbd_<version>_<architecture>.deb, of the static binary
 # make image    build/image/lbd-<version>-<architecture>.tar: an OCI layout of the static binary alone
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
 UNITDIR ?= /etc/systemd/system
+SYSUSERSDIR ?= /etc/sysusers.d
 BINARY  ?= lbd
 ARCH    := $(patsubst arm,armhf,$(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(firstword $(subst -, ,$(TRIPLET))))))
 DEB     := build/deb/lbd_$(VERSION)_$(ARCH).deb
@@ -18,13 +19,16 @@ install: $(BINARY)
 	$(Q)install -D -m 644 docs/lbd.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/lbd.yaml.5
 	$(Q)mkdir -p $(DESTDIR)$(UNITDIR)
 	$(Q)sed 's:/usr/local/bin:$(PREFIX)/bin:' packaging/systemd/lbd.service >$(DESTDIR)$(UNITDIR)/lbd.service
+	$(Q)install -D -m 644 packaging/systemd/realtime.conf $(DESTDIR)$(UNITDIR)/lbd.service.d/realtime.conf
+	$(Q)install -D -m 644 packaging/systemd/listen.conf $(DESTDIR)$(PREFIX)/share/lbd/listen.conf
+	$(Q)install -D -m 644 packaging/systemd/lbd.sysusers $(DESTDIR)$(SYSUSERSDIR)/lbd.conf
 	$(Q)[ -e $(DESTDIR)/etc/lbd/lbd.yaml ] || install -D -m 644 packaging/lbd.yaml $(DESTDIR)/etc/lbd/lbd.yaml
 
 deb: $(DEB)
 
 $(DEB): $(STATIC) $(wildcard packaging/deb/* packaging/systemd/* docs/*.[58]) packaging/lbd.yaml packaging/packaging.mk
 	$(Q)rm -rf $(@D) && mkdir -p $(@D)/root/DEBIAN
-	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(@D)/root PREFIX=/usr UNITDIR=/lib/systemd/system BINARY=$(STATIC)
+	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(@D)/root PREFIX=/usr UNITDIR=/lib/systemd/system SYSUSERSDIR=/usr/lib/sysusers.d BINARY=$(STATIC)
 	$(Q)gzip -9n $(@D)/root/usr/share/man/man?/*
 	$(Q)install -D -m 644 LICENSE $(@D)/root/usr/share/doc/lbd/copyright
 	$(Q)sed 's/@VERSION@/$(VERSION)/; s/@ARCH@/$(ARCH)/' packaging/deb/control >$(@D)/root/DEBIAN/control

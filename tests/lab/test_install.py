@@ -10,7 +10,7 @@ import tarfile
 
 import pytest
 import yaml
-from lab import API_ADDR, ROOT, sh
+from lab import API_ADDR, ROOT, binary, sh
 
 RBAC = ROOT / "packaging/rbac.yaml"
 
@@ -27,6 +27,25 @@ def test_kubeconfig(bare):
     kubeconfig = lab.dir / "made.kubeconfig"
     kubeconfig.write_text(text.replace("127.0.0.1", API_ADDR))
     lab.nodes[0].start(kubeconfig=kubeconfig)
+
+
+def test_kubeconfig_command(bare, tmp_path):
+    """lbd kubeconfig makes the same text as the template, in a file for its owner's eyes alone, and lbd gets in with it; what it
+    cannot use leaves the file as it was."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    ca, token, out = lab.kubesim.dir / "ca.crt", tmp_path / "token", tmp_path / "kubeconfig"
+    token.write_text(lab.kubesim.token() + "\n")
+    sh(binary(), "kubeconfig", "--server", f"https://{API_ADDR}:6443", "--token-file", token, "--ca-file", ca, "-o", out)
+    template = (ROOT / "packaging/kubeconfig.tmpl").read_text()
+    for place, value in {"https://127.0.0.1:6443": f"https://{API_ADDR}:6443", "{{.data.token | base64decode}}": lab.kubesim.token(),
+                         '{{index .data "ca.crt"}}': base64.b64encode(ca.read_bytes()).decode()}.items():
+        assert place in template
+        template = template.replace(place, value)
+    assert out.read_text() == template and out.stat().st_mode & 0o777 == 0o600
+    lab.nodes[0].start(kubeconfig=out)
+    token.write_text("two words\n")
+    r = sh(binary(), "kubeconfig", "--token-file", token, "--ca-file", ca, "-o", out, check=False)
+    assert r.returncode == 1 and "the token: expected one word" in r.stderr and out.read_text() == template
 
 
 def test_rbac(lab):
@@ -68,7 +87,8 @@ def test_install(tmp_path):
     unit = (tmp_path / "etc/systemd/system/lbd.service").read_text()
     assert "ExecStart=/opt/lbd/bin/lbd run\n" in unit and "/usr/local" not in unit
     # Real-time scheduling is asked for by lbd, so that it starts where that is refused (rt.c).
-    assert "LimitRTPRIO=1\n" in unit and "\nCPUSchedulingPolicy=" not in unit and "\nRestrictRealtime=yes" not in unit
+    realtime = (tmp_path / "etc/systemd/system/lbd.service.d/realtime.conf").read_text()
+    assert "LimitRTPRIO=1\n" in realtime and "\nRestrictRealtime=no\n" in realtime and "\nCPUSchedulingPolicy=" not in unit + realtime
     assert (tmp_path / "opt/lbd/share/man/man8/lbd.8").stat().st_size > 1000
 
 
@@ -81,6 +101,7 @@ def test_deb(packages, tmp_path):
     assert sh("dpkg-deb", "-f", deb, "Depends").stdout.strip() == ""
     sh(lbd, "check-config", tmp_path / "etc/lbd/lbd.yaml")
     assert "ExecStart=/usr/bin/lbd run\n" in (tmp_path / "lib/systemd/system/lbd.service").read_text()
+    assert (tmp_path / "lib/systemd/system/lbd.service.d/realtime.conf").is_file()
     for page in ("man8/lbd.8.gz", "man5/lbd.yaml.5.gz"):
         assert b".Dt LBD" in gzip.decompress((tmp_path / "usr/share/man" / page).read_bytes())
 
