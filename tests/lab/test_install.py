@@ -6,7 +6,11 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import re
+import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -106,6 +110,112 @@ def test_deb(packages, tmp_path):
         assert b".Dt LBD" in gzip.decompress((tmp_path / "usr/share/man" / page).read_bytes())
 
 
+@pytest.fixture(scope="module")
+def debian(tmp_path_factory):
+    """A clean Debian, made once by debootstrap and kept in build/debian; here a copy of it."""
+    kept, made = ROOT / "build/debian", tmp_path_factory.mktemp("debian") / "root"
+    if not kept.exists():
+        fresh = kept.with_name("debian.new")
+        sh("rm", "-rf", fresh)
+        sh("debootstrap", "--variant=minbase", "bookworm", fresh, timeout=1200)
+        fresh.rename(kept)
+    sh("cp", "-a", kept, made)
+    return made
+
+
+def everything(root):
+    """{path: what it is} below root; what dpkg and useradd note of their own work is left out."""
+    own = re.compile(r"var/(log|cache|lib/dpkg)(/|$)|etc/\S+-$|etc/\.pwd\.lock$")
+    found = {}
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            p = Path(folder, name)
+            at = str(p.relative_to(root))
+            if not own.match(at):
+                found[at] = os.readlink(p) if p.is_symlink() else p.read_bytes() if p.is_file() else "folder"
+    return found
+
+
+def test_deb_on_a_clean_debian(packages, debian, tmp_path):
+    """Installed with nothing else there: the user, every file, a binary that runs, a unit that systemd takes. Removed: what the
+    administrator wrote stays. Purged: everything is as it was before."""
+    def dpkg(*argv):
+        return sh("chroot", debian, "dpkg", *argv).stdout
+
+    deb = next((ROOT / "build/deb").glob("*.deb"))
+    shutil.copy(deb, debian / "lbd.deb")
+    before = everything(debian)
+    dpkg("-i", "/lbd.deb")
+    assert "Status: install ok installed" in dpkg("-s", "lbd") and dpkg("--verify", "lbd") == ""
+    entry = sh("chroot", debian, "getent", "passwd", "lbd").stdout.strip().split(":")
+    assert int(entry[2]) < 1000 and entry[5:] == ["/", "/usr/sbin/nologin"]
+    assert sh("chroot", debian, "lbd", "check-config", "/etc/lbd/lbd.yaml").returncode == 0
+    unit = (debian / "lib/systemd/system/lbd.service").read_text()
+    programs = re.findall(r"^Exec\w+=(/\S+)", unit, re.M)
+    assert len(programs) == 2 and all((debian / at.lstrip("/")).exists() for at in programs)
+    verified = tmp_path / "lbd.service"
+    verified.write_text(unit.replace("/usr/bin/lbd", f"{debian}/usr/bin/lbd"))
+    r = sh("systemd-analyze", "verify", "--man=no", verified, check=False)
+    assert (r.returncode, r.stderr) == (0, "")
+    for name in ("kubeconfig", "bfd.key"):
+        (debian / "etc/lbd" / name).write_text("x")
+    for folder in ("var/lib/lbd", "run/lbd", "etc/systemd/system/lbd.service.d", "etc/systemd/system/multi-user.target.wants"):
+        (debian / folder).mkdir(parents=True, exist_ok=True)
+        (debian / folder / "snapshot").write_text("x")
+    (debian / "etc/systemd/system/multi-user.target.wants/snapshot").unlink()
+    (debian / "etc/systemd/system/lbd.service.d/snapshot").rename(debian / "etc/systemd/system/lbd.service.d/listen.conf")
+    (debian / "etc/systemd/system/multi-user.target.wants/lbd.service").symlink_to("/lib/systemd/system/lbd.service")
+    dpkg("-i", "/lbd.deb")
+    dpkg("-r", "lbd")
+    assert not (debian / "usr/bin/lbd").exists() and (debian / "etc/lbd/kubeconfig").exists()
+    dpkg("-P", "lbd")
+    after = everything(debian)
+    assert {at for at in before.keys() | after.keys() if before.get(at) != after.get(at)} <= {
+        "etc/systemd/system/multi-user.target.wants"}  # where it was not there
+
+
+def test_sysusers(tmp_path):
+    """Where there is systemd-sysusers it makes the user."""
+    (tmp_path / "etc").mkdir()
+    sh("systemd-sysusers", f"--root={tmp_path}", ROOT / "packaging/systemd/lbd.sysusers")
+    assert re.search(r"^lbd:x:(\d+):(\d+):[^:]*:/:\S*nologin$", (tmp_path / "etc/passwd").read_text(), re.M)
+    assert re.search(r"^lbd:x:", (tmp_path / "etc/group").read_text(), re.M)
+
+
+def test_checksums(packages):
+    """make checksums: sums of the binary, package and image that sha256sum finds right."""
+    sh("make", "-C", ROOT, "--no-print-directory", "checksums")
+    sums = (ROOT / "build/SHA256SUMS").read_text().splitlines()
+    assert [Path(line.split()[1]).suffix for line in sums] == ["", ".deb", ".tar"]
+    sh("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=ROOT / "build")
+
+
+def linked():
+    """The libraries that make static links, as it names them, without lib."""
+    text = (ROOT / "Makefile").read_text()
+    return set(re.findall(r"-l(\w+)", text[text.index("$(STATIC): $(STATIC_SRC)"):].split("-Wl,--gc-sections")[0]))
+
+
+def third_party(text):
+    """Every library that is linked has its section, with terms in it."""
+    assert linked() == {"uv", "cjson", "pcap", "yaml", "mbedtls", "mbedx509", "mbedcrypto"}
+    sections = dict(re.findall(r"^={100}\n(\S+)\n\n(.*?)(?=\n={100}\n|\Z)", text, re.M | re.S))
+    assert [re.sub(r"-[\d.]+$", "", name) for name in sections] == [
+        "musl", "libuv1", "cjson", "mbedtls", "libpcap", "libyaml", "uthash"]
+    assert all("opyright" in section and len(section) > 1000 for section in sections.values())
+
+
+def test_licences(packages, tmp_path):
+    """The package has the terms of all that is linked in, its own, and SECURITY.md."""
+    sh("dpkg-deb", "-x", next((ROOT / "build/deb").glob("*.deb")), tmp_path)
+    docs = tmp_path / "usr/share/doc/lbd"
+    third_party((docs / "third-party").read_text())
+    assert (docs / "copyright").read_text() == (ROOT / "LICENSE").read_text()
+    assert (docs / "SECURITY.md").read_text() == (ROOT / "SECURITY.md").read_text()
+    r = sh(ROOT / "packaging/licences.sh", tmp_path, check=False)
+    assert r.returncode == 1 and "is not there" in r.stderr
+
+
 def test_image(packages, tmp_path):
     """make image: every digest and size of the OCI layout is true, and the entry point runs."""
     with tarfile.open(next((ROOT / "build/image").glob("*.tar"))) as t:
@@ -124,3 +234,5 @@ def test_image(packages, tmp_path):
     with tarfile.open(fileobj=io.BytesIO(root)) as t:
         t.extractall(tmp_path)
     assert sh(str(tmp_path) + config["config"]["Entrypoint"][0], "version").returncode == 0
+    third_party((tmp_path / "usr/share/doc/lbd/third-party").read_text())
+    assert (tmp_path / "usr/share/doc/lbd/SECURITY.md").is_file()
