@@ -58,7 +58,8 @@ def image(binary, arch, version, docs):
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(root).hexdigest()}"]},
     }, CONFIG)
     manifest = document({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]}, MANIFEST)
-    manifest["annotations"] = {"org.opencontainers.image.ref.name": version}
+    # The second is what containerd, and k3s's folder of images, take for the name.
+    manifest["annotations"] = {"org.opencontainers.image.ref.name": version, "io.containerd.image.name": f"docker.io/library/lbd:{version}"}
     index = json.dumps({"schemaVersion": 2, "manifests": [manifest]}).encode()
     return {"oci-layout": (b'{"imageLayoutVersion": "1.0.0"}', 0o644), "index.json": (index, 0o644), **blobs}
 

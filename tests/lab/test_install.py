@@ -216,6 +216,35 @@ def test_licences(packages, tmp_path):
     assert r.returncode == 1 and "is not there" in r.stderr
 
 
+def kustomized():
+    """What kubectl apply -k would send."""
+    return list(yaml.safe_load_all(sh("kubectl", "kustomize", ROOT / "packaging/kubernetes").stdout))
+
+
+def daemonset():
+    return next(d for d in kustomized() if d["kind"] == "DaemonSet")
+
+
+def test_kustomization():
+    """rbac.yaml but for the token that does not end, a ConfigMap whose configuration is a right one, a DaemonSet that uses both and
+    may no more than it needs."""
+    docs = {(d["kind"], d["metadata"]["name"]): d for d in kustomized()}
+    rbac = {(d["kind"], d["metadata"]["name"]): d for d in yaml.safe_load_all(RBAC.read_text())}
+    assert docs.keys() == rbac.keys() - {("Secret", "lbd")} | {("ConfigMap", "lbd"), ("DaemonSet", "lbd")}
+    assert all(docs[key] == rbac[key] for key in docs.keys() & rbac.keys())
+    conf = docs["ConfigMap", "lbd"]["data"]["lbd.yaml"]
+    assert "192.168.1.200" in sh(binary(), "check-config", "-p", "-", input=conf).stdout
+    pod = docs["DaemonSet", "lbd"]["spec"]["template"]["spec"]
+    container, mounts = pod["containers"][0], {m["name"]: m for m in pod["containers"][0]["volumeMounts"]}
+    assert pod["hostNetwork"] and pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["priorityClassName"] == "system-node-critical"
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"] and not container["securityContext"]["allowPrivilegeEscalation"]
+    assert {v["name"] for v in pod["volumes"]} == mounts.keys() and mounts["config"]["mountPath"] == "/etc/lbd"
+    env = {e["name"]: e.get("value") for e in container["env"]}
+    assert {env["RUNTIME_DIRECTORY"], env["STATE_DIRECTORY"]} == {mounts["run"]["mountPath"], mounts["state"]["mountPath"]}
+
+
 def test_image(packages, tmp_path):
     """make image: every digest and size of the OCI layout is true, and the entry point runs."""
     with tarfile.open(next((ROOT / "build/image").glob("*.tar"))) as t:
@@ -227,7 +256,9 @@ def test_image(packages, tmp_path):
         return data
 
     assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
-    manifest = json.loads(blob(json.loads(files["index.json"])["manifests"][0]))
+    entry = json.loads(files["index.json"])["manifests"][0]
+    manifest = json.loads(blob(entry))
+    assert entry["annotations"]["io.containerd.image.name"] == daemonset()["spec"]["template"]["spec"]["containers"][0]["image"]
     config = json.loads(blob(manifest["config"]))
     root = gzip.decompress(blob(manifest["layers"][0]))
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(root).hexdigest()}"]
