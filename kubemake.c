@@ -90,11 +90,12 @@ static const char *fault(const char *server, const struct buf *ca, struct span t
 
 	if (url.n > MAX_SERVER || strncmp(server, "https://", 8) != 0 || !is_of(url, "-._~:/[]%"))
 		return "the server: expected https://HOST:PORT";
-	if (ca->len < sizeof begins || memmem(ca->p, ca->len, begins, sizeof begins - 1) == NULL)
+	if (ca->len < sizeof begins || memchr(ca->p, '\0', ca->len) != NULL ||
+		strstr(ca->p, begins) == NULL) /* a buf ends with a NUL */
 		return "the CA: expected certificates in PEM";
 	if (ca->len > KUBEMAKE_MAX_CA)
 		return "the CA: too long";
-	if (memmem(ca->p, ca->len, "PRIVATE KEY", 11) != NULL)
+	if (strstr(ca->p, "PRIVATE KEY") != NULL)
 		return "the CA: there is a private key in it, which nobody else should have";
 	if (token.n > KUBEMAKE_MAX_TOKEN || !is_of(token, "-._~+/="))
 		return "the token: expected one word of letters, digits and -._~+/=";
