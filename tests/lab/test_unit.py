@@ -196,3 +196,27 @@ def test_capabilities(bare):
     assert kept(lab.config) == net
     assert kept(lab.config + peer) == net
     assert kept(lab.config + peer + "  passive: true\n") == net | 1 << 10
+
+
+@pytest.mark.skipif("asan" in str(binary()), reason="no filter under the sanitizers")
+def test_nothing_is_refused(bare):
+    """No call that lbd makes is answered with EPERM but libuv's wish for an io_uring: while it starts, gives and announces addresses,
+    puts them on interfaces, has BGP peers of both kinds, reloads, hands a large picture out by a copy of itself, and ends."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    node, trace = lab.nodes[0], lab.dir / "trace"
+    peers = "".join(f"- {{name: r{i}, myASN: 64500, peerASN: 64501, peerAddress: 10.89.0.{60 + i}, passive: {p}, password: x}}\n"
+                    for i, p in enumerate(("true", "false")))
+    config = lab.config + "l2Advertisements:\n- name: all\n  bindAddress: true\n" + "peers:\n" + peers
+    node.start(config=config, prefix=("strace", "-D", "-f", "-qq", "-e", "status=failed", "-o", trace))
+    lab.service("web")
+    ip = lab.wait_ip("web")
+    wait_for("the address on the interface", lambda: f" {ip}/" in node.run("ip", "addr").stdout)
+    for i in range(201):
+        lab.service(f"many{i}", endpoints=False)
+    wait_for("all of them", lambda: len(node.dump()["services"]) == 202, timeout=20)
+    node.config_path.write_text(config + "log: {level: debug}\n")
+    os.kill(node.pid, signal.SIGHUP)
+    wait_for("the reload", lambda: " msg=loaded" in node.log.read_text())
+    assert node.stop() == 0
+    refused = {line.split("(")[0].split()[-1] for line in trace.read_text().splitlines() if " EPERM " in line}
+    assert trace.read_text() and refused <= {"io_uring_setup"}
