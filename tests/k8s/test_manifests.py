@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The manifests in packaging/, judged by the real API server: as kubectl apply would send them, and as k3s's folder takes them."""
 
+import os
+
 import pytest
 import yaml
 
-from lab import ROOT, sh
+from lab import API_ADDR, ROOT, binary, sh
 
 pytestmark = pytest.mark.k8s
 
@@ -33,3 +35,35 @@ def test_would_be_refused(k8s):
     for wrong in (text.replace("hostNetwork:", "hostNetwrk:"), text.replace("type: RollingUpdate", "type: Rolling")):
         assert wrong != text
         assert apply(k8s, wrong).returncode != 0
+
+
+def test_install_on_k3s(k8s, tmp_path):
+    """install.sh on a tree that looks like a k3s server, with this API server in k3s's place: it leaves the manifest, waits for the
+    token that the server puts into the Secret, and lbd gets in with the kubeconfig that it makes; uninstall takes the rights away."""
+    root, kubeconfig = tmp_path / "root", k8s.server.kubeconfig("admin")
+    rancher = root / "var/lib/rancher/k3s"
+    for folder in ("agent", "server/manifests"):
+        (rancher / folder).mkdir(parents=True)
+    (rancher / "agent/server-ca.crt").write_text((k8s.server.dir / "ca.crt").read_text())
+    kubectl = " ".join(map(str, k8s.server.inside(["kubectl", "--kubeconfig", kubeconfig])))
+
+    def install(*argv, wait, check=True):
+        return sh(PACKAGING / "k3s/install.sh", *argv, check=check,
+                  env={**os.environ, "ROOT": str(root), "KUBECTL": kubectl, "LBD_WAIT": wait, "HOME": str(tmp_path)})
+
+    arguments = ("--binary", binary(), "--server", f"https://{API_ADDR}:6443")
+    k8s.kubectl("delete", "--ignore-not-found", "-f", PACKAGING / "rbac.yaml")
+    try:
+        r = install(*arguments, wait="0", check=False)
+        assert r.returncode == 1 and "no token in the Secret" in r.stderr
+        k8s.kubectl("apply", "-f", rancher / "server/manifests/lbd.yaml")  # as k3s does
+        install(*arguments, wait="30")
+        node = k8s.nodes[0]
+        node.start(kubeconfig=root / "etc/lbd/kubeconfig")
+        node.stop()
+        install("uninstall", "--purge", wait="0")
+        r = k8s.kubectl("-n", "kube-system", "get", "serviceaccount,secret,role", "lbd", check=False)
+        assert r.returncode != 0 and "NotFound" in r.stderr and r.stdout == ""
+        assert not (root / "etc/lbd").exists()
+    finally:
+        k8s.server.install()
