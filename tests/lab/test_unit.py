@@ -198,6 +198,18 @@ def test_capabilities(bare):
     assert kept(lab.config + peer + "  passive: true\n") == net | 1 << 10
 
 
+def test_passive_too_late(bare):
+    """A peer that becomes passive after the right to listen went: the log says what lacks, and what to do."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    peer = "peers:\n- name: r\n  myASN: 64500\n  peerASN: 64501\n  peerAddress: 10.89.0.60\n"
+    node = lab.nodes[0].start(config=lab.config + peer)
+    node.config_path.write_text(lab.config + peer + "  passive: true\n")
+    wait_for("word of it", lambda: "no CAP_NET_BIND_SERVICE" in node.log.read_text())
+    assert "listen.conf" in node.log.read_text() and node.stop() == 0
+    node.start(config=lab.config + peer + "  passive: true\n")
+    wait_for("port 179", lambda: ":179 " in node.run("ss", "-ltnH").stdout)
+
+
 @pytest.mark.skipif("asan" in str(binary()), reason="no filter under the sanitizers")
 def test_nothing_is_refused(bare):
     """No call that lbd makes is answered with EPERM but libuv's wish for an io_uring: while it starts, gives and announces addresses,
