@@ -19,8 +19,8 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text ground group health history hold homing http1 \
-        iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
-SHELL_UNITS := apart bfdio bgpio bgplisten bound contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile speaker status tls why wire witness writer radvio
+        iface json judge kubeconf kubemake label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
+SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload rt secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
 USES_arena    :=
@@ -89,6 +89,7 @@ USES_explain_text := buf json
 USES_http1    := buf
 USES_watch    := buf json
 USES_kubeconf := doc json
+USES_kubemake := buf kubeconf
 USES_log      := buf
 USES_tls      := addr buf
 USES_http     := buf http1 log tls
@@ -101,6 +102,8 @@ USES_ipvs     := buf file
 USES_bound    := addr bind config iface log net nladdr
 USES_snapfile := buf cluster elect file log rt snapshot
 USES_nic      :=
+USES_notify   :=
+USES_confine  :=
 USES_gateway  := addr
 USES_mcast    := addr iface log
 USES_apart    :=
@@ -112,7 +115,7 @@ USES_speaker  := $(PURE) bfdio bgpio bgplisten file log mesh net radvio secret s
 USES_bgpio    := addr bgp bgp_msg bgp_rib
 USES_radvio   := addr log radv
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) bfdio bgpio bound contest control crdwatch dry explain feed file hand keep kube log mesh net pass reload rt secret snapfile wire witness speaker
+USES_daemon   := $(PURE) bfdio bgpio bound confine contest control crdwatch dry explain feed file hand keep kube log mesh net notify pass reload rt secret snapfile wire witness speaker
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret snapfile
 USES_crdwatch := $(PURE) feed kube log reload
 USES_rt       := log
@@ -133,7 +136,7 @@ USES_doctor_host := buf config doctor doctor_proc doctor_rules json
 USES_doctor_kube := addr buf config creds doctor doctor_proc json kube
 USES_doctor_wire := addr announcer arp bpf config control doctor json ndp
 USES_doctor_run := buf config doctor doctor_host doctor_kube doctor_wire file log
-USES_lbd      := control daemon doctor_run explain explain_text file log status writer
+USES_lbd      := control daemon doctor_run explain explain_text file kubemake log status writer
 
 # closure: a set of units and all that they may use, sorted.
 expand   = $(sort $(1) $(foreach u,$(1),$(USES_$(u))))

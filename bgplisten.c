@@ -167,6 +167,16 @@ static bool is_missing(int err)
 	return err == -EAFNOSUPPORT;
 }
 
+static const char *complaint(int err)
+{
+	if (err == -EADDRINUSE)
+		return "cannot listen for peers: another program has the port";
+	if (err == -EACCES) /* never given, or dropped at start, when no peer was passive */
+		return "cannot listen for peers: no CAP_NET_BIND_SERVICE; under systemd "
+		       "lbd.service.d/listen.conf gives it; then start lbd again";
+	return "cannot listen for peers";
+}
+
 /* Opens what is not open, listens again where that was paused. */
 static void open_all(struct bgplisten *l)
 {
@@ -184,11 +194,7 @@ static void open_all(struct bgplisten *l)
 	}
 	if (worst != 0) {
 		if (!l->complained)
-			log_error("bgp",
-				worst == -EADDRINUSE
-					? "cannot listen for peers: another program has the port"
-					: "cannot listen for peers",
-				"err", strerror(-worst), NULL);
+			log_error("bgp", complaint(worst), "err", strerror(-worst), NULL);
 		(void)uv_timer_start(&l->timer, l->timer.timer_cb, AGAIN_MS, 0);
 	}
 	l->complained = worst != 0;

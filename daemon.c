@@ -9,6 +9,7 @@
  * writer.
  */
 #include "clock.h"
+#include "confine.h"
 #include "dry.h"
 #include "json.h"
 #include "log.h"
@@ -22,7 +23,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { MIN_STALL_MS = 20, RELEASE_MS = 2000, RETRY_MS = 1000 };
+enum { MIN_STALL_MS = 20, RELEASE_MS = 2000, RETRY_MS = 1000, FIRST_FREE_PORT = 1024 };
 enum { DUMP_APART = 200 }; /* Services and addresses: some milliseconds' work */
 
 uint64_t daemon_now_ms(void)
@@ -170,6 +171,7 @@ static void arm(struct daemon *d, uint64_t now_ms)
 	next_ms = time_min(next_ms, bound_next_deadline(d));
 	next_ms = time_min(next_ms, speaker_next_deadline(d));
 	next_ms = time_min(next_ms, snapfile_next_deadline(d));
+	next_ms = time_min(next_ms, notify_next_deadline(&d->notify));
 	if (daemon_may_act(d))
 		next_ms = time_min(next_ms, elect_next_deadline(d->elect));
 	if (d->phase != DAEMON_RUNNING)
@@ -187,6 +189,16 @@ static void arm(struct daemon *d, uint64_t now_ms)
 
 static void step_phase(struct daemon *d, uint64_t now_ms);
 
+/* A pass was made. */
+static void tell_manager(struct daemon *d, uint64_t now_ms)
+{
+	char sentence[NOTIFY_MAX_STATUS] = "";
+
+	if (d->phase == DAEMON_RUNNING)
+		status_sentence(d, now_ms, sentence, sizeof sentence);
+	notify_run(&d->notify, d->phase == DAEMON_RUNNING ? sentence : d->notify.said, now_ms);
+}
+
 /* Runs before the loop waits: whatever the callbacks of this turn marked is acted upon once. */
 static void on_prepare(uv_prepare_t *p)
 {
@@ -200,6 +212,7 @@ static void on_prepare(uv_prepare_t *p)
 	d->dirty = false;
 	pass_run(d, now_ms);
 	step_phase(d, now_ms);
+	tell_manager(d, now_ms);
 	if (d->phase != DAEMON_CLOSING)
 		arm(d, now_ms);
 }
@@ -210,6 +223,7 @@ static void begin_drain(struct daemon *d)
 {
 	uint64_t now_ms = daemon_now_ms();
 
+	notify_stopping(&d->notify);
 	if (d->phase != DAEMON_RUNNING) { /* a second signal: at once */
 		d->phase_until_ms = now_ms;
 		daemon_mark(d);
@@ -234,10 +248,13 @@ static void on_signal(uv_signal_t *s, int signum)
 {
 	struct daemon *d = s->data;
 
-	if (signum == SIGHUP)
-		reload_again(d);
-	else
+	if (signum != SIGHUP) {
 		begin_drain(d);
+		return;
+	}
+	notify_reloading(&d->notify);
+	reload_again(d);
+	daemon_mark(d);
 }
 
 static void close_all(struct daemon *d);
@@ -506,6 +523,37 @@ static int open_parts(struct daemon *d)
 	return err;
 }
 
+/* -- what the process may -- */
+
+/* Ports below 1024: BGP's, once a peer is passive, and metrics', if it is one.  What the API's
+ * objects will want is not known yet. */
+static bool may_listen_low(const struct config *c)
+{
+	bool any = c->from_cluster || (c->metrics_port > 0 && c->metrics_port < FIRST_FREE_PORT);
+
+	for (size_t i = 0; i < c->n_peers && !any; i++)
+		any = c->peers[i].passive;
+	return any;
+}
+
+static void drop_capabilities(const struct daemon *d)
+{
+	int err = confine_capabilities(confine_needed(may_listen_low(d->conf), rt_wants_right()));
+
+	if (err != 0)
+		log_warn("lbd", "capabilities that are not needed stay", "err", strerror(-err),
+			NULL);
+}
+
+static void confine(void)
+{
+	int err = confine_calls();
+
+	if (err != 0)
+		log_warn("lbd", "this kernel has no filter for system calls: all are allowed",
+			"err", strerror(-err), NULL);
+}
+
 /* Everything up to the first turn of the loop.  0, or the exit code. */
 static int start(struct daemon *d)
 {
@@ -520,6 +568,7 @@ static int start(struct daemon *d)
 	if (reload_read(d, &d->conf) != 0)
 		return 1;
 	reload_log_level(d);
+	drop_capabilities(d);
 	choose_node_name(d);
 	if (make_units(d) != 0) {
 		log_error("lbd", "out of memory", NULL);
@@ -544,13 +593,16 @@ int daemon_run(const struct daemon_options *opt)
 	REQUIRE(d != NULL);
 	d->opt = opt;
 	contest_init(d);
+	confine();
 	REQUIRE(uv_loop_init(&d->loop) == 0);
 	(void)signal(SIGPIPE, SIG_IGN);
+	notify_open(&d->notify);
 	code = start(d);
 	if (code != 0 && d->prepare.data != NULL)
 		close_all(d);
 	(void)uv_run(&d->loop, UV_RUN_DEFAULT);
 	REQUIRE(uv_loop_close(&d->loop) == 0);
+	notify_close(&d->notify);
 	free_units(d);
 	config_free(d->conf);
 	free(d->conf_text);

@@ -26,6 +26,7 @@
 #include "net.h"
 #include "nladdr.h"
 #include "nodelb.h"
+#include "notify.h"
 #include "peers.h"
 #include "plan.h"
 #include "retired.h"
@@ -120,6 +121,7 @@ struct daemon {
 	uv_signal_t sigterm, sigint, sighup;
 	uint64_t fenced_ms; /* when what is owned was last asked for again; 0 = never */
 	struct rt rt;
+	struct notify notify;
 	uint64_t armed_ms; /* when the timer will fire: a later wake-up than this was a stall */
 	uint64_t breath_ms; /* of mesh_breathe() */
 	bool dirty;        /* the next turn of the loop makes a pass */
@@ -450,6 +452,8 @@ void contest_reset(struct daemon *d);
  * pools peers events).  NULL when out of memory. */
 cJSON *status_dump(const struct daemon *d, uint64_t now_ms);
 void status_add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms);
+/* The state in one sentence, for who looks at the service. */
+void status_sentence(const struct daemon *d, uint64_t now_ms, char *s, size_t n);
 /* One address of it. */
 cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms);
 

@@ -15,6 +15,8 @@
 #include "explain_text.h"
 #include "file.h"
 #include "json.h"
+#include "kubeconf.h"
+#include "kubemake.h"
 #include "log.h"
 
 #include <errno.h>
@@ -53,6 +55,9 @@ enum {
 	OPT_TIMEOUT,
 	OPT_REASON,
 	OPT_ROOT,
+	OPT_SERVER,
+	OPT_TOKEN_FILE,
+	OPT_CA_FILE,
 };
 
 static int usage_error(const struct command *c)
@@ -659,6 +664,103 @@ static int cmd_doctor(const struct command *c, int argc, char **argv)
 	return doctor_run(&o);
 }
 
+/* -- kubeconfig -- */
+
+/* On an agent k3s itself has a load balancer to all servers there. */
+#define DEFAULT_SERVER "https://127.0.0.1:6444"
+#define DEFAULT_TOKEN  "/etc/lbd/token"
+#define DEFAULT_CA     "/var/lib/rancher/k3s/agent/server-ca.crt"
+
+struct kubeconfig_options {
+	const char *server, *token_file, *ca_file, *out; /* out: NULL = standard output */
+};
+
+/* False: it was said what is wrong. */
+static bool read_into(const char *path, size_t max_bytes, struct buf *b)
+{
+	int err;
+
+	buf_init(b, max_bytes);
+	err = file_read(path, b);
+	if (err != 0)
+		(void)fprintf(stderr, "lbd kubeconfig: %s: cannot be read: %s\n", path,
+			strerror(-err));
+	return err == 0;
+}
+
+static int deliver(const char *path, const struct buf *text)
+{
+	int err = 0;
+
+	if (path != NULL)
+		err = file_replace(path, text->p, text->len);
+	else if (fwrite(text->p, 1, text->len, stdout) != text->len || fflush(stdout) != 0)
+		err = -errno;
+	if (err != 0)
+		(void)fprintf(stderr, "lbd kubeconfig: %s: cannot be written: %s\n",
+			path != NULL ? path : "standard output", strerror(-err));
+	return err == 0 ? EXIT_FINE : EXIT_FINDING;
+}
+
+static int kubeconfig(const struct kubeconfig_options *o)
+{
+	struct buf ca = {0}, token = {0}, out;
+	int code = EXIT_FINDING;
+	char why[256];
+
+	buf_init(&out, KUBECONF_MAX_BYTES);
+	if (read_into(o->ca_file, KUBEMAKE_MAX_CA, &ca) &&
+		read_into(o->token_file, KUBEMAKE_MAX_TOKEN, &token)) {
+		if (kubemake(o->server, &ca, &token, &out, why, sizeof why) == 0)
+			code = deliver(o->out, &out);
+		else
+			(void)fprintf(stderr, "lbd kubeconfig: %s\n", why);
+	}
+	buf_free(&ca);
+	buf_free(&token);
+	buf_free(&out);
+	return code;
+}
+
+static const char **kubeconfig_value(struct kubeconfig_options *o, int option)
+{
+	switch (option) {
+	case OPT_SERVER:
+		return &o->server;
+	case OPT_TOKEN_FILE:
+		return &o->token_file;
+	case OPT_CA_FILE:
+		return &o->ca_file;
+	default:
+		return &o->out;
+	}
+}
+
+static int cmd_kubeconfig(const struct command *c, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"server", required_argument, NULL, OPT_SERVER},
+		{"token-file", required_argument, NULL, OPT_TOKEN_FILE},
+		{"ca-file", required_argument, NULL, OPT_CA_FILE},
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	struct kubeconfig_options o = {DEFAULT_SERVER, DEFAULT_TOKEN, DEFAULT_CA, NULL};
+	int option;
+
+	while ((option = next_option(c, argc, argv, ":o:h", longs)) != -1) {
+		if (option == 'h')
+			return help(c);
+		if (option == '?')
+			return usage_error(c);
+		*kubeconfig_value(&o, option) = option_value();
+	}
+	if (has_more(c, argc, argv))
+		return usage_error(c);
+	return kubeconfig(&o);
+}
+
 /* -- version -- */
 
 static int cmd_version(const struct command *c, int argc, char **argv)
@@ -732,10 +834,13 @@ static const struct command commands[] = {
 		"                                           what to do; before and after an "
 		"installation\n",
 		cmd_doctor},
+	{"kubeconfig",
+		"  lbd kubeconfig    [--server URL] [--token-file F] [--ca-file F] [-o FILE]\n"
+		"                                           a way to the API for lbd on a k3s agent\n",
+		cmd_kubeconfig},
 	{"version", "  lbd version       [-o json]\n", cmd_version},
 	/* INTERFACES has these; scripts written for them must hear that they are not here yet. */
 	{"status", NULL, NULL},
-	{"kubeconfig", NULL, NULL},
 };
 
 static int usage(FILE *f, int code)

@@ -90,6 +90,14 @@ static int wanted(void)
 	return prlimit(0, RLIMIT_RTPRIO, NULL, &l) == 0 && l.rlim_cur > 0;
 }
 
+bool rt_wants_right(void)
+{
+	struct rlimit l;
+
+	return wanted() > 0 && prlimit(0, RLIMIT_RTPRIO, NULL, &l) == 0 &&
+	       l.rlim_cur < (rlim_t)wanted();
+}
+
 void rt_start(struct rt *t)
 {
 	const struct sigaction a = {.sa_handler = on_stretch, .sa_flags = SA_RESTART};

@@ -29,6 +29,10 @@ void rt_start(struct rt *t);
 /* To be called now and then: notes that it is ordinary, and ends that. */
 void rt_run(struct rt *t, uint64_t now_ms);
 
+/* Is CAP_SYS_NICE wanted for it? It is where the class comes with no limit that allows it: a process
+ * that was made ordinary could not have it again. */
+bool rt_wants_right(void);
+
 /* The last thing that a job in libuv's pool does, and, with what that returned, the first one of
  * the loop when the job is over: between them the thread has the loop's class.  The loop spins until
  * the thread has said that it is done (uv_async_send()), and would keep an ordinary one from saying

@@ -399,6 +399,19 @@ static void dump_dry(cJSON *o, const struct daemon *d)
 	add_number(o, "refused", sum.refused);
 }
 
+void status_sentence(const struct daemon *d, uint64_t now_ms, char *s, size_t n)
+{
+	bool leads = leader_is_leader(d->leader, now_ms);
+	size_t announced = ann_count(d->ann[ADDR_V4]) + ann_count(d->ann[ADDR_V6]);
+
+	if (!daemon_may_act(d))
+		(void)snprintf(s, n, "waits for the API at %.100s", kube_where_text(d->kube));
+	else
+		(void)snprintf(s, n, "announces %zu of %zu addresses by ARP and NDP%s%s", announced,
+			vip_count(d->vips), leads ? ", leads" : "",
+			d->synced ? "" : "; not in step with the API");
+}
+
 cJSON *status_dump(const struct daemon *d, uint64_t now_ms)
 {
 	cJSON *root = cJSON_CreateObject(), *o;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""image.py BINARY ARCH VERSION OUT: an OCI image layout of one static binary, as a tar.  The same input gives the same bytes.
+"""image.py BINARY ARCH VERSION OUT [NAME=FILE...]: an OCI image layout of one static binary and of files for /usr/share/doc/lbd, as a
+tar.  The same input gives the same bytes.
 
 No daemon is needed to make it; `podman load`, `skopeo copy oci-archive:OUT ...` and `ctr image import OUT` read it
 (OCI image specification 1.0: image-layout, manifest, config).
@@ -31,7 +32,7 @@ def tar(files):
     return out.getvalue()
 
 
-def image(binary, arch, version):
+def image(binary, arch, version, docs):
     """The layout's files."""
     blobs = {}
 
@@ -45,7 +46,9 @@ def image(binary, arch, version):
 
     root = tar({"etc": (None, 0o755), "etc/lbd": (None, 0o755), "run": (None, 0o755), "run/lbd": (None, 0o755),
                 "var": (None, 0o755), "var/lib": (None, 0o755), "var/lib/lbd": (None, 0o700),
-                "usr": (None, 0o755), "usr/bin": (None, 0o755), "usr/bin/lbd": (binary, 0o755)})
+                "usr": (None, 0o755), "usr/bin": (None, 0o755), "usr/bin/lbd": (binary, 0o755),
+                "usr/share": (None, 0o755), "usr/share/doc": (None, 0o755), "usr/share/doc/lbd": (None, 0o755),
+                **{f"usr/share/doc/lbd/{name}": (data, 0o644) for name, data in docs.items()}})
     layer = blob(gzip.compress(root, 9, mtime=0), LAYER)
     config = document({
         "architecture": OCI_ARCH.get(arch, arch), "os": "linux",
@@ -55,14 +58,16 @@ def image(binary, arch, version):
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(root).hexdigest()}"]},
     }, CONFIG)
     manifest = document({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]}, MANIFEST)
-    manifest["annotations"] = {"org.opencontainers.image.ref.name": version}
+    # The second is what containerd, and k3s's folder of images, take for the name.
+    manifest["annotations"] = {"org.opencontainers.image.ref.name": version, "io.containerd.image.name": f"docker.io/library/lbd:{version}"}
     index = json.dumps({"schemaVersion": 2, "manifests": [manifest]}).encode()
     return {"oci-layout": (b'{"imageLayoutVersion": "1.0.0"}', 0o644), "index.json": (index, 0o644), **blobs}
 
 
 def main():
-    binary, arch, version, out = sys.argv[1:]
-    Path(out).write_bytes(tar(image(Path(binary).read_bytes(), arch, version)))
+    binary, arch, version, out, *docs = sys.argv[1:]
+    docs = {name: Path(file).read_bytes() for name, file in (d.split("=", 1) for d in docs)}
+    Path(out).write_bytes(tar(image(Path(binary).read_bytes(), arch, version, docs)))
 
 
 main()

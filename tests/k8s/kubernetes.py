@@ -107,7 +107,7 @@ class Kubernetes(ApiServer):
                   self.dir / "etcd")
         self.start_api()
         self._start_controllers()
-        self._install()
+        self.install()
 
     def _start_controllers(self):
         self._run("controller-manager", BIN / "kube-controller-manager", "--port=0", "--leader-elect=false",
@@ -202,7 +202,7 @@ class Kubernetes(ApiServer):
             "clusters": [{"name": "lab", "cluster": cluster}], "users": [{"name": "lab", "user": user}],
             "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}]}))
 
-    def _install(self):
+    def install(self):
         """What README.md tells a user to do: the rights, and lbd.kubeconfig made of the ServiceAccount's token."""
         self.kubectl("apply", "-f", ROOT / "packaging/rbac.yaml")
         wait_for("the token of the ServiceAccount", lambda: self._secret().get("token"), 30)

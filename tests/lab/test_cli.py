@@ -8,8 +8,8 @@ import pytest
 from lab import binary
 
 LONG = "/tmp/" + "x" * 200
-BUILT = ("run", "check-config", "dump", "explain", "version")
-PLANNED = ("status", "kubeconfig")
+BUILT = ("run", "check-config", "dump", "explain", "kubeconfig", "version")
+PLANNED = ("status",)
 
 
 def lbd(*argv, text=""):
@@ -37,6 +37,9 @@ def lbd(*argv, text=""):
     (("run", "--control", LONG), 2, "--control: expected a path of at most 107 characters"),
     (("run", "-c", "/nonexistent/lbd.yaml"), 1, "/nonexistent/lbd.yaml"),
     (("run", "--config=/nonexistent/lbd.yaml", "--dry-run"), 1, "/nonexistent/lbd.yaml"),
+    (("kubeconfig", "--server"), 2, "lbd kubeconfig: --server: needs a value"),
+    (("kubeconfig", "x"), 2, "lbd kubeconfig: unexpected argument x"),
+    (("kubeconfig", "--ca-file", "/nonexistent/ca"), 1, "/nonexistent/ca: cannot be read"),
     (("run", "-c", "/dev/null", "--control", "/dev/null"), 1, "control socket not opened (is another lbd running?)"),
     (("run", "-c", "/dev/null", "--control", "/dev/null", "--dry-run"), 1, "a dry run wants a --control of its own"),
     (("check-config",), 2, "no file given"),
