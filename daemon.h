@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "announcer.h"
 #include "bfdio.h"
+#include "bgp.h"
 #include "bind.h"
 #include "cluster.h"
 #include "config.h"
@@ -77,6 +78,7 @@ enum daemon_watch_id {
 };
 
 struct crdwatch; /* opaque; crdwatch.c's */
+struct scrape;   /* opaque; scrape.c's */
 struct secrets;  /* opaque; secret.c's */
 struct snapfile; /* opaque; snapfile.c's */
 struct speaker;  /* opaque; speaker.c's */
@@ -163,6 +165,7 @@ struct daemon {
 	struct nladdr *nladdr; /* owned; NULL in a dry run, and when closed */
 	struct kube *kube;
 	struct control *control;
+	struct scrape *scrape; /* owned; NULL in a dry run, and when closed */
 	struct dry *dry; /* NULL = what is decided is done */
 	struct crdwatch *crdwatch; /* owned; NULL = configFrom: file */
 	struct secrets *secrets;   /* owned; NULL = none was ever named */
@@ -429,6 +432,26 @@ uint64_t speaker_next_deadline(const struct daemon *d);
 /* Why this node announces the VIP by BGP (REASON_OWNER), or does not. */
 enum reason speaker_why(const struct daemon *d, const struct vip *v);
 void speaker_dump(const struct daemon *d, cJSON *peers, uint64_t now_ms);
+/* The peers that select this node, as far as there is something to say of them. */
+struct speaker_peer {
+	const char *name, *vrf; /* vrf NULL = none */
+	struct addr remote;
+	unsigned port;
+	bool has_address; /* remote is known */
+	struct bgp_view bgp;
+	struct bgp_rib_counts routes;
+	bool has_bfd;
+	struct bfd_view bfd;
+};
+size_t speaker_count(const struct daemon *d);
+void speaker_peer(const struct daemon *d, size_t i, struct speaker_peer *ret_p);
+
+/* -- scrape.c: metrics and health by HTTP -- */
+/* 0 or -ENOMEM.  Nothing in a dry run. */
+int scrape_start(struct daemon *d) MUST_CHECK;
+void scrape_stop(struct daemon *d);
+/* Listens where the configuration, the Node and the interfaces want it now. */
+void scrape_run(struct daemon *d);
 
 /* -- writer.c -- */
 /* Hands every write that is due to the API client. */
