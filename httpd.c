@@ -26,7 +26,8 @@
 enum { BACKLOG = 64, READ_BYTES = HTTPD_MAX_HEAD, AGAIN_MS = 1000 };
 /* Connections are taken so many at a time: whoever makes them without end holds up nobody. */
 enum { ACCEPTS = 4, PAUSE_MS = 2 };
-enum { MAX_PATH = 256, HEAD_ROOM = 1024 };
+enum { TURN_NS = 1000 * 1000 }; /* for answers, of one turn of the loop: then others have theirs */
+enum { MAX_QUERY = 256, HEAD_ROOM = 1024 };
 
 struct listener {
 	struct listener *next;
@@ -51,6 +52,9 @@ struct httpd {
 	unsigned port;
 	bool complained[HTTPD_MAX_ADDRESSES]; /* that one cannot be had */
 	uv_timer_t again;
+	uv_timer_t resume;  /* those that wait for the next turn */
+	uint64_t turn_ms;   /* the loop's time when something was answered last, */
+	uint64_t spent_ns;  /* and how long answers took in that turn */
 	struct client *clients, *oldest; /* owned; the last one that came first */
 	unsigned n_clients;
 	unsigned n_handles; /* open or closing; the last one frees this */
@@ -75,7 +79,7 @@ struct client {
 	unsigned n_requests;
 	bool reading;
 	bool writing;
-	bool waits; /* its request is to be answered apart, after others */
+	bool waits; /* its request is answered after others */
 	bool last;  /* nothing is read behind the answer */
 	bool ended; /* it sends no more */
 	bool closing;
@@ -273,6 +277,20 @@ static bool answer_apart(void *ctx, int fd)
 		       block_send(fd, w->k->out.body.p, w->k->out.body.len, until_ms) == 0);
 }
 
+/* Each once, the one that came first before the others. */
+static void serve_waiting(struct httpd *h)
+{
+	struct client *k = h->oldest, *next;
+
+	for (unsigned n = h->n_clients; k != NULL && n > 0; k = next, n--) {
+		next = k->prev;
+		if (!k->waits)
+			continue;
+		k->waits = false;
+		serve(k);
+	}
+}
+
 static void on_apart_done(struct apart *a, bool ok)
 {
 	struct httpd *h = CONTAINER_OF(a, struct httpd, apart);
@@ -285,14 +303,7 @@ static void on_apart_done(struct apart *a, bool ok)
 	} else {
 		client_close(k);
 	}
-	for (k = h->oldest; k != NULL && !apart_is_busy(a); k = h->oldest) {
-		while (k != NULL && !k->waits)
-			k = k->prev;
-		if (k == NULL)
-			return;
-		k->waits = false;
-		serve(k);
-	}
+	serve_waiting(h);
 }
 
 /* false: it is to be answered here. */
@@ -323,8 +334,6 @@ static const struct httpd_handler *find_handler(
 	return NULL;
 }
 
-static void on_client_bytes(struct client *k);
-
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *b)
 {
 	struct client *k = handle->data;
@@ -345,7 +354,10 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 		buf_add(&k->in, b->base, (size_t)n);
 	else if (n < 0)
 		k->ended = true;
-	on_client_bytes(k);
+	if (k->in.bad)
+		client_close(k);
+	else
+		serve(k);
 }
 
 static void read_on(struct client *k)
@@ -359,20 +371,12 @@ static void read_on(struct client *k)
 	k->reading = true;
 }
 
-static void on_client_bytes(struct client *k)
-{
-	if (k->in.bad)
-		client_close(k);
-	else
-		serve(k);
-}
-
 /* Answers what was asked; its head is still in k->in. */
 static void answer(struct client *k, const struct http1_asked *a, size_t len)
 {
 	bool head_only = is(a->method, a->method_len, "HEAD");
 	const struct httpd_handler *handler = find_handler(k->h, a->path, a->path_len);
-	char query[MAX_PATH] = "";
+	char query[MAX_QUERY] = "";
 	struct httpd_request request = {
 		.path = handler != NULL ? handler->path : "", .query = query};
 	struct work work = {handler, &request, k, head_only};
@@ -395,6 +399,34 @@ static void answer(struct client *k, const struct http1_asked *a, size_t len)
 		send_answer(k, head_only, "");
 	}
 	buf_drop(&k->in, len);
+}
+
+static void on_resume(uv_timer_t *t)
+{
+	serve_waiting(t->data);
+}
+
+/* Was enough answered in this turn of the loop?  Then the client waits for the next one. */
+static bool must_rest(struct client *k)
+{
+	struct httpd *h = k->h;
+	uint64_t turn_ms = uv_now(h->loop);
+
+	if (turn_ms != h->turn_ms)
+		h->spent_ns = 0;
+	h->turn_ms = turn_ms;
+	k->waits = h->spent_ns >= TURN_NS;
+	return k->waits && uv_timer_start(&h->resume, on_resume, 1, 0) == 0;
+}
+
+static void answer_in_turn(struct client *k, const struct http1_asked *a, size_t len)
+{
+	uint64_t began_ns = uv_hrtime();
+
+	if (must_rest(k))
+		return;
+	answer(k, a, len);
+	k->h->spent_ns += uv_hrtime() - began_ns;
 }
 
 static const char *refusal(enum http1_error e)
@@ -432,7 +464,7 @@ static void serve(struct client *k)
 	else if (a.has_body)
 		refuse(k, 400, "a request with a body");
 	else
-		answer(k, &a, len);
+		answer_in_turn(k, &a, len);
 }
 
 /* -- connections ------------------------------------------------------------------------------- */
@@ -676,9 +708,10 @@ int httpd_open(uv_loop_t *loop, const struct httpd_handler *handlers, void *ctx,
 	h->ctx = ctx;
 	h->counters = counters;
 	REQUIRE(uv_timer_init(loop, &h->again) == 0);
+	REQUIRE(uv_timer_init(loop, &h->resume) == 0);
 	REQUIRE(apart_init(&h->apart, loop, on_apart_done) == 0);
-	h->again.data = h->apart.signal.data = h;
-	h->n_handles = 2;
+	h->again.data = h->resume.data = h->apart.signal.data = h;
+	h->n_handles = 3;
 	*ret_h = h;
 	return 0;
 }
@@ -695,5 +728,6 @@ void httpd_close(struct httpd *h, void (*closed)(void *ctx), void *ctx)
 	while (h->listeners != NULL)
 		drop_listener(&h->listeners);
 	uv_close((uv_handle_t *)&h->again, on_own_closed);
+	uv_close((uv_handle_t *)&h->resume, on_own_closed);
 	uv_close((uv_handle_t *)&h->apart.signal, on_own_closed);
 }

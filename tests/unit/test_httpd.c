@@ -427,6 +427,32 @@ static void test_apart(void)
 	CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
 }
 
+/* When answers took long in a turn of the loop, the next one waits for another turn. */
+static void test_turns(void)
+{
+	enum { CLIENTS = 3 };
+	int fd[CLIENTS];
+	uint64_t before = 0;
+	struct server s;
+
+	start(&s);
+	s.fill = 4 * 1000 * 1000; /* some milliseconds' work */
+	for (size_t i = 0; i < CLIENTS; i++) {
+		fd[i] = dial(&s);
+		turn(&s, -1);
+	}
+	for (size_t i = 0; i < CLIENTS; i++)
+		say(fd[i], "GET /big HTTP/1.0\r\n\r\n");
+	while (before < CLIENTS) {
+		turn(&s, -1);
+		CHECK(s.counters.v[COUNTER_HTTP_REQUESTS] <= before + 1);
+		before = s.counters.v[COUNTER_HTTP_REQUESTS];
+	}
+	for (size_t i = 0; i < CLIENTS; i++)
+		(void)close(fd[i]);
+	stop(&s);
+}
+
 /* An address that is taken is tried again; those that stay are not touched; none is nowhere. */
 static void test_addresses(void)
 {
@@ -461,4 +487,4 @@ static void test_addresses(void)
 
 CHECK_MAIN("test_httpd", CHECK_TEST(test_requests), CHECK_TEST(test_pieces),
 	CHECK_TEST(test_many_requests), CHECK_TEST(test_crowd), CHECK_TEST(test_slow),
-	CHECK_TEST(test_apart), CHECK_TEST(test_addresses))
+	CHECK_TEST(test_apart), CHECK_TEST(test_turns), CHECK_TEST(test_addresses))
