@@ -112,7 +112,7 @@
 /* X(id, name, help); in seconds, for Prometheus */
 #define HISTOGRAMS(X)                                                                                                  \
 	X(FAILOVER, "lbd_failover_seconds", "addresses taken from a node that failed, each group of them once: from the beginning of BFD's suspicion, or without BFD from the last change of its Lease, to the take, which is announced at once") \
-	X(API_REQUEST, "lbd_api_request_duration_seconds", "requests to the API server, watches and lists left out: from being sent to the end of the answer, or to the failure")
+	X(API_REQUEST, "lbd_api_request_duration_seconds", "requests to the API server that were sent, watches and lists left out: from being given to a connection to the end of the answer, or to the failure")
 /* clang-format on */
 
 enum counter_id {

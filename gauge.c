@@ -540,7 +540,7 @@ static void add_self(struct metrics *m, const struct daemon *d, uint64_t now_ms)
 		"1 if this node offers its addresses to the others");
 	add_bool(m, "lbd_frozen", elect_is_frozen(d->elect),
 		"1 if this node takes no address, by hand");
-	add_bool(m, "lbd_config_servicelb", d->conf->servicelb_active,
+	add_bool(m, "lbd_servicelb", d->conf->servicelb_active,
 		"1 if Services get the nodes' own addresses");
 	add_client(m, d, stale);
 }

@@ -148,6 +148,15 @@ def names_in(expr):
     return {re.sub(r"_(bucket|sum|count)$", "", n) for n in re.findall(r"\b((?:lbd|metallb|process)_[a-z0-9_]+)", expr)}
 
 
+def test_alerts_fire():
+    """Each alert, when it should, and for what it should."""
+    cases = ROOT / "tests/lab/alerts_test.yaml"
+    r = subprocess.run(["promtool", "test", "rules", cases], capture_output=True, text=True)
+    assert r.returncode == 0, r.stdout + r.stderr
+    fired = {a["alertname"] for t in yaml.safe_load(cases.read_text())["tests"] for a in t["alert_rule_test"] if a["exp_alerts"]}
+    assert fired == {r["alert"] for g in yaml.safe_load(RULES.read_text())["groups"] for r in g["rules"]}
+
+
 def test_rules_and_dashboard(bare):
     """promtool takes the rules and what lbd says; each metric that the rules and the dashboard name is one that it has."""
     subprocess.run(["promtool", "check", "rules", RULES], check=True, capture_output=True)
