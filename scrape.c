@@ -15,8 +15,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -53,14 +51,14 @@ static uint64_t count_fds(void)
 
 static void read_memory(struct process *p)
 {
-	uint64_t total = 0, resident = 0, page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	struct buf text;
+	char *rest;
 
 	buf_init(&text, 4096);
-	if (file_read("/proc/self/statm", &text) == 0 && text.len > 0 &&
-		sscanf(text.p, "%" SCNu64 " %" SCNu64, &total, &resident) == 2) {
-		p->virtual_bytes = total * page;
-		p->resident_bytes = resident * page;
+	if (file_read("/proc/self/statm", &text) == 0 && text.len > 0) {
+		p->virtual_bytes = strtoull(text.p, &rest, 10) * page;
+		p->resident_bytes = strtoull(rest, NULL, 10) * page;
 	}
 	buf_free(&text);
 }
