@@ -26,7 +26,8 @@
 enum { BACKLOG = 64, READ_BYTES = HTTPD_MAX_HEAD, AGAIN_MS = 1000 };
 /* Connections are taken so many at a time: whoever makes them without end holds up nobody. */
 enum { ACCEPTS = 4, PAUSE_MS = 2 };
-enum { TURN_NS = 1000 * 1000 }; /* for answers, of one turn of the loop: then others have theirs */
+/* When answers have taken so long, they rest: for others, and for a loop that pauses now and then (rt.h). */
+enum { WORK_NS = 1000 * 1000, REST_MS = 2 };
 enum { MAX_QUERY = 256, HEAD_ROOM = 1024 };
 
 struct listener {
@@ -52,9 +53,9 @@ struct httpd {
 	unsigned port;
 	bool complained[HTTPD_MAX_ADDRESSES]; /* that one cannot be had */
 	uv_timer_t again;
-	uv_timer_t resume;  /* those that wait for the next turn */
-	uint64_t turn_ms;   /* the loop's time when something was answered last, */
-	uint64_t spent_ns;  /* and how long answers took in that turn */
+	uv_timer_t resume;      /* of those that wait for the end of a rest */
+	uint64_t spent_ns;      /* on answers since the last rest */
+	uint64_t rest_until_ns; /* of uv_hrtime() */
 	struct client *clients, *oldest; /* owned; the last one that came first */
 	unsigned n_clients;
 	unsigned n_handles; /* open or closing; the last one frees this */
@@ -406,27 +407,32 @@ static void on_resume(uv_timer_t *t)
 	serve_waiting(t->data);
 }
 
-/* Was enough answered in this turn of the loop?  Then the client waits for the next one. */
+/* Then it is served later. */
 static bool must_rest(struct client *k)
 {
 	struct httpd *h = k->h;
-	uint64_t turn_ms = uv_now(h->loop);
 
-	if (turn_ms != h->turn_ms)
-		h->spent_ns = 0;
-	h->turn_ms = turn_ms;
-	k->waits = h->spent_ns >= TURN_NS;
-	return k->waits && uv_timer_start(&h->resume, on_resume, 1, 0) == 0;
+	k->waits = uv_hrtime() < h->rest_until_ns;
+	if (!k->waits || uv_is_active((uv_handle_t *)&h->resume))
+		return k->waits;
+	uv_update_time(h->loop); /* else the rest has passed when it begins */
+	return uv_timer_start(&h->resume, on_resume, REST_MS, 0) == 0;
 }
 
 static void answer_in_turn(struct client *k, const struct http1_asked *a, size_t len)
 {
-	uint64_t began_ns = uv_hrtime();
+	struct httpd *h = k->h;
+	uint64_t began_ns = uv_hrtime(), ended_ns;
 
 	if (must_rest(k))
 		return;
 	answer(k, a, len);
-	k->h->spent_ns += uv_hrtime() - began_ns;
+	ended_ns = uv_hrtime();
+	h->spent_ns += ended_ns - began_ns;
+	if (h->spent_ns < WORK_NS)
+		return;
+	h->spent_ns = 0;
+	h->rest_until_ns = ended_ns + REST_MS * 1000ull * 1000;
 }
 
 static const char *refusal(enum http1_error e)

@@ -427,8 +427,8 @@ static void test_apart(void)
 	CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-/* When answers took long in a turn of the loop, the next one waits for another turn. */
-static void test_turns(void)
+/* When answers took long, the next one waits for another turn of the loop. */
+static void test_rest(void)
 {
 	enum { CLIENTS = 3 };
 	int fd[CLIENTS];
@@ -487,4 +487,4 @@ static void test_addresses(void)
 
 CHECK_MAIN("test_httpd", CHECK_TEST(test_requests), CHECK_TEST(test_pieces),
 	CHECK_TEST(test_many_requests), CHECK_TEST(test_crowd), CHECK_TEST(test_slow),
-	CHECK_TEST(test_apart), CHECK_TEST(test_turns), CHECK_TEST(test_addresses))
+	CHECK_TEST(test_apart), CHECK_TEST(test_rest), CHECK_TEST(test_addresses))
