@@ -246,6 +246,18 @@ def test_where(bare):
     assert node.stop() == 0
 
 
+def test_where_without_the_api(bare):
+    """Where the Node's addresses are not known, those of its interfaces are taken."""
+    node = bare(nodes=1, pods=False, proxy=False).nodes[0]
+    node.cut()
+    node.start(conf("{address: node}"), ready=False)
+    wait_for("its own address", lambda: get(node, "/readyz", at=node.addr)[0] == 503)
+    assert get(node, "/readyz") == (0, "")
+    node.cut(False)
+    node.wait_synced(20)
+    assert get(node, "/readyz", at=node.addr)[0] == 200
+
+
 def test_many(bare):
     """Of a large cluster the answer is made by a copy of the process: about this process all the same."""
     lab = bare(nodes=1, pods=False, proxy=False, config=f"pools:\n- name: lan\n  addresses: [10.90.0.0/22]\n{FAST}")
