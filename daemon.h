@@ -391,6 +391,11 @@ void crdwatch_relist(struct daemon *d);
 bool crdwatch_is_ready(const struct daemon *d);
 /* Is what the API has in force? True with configFrom: file. */
 bool crdwatch_is_current(const struct daemon *d);
+/* Was the latest configuration not taken: is the one before it in force? */
+static inline bool daemon_conf_is_stale(const struct daemon *d)
+{
+	return d->conf_err != 0 || d->conf_rejected || !crdwatch_is_current(d);
+}
 /* False: the configuration in force is less than what the API has. */
 bool crdwatch_may_allocate(const struct daemon *d);
 /* Makes the configuration that is due. */
@@ -473,6 +478,9 @@ void contest_reset(struct daemon *d);
  * pools peers events).  NULL when out of memory. */
 cJSON *status_dump(const struct daemon *d, uint64_t now_ms);
 void status_add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms);
+const char *status_state_name(enum elect_state s);
+/* Addresses of the family that the pool has; saturated. */
+uint64_t status_pool_size(const struct config_pool *p, enum addr_family f);
 /* One address of it. */
 cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms);
 

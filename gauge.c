@@ -2,9 +2,10 @@
  *
  * gauge.c - the whole state as Prometheus's metrics.
  *
- * Reads all, changes nothing.  Names are lbd's own (lbd_), and MetalLB's where the meaning is the same,
- * so that dashboards and alerts made for it go on: shared/reference/other-load-balancers.md 2.2.  What
- * MetalLB's controller says, of which there is one, the leader says alone.
+ * Reads all, changes nothing.  Names are lbd's own (lbd_), and MetalLB's where the meaning is the
+ * same, so that dashboards and alerts made for it go on:
+ * shared/reference/other-load-balancers.md 2.2.  What MetalLB's controller says, of which there is
+ * one, the leader says alone.
  */
 #include "gauge.h"
 
@@ -25,7 +26,7 @@ static const char *const family_name[ADDR_FAMILIES] = {[ADDR_V4] = "ipv4", [ADDR
 struct seen {
 	const struct vip *vip;
 	const struct config_pool *pool; /* NULL: kept, and its pool is gone */
-	bool by_l2, by_bgp; /* announced */
+	bool by_l2, by_bgp;             /* announced */
 	bool conflict;
 	bool answered; /* the counts are known */
 	uint64_t requests, replies, announcements;
@@ -93,8 +94,8 @@ static void add_announced(struct metrics *m, const struct daemon *d, const struc
 		const char *pool = s->pool != NULL ? s->pool->name : NULL;
 
 		if (d->conf->n_l2_advertisements > 0)
-			metrics_add(m, s->by_l2, {"ip", s->ip}, {"pool", pool},
-				{"protocol", "layer2"});
+			metrics_add(
+				m, s->by_l2, {"ip", s->ip}, {"pool", pool}, {"protocol", "layer2"});
 		if (d->conf->n_bgp_advertisements > 0)
 			metrics_add(
 				m, s->by_bgp, {"ip", s->ip}, {"pool", pool}, {"protocol", "bgp"});
@@ -108,20 +109,10 @@ static void add_announced(struct metrics *m, const struct daemon *d, const struc
 
 static void add_states(struct metrics *m, const struct seen_all *all)
 {
-	static const char *const name[] = {
-		[ELECT_IDLE] = "idle",
-		[ELECT_WATCH] = "watch",
-		[ELECT_WAIT] = "wait",
-		[ELECT_PROBE] = "probe",
-		[ELECT_OWNER] = "owner",
-		[ELECT_HANDOVER] = "handover",
-		[ELECT_CONFLICT] = "conflict",
-	};
-
 	metrics_family(m, "lbd_vips", METRICS_GAUGE,
 		"addresses in service, by what this node has to do with them on layer 2");
-	for (size_t i = 0; i < ARRAY_LEN(name); i++)
-		metrics_add(m, all->n_in[i], {"state", name[i]});
+	for (unsigned i = 0; i < ARRAY_LEN(all->n_in); i++)
+		metrics_add(m, all->n_in[i], {"state", status_state_name((enum elect_state)i)});
 }
 
 /* MetalLB's speaker: who announces which Service. */
@@ -153,10 +144,13 @@ static void add_frames(struct metrics *m, const struct seen_all *all)
 		size_t at;
 	} row[] = {
 		{"metallb_layer2_requests_received",
-			"ARP requests and neighbor solicitations for the address since it is announced",
+			"ARP requests and neighbor solicitations for the address since it is "
+			"announced",
 			offsetof(struct seen, requests)},
-		{"metallb_layer2_responses_sent", "answers to them", offsetof(struct seen, replies)},
-		{"metallb_layer2_gratuitous_sent", "announcements of the address that nobody asked for",
+		{"metallb_layer2_responses_sent", "answers to them",
+			offsetof(struct seen, replies)},
+		{"metallb_layer2_gratuitous_sent",
+			"announcements of the address that nobody asked for",
 			offsetof(struct seen, announcements)},
 	};
 
@@ -174,32 +168,18 @@ static void add_frames(struct metrics *m, const struct seen_all *all)
 
 /* -- pools ------------------------------------------------------------------------------------- */
 
-static uint64_t size_of(const struct config_pool *p, enum addr_family f)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < p->n_ranges; i++) {
-		uint64_t size = addr_range_size(p->ranges[i]);
-
-		if (addr_family(p->ranges[i].first) == f)
-			sum = size > UINT64_MAX - sum ? UINT64_MAX : sum + size;
-	}
-	return sum;
-}
-
 static void add_used(struct metrics *m, const struct daemon *d, const struct seen_all *all)
 {
-	uint64_t (*used)[ADDR_FAMILIES] = calloc(d->conf->n_pools + 1, sizeof *used);
+	uint64_t(*used)[ADDR_FAMILIES] = calloc(d->conf->n_pools + 1, sizeof *used);
 
 	metrics_family(m, "lbd_pool_addresses_used", METRICS_GAUGE,
 		"addresses of the pool that are in service");
 	for (size_t i = 0; used != NULL && i < all->n; i++)
 		if (all->v[i].pool != NULL)
-			used[all->v[i].pool - d->conf->pools]
-			    [addr_family(all->v[i].vip->addr)]++;
+			used[all->v[i].pool - d->conf->pools][addr_family(all->v[i].vip->addr)]++;
 	for (size_t i = 0; used != NULL && i < d->conf->n_pools; i++)
 		for (unsigned f = 0; f < ADDR_FAMILIES; f++)
-			if (size_of(&d->conf->pools[i], (enum addr_family)f) > 0)
+			if (status_pool_size(&d->conf->pools[i], (enum addr_family)f) > 0)
 				metrics_add(m, used[i][f], {"pool", d->conf->pools[i].name},
 					{"family", family_name[f]});
 	free(used);
@@ -210,7 +190,7 @@ static void add_pools(struct metrics *m, const struct daemon *d)
 	metrics_family(m, "lbd_pool_addresses", METRICS_GAUGE, "addresses of the pool");
 	for (size_t i = 0; i < d->conf->n_pools; i++)
 		for (unsigned f = 0; f < ADDR_FAMILIES; f++) {
-			uint64_t size = size_of(&d->conf->pools[i], (enum addr_family)f);
+			uint64_t size = status_pool_size(&d->conf->pools[i], (enum addr_family)f);
 
 			if (size > 0)
 				metrics_add(m, size, {"pool", d->conf->pools[i].name},
@@ -301,8 +281,8 @@ static const char *peer_label(const struct speaker_peer *p, char s[ADDR_STRLEN +
 	char at[ADDR_STRLEN];
 	bool v6 = addr_family(p->remote) == ADDR_V6;
 
-	(void)snprintf(s, ADDR_STRLEN + 16, "%s%s%s:%u", v6 ? "[" : "",
-		addr_format(p->remote, at), v6 ? "]" : "", p->port);
+	(void)snprintf(s, ADDR_STRLEN + 16, "%s%s%s:%u", v6 ? "[" : "", addr_format(p->remote, at),
+		v6 ? "]" : "", p->port);
 	return s;
 }
 
@@ -339,10 +319,10 @@ static uint64_t bgp_received(const struct speaker_peer *p)
 	return p->bgp.received;
 }
 
-#define OF_TYPE(fn, which, type)                                                                  \
-	static uint64_t fn(const struct speaker_peer *p)                                          \
-	{                                                                                         \
-		return p->bgp.which[type];                                                        \
+#define OF_TYPE(fn, which, type)                                                                   \
+	static uint64_t fn(const struct speaker_peer *p)                                           \
+	{                                                                                          \
+		return p->bgp.which[type];                                                         \
 	}
 OF_TYPE(opens_sent, sent_of, BGP_OPEN)
 OF_TYPE(opens_received, received_of, BGP_OPEN)
@@ -388,8 +368,8 @@ static const struct peer_row own_rows[] = {
 		bgp_told},
 	{"lbd_bgp_updates_wrong_total", METRICS_COUNTER,
 		"UPDATEs of the peer with something wrong (RFC 7606)", false, bgp_wrong},
-	{"lbd_bgp_bfd_session_up", METRICS_GAUGE, "1 if the BFD session beside the BGP session is up",
-		true, bfd_up},
+	{"lbd_bgp_bfd_session_up", METRICS_GAUGE,
+		"1 if the BFD session beside the BGP session is up", true, bfd_up},
 };
 
 /* By the peer's address and port. */
@@ -402,8 +382,8 @@ static const struct peer_row metallb_rows[] = {
 		"prefixes that should be advertised on the BGP session", false, bgp_wanted},
 	{"metallb_bgp_updates_total", METRICS_COUNTER, "BGP UPDATE messages sent", false,
 		updates_sent},
-	{"metallb_bgp_updates_total_received", METRICS_COUNTER, "BGP UPDATE messages received", false,
-		updates_received},
+	{"metallb_bgp_updates_total_received", METRICS_COUNTER, "BGP UPDATE messages received",
+		false, updates_received},
 	{"metallb_bgp_opens_sent", METRICS_COUNTER, "BGP OPEN messages sent", false, opens_sent},
 	{"metallb_bgp_opens_received", METRICS_COUNTER, "BGP OPEN messages received", false,
 		opens_received},
@@ -411,12 +391,13 @@ static const struct peer_row metallb_rows[] = {
 		notifications_sent},
 	{"metallb_bgp_keepalives_sent", METRICS_COUNTER, "BGP KEEPALIVE messages sent", false,
 		keepalives_sent},
-	{"metallb_bgp_keepalives_received", METRICS_COUNTER, "BGP KEEPALIVE messages received", false,
-		keepalives_received},
-	{"metallb_bgp_route_refresh_sent", METRICS_COUNTER, "BGP ROUTE-REFRESH messages sent", false,
-		refreshes_sent},
+	{"metallb_bgp_keepalives_received", METRICS_COUNTER, "BGP KEEPALIVE messages received",
+		false, keepalives_received},
+	{"metallb_bgp_route_refresh_sent", METRICS_COUNTER, "BGP ROUTE-REFRESH messages sent",
+		false, refreshes_sent},
 	{"metallb_bgp_total_sent", METRICS_COUNTER, "BGP messages sent", false, bgp_sent},
-	{"metallb_bgp_total_received", METRICS_COUNTER, "BGP messages received", false, bgp_received},
+	{"metallb_bgp_total_received", METRICS_COUNTER, "BGP messages received", false,
+		bgp_received},
 	{"metallb_bfd_session_up", METRICS_GAUGE, "BFD session state (1 is up, 0 is down)", true,
 		bfd_up},
 	{"metallb_bfd_control_packet_input", METRICS_COUNTER, "BFD control packets received", true,
@@ -443,7 +424,8 @@ static bool stands_before(const struct daemon *d, size_t i, const struct speaker
 	return false;
 }
 
-static void add_peers(struct metrics *m, const struct daemon *d, const struct peer_row *row, bool own)
+static void add_peers(
+	struct metrics *m, const struct daemon *d, const struct peer_row *row, bool own)
 {
 	char label[ADDR_STRLEN + 16];
 
@@ -457,8 +439,7 @@ static void add_peers(struct metrics *m, const struct daemon *d, const struct pe
 		if (own)
 			metrics_add(m, row->value(&p), {"peer", p.name});
 		else if (p.has_address && !stands_before(d, i, &p))
-			metrics_add(
-				m, row->value(&p), {"peer", peer_label(&p, label)},
+			metrics_add(m, row->value(&p), {"peer", peer_label(&p, label)},
 				{"vrf", p.vrf != NULL && p.vrf[0] != '\0' ? p.vrf : NULL});
 	}
 }
@@ -492,7 +473,8 @@ static void add_services(struct metrics *m, const struct daemon *d)
 	}
 	metrics_family(m, "lbd_services", METRICS_GAUGE, "Services that lbd serves");
 	metrics_set(m, n);
-	metrics_family(m, "lbd_services_pending", METRICS_GAUGE, "those of them without an address");
+	metrics_family(
+		m, "lbd_services_pending", METRICS_GAUGE, "those of them without an address");
 	metrics_set(m, pending);
 }
 
@@ -523,7 +505,7 @@ static uint64_t wall_ms(uint64_t at_ms, uint64_t now_ms)
 
 static void add_self(struct metrics *m, const struct daemon *d, uint64_t now_ms)
 {
-	bool stale = d->conf_err != 0 || d->conf_rejected || !crdwatch_is_current(d);
+	bool stale = daemon_conf_is_stale(d);
 
 	metrics_family(m, "lbd_build_info", METRICS_GAUGE, "1; what runs, and where");
 	metrics_add(m, 1, {"version", d->version}, {"node", d->node});

@@ -26,7 +26,8 @@
 enum { BACKLOG = 64, READ_BYTES = HTTPD_MAX_HEAD, AGAIN_MS = 1000 };
 /* Connections are taken so many at a time: whoever makes them without end holds up nobody. */
 enum { ACCEPTS = 4, PAUSE_MS = 2 };
-/* When answers have taken so long, they rest: for others, and for a loop that pauses now and then (rt.h). */
+/* When answers have taken so long, they rest: for others, and for a loop that pauses now and then
+ * (rt.h). */
 enum { WORK_NS = 1000 * 1000, REST_MS = 2 };
 enum { MAX_QUERY = 256, HEAD_ROOM = 1024 };
 
@@ -43,19 +44,19 @@ struct listener {
 };
 
 struct httpd {
-	uv_loop_t *loop;                      /* borrowed, as the next three */
+	uv_loop_t *loop; /* borrowed, as the next three */
 	const struct httpd_handler *handlers;
 	void *ctx;
 	struct counters *counters;
-	struct listener *listeners; /* owned */
+	struct listener *listeners;            /* owned */
 	struct addr addr[HTTPD_MAX_ADDRESSES]; /* to listen on */
 	size_t n_addr;
 	unsigned port;
 	bool complained[HTTPD_MAX_ADDRESSES]; /* that one cannot be had */
 	uv_timer_t again;
-	uv_timer_t resume;      /* of those that wait for the end of a rest */
-	uint64_t spent_ns;      /* on answers since the last rest */
-	uint64_t rest_until_ns; /* of uv_hrtime() */
+	uv_timer_t resume;               /* of those that wait for the end of a rest */
+	uint64_t spent_ns;               /* on answers since the last rest */
+	uint64_t rest_until_ns;          /* of uv_hrtime() */
 	struct client *clients, *oldest; /* owned; the last one that came first */
 	unsigned n_clients;
 	unsigned n_handles; /* open or closing; the last one frees this */
@@ -192,8 +193,7 @@ static void on_written(uv_write_t *req, int status)
 
 static void print_head(const struct client *k, struct buf *out, const char *more)
 {
-	http1_print_answer(
-		k->out.status, k->out.type, k->out.body.len, !k->last, more, out);
+	http1_print_answer(k->out.status, k->out.type, k->out.body.len, !k->last, more, out);
 }
 
 /* Sends what is in k->out. */
@@ -224,8 +224,8 @@ static void begin_answer(struct client *k, unsigned status)
 }
 
 /* One without a handler. */
-static void send_text(struct client *k, unsigned status, const char *text, bool head_only,
-	const char *more)
+static void send_text(
+	struct client *k, unsigned status, const char *text, bool head_only, const char *more)
 {
 	begin_answer(k, status);
 	buf_adds(&k->out.body, text);
@@ -381,8 +381,8 @@ static void answer(struct client *k, const struct http1_asked *a, size_t len)
 	struct httpd_request request = {
 		.path = handler != NULL ? handler->path : "", .query = query};
 	struct work work = {handler, &request, k, head_only};
-	bool is_long = handler != NULL && handler->takes_long != NULL &&
-		       handler->takes_long(k->h->ctx);
+	bool is_long =
+		handler != NULL && handler->takes_long != NULL && handler->takes_long(k->h->ctx);
 
 	k->waits = is_long && apart_is_busy(&k->h->apart);
 	if (k->waits)
@@ -642,8 +642,8 @@ static void open_missing(struct httpd *h)
 			continue;
 		err = open_listener(h, h->addr[i]);
 		if (err == 0)
-			log_info("http", "listening", "address", addr_format(h->addr[i], at), "port",
-				log_number((int64_t)h->port, number), NULL);
+			log_info("http", "listening", "address", addr_format(h->addr[i], at),
+				"port", log_number((int64_t)h->port, number), NULL);
 		else if (!h->complained[i])
 			complain(h->addr[i], h->port, err);
 		h->complained[i] = err != 0;

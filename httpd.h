@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * httpd.h - a small HTTP/1.1 server for GET and HEAD on the caller's libuv loop: for Prometheus, for
- * kubelet's probes, for a browser.
+ * httpd.h - a small HTTP/1.1 server for GET and HEAD on the caller's libuv loop: for Prometheus,
+ * for kubelet's probes, for a browser.
  */
 #ifndef LBD_HTTPD_H
 #define LBD_HTTPD_H
@@ -40,10 +40,11 @@ struct httpd_answer {
 
 struct httpd_handler {
 	const char *path; /* whole, without a query */
-	/* Does the answer take so long that the loop must not wait?  Asked before each; NULL: no. */
+	/* Does the answer take so long that the loop must not wait?  Asked before each; NULL: no.
+	 */
 	bool (*takes_long)(void *ctx);
-	/* false: there is none (out of memory).  May not call back.  Of one that takes long it runs in a
-	 * copy of the process (apart.h), without its descriptors. */
+	/* false: there is none (out of memory).  May not call back.  Of one that takes long it runs
+	 * in a copy of the process (apart.h), without its descriptors. */
 	bool (*answer)(void *ctx, const struct httpd_request *request, struct httpd_answer *a);
 };
 
@@ -52,8 +53,8 @@ struct httpd_handler {
 int httpd_open(uv_loop_t *loop, const struct httpd_handler *handlers, void *ctx,
 	struct counters *counters, struct httpd **ret_h) MUST_CHECK;
 /* Listens on exactly these addresses and this port; none: nowhere.  What is open and stays is not
- * touched, nor are clients.  An address that cannot be had is logged once and tried again each second.
- * More than HTTPD_MAX_ADDRESSES: the first ones.  "::" is every address, of IPv4 too. */
+ * touched, nor are clients.  An address that cannot be had is logged once and tried again each
+ * second. More than HTTPD_MAX_ADDRESSES: the first ones.  "::" is every address, of IPv4 too. */
 void httpd_listen(struct httpd *h, const struct addr *v, size_t n, unsigned port);
 /* Drops the clients; closed() (may be NULL) comes from the loop once everything is freed.  NULL:
  * nothing happens. */

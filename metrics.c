@@ -32,7 +32,7 @@ static bool is_continuation(unsigned char c)
 /* Bytes of the UTF-8 character at s; 0: it is none (RFC 3629). */
 static size_t utf8_len(const unsigned char *s)
 {
-	size_t n = s[0] < 0x80	 ? 1
+	size_t n = s[0] < 0x80   ? 1
 		   : s[0] < 0xc2 ? 0
 		   : s[0] < 0xe0 ? 2
 		   : s[0] < 0xf0 ? 3
@@ -179,7 +179,9 @@ static void counter_family(struct metrics *m, const struct counters *c, enum cou
 		const struct counter_row *r = counter_row((enum counter_id)i);
 
 		if (strcmp(r->name, row->name) == 0)
-			buf_addf(&m->text, r->labels[0] != '\0' ? "%s{%s} %" PRIu64 "\n" : "%s%s %" PRIu64 "\n",
+			buf_addf(&m->text,
+				r->labels[0] != '\0' ? "%s{%s} %" PRIu64 "\n"
+						     : "%s%s %" PRIu64 "\n",
 				r->name, r->labels, c->v[i]);
 	}
 }

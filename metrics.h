@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * metrics.h - Prometheus's text exposition format 0.0.4: families with their help and type, sorted by
- * name, every sample valid whatever its labels' values are.  Pure.
+ * metrics.h - Prometheus's text exposition format 0.0.4: families with their help and type, sorted
+ * by name, every sample valid whatever its labels' values are.  Pure.
  */
 #ifndef LBD_METRICS_H
 #define LBD_METRICS_H
@@ -37,12 +37,12 @@ void metrics_init(struct metrics *m, size_t max_bytes);
 void metrics_free(struct metrics *m);
 
 /* What follows is of this family, which is new; name is a constant. */
-void metrics_family(
-	struct metrics *m, const char *name, enum metrics_type type, const char *help);
+void metrics_family(struct metrics *m, const char *name, enum metrics_type type, const char *help);
 /* A sample of the family: labels as {"pool", p}, {"ip", a}; those of one family differ. */
-#define metrics_add(m, value, ...)                                                                \
-	metrics_add_labels(m, value, 0, (const struct metrics_label[]){__VA_ARGS__},              \
-		sizeof((const struct metrics_label[]){__VA_ARGS__}) / sizeof(struct metrics_label))
+#define metrics_add(m, value, ...)                                                                 \
+	metrics_add_labels(m, value, 0, (const struct metrics_label[]){__VA_ARGS__},               \
+		sizeof((const struct metrics_label[]){__VA_ARGS__}) /                              \
+			sizeof(struct metrics_label))
 /* The value is v / 10^decimals; decimals: up to 3. */
 void metrics_add_labels(struct metrics *m, uint64_t v, unsigned decimals,
 	const struct metrics_label *labels, size_t n);

@@ -7,8 +7,8 @@
  * Out:  answers.  One of a large cluster is made by a copy of the process (apart.h), as lbd dump's.
  * Sources: proc(5), getrusage(2); the form of kube-apiserver's /readyz?verbose.
  *
- * /healthz says whether this process does its work: who restarts it when it says no must not do so for
- * an API that is out of reach, which a restart makes worse.  /readyz says whether it serves.
+ * /healthz says whether this process does its work: who restarts it when it says no must not do so
+ * for an API that is out of reach, which a restart makes worse.  /readyz says whether it serves.
  */
 #include "gauge.h"
 #include "httpd.h"
@@ -167,18 +167,17 @@ static bool check_api(const struct daemon *d, struct buf *out)
 
 	return check(out, "api", may,
 		d->synced ? ""
-		: may	  ? "not in step: the last picture is served"
+		: may     ? "not in step: the last picture is served"
 			  : "Services and nodes are not known yet");
 }
 
 static bool check_config(const struct daemon *d, struct buf *out)
 {
-	bool stale = d->conf_err != 0 || d->conf_rejected || !crdwatch_is_current(d);
-
 	if (!crdwatch_is_ready(d))
 		return check(out, "config", false, "the API has not said which pools there are");
 	return check(out, "config", true,
-		stale ? "the latest one was not taken, the one before is in force" : "");
+		daemon_conf_is_stale(d) ? "the latest one was not taken, the one before is in force"
+					: "");
 }
 
 static bool check_interfaces(const struct daemon *d, struct buf *out)

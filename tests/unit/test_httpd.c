@@ -171,7 +171,8 @@ static int dial(struct server *s)
 	return fd;
 }
 
-/* What comes until the text ends like that, or the connection does.  Returns whether it is still open. */
+/* What comes until the text ends like that, or the connection does.  Returns whether it is still
+ * open. */
 static bool read_to(struct server *s, int fd, const char *end, struct buf *got)
 {
 	for (;;) {
@@ -196,7 +197,7 @@ static void say(int fd, const char *text)
 }
 
 #define FIELDS "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-#define PLAIN "Content-Type: text/plain; charset=utf-8\r\n"
+#define PLAIN  "Content-Type: text/plain; charset=utf-8\r\n"
 
 static void test_requests(void)
 {
@@ -205,10 +206,10 @@ static void test_requests(void)
 		bool stays;
 	} rows[] = {
 		{"get", "GET /echo HTTP/1.1\r\n\r\n",
-			"HTTP/1.1 200 OK\r\n" PLAIN "Content-Length: 6\r\n" FIELDS "\r\n/echo?", true},
+			"HTTP/1.1 200 OK\r\n" PLAIN "Content-Length: 6\r\n" FIELDS "\r\n/echo?",
+			true},
 		{"query", "GET /echo?a=b HTTP/1.1\r\nHost: x\r\n\r\n",
-			"HTTP/1.1 200 OK\r\n" PLAIN "Content-Length: 9\r\n" FIELDS
-			"\r\n/echo?a=b",
+			"HTTP/1.1 200 OK\r\n" PLAIN "Content-Length: 9\r\n" FIELDS "\r\n/echo?a=b",
 			true},
 		{"head", "HEAD /echo HTTP/1.1\r\n\r\n",
 			"HTTP/1.1 200 OK\r\n" PLAIN "Content-Length: 6\r\n" FIELDS "\r\n", true},
@@ -217,12 +218,12 @@ static void test_requests(void)
 			"Connection: close\r\n\r\n/echo?",
 			false},
 		{"another status and type", "GET /big HTTP/1.1\r\nConnection: close\r\n\r\n",
-			"HTTP/1.1 503 Service Unavailable\r\nContent-Type: x/y\r\nContent-Length: 10\r\n" FIELDS
-			"Connection: close\r\n\r\naaaaaaaaaz",
+			"HTTP/1.1 503 Service Unavailable\r\nContent-Type: x/y\r\nContent-Length: "
+			"10\r\n" FIELDS "Connection: close\r\n\r\naaaaaaaaaz",
 			false},
 		{"out of memory", "GET /none HTTP/1.1\r\n\r\n",
-			"HTTP/1.1 500 Internal Server Error\r\n" PLAIN "Content-Length: 14\r\n" FIELDS
-			"\r\nout of memory\n",
+			"HTTP/1.1 500 Internal Server Error\r\n" PLAIN
+			"Content-Length: 14\r\n" FIELDS "\r\nout of memory\n",
 			true},
 		{"no such path", "GET /echo/ HTTP/1.1\r\n\r\n",
 			"HTTP/1.1 404 Not Found\r\n" PLAIN "Content-Length: 10\r\n" FIELDS
@@ -240,8 +241,9 @@ static void test_requests(void)
 			"\r\n/echo?HTTP/1.1 200 OK\r\n" PLAIN "Content-Length: 7\r\n" FIELDS
 			"Connection: close\r\n\r\n/echo?2",
 			false},
-		{"a body is no request", "GET /echo HTTP/1.1\r\nContent-Length: 23\r\n\r\n"
-					 "GET /big HTTP/1.1\r\n\r\n\r\n",
+		{"a body is no request",
+			"GET /echo HTTP/1.1\r\nContent-Length: 23\r\n\r\n"
+			"GET /big HTTP/1.1\r\n\r\n\r\n",
 			"HTTP/1.1 400 Bad Request\r\n" PLAIN "Content-Length: 22\r\n" FIELDS
 			"Connection: close\r\n\r\na request with a body\n",
 			false},

@@ -22,15 +22,14 @@ static void test_text(void)
 	metrics_family(&m, "lbd_b", METRICS_GAUGE, "a number");
 	metrics_set(&m, 10);
 	metrics_print(&m, &out);
-	CHECK_STR(out.p,
-		"# HELP lbd_a_seconds the first\n# TYPE lbd_a_seconds gauge\n"
-		"lbd_a_seconds 1.050\n"
-		"# HELP lbd_b a number\n# TYPE lbd_b gauge\n"
-		"lbd_b 10\n"
-		"# HELP lbd_empty nothing\n# TYPE lbd_empty gauge\n"
-		"# HELP lbd_z_total the last\n# TYPE lbd_z_total counter\n"
-		"lbd_z_total{a=\"1\",c=\"\"} 18446744073709551615\n"
-		"lbd_z_total 0\n");
+	CHECK_STR(out.p, "# HELP lbd_a_seconds the first\n# TYPE lbd_a_seconds gauge\n"
+			 "lbd_a_seconds 1.050\n"
+			 "# HELP lbd_b a number\n# TYPE lbd_b gauge\n"
+			 "lbd_b 10\n"
+			 "# HELP lbd_empty nothing\n# TYPE lbd_empty gauge\n"
+			 "# HELP lbd_z_total the last\n# TYPE lbd_z_total counter\n"
+			 "lbd_z_total{a=\"1\",c=\"\"} 18446744073709551615\n"
+			 "lbd_z_total 0\n");
 	metrics_free(&m);
 	buf_free(&out);
 }
@@ -49,8 +48,9 @@ static void test_labels(void)
 		{"two bytes", "\xc3\xa4", "\xc3\xa4"},
 		{"three bytes", "\xe2\x82\xac", "\xe2\x82\xac"},
 		{"four bytes", "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
-		{"a byte alone", "a\xa4"
-				 "b",
+		{"a byte alone",
+			"a\xa4"
+			"b",
 			"a?b"},
 		{"cut off", "a\xe2\x82", "a??"},
 		{"cut off by a quote", "\xc3\"", "?\\\""},
@@ -111,7 +111,8 @@ static void test_counters(void)
 		(void)snprintf(type, sizeof type, "\n# TYPE %s counter\n", row->name);
 		CHECK_INT(count(out.p, line), 1);
 		CHECK_INT(count(out.p, type), 1);
-		CHECK(strlen(row->name) > 6 && strcmp(row->name + strlen(row->name) - 6, "_total") == 0);
+		CHECK(strlen(row->name) > 6 &&
+			strcmp(row->name + strlen(row->name) - 6, "_total") == 0);
 		CHECK(strpbrk(row->help, "\\\n") == NULL);
 	}
 	CHECK(strstr(out.p, "# TYPE lbd_api_errors_total counter\n"
