@@ -19,13 +19,14 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text ground group health history hold homing http1 \
-        iface json judge kubeconf kubemake label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
-SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload rt secret snapfile speaker status tls why wire witness writer radvio
+        iface json judge kubeconf kubemake label leader member metrics ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
+SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload rt scrape secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
 USES_arena    :=
 USES_buf      :=
 USES_json     :=
+USES_metrics  := buf
 USES_label    :=
 USES_doc      := arena
 USES_doctor   := addr buf config doctor_api doctor_checks doctor_conf json
@@ -107,6 +108,9 @@ USES_confine  :=
 USES_gateway  := addr
 USES_mcast    := addr iface log
 USES_apart    :=
+USES_httpd    := addr apart buf http1 log
+USES_gauge    := $(PURE) bfdio crdwatch net speaker status
+USES_scrape   := $(PURE) crdwatch file gauge httpd net
 USES_control  := apart buf json log
 USES_file     := buf
 USES_bfdio    := addr bfd bfdkey buf file log
@@ -115,7 +119,7 @@ USES_speaker  := $(PURE) bfdio bgpio bgplisten file log mesh net radvio secret s
 USES_bgpio    := addr bgp bgp_msg bgp_rib
 USES_radvio   := addr log radv
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) bfdio bgpio bound confine contest control crdwatch dry explain feed file hand keep kube log mesh net notify pass reload rt secret snapfile wire witness speaker
+USES_daemon   := $(PURE) bfdio bgpio bound confine contest control crdwatch dry explain feed file hand keep kube log mesh net notify pass reload rt scrape secret snapfile wire witness speaker
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret snapfile
 USES_crdwatch := $(PURE) feed kube log reload
 USES_rt       := log
@@ -125,7 +129,7 @@ USES_mesh     := addr bfdio config elect elig log net peers witness speaker
 USES_witness  := addr log
 USES_wire     := arp bound elect elig gateway ipvs log mcast mesh ndp net speaker
 USES_reload   := $(PURE) crdwatch feed file keep log mesh wire speaker
-USES_pass     := $(PURE) bound contest crdwatch dry feed keep kube log mesh net reload secret snapfile wire writer speaker
+USES_pass     := $(PURE) bound contest crdwatch dry feed keep kube log mesh net reload scrape secret snapfile wire writer speaker
 USES_writer   := $(PURE) contest crdwatch dry feed keep kube log
 USES_keep     := $(PURE) log
 USES_status   := $(PURE) bound crdwatch dry kube net secret why speaker

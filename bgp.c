@@ -57,6 +57,7 @@ struct bgp {
 	uint32_t peer_asn, peer_id;
 	uint16_t hold_s;
 	uint64_t received, sent, discarded, withdrawn;
+	uint64_t received_of[BGP_TYPES], sent_of[BGP_TYPES];
 	uint32_t announced[ADDR_FAMILIES], sessions;
 };
 
@@ -142,6 +143,12 @@ static bool is_hard(const struct bgp *b, const struct conn *c, const struct bgp_
 	       (f->subcode == BGP_CEASE_SHUTDOWN || f->subcode == BGP_CEASE_DECONFIGURED);
 }
 
+static void count_sent(struct bgp *b, unsigned type)
+{
+	b->sent++;
+	b->sent_of[type]++;
+}
+
 /* f NULL: without a word. */
 static void end(struct bgp *b, enum bgp_side side, const struct bgp_fault *f, const char *reason,
 	uint64_t now_ms)
@@ -154,7 +161,7 @@ static void end(struct bgp *b, enum bgp_side side, const struct bgp_fault *f, co
 	if (f != NULL && b->conns[side].phase > CONNECTING) {
 		len = bgp_notification_encode(
 			f, is_hard(b, &b->conns[side], f), reason, last, sizeof last);
-		b->sent++;
+		count_sent(b, BGP_NOTIFICATION);
 	}
 	b->ops->close(b->ctx, side, last, len);
 	forget(b, side, now_ms);
@@ -466,6 +473,7 @@ static void on_message(struct bgp *b, enum bgp_side side, enum bgp_type type, co
 	bool up = c->phase == ESTABLISHED;
 
 	b->received++;
+	b->received_of[type]++;
 	if (type == BGP_NOTIFICATION)
 		on_notification(b, side, body, len, now_ms);
 	else if (type == BGP_OPEN && c->phase == OPEN_SENT)
@@ -567,7 +575,7 @@ size_t bgp_pull(struct bgp *b, enum bgp_side side, uint8_t *to, size_t room, uin
 	}
 	if (len == 0)
 		return 0;
-	b->sent++;
+	count_sent(b, to[BGP_HEADER_LEN - 1]);
 	if (c->in_flight_ms == TIME_NEVER)
 		c->in_flight_ms = now_ms;
 	if (c->phase >= OPEN_CONFIRM) /* any message keeps the other side's hold timer up */
@@ -756,6 +764,8 @@ void bgp_view(const struct bgp *b, struct bgp_view *ret_v)
 		.withdrawn = b->withdrawn,
 		.sessions = b->sessions};
 	memcpy(ret_v->announced, b->announced, sizeof b->announced);
+	memcpy(ret_v->received_of, b->received_of, sizeof b->received_of);
+	memcpy(ret_v->sent_of, b->sent_of, sizeof b->sent_of);
 }
 
 const char *bgp_state_name(enum bgp_state s)

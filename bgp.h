@@ -108,6 +108,7 @@ struct bgp_view {
 	struct bgp_terms terms;     /* while Established */
 	const char *error;          /* why the last session or attempt ended; "" = none did */
 	uint64_t received, sent;    /* messages, of all sessions */
+	uint64_t received_of[BGP_TYPES], sent_of[BGP_TYPES]; /* the same by enum bgp_type */
 	uint32_t announced[ADDR_FAMILIES]; /* prefixes that it sent in this session, and we dropped */
 	uint64_t discarded, withdrawn; /* UPDATEs with something wrong (RFC 7606) */
 	uint32_t sessions;             /* that were Established */

@@ -23,7 +23,14 @@ enum {
 	BGP_REASON_MAX = 255,     /* bytes of a shutdown communication (RFC 9003 2) */
 };
 
-enum bgp_type { BGP_OPEN = 1, BGP_UPDATE, BGP_NOTIFICATION, BGP_KEEPALIVE, BGP_ROUTE_REFRESH };
+enum bgp_type {
+	BGP_OPEN = 1,
+	BGP_UPDATE,
+	BGP_NOTIFICATION,
+	BGP_KEEPALIVE,
+	BGP_ROUTE_REFRESH,
+};
+enum { BGP_TYPES = BGP_ROUTE_REFRESH + 1 };
 
 /* NOTIFICATION codes, and the subcodes that lbd sends or tells apart (IANA, BGP Error Codes). */
 enum bgp_code {

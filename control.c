@@ -13,12 +13,12 @@
 #include "control.h"
 
 #include "apart.h"
+#include "block.h"
 #include "json.h"
 #include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,7 +26,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CHUNK_BYTES = 256 * 1024 }; /* taken in CONTROL_IDLE_MS, or the client goes */
@@ -70,54 +69,6 @@ struct client {
 	bool ended; /* no more requests: close once all is answered */
 	bool closing;
 };
-
-/* -- blocking, by a deadline -- */
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* Waits until fd is ready.  0, -ETIMEDOUT or -errno. */
-static int wait_for(int fd, short events, int64_t deadline_ms)
-{
-	struct pollfd p = {.fd = fd, .events = events};
-
-	for (;;) {
-		int64_t left = deadline_ms - now_ms();
-		int n = left > 0 ? poll(&p, 1, left < INT_MAX ? (int)left : INT_MAX) : 0;
-
-		if (n > 0)
-			return 0;
-		if (n == 0)
-			return -ETIMEDOUT;
-		if (errno != EINTR)
-			return -errno;
-	}
-}
-
-static int send_all(int fd, const char *p, size_t n, int64_t deadline_ms)
-{
-	while (n > 0) {
-		ssize_t sent = send(fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		int r;
-
-		if (sent > 0) {
-			p += sent;
-			n -= (size_t)sent;
-			continue;
-		}
-		if (sent < 0 && errno != EAGAIN && errno != EINTR)
-			return -errno;
-		r = wait_for(fd, POLLOUT, deadline_ms);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
 
 /* -- requests and answers ---------------------------------------------------------------------- */
 
@@ -303,7 +254,7 @@ static bool send_chunks(int fd, const char *p, size_t n)
 	while (n > 0) {
 		size_t chunk = n < CHUNK_BYTES ? n : CHUNK_BYTES;
 
-		if (send_all(fd, p, chunk, now_ms() + CONTROL_IDLE_MS) < 0)
+		if (block_send(fd, p, chunk, clock_now_ms() + CONTROL_IDLE_MS) < 0)
 			return false;
 		p += chunk;
 		n -= chunk;
@@ -645,12 +596,12 @@ static int connect_to(const char *path, unsigned timeout_ms)
 }
 
 /* Reads up to the line feed, or to the end. */
-static int receive_line(int fd, struct buf *b, int64_t deadline_ms)
+static int receive_line(int fd, struct buf *b, uint64_t deadline_ms)
 {
 	char bytes[READ_BYTES];
 
 	for (;;) {
-		int r = wait_for(fd, POLLIN, deadline_ms);
+		int r = block_wait(fd, POLLIN, deadline_ms);
 		ssize_t n = r == 0 ? recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) : 0;
 
 		if (r < 0)
@@ -667,7 +618,7 @@ static int receive_line(int fd, struct buf *b, int64_t deadline_ms)
 	}
 }
 
-static int ask(int fd, const cJSON *request, int64_t deadline_ms, cJSON **ret_answer)
+static int ask(int fd, const cJSON *request, uint64_t deadline_ms, cJSON **ret_answer)
 {
 	char *line = cJSON_PrintUnformatted(request);
 	struct buf b;
@@ -677,9 +628,9 @@ static int ask(int fd, const cJSON *request, int64_t deadline_ms, cJSON **ret_an
 	if (line == NULL)
 		return -ENOMEM;
 	buf_init(&b, CONTROL_MAX_ANSWER);
-	r = send_all(fd, line, strlen(line), deadline_ms);
+	r = block_send(fd, line, strlen(line), deadline_ms);
 	if (r == 0)
-		r = send_all(fd, "\n", 1, deadline_ms);
+		r = block_send(fd, "\n", 1, deadline_ms);
 	if (r == 0)
 		r = receive_line(fd, &b, deadline_ms);
 	cJSON_free(line);
@@ -695,7 +646,7 @@ static int ask(int fd, const cJSON *request, int64_t deadline_ms, cJSON **ret_an
 
 int control_query(const char *path, const cJSON *request, unsigned timeout_ms, cJSON **ret_answer)
 {
-	int64_t deadline_ms = now_ms() + timeout_ms;
+	uint64_t deadline_ms = clock_now_ms() + timeout_ms;
 	int fd = connect_to(path, timeout_ms > 0 ? timeout_ms : 1), r;
 
 	if (fd < 0)

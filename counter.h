@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * counter.h - every counter of lbd in one table: name, labels, help.  Pure, header only.
+ * counter.h - every counter of lbd in one table: name, labels, help; every histogram in another.
+ * Pure, header only.
  *
- * A row is one time series: rows with equal names differ in their labels and stand together. Values
+ * A row is one time series: rows with equal names differ in their labels.  Values
  * that depend on objects (per VIP, per pool) are read from the state when asked for, not kept here.
  * The names follow Prometheus's conventions (_total, base units).
  */
 #ifndef LBD_COUNTER_H
 #define LBD_COUNTER_H
+
+#include "histogram.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -100,7 +103,16 @@
 	X(LOOP_STALLS,         "lbd_loop_stalls_total",    "",                    "stalls of the event loop that fenced ownership") \
 	X(CONFIG_RELOADS,      "lbd_config_reloads_total", "result=\"ok\"",       "configuration reloads")                \
 	X(CONFIG_REJECTED,     "lbd_config_reloads_total", "result=\"rejected\"", "configuration reloads")                \
-	X(CONTROL_REQUESTS,    "lbd_control_requests_total", "",                  "requests on the control socket")
+	X(CONTROL_REQUESTS,    "lbd_control_requests_total", "",                  "requests on the control socket")         \
+	X(HTTP_REQUESTS,       "lbd_http_requests_total",  "",                    "requests on the port for metrics")     \
+	X(HTTP_BAD,            "lbd_http_refused_total",   "reason=\"malformed\"", "connections ended on the port for metrics") \
+	X(HTTP_SLOW,           "lbd_http_refused_total",   "reason=\"slow\"",      "connections ended on the port for metrics") \
+	X(HTTP_CROWDED,        "lbd_http_refused_total",   "reason=\"crowded\"",   "connections ended on the port for metrics")
+
+/* X(id, name, help); in seconds, for Prometheus */
+#define HISTOGRAMS(X)                                                                                                  \
+	X(FAILOVER, "lbd_failover_seconds", "addresses taken from a node that failed, each group of them once: from the beginning of BFD's suspicion, or without BFD from the last change of its Lease, to the take, which is announced at once") \
+	X(API_REQUEST, "lbd_api_request_duration_seconds", "requests to the API server that were sent, watches and lists left out: from being given to a connection to the end of the answer, or to the failure")
 /* clang-format on */
 
 enum counter_id {
@@ -110,8 +122,16 @@ enum counter_id {
 		COUNTER_COUNT
 };
 
+enum histogram_id {
+#define X(id, name, help) HISTOGRAM_##id,
+	HISTOGRAMS(X)
+#undef X
+		HISTOGRAM_COUNT
+};
+
 struct counters {
 	uint64_t v[COUNTER_COUNT];
+	struct histogram h[HISTOGRAM_COUNT];
 };
 
 struct counter_row {
@@ -129,11 +149,29 @@ static inline const struct counter_row *counter_row(enum counter_id id)
 	return &row[id];
 }
 
+static inline const struct counter_row *counter_histogram_row(enum histogram_id id)
+{
+	static const struct counter_row row[] = {
+#define X(id, name, help) {name, "", help},
+		HISTOGRAMS(X)
+#undef X
+	};
+
+	return &row[id];
+}
+
 /* c may be NULL: a unit under test needs no table. */
 static inline void counter_add(struct counters *c, enum counter_id id, uint64_t n)
 {
 	if (c != NULL)
 		c->v[id] += n;
+}
+
+/* That it took so long. */
+static inline void counter_took(struct counters *c, enum histogram_id id, uint64_t ms)
+{
+	if (c != NULL)
+		histogram_add(&c->h[id], ms);
 }
 
 static inline void counter_inc(struct counters *c, enum counter_id id)

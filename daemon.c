@@ -298,6 +298,7 @@ static void close_all(struct daemon *d)
 	mesh_stop(d);
 	bound_close(d);
 	snapfile_close(d);
+	scrape_stop(d);
 	control_close(d->control, on_part_closed, d);
 	file_watch_close(d->conf_watch);
 	uv_close((uv_handle_t *)&d->prepare, NULL);
@@ -517,6 +518,8 @@ static int open_parts(struct daemon *d)
 	err = open_net(d);
 	if (err == 0)
 		err = open_kube(d);
+	if (err == 0)
+		err = scrape_start(d);
 	if (err == 0 && (d->conf_watch = file_watch_new(
 				 &d->loop, d->opt->config_path, on_conf_changed, d)) == NULL)
 		err = -ENOMEM;

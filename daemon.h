@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "announcer.h"
 #include "bfdio.h"
+#include "bgp.h"
 #include "bind.h"
 #include "cluster.h"
 #include "config.h"
@@ -78,6 +79,7 @@ enum daemon_watch_id {
 };
 
 struct crdwatch; /* opaque; crdwatch.c's */
+struct scrape;   /* opaque; scrape.c's */
 struct secrets;  /* opaque; secret.c's */
 struct snapfile; /* opaque; snapfile.c's */
 struct speaker;  /* opaque; speaker.c's */
@@ -165,6 +167,7 @@ struct daemon {
 	struct nladdr *nladdr; /* owned; NULL in a dry run, and when closed */
 	struct kube *kube;
 	struct control *control;
+	struct scrape *scrape; /* owned; NULL in a dry run, and when closed */
 	struct dry *dry; /* NULL = what is decided is done */
 	struct crdwatch *crdwatch; /* owned; NULL = configFrom: file */
 	struct secrets *secrets;   /* owned; NULL = none was ever named */
@@ -390,6 +393,11 @@ void crdwatch_relist(struct daemon *d);
 bool crdwatch_is_ready(const struct daemon *d);
 /* Is what the API has in force? True with configFrom: file. */
 bool crdwatch_is_current(const struct daemon *d);
+/* Was the latest configuration not taken: is the one before it in force? */
+static inline bool daemon_conf_is_stale(const struct daemon *d)
+{
+	return d->conf_err != 0 || d->conf_rejected || !crdwatch_is_current(d);
+}
 /* False: the configuration in force is less than what the API has. */
 bool crdwatch_may_allocate(const struct daemon *d);
 /* Makes the configuration that is due. */
@@ -431,6 +439,26 @@ uint64_t speaker_next_deadline(const struct daemon *d);
 /* Why this node announces the VIP by BGP (REASON_OWNER), or does not. */
 enum reason speaker_why(const struct daemon *d, const struct vip *v);
 void speaker_dump(const struct daemon *d, cJSON *peers, uint64_t now_ms);
+/* The peers that select this node, as far as there is something to say of them. */
+struct speaker_peer {
+	const char *name, *vrf; /* vrf NULL = none */
+	struct addr remote;
+	unsigned port;
+	bool has_address; /* remote is known */
+	struct bgp_view bgp;
+	struct bgp_rib_counts routes;
+	bool has_bfd;
+	struct bfd_view bfd;
+};
+size_t speaker_count(const struct daemon *d);
+void speaker_peer(const struct daemon *d, size_t i, struct speaker_peer *ret_p);
+
+/* -- scrape.c: metrics and health by HTTP -- */
+/* 0 or -ENOMEM.  Nothing in a dry run. */
+int scrape_start(struct daemon *d) MUST_CHECK;
+void scrape_stop(struct daemon *d);
+/* Listens where the configuration, the Node and the interfaces want it now. */
+void scrape_run(struct daemon *d);
 
 /* -- writer.c -- */
 /* Hands every write that is due to the API client. */
@@ -454,6 +482,9 @@ cJSON *status_dump(const struct daemon *d, uint64_t now_ms);
 void status_add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms);
 /* The state in one sentence, for who looks at the service. */
 void status_sentence(const struct daemon *d, uint64_t now_ms, char *s, size_t n);
+const char *status_state_name(enum elect_state s);
+/* Addresses of the family that the pool has; saturated. */
+uint64_t status_pool_size(const struct config_pool *p, enum addr_family f);
 /* One address of it. */
 cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms);
 

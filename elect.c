@@ -230,6 +230,36 @@ static bool may_own(const struct elect *e, const struct group *g)
 
 /* -- states -- */
 
+/* Since when the node that had the group shows no sign of life; 0: it has not failed. */
+static uint64_t failed_since(const struct group *g, const struct survey *s)
+{
+	const struct member *m = s->holder;
+	uint64_t since_ms = 0;
+
+	if (g->ground == GROUND_EXPIRED)
+		return s->expired != NULL ? s->expired->observed_ms : 0;
+	if (m == NULL || (g->ground != GROUND_SILENT && g->ground != GROUND_COLD))
+		return 0;
+	if (g->ground == GROUND_COLD)
+		return m->cold.suspicion.began_ms;
+	for (size_t i = 0; i < m->n_links; i++) {
+		uint64_t began_ms = m->links[i].inquiry.suspicion.began_ms;
+
+		if (began_ms != 0 && ground_carries(g, m->links[i].ifindex))
+			since_ms = since_ms == 0 ? began_ms : time_min(since_ms, began_ms);
+	}
+	return since_ms;
+}
+
+static void count_take(struct elect *e, const struct group *g, const struct survey *s, uint64_t now_ms)
+{
+	uint64_t since_ms = failed_since(g, s);
+
+	counter_add(e->counters, COUNTER_VIP_TAKES, g->n_addrs);
+	if (since_ms != 0 && since_ms <= now_ms)
+		counter_took(e->counters, HISTOGRAM_FAILOVER, now_ms - since_ms);
+}
+
 static void take(struct elect *e, struct group *g, const struct survey *s, uint64_t now_ms)
 {
 	const struct claim *old = claims_on(&e->old, g->addrs, g->n_addrs);
@@ -249,6 +279,7 @@ static void take(struct elect *e, struct group *g, const struct survey *s, uint6
 	else
 		g->weak = g->ground == GROUND_EXPIRED && s->expired != NULL &&
 			  s->expired->lapse.fate == FATE_DEAD_UNWITNESSED;
+	count_take(e, g, s, now_ms);
 	group_enter(&e->groups, g, ELECT_OWNER, now_ms);
 	g->foreign_ms = 0;
 	if (g->weak)
@@ -257,7 +288,6 @@ static void take(struct elect *e, struct group *g, const struct survey *s, uint6
 		g->probes_left = LATE_PROBES;
 		g->due_ms = now_ms + LATE_PROBE_MS;
 	}
-	counter_add(e->counters, COUNTER_VIP_TAKES, g->n_addrs);
 	publish_claims_changed(e->publish);
 }
 

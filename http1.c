@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * http1.c - HTTP/1.1 message syntax: an incremental response parser and a request writer.
+ * http1.c - HTTP/1.1 message syntax: an incremental response parser and a request writer, and for a
+ * server a parser of request heads and a writer of answers' heads.
  *
  * Owns: the line under way and where in the message the parser stands.  No socket, no clock.
  * In:   http1_expect() for each request, then the connection's bytes in pieces of any size.
@@ -9,9 +10,10 @@
  * Strict where two readers could disagree on where a message ends: lines end in CRLF, no folding,
  * no blank before a colon, one framing header with one meaning, digits only in a length.
  *
- * RFCs: 9112 (2.2 lines, 4 status line, 5 fields, 6 framing, 7.1 chunks), 9110 (5.6 tokens, 10.2.3
+ * RFCs: 9112 (2.2 lines, 3 request line, 4 status line, 5 fields, 6 framing, 7.1 chunks), 9110 (5.6 tokens, 10.2.3
  *       Retry-After), 3986 2.1 (escapes).
- * Not done: responses to CONNECT, 101, transfer codings other than chunked (all refused); dates in
+ * Not done: requests to a proxy (absolute-form) and empty lines before one (both refused); their bodies;
+ *           responses to CONNECT, 101, transfer codings other than chunked (all refused); dates in
  *           Retry-After and trailer fields (both read over).
  */
 #include "http1.h"
@@ -669,6 +671,115 @@ void http1_print(const struct http1_request *r, struct buf *out)
 	buf_adds(out, "\r\n");
 	if (r->has_body)
 		buf_add(out, r->body, r->len);
+}
+
+/* -- the server's side ------------------------------------------------------------------------- */
+
+/* "GET /metrics?x HTTP/1.1" (RFC 9112 3): one blank each. */
+static enum http1_error on_request_line(struct http1 *h, struct text line, struct http1_asked *a)
+{
+	struct text method = cut(&line, ' '), target = cut(&line, ' '), path;
+
+	if (method.n == 0 || !all(method, is_token) || target.n == 0 || target.p[0] != '/' ||
+		!all(target, is_visible))
+		return HTTP1_BAD_STATUS_LINE;
+	if (line.n != 8 || memcmp(line.p, "HTTP/1.", 7) != 0 ||
+		(line.p[7] != '0' && line.p[7] != '1'))
+		return HTTP1_BAD_STATUS_LINE;
+	h->old = line.p[7] == '0';
+	h->head.keep_alive = !h->old;
+	path = cut(&target, '?');
+	*a = (struct http1_asked){.method = method.p,
+		.method_len = method.n,
+		.path = path.p,
+		.path_len = path.n,
+		.query = target.p,
+		.query_len = target.n};
+	return HTTP1_OK;
+}
+
+/* Two of them, and a server before this one may have read the other (RFC 9112 3.2). */
+static enum http1_error count_host(struct text line, unsigned *hosts)
+{
+	return is(cut(&line, ':'), "host") && (*hosts)++ > 0 ? HTTP1_BAD_HEADER : HTTP1_OK;
+}
+
+/* Cuts a line off *rest.  HTTP1_TRUNCATED: it has not ended. */
+static enum http1_error cut_line(struct text *rest, struct text *ret_line)
+{
+	const char *end = rest->n > 0 ? memchr(rest->p, '\n', rest->n) : NULL;
+	size_t n = end != NULL ? (size_t)(end - rest->p) : 0;
+
+	if (end == NULL)
+		return HTTP1_TRUNCATED;
+	if (n == 0 || end[-1] != '\r')
+		return HTTP1_BAD_HEADER;
+	*ret_line = (struct text){rest->p, n - 1};
+	*rest = (struct text){end + 1, rest->n - n - 1};
+	return HTTP1_OK;
+}
+
+enum http1_error http1_read_request(
+	const char *p, size_t n, struct http1_asked *ret_a, size_t *ret_len)
+{
+	struct http1 h = {.head = {.keep_alive = true}};
+	struct text rest = {p, n}, line = {p, 0};
+	struct http1_asked a = {0};
+	unsigned hosts = 0;
+	enum http1_error e = cut_line(&rest, &line);
+
+	if (e == HTTP1_OK)
+		e = on_request_line(&h, line, &a);
+	while (e == HTTP1_OK && (e = cut_line(&rest, &line)) == HTTP1_OK && line.n > 0) {
+		e = count_host(line, &hosts);
+		if (e == HTTP1_OK)
+			e = on_field(&h, line);
+	}
+	if (e == HTTP1_OK && h.head.chunked && h.head.has_length)
+		e = HTTP1_BAD_LENGTH;
+	if (e != HTTP1_OK)
+		return e;
+	a.keep_alive = h.head.keep_alive;
+	a.has_body = h.head.chunked || h.head.length > 0;
+	*ret_a = a;
+	*ret_len = n - rest.n;
+	return HTTP1_OK;
+}
+
+const char *http1_status_text(unsigned status)
+{
+	switch (status) {
+	case 200:
+		return "OK";
+	case 400:
+		return "Bad Request";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 431:
+		return "Request Header Fields Too Large";
+	case 500:
+		return "Internal Server Error";
+	case 503:
+		return "Service Unavailable";
+	default:
+		return "";
+	}
+}
+
+void http1_print_answer(unsigned status, const char *content_type, size_t len, bool keep_alive,
+	const char *more, struct buf *out)
+{
+	buf_addf(out, "HTTP/1.1 %u %s\r\n", status, http1_status_text(status));
+	print_field(out, "Content-Type", content_type);
+	buf_addf(out, "Content-Length: %zu\r\n", len);
+	print_field(out, "Cache-Control", "no-store");
+	print_field(out, "X-Content-Type-Options", "nosniff");
+	if (!keep_alive)
+		print_field(out, "Connection", "close");
+	buf_adds(out, more);
+	buf_adds(out, "\r\n");
 }
 
 void http1_escape(const char *s, struct buf *out)

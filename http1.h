@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * http1.h - HTTP/1.1 message syntax (RFC 9112): an incremental response parser and a request
- * writer.  Pure.
+ * http1.h - HTTP/1.1 message syntax (RFC 9112).  Client: an incremental response parser and a request
+ * writer; server: a parser of whole request heads and a writer of answers' heads.  Pure.
  */
 #ifndef LBD_HTTP1_H
 #define LBD_HTTP1_H
@@ -78,6 +78,26 @@ struct http1_request {
 bool http1_request_ok(const struct http1_request *r) MUST_CHECK;
 /* Appends the request.  Marks out bad where http1_request_ok() says no. */
 void http1_print(const struct http1_request *r, struct buf *out);
+/* -- the server's side -- */
+
+/* What is asked for; the texts are in the bytes that it was read from, not terminated. */
+struct http1_asked {
+	const char *method, *path, *query; /* as sent: escapes are left in; query: behind "?" */
+	size_t method_len, path_len, query_len;
+	bool keep_alive; /* the connection may be used again */
+	bool has_body;   /* of another length than 0 */
+};
+/* Reads the head of one request from its beginning.  HTTP1_TRUNCATED: it is not all there yet;
+ * HTTP1_OK: *ret_len bytes are it; else nothing of what follows on this connection can be trusted. */
+enum http1_error http1_read_request(const char *p, size_t n, struct http1_asked *ret_a,
+	size_t *ret_len) MUST_CHECK;
+/* Appends the head of an answer with so long a body.  more: further fields, each line with its CRLF;
+ * "" = none. */
+void http1_print_answer(unsigned status, const char *content_type, size_t len, bool keep_alive,
+	const char *more, struct buf *out);
+/* "OK"; "" for those that a server here does not send. */
+const char *http1_status_text(unsigned status);
+
 /* Percent-escapes a query value or path segment (RFC 3986 unreserved stay). */
 void http1_escape(const char *s, struct buf *out);
 

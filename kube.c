@@ -60,6 +60,7 @@ struct call {
 	enum kube_verb verb;
 	char *path, *body; /* owned; body NULL = none */
 	uint64_t not_after_ms, timeout_ms;
+	uint64_t sent_ms; /* handed to http.c, perhaps for the second time */
 	bool repeated; /* after a 401 */
 	bool is_secret;
 	bool aborted, too_long;
@@ -427,6 +428,8 @@ static void call_done(void *ctx, int result, bool sent, const char *err)
 	struct call *c = ctx;
 
 	c->http = NULL;
+	if (sent)
+		counter_took(c->k->counters, HISTOGRAM_API_REQUEST, c->k->now_ms() - c->sent_ms);
 	if (c->too_long) {
 		finish(c, -EMSGSIZE, true, "the answer is too long");
 		return;
@@ -471,6 +474,7 @@ static int send_call(struct call *c)
 		r.r.len = strlen(c->body);
 		r.r.has_body = true;
 	}
+	c->sent_ms = k->now_ms();
 	return http_start(k->http, &r, &call_ops, c, &c->http);
 }
 

@@ -340,4 +340,5 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 	mesh_breathe(d);
 	writer_run(d, now_ms);
 	snapfile_run(d, now_ms);
+	scrape_run(d);
 }

@@ -912,3 +912,26 @@ void speaker_dump(const struct daemon *d, cJSON *peers, uint64_t now_ms)
 		cJSON_AddItemToArray(peers, o);
 	}
 }
+
+size_t speaker_count(const struct daemon *d)
+{
+	return d->speaker != NULL ? d->speaker->n : 0;
+}
+
+void speaker_peer(const struct daemon *d, size_t i, struct speaker_peer *ret_p)
+{
+	const struct peer *p = d->speaker->v[i];
+
+	*ret_p = (struct speaker_peer){.name = p->name,
+		.vrf = p->conf != NULL ? p->conf->vrf : NULL,
+		.remote = p->remote,
+		.port = p->conf != NULL ? p->conf->peer_port : 0,
+		.has_address = p->io != NULL,
+		.has_bfd = p->bfd != NULL};
+	if (p->io != NULL) {
+		bgp_view(bgpio_engine(p->io), &ret_p->bgp);
+		ret_p->routes = bgp_rib_counts(bgp_rib(bgpio_engine(p->io)));
+	}
+	if (p->bfd != NULL)
+		bfd_view(p->bfd, bfdio_now_us(), &ret_p->bfd);
+}

@@ -75,7 +75,7 @@ static void item_addr(cJSON *array, struct addr a)
 	cJSON_AddItemToArray(array, cJSON_CreateString(addr_format(a, s)));
 }
 
-static const char *state_name(enum elect_state s)
+const char *status_state_name(enum elect_state s)
 {
 	switch (s) {
 	case ELECT_IDLE:
@@ -117,8 +117,7 @@ static void dump_config(cJSON *o, const struct daemon *d, uint64_t now_ms)
 	status_add_time(o, "loaded", d->conf_loaded_ms, now_ms);
 	add_number(o, "reloads", d->counters.v[COUNTER_CONFIG_RELOADS]);
 	add_number(o, "rejected", d->counters.v[COUNTER_CONFIG_REJECTED]);
-	(void)cJSON_AddBoolToObject(o, "stale",
-		d->conf_err != 0 || d->conf_rejected || !crdwatch_is_current(d));
+	(void)cJSON_AddBoolToObject(o, "stale", daemon_conf_is_stale(d));
 	crdwatch_dump(d, o);
 }
 
@@ -267,7 +266,7 @@ cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms)
 	for (size_t i = 0; i < v->n_holders; i++)
 		cJSON_AddItemToArray(list, cJSON_CreateString(vip_holder(v, i).key));
 	if (elect_view(d->elect, v->group->id, &view)) {
-		add_string(o, "state", state_name(view.state));
+		add_string(o, "state", status_state_name(view.state));
 		status_add_time(o, "since", view.since_ms, now_ms);
 		add_number(o, "term", view.term);
 		add_string(o, "owner", view.owner);
@@ -306,26 +305,33 @@ static uint64_t vips_of_pool(
 	return n;
 }
 
+uint64_t status_pool_size(const struct config_pool *p, enum addr_family f)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < p->n_ranges; i++) {
+		uint64_t size = addr_range_size(p->ranges[i]);
+
+		if (addr_family(p->ranges[i].first) == f)
+			sum = size > UINT64_MAX - sum ? UINT64_MAX : sum + size;
+	}
+	return sum;
+}
+
 static void dump_pools(cJSON *array, const struct daemon *d)
 {
 	for (size_t i = 0; i < d->conf->n_pools; i++) {
 		const struct config_pool *p = &d->conf->pools[i];
-		uint64_t total[ADDR_FAMILIES] = {0, 0};
 		cJSON *o = cJSON_CreateObject(), *list;
 		char text[ADDR_RANGE_STRLEN];
 
 		add_string(o, "name", p->name);
 		list = cJSON_AddArrayToObject(o, "addresses");
-		for (size_t r = 0; r < p->n_ranges; r++) {
-			uint64_t *sum = &total[addr_family(p->ranges[r].first)];
-			uint64_t size = addr_range_size(p->ranges[r]);
-
-			*sum = size > UINT64_MAX - *sum ? UINT64_MAX : *sum + size;
+		for (size_t r = 0; r < p->n_ranges; r++)
 			cJSON_AddItemToArray(
 				list, cJSON_CreateString(addr_range_format(p->ranges[r], text)));
-		}
-		add_number(o, "ipv4Total", total[ADDR_V4]);
-		add_number(o, "ipv6Total", total[ADDR_V6]);
+		add_number(o, "ipv4Total", status_pool_size(p, ADDR_V4));
+		add_number(o, "ipv6Total", status_pool_size(p, ADDR_V6));
 		add_number(o, "ipv4Used", vips_of_pool(d, p, ADDR_V4));
 		add_number(o, "ipv6Used", vips_of_pool(d, p, ADDR_V6));
 		cJSON_AddItemToArray(array, o);

@@ -491,8 +491,109 @@ static void test_http1_escape(void)
 	}
 }
 
+/* -- the server's side -- */
+
+#define NOT_YET HTTP1_TRUNCATED
+
+static void test_http1_requests(void)
+{
+	static const struct {
+		const char *name, *in;
+		enum http1_error error;
+		const char *want; /* "method path query flags rest" */
+	} rows[] = {
+		{"get", "GET /metrics HTTP/1.1\r\n\r\n", HTTP1_OK, "GET|/metrics||keep|0"},
+		{"host, query", "GET /a?b=c?d HTTP/1.1\r\nHost: x\r\n\r\n", HTTP1_OK,
+			"GET|/a|b=c?d|keep|0"},
+		{"what follows", "HEAD / HTTP/1.1\r\n\r\nGET", HTTP1_OK, "HEAD|/||keep|3"},
+		{"old", "GET / HTTP/1.0\r\n\r\n", HTTP1_OK, "GET|/||close|0"},
+		{"close", "GET / HTTP/1.1\r\nConnection: x, Close\r\n\r\n", HTTP1_OK,
+			"GET|/||close|0"},
+		{"other method", "DELETE / HTTP/1.1\r\n\r\n", HTTP1_OK, "DELETE|/||keep|0"},
+		{"length 0", "GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", HTTP1_OK,
+			"GET|/||keep|0"},
+		{"body", "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", HTTP1_OK,
+			"POST|/||keep body|3"},
+		{"chunked", "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", HTTP1_OK,
+			"GET|/||keep body|0"},
+		{"both", "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
+			HTTP1_BAD_LENGTH, NULL},
+		{"both, turned", "GET / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+			HTTP1_BAD_LENGTH, NULL},
+		{"two lengths", "GET / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 9\r\n\r\n",
+			HTTP1_BAD_LENGTH, NULL},
+		{"signed length", "GET / HTTP/1.1\r\nContent-Length: +0\r\n\r\n", HTTP1_BAD_LENGTH,
+			NULL},
+		{"other coding", "GET / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n",
+			HTTP1_BAD_ENCODING, NULL},
+		{"chunked, 1.0", "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+			HTTP1_BAD_ENCODING, NULL},
+		{"two hosts", "GET / HTTP/1.1\r\nHost: a\r\nhOst: a\r\n\r\n", HTTP1_BAD_HEADER,
+			NULL},
+		{"blank before colon", "GET / HTTP/1.1\r\nContent-Length : 0\r\n\r\n",
+			HTTP1_BAD_HEADER, NULL},
+		{"folded", "GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n", HTTP1_BAD_HEADER, NULL},
+		{"LF in a field", "GET / HTTP/1.1\r\nX: a\nY: b\r\n\r\n", HTTP1_BAD_HEADER, NULL},
+		{"CR in a field", "GET / HTTP/1.1\r\nX: a\rY: b\r\n\r\n", HTTP1_BAD_HEADER, NULL},
+		{"bare LF", "GET / HTTP/1.1\n\n", HTTP1_BAD_HEADER, NULL},
+		{"empty line before", "\r\nGET / HTTP/1.1\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"LF at once", "\n", HTTP1_BAD_HEADER, NULL},
+		{"two blanks", "GET  / HTTP/1.1\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"blank behind", "GET / HTTP/1.1 \r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"no version", "GET /\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"2.0", "GET / HTTP/2.0\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"1.2", "GET / HTTP/1.2\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"small letters", "GET / http/1.1\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"absolute", "GET http://x/ HTTP/1.1\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"star", "OPTIONS * HTTP/1.1\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"no path", "GET  HTTP/1.1\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"no method", " / HTTP/1.1\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"TLS", "\x16\x03\x01\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"DEL in the path", "GET /\x7f HTTP/1.1\r\n\r\n", HTTP1_BAD_STATUS_LINE, NULL},
+		{"nothing", "", NOT_YET, NULL},
+		{"a part", "GET / HT", NOT_YET, NULL},
+		{"no end", "GET / HTTP/1.1\r\nHost: x\r\n\r", NOT_YET, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t n = strlen(rows[i].in), len = 0;
+		unsigned char *in = check_guard(rows[i].in, n);
+		struct http1_asked a;
+		struct buf got;
+
+		check_row = rows[i].name;
+		buf_init(&got, 1000);
+		CHECK_INT(http1_read_request((char *)in, n, &a, &len), rows[i].error);
+		if (rows[i].want != NULL) {
+			buf_addf(&got, "%.*s|%.*s|%.*s|%s%s|%zu", (int)a.method_len, a.method,
+				(int)a.path_len, a.path, (int)a.query_len, a.query,
+				a.keep_alive ? "keep" : "close", a.has_body ? " body" : "", n - len);
+			CHECK_STR(got.p, rows[i].want);
+			/* each shorter piece is one that is not all there */
+			for (size_t k = 0; k < len; k++)
+				CHECK_INT(http1_read_request((char *)in, k, &a, &len), NOT_YET);
+		}
+		buf_free(&got);
+		check_unguard(in, n);
+	}
+}
+
+static void test_http1_print_answer(void)
+{
+	struct buf out;
+
+	buf_init(&out, 1000);
+	http1_print_answer(405, "a/b", 3, false, "Allow: GET\r\n", &out);
+	CHECK_STR(out.p,
+		"HTTP/1.1 405 Method Not Allowed\r\nContent-Type: a/b\r\nContent-Length: 3\r\n"
+		"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+		"Connection: close\r\nAllow: GET\r\n\r\n");
+	buf_free(&out);
+}
+
 CHECK_MAIN("test_http1", CHECK_TEST(test_http1_answers), CHECK_TEST(test_http1_refused),
 	CHECK_TEST(test_http1_truncated), CHECK_TEST(test_http1_limits),
 	CHECK_TEST(test_http1_endless_1xx), CHECK_TEST(test_http1_long_stream),
 	CHECK_TEST(test_http1_stop), CHECK_TEST(test_http1_reuse), CHECK_TEST(test_http1_print),
-	CHECK_TEST(test_http1_escape))
+	CHECK_TEST(test_http1_escape), CHECK_TEST(test_http1_requests),
+	CHECK_TEST(test_http1_print_answer))
