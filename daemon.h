@@ -18,6 +18,7 @@
 #include "elig.h"
 #include "event.h"
 #include "file.h"
+#include "foreign.h"
 #include "history.h"
 #include "kube.h"
 #include "leader.h"
@@ -170,6 +171,7 @@ struct daemon {
 	struct daemon_watch watch[DAEMON_WATCHES];
 
 	bool synced;      /* every list is complete and live */
+	uint64_t synced_ms; /* since when it is, or is not */
 	bool synced_once; /* and was so once: the picture may be acted upon */
 	bool restored;    /* it may be, though it is that of before the start (snapfile.c) */
 	bool rebuild;     /* VIPs, groups and plan are to be built from nothing */
@@ -189,6 +191,7 @@ struct daemon {
 	uint64_t doubt_ms; /* since when renewals do not come back although all is in step; 0 = they
 			      do */
 
+	struct foreign foreign; /* what wire.c heard, for status */
 	struct daemon_contests contests;
 	unsigned leases_in_flight, status_in_flight, events_in_flight;
 	char not_written[160]; /* why the API did not take a Service's status lately; "" = it did */

@@ -15,17 +15,23 @@
 #include "file.h"
 #include "json.h"
 #include "log.h"
+#include "show.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { EXIT_FINE = 0, EXIT_FINDING = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
 
-enum { QUERY_TIMEOUT_MS = 10000, MAX_SOURCES = 256, HAND_TIMEOUT_MS = 10000, HAND_GAP_MS = 50 };
+enum { QUERY_TIMEOUT_MS = 10000, MAX_SOURCES = 256, HAND_TIMEOUT_MS = 10000, HAND_GAP_MS = 50,
+	WATCH_GAP_S = 1, LEAST_WIDTH = 40, USUAL_WIDTH = 80 };
 
 #define MAX_CONTROL_PATH (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 #define DEFAULT_CONFIG   "/etc/lbd/lbd.yaml"
@@ -398,6 +404,190 @@ static int cmd_dump(const struct command *c, int argc, char **argv)
 	return is_control_path(c, path) ? dump(path) : EXIT_USAGE;
 }
 
+/* -- status -- */
+
+struct status_options {
+	struct show_options show;
+	const char *control;
+	bool json, watch;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+	(void)signal_number;
+	interrupted = 1;
+}
+
+/* The terminal's; else $COLUMNS, else 80: what is cut then is whole with -o wide. */
+static unsigned terminal_width(void)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize w = {0};
+	unsigned long n = 0;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
+		n = w.ws_col;
+	else if (columns != NULL)
+		n = strtoul(columns, NULL, 10);
+	return n == 0 || n > USHRT_MAX ? USUAL_WIDTH : n < LEAST_WIDTH ? LEAST_WIDTH : (unsigned)n;
+}
+
+/* The dump in the form that was asked for, taken over.  Its exit code; out->bad: out of memory. */
+static int status_form(const struct status_options *o, cJSON *dump, struct buf *out)
+{
+	bool degraded;
+	char *text;
+
+	if (!o->json) {
+		degraded = show_text(dump, &o->show, out);
+		cJSON_Delete(dump);
+		return degraded && o->show.what == SHOW_ALL ? EXIT_FINDING : EXIT_FINE;
+	}
+	dump = show_json(dump, &o->show);
+	text = cJSON_Print(dump);
+	cJSON_Delete(dump);
+	if (text != NULL) {
+		buf_adds(out, text);
+		buf_addc(out, '\n');
+	}
+	out->bad |= text == NULL;
+	cJSON_free(text);
+	return EXIT_FINE;
+}
+
+static bool print_text(const struct buf *out)
+{
+	if (!out->bad && fwrite(out->p, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
+		return true;
+	(void)fprintf(stderr, "lbd: cannot print: %s\n", out->bad ? "out of memory" : strerror(errno));
+	return false;
+}
+
+static int status_once(const struct status_options *o)
+{
+	int code = EXIT_FINE;
+	cJSON *dump = ask(o->control, request_new("dump"), &code);
+	struct buf out;
+
+	if (dump == NULL)
+		return code;
+	buf_init(&out, CONTROL_MAX_ANSWER);
+	code = status_form(o, dump, &out);
+	if (!print_text(&out))
+		code = EXIT_FINDING;
+	buf_free(&out);
+	return code;
+}
+
+/* What the daemon says now, to be printed; io_key: what tells whether it is news, without ages. */
+static void status_look(const struct status_options *o, struct buf *key, struct buf *out)
+{
+	struct show_options timeless = o->show;
+	cJSON *request = request_new("dump"), *dump = NULL;
+	int err = control_query(o->control, request, QUERY_TIMEOUT_MS, &dump);
+
+	cJSON_Delete(request);
+	buf_reset(key);
+	buf_reset(out);
+	if (err != 0) {
+		buf_addf(key, "no daemon answers on %s: %s\n", o->control, strerror(-err));
+		buf_add(out, key->p, key->len);
+		return;
+	}
+	timeless.timeless = timeless.wide = true;
+	(void)show_text(dump, &timeless, key);
+	(void)status_form(o, dump, out);
+}
+
+/* On a terminal the picture stands and its ages go on; else one block for each change. */
+static int status_watch(const struct status_options *o)
+{
+	const struct sigaction act = {.sa_handler = on_interrupt};
+	const struct timespec gap = {.tv_sec = WATCH_GAP_S};
+	bool draws = isatty(STDOUT_FILENO) == 1, ok = true;
+	struct buf key, before, out;
+
+	(void)sigaction(SIGINT, &act, NULL);
+	(void)sigaction(SIGTERM, &act, NULL);
+	buf_init(&key, CONTROL_MAX_ANSWER);
+	buf_init(&before, CONTROL_MAX_ANSWER);
+	buf_init(&out, CONTROL_MAX_ANSWER);
+	while (ok && !interrupted) {
+		bool first = before.len == 0, news;
+
+		status_look(o, &key, &out);
+		news = first || key.len != before.len || memcmp(key.p, before.p, key.len) != 0;
+		if (draws)
+			(void)fputs("\033[H\033[J", stdout);
+		else if (news && !first && !o->json)
+			(void)fputs("\n", stdout);
+		if (news || draws)
+			ok = print_text(&out);
+		buf_reset(&before);
+		buf_add(&before, key.p, key.len);
+		if (ok && !interrupted)
+			(void)nanosleep(&gap, NULL);
+	}
+	buf_free(&key);
+	buf_free(&before);
+	buf_free(&out);
+	return ok ? EXIT_FINE : EXIT_FINDING;
+}
+
+/* False: it was said what is wrong. */
+static bool status_option(const struct command *c, int option, struct status_options *o)
+{
+	if (option == OPT_CONTROL)
+		o->control = option_value();
+	else if (option == 'n')
+		o->show.namespace_ = option_value();
+	else if (option == 'w')
+		o->watch = true;
+	if (option == 'n' && !config_field_text_ok(CONFIG_TEXT_OBJECT_NAME, o->show.namespace_))
+		return refuse(c, "-n", "a namespace's name: small letters, digits and -",
+			o->show.namespace_);
+	if (option != 'o')
+		return true;
+	o->json = strcmp(option_value(), "json") == 0;
+	o->show.wide = strcmp(option_value(), "wide") == 0;
+	return o->json || o->show.wide || refuse(c, "-o", "wide or json", option_value());
+}
+
+static int cmd_status(const struct command *c, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"output", required_argument, NULL, 'o'},
+		{"watch", no_argument, NULL, 'w'},
+		{"namespace", required_argument, NULL, 'n'},
+		{"control", required_argument, NULL, OPT_CONTROL},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	struct status_options o = {.control = DEFAULT_CONTROL};
+	int option;
+
+	while ((option = next_option(c, argc, argv, ":o:wn:h", longs)) != -1) {
+		if (option == 'h')
+			return help(c);
+		if (option == '?')
+			return usage_error(c);
+		if (!status_option(c, option, &o))
+			return EXIT_USAGE;
+	}
+	if (optind < argc && !show_parse(argv[optind++], &o.show.what)) {
+		(void)refuse(c, "what", "services, vips, pools, nodes, peers or events", argv[optind - 1]);
+		return EXIT_USAGE;
+	}
+	if (has_more(c, argc, argv))
+		return usage_error(c);
+	o.show.width = terminal_width();
+	if (!is_control_path(c, o.control))
+		return EXIT_USAGE;
+	return o.watch ? status_watch(&o) : status_once(&o);
+}
+
 /* -- explain -- */
 
 struct explain_options {
@@ -414,10 +604,8 @@ static int print_explained(const cJSON *answer, bool json)
 		return print_json(answer);
 	buf_init(&out, CONTROL_MAX_ANSWER);
 	explain_text(answer, &out);
-	if (!out.bad && fwrite(out.p, 1, out.len, stdout) == out.len && fflush(stdout) == 0)
+	if (print_text(&out))
 		code = EXIT_FINE;
-	else
-		(void)fprintf(stderr, "lbd: cannot print: %s\n", strerror(errno));
 	buf_free(&out);
 	return code;
 }
@@ -624,6 +812,13 @@ static const struct command commands[] = {
 		"what it means,\n"
 		"                                           -q no warnings\n",
 		cmd_check_config},
+	{"status",
+		"  lbd status        [services|vips|pools|nodes|peers|events] [-o wide|json] [-w] "
+		"[-n NS]\n"
+		"                    [--control PATH]       what is degraded, and the whole cluster as "
+		"tables;\n"
+		"                                           -w watches, -n one namespace's\n",
+		cmd_status},
 	{"dump", "  lbd dump          [--control PATH]       the running daemon's state as JSON\n",
 		cmd_dump},
 	{"explain",
@@ -651,7 +846,6 @@ static const struct command commands[] = {
 	{"thaw", "  lbd thaw          [--control PATH]       end of that\n", cmd_hand},
 	{"version", "  lbd version       [-o json]\n", cmd_version},
 	/* INTERFACES has these; scripts written for them must hear that they are not here yet. */
-	{"status", NULL, NULL},
 	{"doctor", NULL, NULL},
 	{"kubeconfig", NULL, NULL},
 };

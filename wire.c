@@ -45,6 +45,13 @@ static void tell_foreign(struct daemon *d, unsigned ifindex, struct addr vip, co
 	daemon_vip_event(d, vip, EVENT_WARNING, "addressConflict", msg, daemon_now_ms());
 }
 
+/* Remembered of every address in service, wherever it is announced. */
+static void note_foreign(struct daemon *d, struct addr vip, const uint8_t mac[6])
+{
+	if (vip_find(d->vips, vip) != NULL && !elect_is_member_mac(d->elect, mac))
+		foreign_heard(&d->foreign, vip, mac, daemon_now_ms());
+}
+
 static void on_heard(
 	void *ctx, enum ann_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
@@ -52,10 +59,12 @@ static void on_heard(
 
 	switch (what) {
 	case ANN_HEARD_CLAIM:
+		note_foreign(d, vip, mac);
 		tell_foreign(d, ifindex, vip, mac);
 		elect_on_wire(d->elect, ELECT_WIRE_CLAIM, vip, mac, daemon_now_ms());
 		break;
 	case ANN_HEARD_ANSWER:
+		note_foreign(d, vip, mac);
 		elect_on_wire(d->elect, ELECT_WIRE_ANSWER, vip, mac, daemon_now_ms());
 		break;
 	case ANN_HEARD_PROBE:
