@@ -451,7 +451,7 @@ void contest_reset(struct daemon *d);
 /* -- status.c -- */
 /* The whole state as JSON (shared/INTERFACES.md: top keys version config leader nodes services vips
  * pools peers events).  NULL when out of memory. */
-cJSON *status_dump(const struct daemon *d, uint64_t now_ms);
+cJSON *status_dump(struct daemon *d, uint64_t now_ms);
 void status_add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms);
 /* One address of it. */
 cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms);

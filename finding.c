@@ -199,7 +199,7 @@ static void tell_api(struct teller *t)
 		cJSON_ArrayForEach (w, json_array(api, "watches"))
 			if (json_string(w, "error") != NULL && *json_string(w, "error") != '\0')
 				error = json_string(w, "error");
-		say(t, "API server not reachable");
+		say(t, "API server out of reach");
 		say_age(t, " for ", finding_age(t->dump, api, "since"), "");
 		say(t, ": what is announced stays so, but no Service gets a new address");
 		if (error != NULL) {
@@ -431,8 +431,7 @@ static void tell_hijack(struct teller *t, const cJSON *v)
 	end(t, true);
 }
 
-/* Why nobody answers, as far as this node can say. */
-static const char *unanswered_text(const cJSON *vip)
+const char *finding_unanswered_text(const cJSON *vip)
 {
 	static const char *const unclear[] = {
 		"notOwner", "noOwner", "waiting", "probing", "owner", NULL};
@@ -464,7 +463,7 @@ static void tell_vips(struct teller *t)
 		if (finding_is_hijacked(t->dump, v))
 			tell_hijack(t, v);
 		else if (finding_is_unanswered(v))
-			heap_add(&none, unanswered_text(v), json_string(v, "ip"));
+			heap_add(&none, finding_unanswered_text(v), json_string(v, "ip"));
 		else if (owner != NULL)
 			heap_add(&dead, owner, json_string(v, "ip"));
 	}
@@ -556,7 +555,6 @@ static void tell_peers(struct teller *t)
 			say(t, ")");
 		}
 		say(t, " is not up");
-		say_age(t, ", in this state for ", finding_age(t->dump, p, "since"), "");
 		say(t, ": ");
 		say_theirs(t, error != NULL && *error != '\0' ? error : json_string(p, "state"));
 		end(t, true);

@@ -29,6 +29,8 @@ bool finding_node_lives(const cJSON *node);
 bool finding_is_hijacked(const cJSON *dump, const cJSON *vip);
 /* Does no node answer for this VIP, though one should, and not for a foreign host? */
 bool finding_is_unanswered(const cJSON *vip);
+/* Why, as far as this node can say. */
+const char *finding_unanswered_text(const cJSON *vip);
 /* Is something wrong with what this Service has? */
 bool finding_service(const cJSON *service);
 /* Is this node to have a session with that router, and has none? */

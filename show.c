@@ -245,7 +245,6 @@ static void put_owner(const struct view *v, const cJSON *vip, struct buf *out)
 /* The one thing to know of its state. */
 static const char *vip_status(const struct view *v, const cJSON *vip)
 {
-	const char *text = json_string(first_here(vip), "text");
 	bool owned = json_string(vip, "owner") != NULL;
 
 	if (is(vip, "state", "conflict"))
@@ -266,7 +265,7 @@ static const char *vip_status(const struct view *v, const cJSON *vip)
 		return "asking whether it is free";
 	if (is(vip, "state", "wait"))
 		return "this node's turn comes";
-	return is(first_here(vip), "reason", "notOwner") || text == NULL ? "no node answers" : text;
+	return finding_unanswered_text(vip);
 }
 
 /* Why its node has it, in words. */
@@ -341,7 +340,8 @@ static void cells_seen(struct view *v, struct columns *t, const cJSON *vip)
 {
 	int64_t foreign = finding_age(v->dump, vip, "foreignSeen"),
 		node = finding_age(v->dump, vip, "answeredSeen");
-	bool is_foreign = foreign >= 0 && (node < 0 || foreign <= node);
+	bool is_foreign = foreign >= 0 && (node < 0 || foreign <= node ||
+						  finding_is_hijacked(v->dump, vip));
 
 	columns_add(t, json_string(vip, is_foreign ? "foreignMac" : "answeredByMac"));
 	cell_age(v, t, is_foreign ? foreign : node);
@@ -544,9 +544,9 @@ static const char *bfd_word(const cJSON *n)
 	if (json_bool(n, "self", false))
 		return "(this node)";
 	for (size_t i = 0; i < ARRAY_LEN(word); i++)
-		if (is(n, "peer", word[i][0]))
+		if (is(n, "peer", word[i][0]) && finding_node_lives(n))
 			return word[i][1];
-	return json_bool(n, "watched", false) ? "not up" : "none";
+	return !finding_node_lives(n) ? NULL : json_bool(n, "watched", false) ? "not up" : "none";
 }
 
 /* Is its configuration this node's? */
@@ -620,7 +620,7 @@ static void show_peers(struct view *v)
 		columns_add(t, json_string(r[i].o, "address"));
 		cell_count(v, t, r[i].o, "asn");
 		columns_add(t, json_string(r[i].o, "state"));
-		cell_since(v, t, r[i].o, "since");
+		cell_age(v, t, finding_is_peer_down(r[i].o) ? -1 : finding_age(v->dump, r[i].o, "since"));
 		cell_routes(v, t, json_object(r[i].o, "announced"));
 		columns_add(t, json_string(r[i].o, "lastError"));
 		cell_routes(v, t, json_object(r[i].o, "received"));
@@ -710,8 +710,8 @@ static void show_head(struct view *v)
 	buf_adds(v->out, leader != NULL && *leader != '\0' ? "; leader " : "; no leader");
 	columns_text(v->out, leader);
 	if (api != NULL) {
-		buf_adds(v->out, synced ? "; API server reached" : "; API server not reached");
-		add_age(v, " since ", finding_age(v->dump, api, "since"));
+		buf_adds(v->out, synced ? "; API server in reach" : "; API server out of reach");
+		add_age(v, " for ", finding_age(v->dump, api, "since"));
 	}
 	buf_addc(v->out, '\n');
 }

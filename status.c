@@ -5,6 +5,7 @@
  * Reads all, changes nothing.  Shape: shared/INTERFACES.md, "Command line".
  */
 #include "dry.h"
+#include "service.h"
 #include "why.h"
 
 #include <inttypes.h>
@@ -191,12 +192,26 @@ static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 	}
 }
 
+/* Is there one without an address of which only the leader, another node, could say why? */
+static bool wants_shadow(const struct daemon *d)
+{
+	struct cluster_service s = {0};
+
+	if (alloc_is_ready(d->alloc))
+		return false;
+	while (cluster_next_service(d->cluster, &s))
+		if (s.n_ingress == 0 && service_served(d->conf, &s) == REASON_ALLOCATED)
+			return true;
+	return false;
+}
+
 /* Why the Service has what it has. */
-static void add_reason(cJSON *o, const struct daemon *d, const struct cluster_service *s)
+static void add_reason(cJSON *o, const struct daemon *d, const struct cluster_service *s,
+	const struct alloc *shadow)
 {
 	struct why why;
 
-	why_service(d, s, alloc_is_ready(d->alloc) ? d->alloc : NULL, &why);
+	explain_why(d, s, shadow, &why);
 	add_string(o, "reason", reason_code(why.reason));
 	add_string(o, "text", why.text);
 }
@@ -224,10 +239,13 @@ static void add_ips(cJSON *o, const struct daemon *d, const struct cluster_servi
 	add_string(o, "pool", c.pool);
 }
 
-static void dump_services(cJSON *array, const struct daemon *d)
+static void dump_services(cJSON *array, struct daemon *d, uint64_t now_ms)
 {
+	struct alloc *shadow = wants_shadow(d) ? explain_shadow(d, now_ms) : NULL;
 	struct cluster_service s = {0};
 
+	if (shadow != NULL)
+		(void)!alloc_explain(shadow, "", NULL, now_ms); /* of no Service: it decides */
 	while (cluster_next_service(d->cluster, &s)) {
 		struct cluster_endpoints ready = cluster_endpoints(d->cluster, s.key, d->node);
 		cJSON *o;
@@ -238,13 +256,14 @@ static void dump_services(cJSON *array, const struct daemon *d)
 		add_string(o, "name", s.key);
 		add_string(o, "uid", s.uid);
 		add_ips(o, d, &s);
-		add_reason(o, d, &s);
+		add_reason(o, d, &s, shadow);
 		add_string(o, "pool", s.pool_written);
 		(void)cJSON_AddBoolToObject(o, "local", s.local);
 		add_number(o, "readyEndpoints", ready.ready);
 		add_number(o, "readyEndpointsHere", ready.ready_on_node);
 		cJSON_AddItemToArray(array, o);
 	}
+	alloc_free(shadow);
 }
 
 static void dump_entry(
@@ -466,7 +485,7 @@ static void dump_dry(cJSON *o, const struct daemon *d)
 	add_number(o, "refused", sum.refused);
 }
 
-cJSON *status_dump(const struct daemon *d, uint64_t now_ms)
+cJSON *status_dump(struct daemon *d, uint64_t now_ms)
 {
 	cJSON *root = cJSON_CreateObject(), *o;
 
@@ -479,7 +498,7 @@ cJSON *status_dump(const struct daemon *d, uint64_t now_ms)
 	dump_config(cJSON_AddObjectToObject(root, "config"), d, now_ms);
 	dump_leader(cJSON_AddObjectToObject(root, "leader"), d, now_ms);
 	dump_nodes(cJSON_AddArrayToObject(root, "nodes"), d, now_ms);
-	dump_services(cJSON_AddArrayToObject(root, "services"), d);
+	dump_services(cJSON_AddArrayToObject(root, "services"), d, now_ms);
 	dump_vips(cJSON_AddArrayToObject(root, "vips"), d, now_ms);
 	dump_pools(cJSON_AddArrayToObject(root, "pools"), d);
 	if (d->dry != NULL)
