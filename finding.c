@@ -23,6 +23,7 @@ struct teller {
 	const cJSON *dump;
 	finding_fn *tell;
 	void *ctx;
+	bool timeless;
 	struct buf s; /* the sentence */
 };
 
@@ -128,7 +129,7 @@ static void say_theirs(struct teller *t, const char *s)
 /* " 5m", or nothing. */
 static void say_age(struct teller *t, const char *before, int64_t age, const char *after)
 {
-	if (age < 0)
+	if (age < 0 || t->timeless)
 		return;
 	say(t, before);
 	columns_age((uint64_t)age, &t->s);
@@ -140,12 +141,6 @@ static void end(struct teller *t, bool degraded)
 	if (t->s.len > 0 && !t->s.bad)
 		t->tell(t->ctx, degraded, t->s.p);
 	buf_reset(&t->s);
-}
-
-static void say_count(struct teller *t, size_t n, const char *one, const char *many)
-{
-	buf_addf(&t->s, "%zu ", n);
-	say(t, n == 1 ? one : many);
 }
 
 /* -- things of one kind, by what is said of them -- */
@@ -174,7 +169,7 @@ static void heap_add(struct heaps *h, const char *text, const char *name)
 	if (i == h->n)
 		h->v[h->n++] = (struct heap){.text = text};
 	if (h->v[i].n < MAX_NAMED)
-		h->v[i].name[h->v[i].n] = name;
+		h->v[i].name[h->v[i].n] = name != NULL && *name != '\0' ? name : NULL;
 	h->v[i].n++;
 }
 
@@ -186,6 +181,15 @@ static void say_names(struct teller *t, const struct heap *h)
 	}
 	if (h->n > MAX_NAMED)
 		buf_addf(&t->s, " and %zu more", h->n - MAX_NAMED);
+}
+
+/* "a, b", or "5 things (a, b, c and 2 more)". */
+static void say_heap(struct teller *t, const struct heap *h, const char *things)
+{
+	if (h->n > MAX_NAMED)
+		buf_addf(&t->s, "%zu %s (", h->n, things);
+	say_names(t, h);
+	say(t, h->n > MAX_NAMED ? ")" : "");
 }
 
 /* -- the API, the leader, this node -- */
@@ -443,8 +447,7 @@ const char *finding_unanswered_text(const cJSON *vip)
 	return text == NULL || is_any(here, "reason", unclear) ? "no node has taken it yet" : text;
 }
 
-/* Its owner, as far as is known, is one that does not live. */
-static const char *dead_owner(const cJSON *dump, const cJSON *vip)
+const char *finding_gone_owner(const cJSON *dump, const cJSON *vip)
 {
 	const char *owner = json_string(vip, "owner");
 	const cJSON *n = finding_node(dump, owner);
@@ -458,7 +461,7 @@ static void tell_vips(struct teller *t)
 	const cJSON *v;
 
 	cJSON_ArrayForEach (v, json_array(t->dump, "vips")) {
-		const char *owner = dead_owner(t->dump, v);
+		const char *owner = finding_gone_owner(t->dump, v);
 
 		if (finding_is_hijacked(t->dump, v))
 			tell_hijack(t, v);
@@ -468,18 +471,17 @@ static void tell_vips(struct teller *t)
 			heap_add(&dead, owner, json_string(v, "ip"));
 	}
 	for (size_t i = 0; i < none.n; i++) {
-		say_count(t, none.v[i].n, "address is answered for by no node: ",
-			"addresses are answered for by no node: ");
-		say_theirs(t, none.v[i].text);
+		say(t, "no node answers for ");
+		say_heap(t, &none.v[i], "addresses");
 		say(t, ": ");
-		say_names(t, &none.v[i]);
+		say_theirs(t, none.v[i].text);
 		end(t, true);
 	}
 	for (size_t i = 0; i < dead.n; i++) {
-		say_count(t, dead.v[i].n, "address is still with node ", "addresses are still with node ");
+		say(t, "no other node has taken over from node ");
 		say_theirs(t, dead.v[i].text);
 		say(t, ", which is gone: ");
-		say_names(t, &dead.v[i]);
+		say_heap(t, &dead.v[i], "addresses");
 		end(t, true);
 	}
 }
@@ -498,18 +500,16 @@ static void tell_services(struct teller *t)
 				json_string(s, "name"));
 	}
 	for (size_t i = 0; i < without.n; i++) {
-		say_count(t, without.v[i].n, "Service has no address: ", "Services have no address: ");
-		say_theirs(t, without.v[i].text);
+		say(t, "no address for ");
+		say_heap(t, &without.v[i], "Services");
 		say(t, ": ");
-		say_names(t, &without.v[i]);
+		say_theirs(t, without.v[i].text);
 		end(t, true);
 	}
 	for (size_t i = 0; i < odd.n; i++) {
-		say_count(t, odd.v[i].n, "Service is not as it should be: ",
-			"Services are not as they should be: ");
-		say_theirs(t, odd.v[i].text);
+		say_heap(t, &odd.v[i], "Services");
 		say(t, ": ");
-		say_names(t, &odd.v[i]);
+		say_theirs(t, odd.v[i].text);
 		end(t, true);
 	}
 }
@@ -520,7 +520,7 @@ static void tell_full(struct teller *t, const cJSON *pool, const char *family, c
 	double used = cJSON_GetNumberValue(json_get(pool, used_key)),
 	       total = cJSON_GetNumberValue(json_get(pool, total_key));
 
-	if (!(total >= 1 && used >= total)) /* nor when one of them is no number */
+	if (!(total >= 1 && used >= total && used < 1e15)) /* nor when one of them is no number */
 		return;
 	say(t, "pool ");
 	say_theirs(t, json_string(pool, "name"));
@@ -561,9 +561,9 @@ static void tell_peers(struct teller *t)
 	}
 }
 
-void finding_each(const cJSON *dump, finding_fn *tell, void *ctx)
+void finding_each(const cJSON *dump, bool timeless, finding_fn *tell, void *ctx)
 {
-	struct teller t = {.dump = dump, .tell = tell, .ctx = ctx};
+	struct teller t = {.dump = dump, .tell = tell, .ctx = ctx, .timeless = timeless};
 
 	buf_init(&t.s, MAX_SENTENCE);
 	tell_api(&t);

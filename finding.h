@@ -15,9 +15,10 @@
  * sentence: one line without a final stop, safe for a terminal; valid during the call. */
 typedef void finding_fn(void *ctx, bool degraded, const char *sentence);
 
-/* Tells each, the worst first.  dump is status.c's tree, perhaps of another version: what is missing
+/* Tells each, the worst first; timeless: without ages, so that equal sentences say that nothing has
+ * changed.  dump is status.c's tree, perhaps of another version: what is missing
  * or of another type is left out. */
-void finding_each(const cJSON *dump, finding_fn *tell, void *ctx);
+void finding_each(const cJSON *dump, bool timeless, finding_fn *tell, void *ctx);
 
 /* Milliseconds from the time under key of o to that of the dump; -1: not known. */
 int64_t finding_age(const cJSON *dump, const cJSON *o, const char *key);
@@ -25,6 +26,8 @@ int64_t finding_age(const cJSON *dump, const cJSON *o, const char *key);
 const cJSON *finding_node(const cJSON *dump, const char *name);
 /* Does its Lease say that it lives? */
 bool finding_node_lives(const cJSON *node);
+/* The node that has this VIP, as far as known, if that is gone; NULL: it lives, or there is none. */
+const char *finding_gone_owner(const cJSON *dump, const cJSON *vip);
 /* Was a foreign host heard to have this VIP, not long ago? */
 bool finding_is_hijacked(const cJSON *dump, const cJSON *vip);
 /* Does no node answer for this VIP, though one should, and not for a foreign host? */

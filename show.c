@@ -231,11 +231,10 @@ static bool is_by_bgp(const cJSON *vip)
 static void put_owner(const struct view *v, const cJSON *vip, struct buf *out)
 {
 	const char *owner = json_string(vip, "owner");
-	const cJSON *n = finding_node(v->dump, owner);
 
 	if (owner != NULL) {
 		buf_adds(out, owner);
-		if (n != NULL && !finding_node_lives(n) && json_string(n, "lease") != NULL)
+		if (finding_gone_owner(v->dump, vip) != NULL)
 			buf_adds(out, " (gone)");
 	} else if (is_by_bgp(vip)) {
 		buf_adds(out, "(routers)");
@@ -255,6 +254,8 @@ static const char *vip_status(const struct view *v, const cJSON *vip)
 		return "disputed between nodes";
 	if (is(vip, "state", "handover"))
 		return "being handed over";
+	if (finding_gone_owner(v->dump, vip) != NULL)
+		return "its node is gone";
 	if (owned && is_by_bgp(vip))
 		return "announced, also by BGP";
 	if (owned)
@@ -361,6 +362,12 @@ static void put_vip(struct view *v, struct columns *t, const cJSON *vip)
 	columns_add(t, vip_why(vip));
 }
 
+static bool is_in_trouble(const struct view *v, const cJSON *vip)
+{
+	return finding_is_hijacked(v->dump, vip) || finding_is_unanswered(vip) ||
+	       finding_gone_owner(v->dump, vip) != NULL;
+}
+
 static void show_vips(struct view *v)
 {
 	static const struct columns_head head[] = {{"ADDRESS", false, false}, {"NODE", true, false},
@@ -376,7 +383,7 @@ static void show_vips(struct view *v)
 			continue;
 		r[k] = r[i];
 		(void)!addr_parse(r[k].key, strlen(r[k].key), &r[k].addr);
-		r[k].trouble = finding_is_hijacked(v->dump, r[k].o) || finding_is_unanswered(r[k].o);
+		r[k].trouble = is_in_trouble(v, r[k].o);
 		k++;
 	}
 	if (k > 0)
@@ -447,8 +454,7 @@ static bool has_trouble(const struct view *v, const cJSON *s)
 	cJSON_ArrayForEach (ip, json_array(s, "ips")) {
 		const cJSON *vip = vip_of(v, cJSON_GetStringValue(ip));
 
-		if (vip != NULL &&
-			(finding_is_hijacked(v->dump, vip) || finding_is_unanswered(vip)))
+		if (vip != NULL && is_in_trouble(v, vip))
 			return true;
 	}
 	return false;
@@ -457,9 +463,9 @@ static bool has_trouble(const struct view *v, const cJSON *s)
 static void show_services(struct view *v)
 {
 	static const struct columns_head head[] = {{"NAMESPACE", true, false}, {"NAME", true, false},
-		{"ADDRESS", false, false}, {"NODE", true, false}, {"READY", false, false},
+		{"ADDRESS", false, false}, {"NODE", true, false}, {"ENDPOINTS", false, false},
 		{"STATUS", true, false}, {"POOL", false, true}, {"POLICY", false, true},
-		{"READY HERE", false, true}};
+		{"ENDPOINTS HERE", false, true}};
 	struct columns *t = table(v, head, ARRAY_LEN(head));
 	size_t n = 0, k = 0;
 	struct row *r = rows_of(v, json_array(v->dump, "services"), "name", &n);
@@ -532,7 +538,7 @@ static const char *node_status(const struct view *v, const cJSON *n)
 	if (json_bool(n, "frozen", false))
 		return "frozen";
 	if (name != NULL && is(json_object(v->dump, "leader"), "node", name))
-		return "leads";
+		return "leader";
 	return "alive";
 }
 
@@ -568,7 +574,7 @@ static const char *our_hash(const struct row *r, size_t n)
 static void show_nodes(struct view *v)
 {
 	static const struct columns_head head[] = {{"NAME", true, false}, {"STATUS", true, false},
-		{"RENEWED", false, false}, {"BFD", false, false}, {"ADDRESSES", false, false},
+		{"RENEWED", false, false}, {"BFD", false, false}, {"ANNOUNCES", false, false},
 		{"CONFIG", false, false}, {"VERSION", true, false}, {"HASH", false, true},
 		{"OWN ADDRESSES", false, true}, {"MACS", false, true}};
 	struct columns *t = table(v, head, ARRAY_LEN(head));
@@ -724,11 +730,11 @@ static void show_summary(struct view *v)
 	struct findings f = {.v = v, .is_first_pass = true};
 
 	show_head(v);
-	finding_each(v->dump, on_finding, &f);
+	finding_each(v->dump, v->opt->timeless, on_finding, &f);
 	f.is_first_pass = false;
 	if (!f.degraded)
 		buf_adds(v->out, "nothing is degraded\n");
-	finding_each(v->dump, on_finding, &f);
+	finding_each(v->dump, v->opt->timeless, on_finding, &f);
 	for (size_t i = 0; i < ARRAY_LEN(part); i++) {
 		buf_addf(v->out, "\n%s\n", title[i]);
 		part[i](v);
@@ -775,7 +781,7 @@ bool show_text(const cJSON *dump, const struct show_options *o, struct buf *out)
 	free(v.vips);
 	buf_free(&v.cell);
 	out->bad |= v.bad;
-	finding_each(dump, on_degraded, &degraded);
+	finding_each(dump, true, on_degraded, &degraded);
 	return degraded;
 }
 
@@ -822,7 +828,7 @@ cJSON *show_json(cJSON *dump, const struct show_options *o)
 	}
 	list[0] = cJSON_CreateArray();
 	list[1] = cJSON_CreateArray();
-	finding_each(dump, on_json, list);
+	finding_each(dump, false, on_json, list);
 	(void)cJSON_AddItemToObject(dump, "degraded", list[0]);
 	(void)cJSON_AddItemToObject(dump, "notes", list[1]);
 	cJSON_DeleteItemFromObjectCaseSensitive(dump, "counters");
