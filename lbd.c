@@ -481,8 +481,9 @@ static int status_once(const struct status_options *o)
 	return code;
 }
 
-/* What the daemon says now, to be printed; io_key: what tells whether it is news, without ages. */
-static void status_look(const struct status_options *o, struct buf *key, struct buf *out)
+/* What the daemon says now, to be printed; key: what tells whether it is news, without ages.  False:
+ * it does not answer, which is what out says then. */
+static bool status_look(const struct status_options *o, struct buf *key, struct buf *out)
 {
 	struct show_options timeless = o->show;
 	cJSON *request = request_new("dump"), *dump = NULL;
@@ -494,11 +495,12 @@ static void status_look(const struct status_options *o, struct buf *key, struct 
 	if (err != 0) {
 		buf_addf(key, "no daemon answers on %s: %s\n", o->control, strerror(-err));
 		buf_add(out, key->p, key->len);
-		return;
+		return false;
 	}
 	timeless.timeless = timeless.wide = true;
 	(void)show_text(dump, &timeless, key);
 	(void)status_form(o, dump, out);
+	return true;
 }
 
 /* On a terminal the picture stands and its ages go on; else one block for each change. */
@@ -507,6 +509,7 @@ static int status_watch(const struct status_options *o)
 	const struct sigaction act = {.sa_handler = on_interrupt};
 	const struct timespec gap = {.tv_sec = WATCH_GAP_S};
 	bool draws = isatty(STDOUT_FILENO) == 1, ok = true;
+	int code = EXIT_FINE;
 	struct buf key, before, out;
 
 	(void)sigaction(SIGINT, &act, NULL);
@@ -515,9 +518,13 @@ static int status_watch(const struct status_options *o)
 	buf_init(&before, CONTROL_MAX_ANSWER);
 	buf_init(&out, CONTROL_MAX_ANSWER);
 	while (ok && !interrupted) {
-		bool first = before.len == 0, news;
+		bool first = before.len == 0, answered = status_look(o, &key, &out), news;
 
-		status_look(o, &key, &out);
+		if (first && !answered) {
+			(void)fprintf(stderr, "lbd: %s", key.p);
+			code = EXIT_UNREACHABLE;
+			break;
+		}
 		news = first || key.len != before.len || memcmp(key.p, before.p, key.len) != 0;
 		if (draws)
 			(void)fputs("\033[H\033[J", stdout);
@@ -533,7 +540,7 @@ static int status_watch(const struct status_options *o)
 	buf_free(&key);
 	buf_free(&before);
 	buf_free(&out);
-	return ok ? EXIT_FINE : EXIT_FINDING;
+	return ok ? code : EXIT_FINDING;
 }
 
 /* False: it was said what is wrong. */
