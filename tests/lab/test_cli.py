@@ -9,7 +9,7 @@ from lab import binary
 
 LONG = "/tmp/" + "x" * 200
 BUILT = ("run", "check-config", "dump", "explain", "version")
-PLANNED = ("status", "doctor", "kubeconfig")
+PLANNED = ("doctor", "kubeconfig")
 
 
 def lbd(*argv, text=""):
