@@ -18,9 +18,9 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode columns config copy crd crdstat dispute doc elect elig event explain_text finding foreign ground group health history hold homing http1 \
+PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode columns config copy crd crdstat dispute doc elect elig event explain_text finding foreign ground group health history hold homing http1 \
         iface json judge kubeconf label leader member ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
-SHELL_UNITS := apart bfdio bgpio bgplisten bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload rt secret snapfile speaker status tls why wire witness writer radvio
+SHELL_UNITS := apart bfdio bgpio bgplisten bound contest control crdwatch creds daemon dry explain feed file gateway hand http ipvs keep kube lbd log mcast mesh net nic nladdr pass reload remote rt secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
 USES_arena    :=
@@ -29,6 +29,7 @@ USES_json     :=
 USES_columns  := buf
 USES_finding  := buf columns json
 USES_show     := addr buf columns finding json
+USES_apiview  := addr claims cluster_decode columns json
 USES_foreign  := addr
 USES_label    :=
 USES_doc      := arena
@@ -124,10 +125,11 @@ USES_pass     := $(PURE) bound contest crdwatch dry feed keep kube log mesh net 
 USES_writer   := $(PURE) contest crdwatch dry feed keep kube log
 USES_keep     := $(PURE) log
 USES_status   := $(PURE) bound crdwatch dry explain kube net secret why speaker
+USES_remote   := apiview buf json kube
 USES_why      := $(PURE)
 USES_dry      := $(PURE) explain log net why
 USES_explain  := $(PURE) crdwatch dry keep kube net status why
-USES_lbd      := control daemon explain explain_text file log show status writer
+USES_lbd      := control daemon explain explain_text file log remote show status writer
 
 # closure: a set of units and all that they may use, sorted.
 expand   = $(sort $(1) $(foreach u,$(1),$(USES_$(u))))

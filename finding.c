@@ -80,6 +80,18 @@ bool finding_node_lives(const cJSON *node)
 	return is(node, "lease", "alive");
 }
 
+const cJSON *finding_reference(const cJSON *dump)
+{
+	const cJSON *n = self_of(dump);
+
+	if (n != NULL)
+		return n;
+	cJSON_ArrayForEach (n, json_array(dump, "nodes"))
+		if (finding_node_lives(n))
+			return n;
+	return NULL;
+}
+
 bool finding_is_hijacked(const cJSON *dump, const cJSON *vip)
 {
 	int64_t age = finding_age(dump, vip, "foreignSeen");
@@ -353,8 +365,8 @@ static void tell_bfd(struct teller *t)
 /* Nodes that live and whose text under key is not this node's. */
 static void heap_differing(struct teller *t, const char *key, struct heap *ret_h)
 {
-	const cJSON *self = self_of(t->dump), *n;
-	const char *ours = json_string(self, key);
+	const char *ours = json_string(finding_reference(t->dump), key);
+	const cJSON *n;
 
 	*ret_h = (struct heap){0};
 	cJSON_ArrayForEach (n, json_array(t->dump, "nodes")) {
@@ -374,8 +386,12 @@ static void tell_drift(struct teller *t)
 
 	heap_differing(t, "configHash", &h);
 	if (h.n > 0) {
-		say(t, h.n == 1 ? "the configuration differs from this node's on node "
-				: "the configuration differs from this node's on nodes ");
+		const cJSON *reference = finding_reference(t->dump);
+
+		say(t, "the configuration differs from ");
+		say_theirs(t, json_bool(reference, "self", false) ? "this node"
+								   : json_string(reference, "name"));
+		say(t, h.n == 1 ? "'s on node " : "'s on nodes ");
 		say_names(t, &h);
 		end(t, true);
 	}

@@ -24,6 +24,8 @@ void finding_each(const cJSON *dump, bool timeless, finding_fn *tell, void *ctx)
 int64_t finding_age(const cJSON *dump, const cJSON *o, const char *key);
 /* The node of that name; NULL: it is not listed. */
 const cJSON *finding_node(const cJSON *dump, const char *name);
+/* The one that the others are compared with: this node, else the first one that lives. */
+const cJSON *finding_reference(const cJSON *dump);
 /* Does its Lease say that it lives? */
 bool finding_node_lives(const cJSON *node);
 /* The node that has this VIP, as far as known, if that is gone; NULL: it lives, or there is none. */

@@ -15,6 +15,7 @@
 #include "file.h"
 #include "json.h"
 #include "log.h"
+#include "remote.h"
 #include "show.h"
 
 #include <errno.h>
@@ -409,6 +410,8 @@ static int cmd_dump(const struct command *c, int argc, char **argv)
 struct status_options {
 	struct show_options show;
 	const char *control;
+	struct kube_where where;
+	bool by_api; /* the API is asked, by where; else the daemon */
 	bool json, watch;
 };
 
@@ -465,14 +468,44 @@ static bool print_text(const struct buf *out)
 	return false;
 }
 
+/* The state, or NULL and *ret_code; err says what is wrong. */
+static cJSON *status_ask(const struct status_options *o, int *ret_code, char *err, size_t err_len)
+{
+	cJSON *dump = NULL, *request;
+	const char *error;
+	int result;
+
+	*ret_code = EXIT_UNREACHABLE;
+	if (o->by_api) {
+		result = remote_dump(&o->where, QUERY_TIMEOUT_MS, &dump, err, err_len);
+		return result == 0 ? dump : NULL;
+	}
+	request = request_new("dump");
+	result = control_query(o->control, request, QUERY_TIMEOUT_MS, &dump);
+	cJSON_Delete(request);
+	error = json_string(dump, "error");
+	if (result == 0 && error == NULL)
+		return dump;
+	if (result != 0)
+		(void)snprintf(err, err_len, "no daemon answers on %s: %s", o->control, strerror(-result));
+	else
+		(void)snprintf(err, err_len, "%s", error);
+	*ret_code = result != 0 ? EXIT_UNREACHABLE : EXIT_FINDING;
+	cJSON_Delete(dump);
+	return NULL;
+}
+
 static int status_once(const struct status_options *o)
 {
-	int code = EXIT_FINE;
-	cJSON *dump = ask(o->control, request_new("dump"), &code);
+	char err[512] = "";
+	int code;
+	cJSON *dump = status_ask(o, &code, err, sizeof err);
 	struct buf out;
 
-	if (dump == NULL)
+	if (dump == NULL) {
+		(void)fprintf(stderr, "lbd: %s\n", err);
 		return code;
+	}
 	buf_init(&out, CONTROL_MAX_ANSWER);
 	code = status_form(o, dump, &out);
 	if (!print_text(&out))
@@ -481,26 +514,26 @@ static int status_once(const struct status_options *o)
 	return code;
 }
 
-/* What the daemon says now, to be printed; key: what tells whether it is news, without ages.  False:
- * it does not answer, which is what out says then. */
-static bool status_look(const struct status_options *o, struct buf *key, struct buf *out)
+/* The state now, to be printed; key: what tells whether it is news, without ages.  Not 0: an exit
+ * code, and out says what is wrong. */
+static int status_look(const struct status_options *o, struct buf *key, struct buf *out)
 {
 	struct show_options timeless = o->show;
-	cJSON *request = request_new("dump"), *dump = NULL;
-	int err = control_query(o->control, request, QUERY_TIMEOUT_MS, &dump);
+	char err[512] = "";
+	int code;
+	cJSON *dump = status_ask(o, &code, err, sizeof err);
 
-	cJSON_Delete(request);
 	buf_reset(key);
 	buf_reset(out);
-	if (err != 0) {
-		buf_addf(key, "no daemon answers on %s: %s\n", o->control, strerror(-err));
+	if (dump == NULL) {
+		buf_addf(key, "%s\n", err);
 		buf_add(out, key->p, key->len);
-		return false;
+		return code;
 	}
 	timeless.timeless = timeless.wide = true;
 	(void)show_text(dump, &timeless, key);
 	(void)status_form(o, dump, out);
-	return true;
+	return EXIT_FINE;
 }
 
 /* On a terminal the picture stands and its ages go on; else one block for each change. */
@@ -518,11 +551,11 @@ static int status_watch(const struct status_options *o)
 	buf_init(&before, CONTROL_MAX_ANSWER);
 	buf_init(&out, CONTROL_MAX_ANSWER);
 	while (ok && !interrupted) {
-		bool first = before.len == 0, answered = status_look(o, &key, &out), news;
+		bool first = before.len == 0, news;
 
-		if (first && !answered) {
+		code = status_look(o, &key, &out);
+		if (first && code != EXIT_FINE) {
 			(void)fprintf(stderr, "lbd: %s", key.p);
-			code = EXIT_UNREACHABLE;
 			break;
 		}
 		news = first || key.len != before.len || memcmp(key.p, before.p, key.len) != 0;
@@ -540,14 +573,20 @@ static int status_watch(const struct status_options *o)
 	buf_free(&key);
 	buf_free(&before);
 	buf_free(&out);
-	return ok ? code : EXIT_FINDING;
+	return !ok ? EXIT_FINDING : interrupted ? EXIT_FINE : code;
 }
 
 /* False: it was said what is wrong. */
 static bool status_option(const struct command *c, int option, struct status_options *o)
 {
+	if (option == OPT_CONTROL || option == OPT_KUBECONFIG || option == OPT_CONTEXT)
+		o->by_api = option != OPT_CONTROL;
 	if (option == OPT_CONTROL)
 		o->control = option_value();
+	else if (option == OPT_KUBECONFIG)
+		o->where.kubeconfig = option_value();
+	else if (option == OPT_CONTEXT)
+		o->where.context = option_value();
 	else if (option == 'n')
 		o->show.namespace_ = option_value();
 	else if (option == 'w')
@@ -562,17 +601,18 @@ static bool status_option(const struct command *c, int option, struct status_opt
 	return o->json || o->show.wide || refuse(c, "-o", "wide or json", option_value());
 }
 
-static int cmd_status(const struct command *c, int argc, char **argv)
+static int status(const struct command *c, int argc, char **argv, struct status_options o)
 {
 	static const struct option longs[] = {
 		{"output", required_argument, NULL, 'o'},
 		{"watch", no_argument, NULL, 'w'},
 		{"namespace", required_argument, NULL, 'n'},
 		{"control", required_argument, NULL, OPT_CONTROL},
+		{"kubeconfig", required_argument, NULL, OPT_KUBECONFIG},
+		{"context", required_argument, NULL, OPT_CONTEXT},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
-	struct status_options o = {.control = DEFAULT_CONTROL};
 	int option;
 
 	while ((option = next_option(c, argc, argv, ":o:wn:h", longs)) != -1) {
@@ -593,6 +633,25 @@ static int cmd_status(const struct command *c, int argc, char **argv)
 	if (!is_control_path(c, o.control))
 		return EXIT_USAGE;
 	return o.watch ? status_watch(&o) : status_once(&o);
+}
+
+static int cmd_status(const struct command *c, int argc, char **argv)
+{
+	return status(c, argc, argv, (struct status_options){.control = DEFAULT_CONTROL});
+}
+
+/* As kubectl finds it: $KUBECONFIG, which is looked at in any case, or this. */
+static int cmd_plugin_status(const struct command *c, int argc, char **argv)
+{
+	struct status_options o = {.control = DEFAULT_CONTROL, .by_api = true};
+	const char *home = getenv("HOME");
+	char path[4096] = "";
+
+	if (home != NULL && getenv("KUBECONFIG") == NULL)
+		(void)snprintf(path, sizeof path, "%s/.kube/config", home);
+	if (access(path, R_OK) == 0)
+		o.where.kubeconfig = path;
+	return status(c, argc, argv, o);
 }
 
 /* -- explain -- */
@@ -822,7 +881,8 @@ static const struct command commands[] = {
 	{"status",
 		"  lbd status        [services|vips|pools|nodes|peers|events] [-o wide|json] [-w] "
 		"[-n NS]\n"
-		"                    [--control PATH]       what is degraded, and the whole cluster as "
+		"                    [--control PATH | --kubeconfig F [--context C]]\n"
+		"                                           what is degraded, and the whole cluster as "
 		"tables;\n"
 		"                                           -w watches, -n one namespace's\n",
 		cmd_status},
@@ -855,6 +915,17 @@ static const struct command commands[] = {
 	/* INTERFACES has these; scripts written for them must hear that they are not here yet. */
 	{"doctor", NULL, NULL},
 	{"kubeconfig", NULL, NULL},
+};
+
+/* As kubectl-lbd: there is no daemon here, but an API server. */
+static const struct command plugin_commands[] = {
+	{"status",
+		"  kubectl lbd status  [services|vips|pools|nodes|peers|events] [-o wide|json] [-w] "
+		"[-n NS]\n"
+		"                      [--kubeconfig F] [--context C]\n"
+		"                                           the cluster as the API knows it\n",
+		cmd_plugin_status},
+	{"version", "  kubectl lbd version [-o json]\n", cmd_version},
 };
 
 static int usage(FILE *f, int code)
@@ -915,9 +986,45 @@ static int run_command(int argc, char **argv)
 	return wants_help ? help(c) : c->run(c, argc, argv);
 }
 
+static int plugin_usage(FILE *f, int code)
+{
+	for (size_t i = 0; i < ARRAY_LEN(plugin_commands); i++)
+		(void)fputs(plugin_commands[i].usage, f);
+	(void)fputs("\nAll else needs a node's daemon: lbd there.\n", f);
+	return code;
+}
+
+static int run_plugin(int argc, char **argv)
+{
+	const char *name = argc > 0 ? argv[0] : "";
+
+	for (size_t i = 0; i < ARRAY_LEN(plugin_commands); i++)
+		if (strcmp(name, plugin_commands[i].name) == 0)
+			return plugin_commands[i].run(&plugin_commands[i], argc, argv);
+	if (strcmp(name, "help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)
+		return plugin_usage(stdout, EXIT_FINE);
+	if (find_command(name) != NULL)
+		(void)fprintf(stderr,
+			"kubectl lbd: %s asks a node's daemon by its socket, which the API does not "
+			"reach: run `lbd %s` on a node\n",
+			name, name);
+	else if (*name != '\0')
+		(void)fprintf(stderr, "kubectl lbd: unknown command %s\n", name);
+	return find_command(name) != NULL ? EXIT_USAGE : plugin_usage(stderr, EXIT_USAGE);
+}
+
+static bool is_plugin(const char *program)
+{
+	const char *slash = program != NULL ? strrchr(program, '/') : NULL;
+
+	return program != NULL && strcmp(slash != NULL ? slash + 1 : program, "kubectl-lbd") == 0;
+}
+
 int main(int argc, char **argv)
 {
-	int code = argc < 2 ? usage(stderr, EXIT_USAGE) : run_command(argc - 1, argv + 1);
+	int code = argc > 0 && is_plugin(argv[0]) ? run_plugin(argc - 1, argv + 1)
+		   : argc < 2			  ? usage(stderr, EXIT_USAGE)
+						  : run_command(argc - 1, argv + 1);
 
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_FINE) {
 		(void)fprintf(stderr, "lbd: cannot print: %s\n", strerror(errno));

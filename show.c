@@ -519,7 +519,10 @@ static void show_pools(struct view *v)
 		cell_use(v, t, r[i].o, "ipv6Used", "ipv6Total");
 		cell_list(v, t, json_array(r[i].o, "addresses"));
 	}
-	table_end(v, t, n, "no pool is configured");
+	table_end(v, t, n,
+		json_array(v->dump, "pools") != NULL
+			? "no pool is configured"
+			: "pools are known to each node's daemon: run lbd status there");
 	free(r);
 }
 
@@ -552,7 +555,7 @@ static const char *bfd_word(const cJSON *n)
 	for (size_t i = 0; i < ARRAY_LEN(word); i++)
 		if (is(n, "peer", word[i][0]) && finding_node_lives(n))
 			return word[i][1];
-	return !finding_node_lives(n) ? NULL : json_bool(n, "watched", false) ? "not up" : "none";
+	return !finding_node_lives(n) || json_string(n, "peer") == NULL ? NULL : json_bool(n, "watched", false) ? "not up" : "none";
 }
 
 /* Is its configuration this node's? */
@@ -561,14 +564,6 @@ static const char *drift_word(const cJSON *n, const char *ours)
 	const char *theirs = json_string(n, "configHash");
 
 	return theirs == NULL || ours == NULL ? NULL : strcmp(theirs, ours) == 0 ? "same" : "differs";
-}
-
-static const char *our_hash(const struct row *r, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (json_bool(r[i].o, "self", false))
-			return json_string(r[i].o, "configHash");
-	return NULL;
 }
 
 static void show_nodes(struct view *v)
@@ -580,7 +575,7 @@ static void show_nodes(struct view *v)
 	struct columns *t = table(v, head, ARRAY_LEN(head));
 	size_t n = 0;
 	struct row *r = rows_of(v, json_array(v->dump, "nodes"), "name", &n);
-	const char *ours = our_hash(r, n);
+	const char *ours = json_string(finding_reference(v->dump), "configHash");
 
 	if (n > 0)
 		qsort(r, n, sizeof *r, by_key);
@@ -637,7 +632,7 @@ static void show_peers(struct view *v)
 	table_end(v, t, n,
 		json_array(v->dump, "peers") != NULL
 			? "no BGP peer is configured"
-			: "BGP sessions are known to each node's daemon alone: run lbd status there");
+			: "BGP sessions are known to each node's daemon: run lbd status there");
 	free(r);
 }
 
@@ -704,18 +699,22 @@ static void add_age(struct view *v, const char *before, int64_t age)
 static void show_head(struct view *v)
 {
 	const cJSON *version = json_object(v->dump, "version"), *api = json_object(v->dump, "api");
-	const char *node = json_string(version, "node"),
+	const char *node = json_string(version, "node"), *server = json_string(api, "server"),
 		   *leader = json_string(json_object(v->dump, "leader"), "node"),
 		   *number = json_string(version, "version");
 	bool synced = json_bool(api, "synced", false);
 
-	columns_text(v->out, node != NULL ? node : "as the API server has it");
-	buf_adds(v->out, ": lbd ");
-	columns_text(v->out, number != NULL ? number : "?");
+	if (node == NULL && server != NULL) /* without the file's name behind it */
+		buf_add(&v->cell, server, strcspn(server, " "));
+	columns_text(v->out, node != NULL ? node : v->cell.p);
+	buf_reset(&v->cell);
+	buf_adds(v->out, node != NULL ? ": lbd " : ": as the API has it");
+	if (node != NULL)
+		columns_text(v->out, number != NULL ? number : "?");
 	add_age(v, ", up ", finding_age(v->dump, version, "started"));
 	buf_adds(v->out, leader != NULL && *leader != '\0' ? "; leader " : "; no leader");
 	columns_text(v->out, leader);
-	if (api != NULL) {
+	if (api != NULL && node != NULL) {
 		buf_adds(v->out, synced ? "; API server in reach" : "; API server out of reach");
 		add_age(v, " for ", finding_age(v->dump, api, "since"));
 	}

@@ -291,3 +291,64 @@ def test_what_the_cluster_says_moves_no_terminal(lab):
     assert by_hand(n1, "drain", "--reason", "\x1b[2J\x07 für")[0] == 0
     wait_for("it read", lambda: "\\x1b[2J\\x07 für" in status(n2)[1])
     assert "\x1b" not in status(n2)[1]
+
+
+def api_status(lab, *argv, program=None, kubeconfig=None, env=None):
+    """The same without a daemon: from the client's host, with a kubeconfig."""
+    way = [] if env else ["--kubeconfig", kubeconfig or lab.server.kubeconfig("admin")]
+    r = lab.client.run(program or binary(), "status", *argv, *way, check=False, env={**os.environ, **(env or {})})
+    return r.returncode, r.stdout + r.stderr
+
+
+def test_by_the_api(lab):
+    """--kubeconfig: the same tables from the API alone: who owns what, who died, why a Service has no address, a hijack."""
+    lab.service("web")
+    lab.service("typo", ip="10.77.0.1")
+    ip = lab.wait_ip("web")
+    owner = lab.wait_owner(ip)
+    wait_for("the claim", lambda: ip in (text := api_status(lab, "vips")[1]) and owner.name in text)
+    row = next(line for line in api_status(lab, "services")[1].splitlines() if " web " in line)
+    assert ip in row and owner.name in row and "announced" in row
+    wait_for("the reason", lambda: any("10.77.0.1 is in no pool" in s and "default/typo" in s for s in json.loads(
+        api_status(lab, "-o", "json")[1])["degraded"]))
+    victim = next(n for n in lab.nodes if n is not owner)
+    victim.kill()
+    wait_for("the death", lambda: f"node {victim.name} is dead" in api_status(lab)[1], timeout=15)
+    assert api_status(lab)[0] == 1 and api_status(lab, "nodes")[0] == 0
+    claim(lab.api, ip)
+    wait_for("the hijack", lambda: f"{ip} of default/web is claimed by a foreign host, too, MAC {lab.api.mac}" in " ".join(
+        api_status(lab)[1].split()), timeout=5)
+    for node in lab.nodes:
+        assert "known to each node's daemon" in api_status(lab, "peers")[1]
+
+
+def test_kubectl_plugin(lab):
+    """As kubectl-lbd the binary asks the API by itself; what needs a daemon says so."""
+    plugin = lab.dir / "kubectl-lbd"
+    plugin.symlink_to(binary())
+    kubeconfig = lab.server.kubeconfig("admin")
+    wait_for("all nodes", lambda: api_status(lab, "nodes", program=plugin, env={"KUBECONFIG": str(kubeconfig)})[1].count("0.1.0") == 3)
+    home = lab.dir / "home"
+    (home / ".kube").mkdir(parents=True)
+    (home / ".kube/config").write_text(kubeconfig.read_text())
+    env = {k: v for k, v in os.environ.items() if k != "KUBECONFIG"}
+    r = lab.client.run(plugin, "status", check=False, env={**env, "HOME": str(home)})
+    assert r.returncode == 0 and "as the API has it" in r.stdout and r.stderr == ""
+    for command in ("drain", "explain", "dump"):
+        r = lab.client.run(plugin, command, check=False)
+        assert r.returncode == 2 and f"run `lbd {command}` on a node" in r.stderr
+    assert lab.client.run(plugin, check=False).returncode == 2
+    assert "kubectl lbd status" in lab.client.run(plugin, "help").stdout
+
+
+def test_api_not_reached(lab):
+    """No kubeconfig, a server that is gone, one that refuses: exit code 3 and a sentence."""
+    assert api_status(lab, kubeconfig="/nonexistent")[0] == 3
+    nobody = lab.dir / "nobody"
+    nobody.write_text("".join("    token: wrong\n" if "token" in line else line + "\n"
+                              for line in lab.server.kubeconfig("lbd").read_text().splitlines()))
+    code, text = api_status(lab, kubeconfig=nobody)
+    assert code == 3 and text.strip()
+    lab.server.kill()
+    code, text = api_status(lab)
+    assert code == 3 and "refused" in text

@@ -84,7 +84,7 @@ static bool is_harmless(const struct buf *b)
 static void test_golden(void)
 {
 	static const char *const name[] = {
-		"small", "bgp", "bad", "empty", "degraded", "many", "long", "hostile"};
+		"small", "bgp", "bad", "empty", "degraded", "many", "long", "hostile", "api"};
 
 	for (size_t i = 0; i < ARRAY_LEN(name); i++) {
 		cJSON *dump = tree_of(name[i]);
