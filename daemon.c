@@ -314,7 +314,10 @@ static cJSON *on_request(void *ctx, const cJSON *request)
 	if (command != NULL && hand_is_command(command))
 		return hand_answer(d, command, request, daemon_now_ms());
 	answer = cJSON_CreateObject();
-	(void)cJSON_AddStringToObject(answer, "error", "unknown command");
+	if (command != NULL && strcmp(command, "look") == 0)
+		wire_look(d, daemon_now_ms());
+	else
+		(void)cJSON_AddStringToObject(answer, "error", "unknown command");
 	return answer;
 }
 

@@ -192,6 +192,8 @@ struct daemon {
 			      do */
 
 	struct foreign foreign; /* what wire.c heard, for status */
+	uint64_t looked_ms;     /* wire_look(); 0 = never */
+	size_t looked;          /* groups that it is through with */
 	struct daemon_contests contests;
 	unsigned leases_in_flight, status_in_flight, events_in_flight;
 	char not_written[160]; /* why the API did not take a Service's status lately; "" = it did */
@@ -300,6 +302,9 @@ void wire_free(struct daemon *d);
 int wire_apply(struct daemon *d, const struct plan_change *c, uint64_t now_ms) MUST_CHECK;
 /* Tells the announcers which interfaces there are, and listens where a VIP could be. */
 void wire_sync(struct daemon *d, uint64_t now_ms);
+/* Asks the wire, as a probe does, who has each address in service, so that status can tell: at most
+ * once a second, so many at a time. */
+void wire_look(struct daemon *d, uint64_t now_ms);
 void wire_set_reannounce(struct daemon *d, uint64_t reannounce_ms, uint64_t now_ms);
 uint64_t wire_next_deadline(const struct daemon *d);
 void wire_tick(struct daemon *d, uint64_t now_ms);

@@ -32,18 +32,20 @@ static struct foreign_host *oldest(struct foreign *f)
 	return best;
 }
 
-void foreign_heard(struct foreign *f, struct addr vip, const uint8_t mac[6], uint64_t now_ms)
+bool foreign_heard(struct foreign *f, struct addr vip, const uint8_t mac[6], uint64_t now_ms)
 {
 	size_t i = place(f, vip);
 	struct foreign_host *h = i < f->n ? &f->v[i] : NULL;
+	bool news = h == NULL || memcmp(h->mac, mac, sizeof h->mac) != 0;
 
-	if (h == NULL || memcmp(h->mac, mac, sizeof h->mac) != 0) {
+	if (news) {
 		h = h != NULL ? h : f->n < FOREIGN_MAX ? &f->v[f->n++] : oldest(f);
 		h->vip = vip;
 		memcpy(h->mac, mac, sizeof h->mac);
 		h->first_ms = now_ms;
 	}
 	h->last_ms = now_ms;
+	return news;
 }
 
 const struct foreign_host *foreign_find(const struct foreign *f, struct addr vip)

@@ -8,6 +8,7 @@
 
 #include "addr.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,7 +25,8 @@ struct foreign {
 	size_t n;
 };
 
-void foreign_heard(struct foreign *f, struct addr vip, const uint8_t mac[6], uint64_t now_ms);
+/* Returns whether another host, or none, was the last one. */
+bool foreign_heard(struct foreign *f, struct addr vip, const uint8_t mac[6], uint64_t now_ms);
 /* NULL: none was.  Borrowed until the next call of foreign_heard(). */
 const struct foreign_host *foreign_find(const struct foreign *f, struct addr vip);
 

@@ -32,7 +32,7 @@
 enum { EXIT_FINE = 0, EXIT_FINDING = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
 
 enum { QUERY_TIMEOUT_MS = 10000, MAX_SOURCES = 256, HAND_TIMEOUT_MS = 10000, HAND_GAP_MS = 50,
-	WATCH_GAP_S = 1, LEAST_WIDTH = 40, USUAL_WIDTH = 80 };
+	WATCH_GAP_S = 1, LOOK_GAP_MS = 100, LEAST_WIDTH = 40, USUAL_WIDTH = 80 };
 
 #define MAX_CONTROL_PATH (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 #define DEFAULT_CONFIG   "/etc/lbd/lbd.yaml"
@@ -468,6 +468,19 @@ static bool print_text(const struct buf *out)
 	return false;
 }
 
+/* Lets the daemon ask the wire who has the addresses; what is answered is in the next dump.  A daemon
+ * of before does not know how. */
+static void look(const char *control)
+{
+	const struct timespec gap = {.tv_nsec = LOOK_GAP_MS * 1000000L};
+	cJSON *request = request_new("look"), *answer = NULL;
+
+	if (control_query(control, request, QUERY_TIMEOUT_MS, &answer) == 0)
+		(void)nanosleep(&gap, NULL);
+	cJSON_Delete(request);
+	cJSON_Delete(answer);
+}
+
 /* The state, or NULL and *ret_code; err says what is wrong. */
 static cJSON *status_ask(const struct status_options *o, int *ret_code, char *err, size_t err_len)
 {
@@ -480,6 +493,7 @@ static cJSON *status_ask(const struct status_options *o, int *ret_code, char *er
 		result = remote_dump(&o->where, QUERY_TIMEOUT_MS, &dump, err, err_len);
 		return result == 0 ? dump : NULL;
 	}
+	look(o->control);
 	request = request_new("dump");
 	result = control_query(o->control, request, QUERY_TIMEOUT_MS, &dump);
 	cJSON_Delete(request);

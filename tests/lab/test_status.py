@@ -108,6 +108,26 @@ def test_hijack(lab):
         assert row["MAC SEEN"] == lab.api.mac and row["MAC ANNOUNCED"] == lab.node_of_mac(row["MAC ANNOUNCED"]).mac
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_silent_hijack(dual, family):
+    """A foreign host has an address in service and announces nothing, it only answers: lbd status asks the wire, and says so
+    from every node, though clients' requests alone tell no node anything.  The Event is told once."""
+    dual.service("web", ipFamilies=[f"IPv{family}"], ipFamilyPolicy="SingleStack")
+    ip = dual.wait_ip("web")
+    owner = dual.wait_owner(ip)
+    settle(dual)
+    dual.api.run("sysctl", "-qw", "net.ipv4.conf.all.arp_notify=0", "net.ipv6.conf.all.ndisc_notify=0")
+    dual.api.run("ip", "addr", "add", f"{ip}/{32 if family == 4 else 128}", "dev", "eth0", *(["nodad"] if family == 6 else []))
+    for node in dual.nodes:
+        wait_for(f"{node.name} to say so", lambda n=node: any(
+            ip in s and "foreign host" in s and dual.api.mac in s for s in degraded(n)), timeout=5)
+    assert dual.wait_owner(ip) is owner
+    wait_for("the Event", lambda: [e for e in dual.events("web") if e["reason"] == "addressConflict"])
+    for _ in range(3):
+        status(owner)
+    assert len([e for e in dual.events("web") if e["reason"] == "addressConflict"]) == 1
+
+
 def test_in_use(lab):
     """A foreign host has the pool's first address already: nobody announces it, and it is said why, with its MAC."""
     lab.api.run("ip", "addr", "add", "10.89.0.100/32", "dev", "eth0")

@@ -126,8 +126,8 @@ static void test_hostile(void)
 	static const char *const odd[] = {"[]", "{}", "5", "null", "'x'", "[[],[],{}]",
 		"[{'metadata':5,'spec':'x','status':[]}]",
 		"[{'metadata':{'name':5},'involvedObject':[],'source':'lbd','lastTimestamp':{}}]",
-		"[{'metadata':{'name':'a','namespace':'b'},'spec':{'type':'LoadBalancer'},"
-		"'status':{'loadBalancer':{'ingress':[{'ip':''},{'ip':'x'},5,{'ip':'1.2.3.4'}]}}}]"};
+		("[{'metadata':{'name':'a','namespace':'b'},'spec':{'type':'LoadBalancer'},"
+		 "'status':{'loadBalancer':{'ingress':[{'ip':''},{'ip':'x'},5,{'ip':'1.2.3.4'}]}}}]")};
 
 	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
 		cJSON *d = dump_of(odd[i], odd[i], odd[i]);

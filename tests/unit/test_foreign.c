@@ -24,12 +24,12 @@ static void test_last_host(void)
 	const struct foreign_host *h;
 
 	CHECK(foreign_find(&f, address(1)) == NULL);
-	foreign_heard(&f, address(1), one, 100);
-	foreign_heard(&f, address(1), one, 200);
+	CHECK(foreign_heard(&f, address(1), one, 100));
+	CHECK(!foreign_heard(&f, address(1), one, 200));
 	h = foreign_find(&f, address(1));
 	CHECK(h != NULL && h->first_ms == 100 && h->last_ms == 200);
 	CHECK(foreign_find(&f, address(2)) == NULL);
-	foreign_heard(&f, address(1), two, 300);
+	CHECK(foreign_heard(&f, address(1), two, 300));
 	h = foreign_find(&f, address(1));
 	CHECK(h != NULL && h->first_ms == 300 && memcmp(h->mac, two, 6) == 0);
 	CHECK_INT(f.n, 1);
@@ -41,8 +41,8 @@ static void test_limit(void)
 	struct foreign f = {.n = 0};
 
 	for (unsigned i = 0; i < 3 * FOREIGN_MAX; i++) {
-		foreign_heard(&f, address(i), one, 1000 + i);
-		foreign_heard(&f, address(0), two, 1000 + i);
+		(void)foreign_heard(&f, address(i), one, 1000 + i);
+		(void)foreign_heard(&f, address(0), two, 1000 + i);
 	}
 	CHECK_INT(f.n, FOREIGN_MAX);
 	CHECK(foreign_find(&f, address(0)) != NULL);
