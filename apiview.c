@@ -94,11 +94,11 @@ static bool take_leases(struct picture *p)
 	return true;
 }
 
-static const struct member *find(const struct picture *p, enum cluster_lease_role role, const char *node)
+static const struct member *find(
+	const struct picture *p, enum cluster_lease_role role, const char *node)
 {
 	for (size_t i = 0; i < p->n; i++)
-		if (p->v[i].lease->role == role &&
-			(node == NULL || is(p->v[i].lease->node, node)))
+		if (p->v[i].lease->role == role && (node == NULL || is(p->v[i].lease->node, node)))
 			return &p->v[i];
 	return NULL;
 }
@@ -106,7 +106,8 @@ static const struct member *find(const struct picture *p, enum cluster_lease_rol
 static void add_leader(struct picture *p)
 {
 	const struct member *m = find(p, CLUSTER_LEASE_LEADER, NULL);
-	const char *holder = m != NULL && m->alive ? m->lease->holder : "", *sep = strrchr(holder, '_');
+	const char *holder = m != NULL && m->alive ? m->lease->holder : "",
+		   *sep = strrchr(holder, '_');
 	cJSON *o = cJSON_AddObjectToObject(p->root, "leader");
 	char node[CLUSTER_MAX_NAME + 1];
 
@@ -156,10 +157,12 @@ static const char *owner_of(const struct picture *p, struct addr a)
 	for (size_t i = 0; i < p->n; i++) {
 		const struct member *m = &p->v[i];
 		const struct claim *c = claims_find(&m->claims, a);
-		const struct member *node = c != NULL ? find(p, CLUSTER_LEASE_NODE, m->lease->node) : NULL;
+		const struct member *node =
+			c != NULL ? find(p, CLUSTER_LEASE_NODE, m->lease->node) : NULL;
 		bool lives = node != NULL && node->alive;
 
-		if (c == NULL || (best != NULL && (lives != best_lives ? best_lives : c->term <= term)))
+		if (c == NULL ||
+			(best != NULL && (lives != best_lives ? best_lives : c->term <= term)))
 			continue;
 		best = m;
 		best_lives = lives;
@@ -240,8 +243,9 @@ static cJSON *add_vip(const struct picture *p, cJSON *vips, const char *ip, cons
 static const char *without_begin(const char *text)
 {
 	static const char begin[] = "Failed to allocate IP for \"";
-	const char *rest =
-		strncmp(text, begin, sizeof begin - 1) == 0 ? strstr(text + sizeof begin, "\": ") : NULL;
+	const char *rest = strncmp(text, begin, sizeof begin - 1) == 0
+				   ? strstr(text + sizeof begin, "\": ")
+				   : NULL;
 
 	return rest != NULL ? rest + 3 : text;
 }
@@ -257,8 +261,8 @@ static const char *told_of(const struct picture *p, const char *namespace_, cons
 		const char *at = json_string(e, "lastTimestamp");
 
 		if (!is(json_string(of, "kind"), "Service") || !is(json_string(of, "name"), name) ||
-			!is(json_string(of, "namespace"), namespace_) || at == NULL || !is_lbds(e) ||
-			strcmp(at, last) < 0)
+			!is(json_string(of, "namespace"), namespace_) || at == NULL ||
+			!is_lbds(e) || strcmp(at, last) < 0)
 			continue;
 		last = at;
 		text = is(json_string(e, "type"), "Warning") ? json_string(e, "message") : NULL;
@@ -280,13 +284,15 @@ static void add_reason(const struct picture *p, cJSON *o, const cJSON *service, 
 		add_string(o, "text", "the Service has another loadBalancerClass");
 	} else {
 		add_string(o, "reason", "noIPAllocated");
-		add_string(o, "text", told != NULL ? told : "lbd has told of no reason: lbd explain on a node does");
+		add_string(o, "text",
+			told != NULL ? told
+				     : "lbd has told of no reason: lbd explain on a node does");
 	}
 }
 
 /* Its addresses, and each as a VIP if a pool of lbd's gave it, or a node claims it. */
-static void add_addresses(const struct picture *p, cJSON *ips, cJSON *vips, const cJSON *service,
-	const char *key)
+static void add_addresses(
+	const struct picture *p, cJSON *ips, cJSON *vips, const cJSON *service, const char *key)
 {
 	const cJSON *i;
 
@@ -325,7 +331,8 @@ static void add_service(const struct picture *p, cJSON *services, cJSON *vips, c
 	add_addresses(p, ips, vips, service, key);
 	add_reason(p, o, service, cJSON_GetArraySize(ips) > 0);
 	add_string(o, "pool", pool_of(service));
-	(void)cJSON_AddBoolToObject(o, "local", is(json_string(spec, "externalTrafficPolicy"), "Local"));
+	(void)cJSON_AddBoolToObject(
+		o, "local", is(json_string(spec, "externalTrafficPolicy"), "Local"));
 }
 
 /* -- Events -- */

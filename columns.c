@@ -37,7 +37,11 @@ struct columns {
 static size_t decode(const unsigned char *s, uint32_t *ret_c)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 0;
+	size_t n = s[0] < 0x80       ? 1
+		   : s[0] >> 5 == 6  ? 2
+		   : s[0] >> 4 == 14 ? 3
+		   : s[0] >> 3 == 30 ? 4
+				     : 0;
 	uint32_t c = n == 1 ? s[0] : n == 0 ? 0 : s[0] & (0x7fU >> n);
 
 	for (size_t i = 1; i < n; i++) {
@@ -226,7 +230,8 @@ void columns_print(const struct columns *t, unsigned width, struct buf *out)
 		size_t i = k % t->n_heads;
 
 		if (is_shown(t, i))
-			print_cell(t->text.p + t->cells[k].at, t->cells[k].width, w[i], i == last, out);
+			print_cell(t->text.p + t->cells[k].at, t->cells[k].width, w[i], i == last,
+				out);
 		if (i + 1 == t->n_heads)
 			buf_addc(out, '\n');
 	}
@@ -261,7 +266,8 @@ void columns_wrap(struct buf *out, const char *first, const char *s, unsigned wi
 
 void columns_age(uint64_t ms, struct buf *out)
 {
-	/* duration.HumanDuration() of k8s.io/apimachinery: two units only while the first is small */
+	/* duration.HumanDuration() of k8s.io/apimachinery: two units only while the first is small
+	 */
 	uint64_t s = ms / 1000, m = s / 60, h = m / 60, d = h / 24, y = d / 365;
 
 	if (s < 120)
@@ -310,8 +316,8 @@ int64_t columns_time(const char *s)
 		if (v[i] < 0 || (i < 5 && *s++ != after[i]))
 			return -1;
 	}
-	if (v[0] < 1970 || v[1] < 1 || v[1] > 12 || v[2] < 1 || v[2] > 31 || v[3] > 23 || v[4] > 59 ||
-		v[5] > 60)
+	if (v[0] < 1970 || v[1] < 1 || v[1] > 12 || v[2] < 1 || v[2] > 31 || v[3] > 23 ||
+		v[4] > 59 || v[5] > 60)
 		return -1;
 	if (*s == '.')
 		for (s++; *s >= '0' && *s <= '9'; s++, unit /= 10)

@@ -14,8 +14,8 @@
 
 enum {
 	MAX_SENTENCE = 8192,
-	MAX_NAMED = 3,    /* Services or addresses in one sentence; the rest is counted */
-	MAX_HEAPS = 8,    /* reasons that are told apart */
+	MAX_NAMED = 3,      /* Services or addresses in one sentence; the rest is counted */
+	MAX_HEAPS = 8,      /* reasons that are told apart */
 	RECENT_MS = 300000, /* a foreign host that was heard before is no news */
 };
 
@@ -103,7 +103,8 @@ bool finding_is_hijacked(const cJSON *dump, const cJSON *vip)
 bool finding_is_unanswered(const cJSON *vip)
 {
 	static const char *const fine[] = {"nodeAddress", "dryRun", "notSynced", "bgpOnly", NULL};
-	const cJSON *here = cJSON_GetArrayItem(json_array(vip, "here"), 0), *bgp = json_object(vip, "bgp");
+	const cJSON *here = cJSON_GetArrayItem(json_array(vip, "here"), 0),
+		    *bgp = json_object(vip, "bgp");
 
 	if (json_string(vip, "owner") != NULL || is(vip, "state", "conflict") ||
 		json_bool(bgp, "announced", false))
@@ -277,7 +278,8 @@ static void tell_self(struct teller *t)
 		end(t, true);
 	}
 	if (json_bool(self, "frozen", false)) {
-		say(t, "this node is frozen: it keeps what it announces and takes nothing more until "
+		say(t, "this node is frozen: it keeps what it announces and takes nothing more "
+		       "until "
 		       "`lbd thaw`");
 		end(t, true);
 	}
@@ -340,8 +342,8 @@ static bool is_bfd_down(const cJSON *n)
 
 static void tell_bfd(struct teller *t)
 {
-	long long lease_ms = json_int(
-		json_object(t->dump, "config"), "nodeLeaseMs", 0, INT64_MAX / 2, -1);
+	long long lease_ms =
+		json_int(json_object(t->dump, "config"), "nodeLeaseMs", 0, INT64_MAX / 2, -1);
 	struct heap h = {0};
 	const cJSON *n;
 
@@ -372,7 +374,8 @@ static void heap_differing(struct teller *t, const char *key, struct heap *ret_h
 	cJSON_ArrayForEach (n, json_array(t->dump, "nodes")) {
 		const char *theirs = json_string(n, key);
 
-		if (ours == NULL || theirs == NULL || strcmp(ours, theirs) == 0 || !finding_node_lives(n))
+		if (ours == NULL || theirs == NULL || strcmp(ours, theirs) == 0 ||
+			!finding_node_lives(n))
 			continue;
 		if (ret_h->n < MAX_NAMED)
 			ret_h->name[ret_h->n] = json_string(n, "name");
@@ -390,7 +393,7 @@ static void tell_drift(struct teller *t)
 
 		say(t, "the configuration differs from ");
 		say_theirs(t, json_bool(reference, "self", false) ? "this node"
-								   : json_string(reference, "name"));
+								  : json_string(reference, "name"));
 		say(t, h.n == 1 ? "'s on node " : "'s on nodes ");
 		say_names(t, &h);
 		end(t, true);
@@ -468,7 +471,8 @@ const char *finding_gone_owner(const cJSON *dump, const cJSON *vip)
 	const char *owner = json_string(vip, "owner");
 	const cJSON *n = finding_node(dump, owner);
 
-	return n != NULL && !finding_node_lives(n) && json_string(n, "lease") != NULL ? owner : NULL;
+	return n != NULL && !finding_node_lives(n) && json_string(n, "lease") != NULL ? owner
+										      : NULL;
 }
 
 static void tell_vips(struct teller *t)

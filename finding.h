@@ -28,7 +28,8 @@ const cJSON *finding_node(const cJSON *dump, const char *name);
 const cJSON *finding_reference(const cJSON *dump);
 /* Does its Lease say that it lives? */
 bool finding_node_lives(const cJSON *node);
-/* The node that has this VIP, as far as known, if that is gone; NULL: it lives, or there is none. */
+/* The node that has this VIP, as far as known, if that is gone; NULL: it lives, or there is none.
+ */
 const char *finding_gone_owner(const cJSON *dump, const cJSON *vip);
 /* Was a foreign host heard to have this VIP, not long ago? */
 bool finding_is_hijacked(const cJSON *dump, const cJSON *vip);

@@ -7,8 +7,8 @@
 #include "base.h"
 #include "buf.h"
 #include "config.h"
-#include "config_scalar.h"
 #include "config_field.h"
+#include "config_scalar.h"
 #include "control.h"
 #include "daemon.h"
 #include "explain_text.h"
@@ -31,8 +31,17 @@
 
 enum { EXIT_FINE = 0, EXIT_FINDING = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
 
-enum { QUERY_TIMEOUT_MS = 10000, MAX_SOURCES = 256, HAND_TIMEOUT_MS = 10000, HAND_GAP_MS = 50,
-	WATCH_GAP_S = 1, LOOK_GAP_MS = 100, LEAST_WIDTH = 40, USUAL_WIDTH = 80 };
+enum {
+	QUERY_TIMEOUT_MS = 10000,
+	MAX_SOURCES = 256,
+	HAND_TIMEOUT_MS = 10000,
+	HAND_GAP_MS = 50,
+	WATCH_GAP_S = 1,
+	WATCH_API_GAP_S = 5,
+	LOOK_GAP_MS = 100,
+	LEAST_WIDTH = 40,
+	USUAL_WIDTH = 80
+};
 
 #define MAX_CONTROL_PATH (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 #define DEFAULT_CONFIG   "/etc/lbd/lbd.yaml"
@@ -464,12 +473,13 @@ static bool print_text(const struct buf *out)
 {
 	if (!out->bad && fwrite(out->p, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
 		return true;
-	(void)fprintf(stderr, "lbd: cannot print: %s\n", out->bad ? "out of memory" : strerror(errno));
+	(void)fprintf(
+		stderr, "lbd: cannot print: %s\n", out->bad ? "out of memory" : strerror(errno));
 	return false;
 }
 
-/* Lets the daemon ask the wire who has the addresses; what is answered is in the next dump.  A daemon
- * of before does not know how. */
+/* Lets the daemon ask the wire who has the addresses; what is answered is in the next dump.  A
+ * daemon of before does not know how. */
 static void look(const char *control)
 {
 	const struct timespec gap = {.tv_nsec = LOOK_GAP_MS * 1000000L};
@@ -501,7 +511,8 @@ static cJSON *status_ask(const struct status_options *o, int *ret_code, char *er
 	if (result == 0 && error == NULL)
 		return dump;
 	if (result != 0)
-		(void)snprintf(err, err_len, "no daemon answers on %s: %s", o->control, strerror(-result));
+		(void)snprintf(
+			err, err_len, "no daemon answers on %s: %s", o->control, strerror(-result));
 	else
 		(void)snprintf(err, err_len, "%s", error);
 	*ret_code = result != 0 ? EXIT_UNREACHABLE : EXIT_FINDING;
@@ -554,7 +565,7 @@ static int status_look(const struct status_options *o, struct buf *key, struct b
 static int status_watch(const struct status_options *o)
 {
 	const struct sigaction act = {.sa_handler = on_interrupt};
-	const struct timespec gap = {.tv_sec = WATCH_GAP_S};
+	const struct timespec gap = {.tv_sec = o->by_api ? WATCH_API_GAP_S : WATCH_GAP_S};
 	bool draws = isatty(STDOUT_FILENO) == 1, ok = true;
 	int code = EXIT_FINE;
 	struct buf key, before, out;
@@ -638,7 +649,8 @@ static int status(const struct command *c, int argc, char **argv, struct status_
 			return EXIT_USAGE;
 	}
 	if (optind < argc && !show_parse(argv[optind++], &o.show.what)) {
-		(void)refuse(c, "what", "services, vips, pools, nodes, peers or events", argv[optind - 1]);
+		(void)refuse(c, "what", "services, vips, pools, nodes, peers or events",
+			argv[optind - 1]);
 		return EXIT_USAGE;
 	}
 	if (has_more(c, argc, argv))
@@ -795,8 +807,8 @@ static int by_hand(const struct command *c, const struct hand_options *o)
 			return code;
 		done = json_bool(answer, "done", true);
 		if (done || waited_ms >= o->timeout_ms)
-			(void)fprintf(done ? stdout : stderr, "%s\n",
-				json_string(answer, "message"));
+			(void)fprintf(
+				done ? stdout : stderr, "%s\n", json_string(answer, "message"));
 		cJSON_Delete(answer);
 		if (done || waited_ms >= o->timeout_ms)
 			return done ? EXIT_FINE : EXIT_FINDING;
@@ -896,7 +908,8 @@ static const struct command commands[] = {
 		"  lbd status        [services|vips|pools|nodes|peers|events] [-o wide|json] [-w] "
 		"[-n NS]\n"
 		"                    [--control PATH | --kubeconfig F [--context C]]\n"
-		"                                           what is degraded, and the whole cluster as "
+		"                                           what is degraded, and the whole "
+		"cluster as "
 		"tables;\n"
 		"                                           -w watches, -n one namespace's\n",
 		cmd_status},
@@ -911,7 +924,8 @@ static const struct command commands[] = {
 		cmd_explain},
 	{"drain",
 		"  lbd drain         [--timeout 10s] [--reason TEXT] [--control PATH]\n"
-		"                                           hand this node's addresses to others, take "
+		"                                           hand this node's addresses to others, "
+		"take "
 		"none\n",
 		cmd_hand},
 	{"undrain", "  lbd undrain       [--control PATH]       take addresses again\n", cmd_hand},
@@ -934,7 +948,8 @@ static const struct command commands[] = {
 /* As kubectl-lbd: there is no daemon here, but an API server. */
 static const struct command plugin_commands[] = {
 	{"status",
-		"  kubectl lbd status  [services|vips|pools|nodes|peers|events] [-o wide|json] [-w] "
+		"  kubectl lbd status  [services|vips|pools|nodes|peers|events] [-o wide|json] "
+		"[-w] "
 		"[-n NS]\n"
 		"                      [--kubeconfig F] [--context C]\n"
 		"                                           the cluster as the API knows it\n",
@@ -1019,7 +1034,8 @@ static int run_plugin(int argc, char **argv)
 		return plugin_usage(stdout, EXIT_FINE);
 	if (find_command(name) != NULL)
 		(void)fprintf(stderr,
-			"kubectl lbd: %s asks a node's daemon by its socket, which the API does not "
+			"kubectl lbd: %s asks a node's daemon by its socket, which the API does "
+			"not "
 			"reach: run `lbd %s` on a node\n",
 			name, name);
 	else if (*name != '\0')
@@ -1037,7 +1053,7 @@ static bool is_plugin(const char *program)
 int main(int argc, char **argv)
 {
 	int code = argc > 0 && is_plugin(argv[0]) ? run_plugin(argc - 1, argv + 1)
-		   : argc < 2			  ? usage(stderr, EXIT_USAGE)
+		   : argc < 2                     ? usage(stderr, EXIT_USAGE)
 						  : run_command(argc - 1, argv + 1);
 
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_FINE) {

@@ -136,8 +136,8 @@ static void on_page(void *ctx, const struct kube_answer *a)
 static void add_escaped(struct buf *b, const char *s)
 {
 	for (; *s != '\0'; s++)
-		if ((*s >= '0' && *s <= '9') || (*s >= 'A' && *s <= 'Z') || (*s >= 'a' && *s <= 'z') ||
-			strchr("-._~", *s) != NULL)
+		if ((*s >= '0' && *s <= '9') || (*s >= 'A' && *s <= 'Z') ||
+			(*s >= 'a' && *s <= 'z') || strchr("-._~", *s) != NULL)
 			buf_addc(b, *s);
 		else
 			buf_addf(b, "%%%02X", (unsigned)(unsigned char)*s);

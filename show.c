@@ -20,8 +20,8 @@ enum {
 
 struct row {
 	const cJSON *o;
-	const char *key;   /* sorted by; "" when it has none */
-	struct addr addr;  /* VIPs */
+	const char *key;  /* sorted by; "" when it has none */
+	struct addr addr; /* VIPs */
 	bool trouble;
 };
 
@@ -149,8 +149,7 @@ static int by_trouble_addr(const void *a, const void *b)
 }
 
 /* Malloc'ed, of each object of the array; NULL when it is empty or memory is out (v->bad). */
-static struct row *rows_of(
-	struct view *v, const cJSON *array, const char *key, size_t *ret_n)
+static struct row *rows_of(struct view *v, const cJSON *array, const char *key, size_t *ret_n)
 {
 	size_t n = (size_t)cJSON_GetArraySize(array), i = 0;
 	struct row *r = n > 0 ? calloc(n, sizeof *r) : NULL;
@@ -308,7 +307,8 @@ static const char *iface_of_mac(const cJSON *node, const char *mac, size_t *ret_
 		size_t len = strcspn(s, ",");
 		const char *sep = memchr(s, '=', len);
 
-		if (sep != NULL && len - (size_t)(sep - s) - 1 == n && memcmp(sep + 1, mac, n) == 0) {
+		if (sep != NULL && len - (size_t)(sep - s) - 1 == n &&
+			memcmp(sep + 1, mac, n) == 0) {
 			*ret_len = (size_t)(sep - s);
 			return s;
 		}
@@ -322,7 +322,8 @@ static void cells_announced(struct view *v, struct columns *t, const cJSON *vip)
 {
 	const cJSON *here = announced_here(vip),
 		    *node = finding_node(v->dump, json_string(vip, "owner"));
-	const char *mac = here != NULL ? json_string(here, "mac") : json_string(vip, "answeredByMac");
+	const char *mac =
+		here != NULL ? json_string(here, "mac") : json_string(vip, "answeredByMac");
 	size_t len;
 	const char *iface = iface_of_mac(node, mac, &len);
 
@@ -341,8 +342,8 @@ static void cells_seen(struct view *v, struct columns *t, const cJSON *vip)
 {
 	int64_t foreign = finding_age(v->dump, vip, "foreignSeen"),
 		node = finding_age(v->dump, vip, "answeredSeen");
-	bool is_foreign = foreign >= 0 && (node < 0 || foreign <= node ||
-						  finding_is_hijacked(v->dump, vip));
+	bool is_foreign =
+		foreign >= 0 && (node < 0 || foreign <= node || finding_is_hijacked(v->dump, vip));
 
 	columns_add(t, json_string(vip, is_foreign ? "foreignMac" : "answeredByMac"));
 	cell_age(v, t, is_foreign ? foreign : node);
@@ -462,10 +463,10 @@ static bool has_trouble(const struct view *v, const cJSON *s)
 
 static void show_services(struct view *v)
 {
-	static const struct columns_head head[] = {{"NAMESPACE", true, false}, {"NAME", true, false},
-		{"ADDRESS", false, false}, {"NODE", true, false}, {"ENDPOINTS", false, false},
-		{"STATUS", true, false}, {"POOL", false, true}, {"POLICY", false, true},
-		{"ENDPOINTS HERE", false, true}};
+	static const struct columns_head head[] = {{"NAMESPACE", true, false},
+		{"NAME", true, false}, {"ADDRESS", false, false}, {"NODE", true, false},
+		{"ENDPOINTS", false, false}, {"STATUS", true, false}, {"POOL", false, true},
+		{"POLICY", false, true}, {"ENDPOINTS HERE", false, true}};
 	struct columns *t = table(v, head, ARRAY_LEN(head));
 	size_t n = 0, k = 0;
 	struct row *r = rows_of(v, json_array(v->dump, "services"), "name", &n);
@@ -507,8 +508,9 @@ static void cell_use(struct view *v, struct columns *t, const cJSON *pool, const
 
 static void show_pools(struct view *v)
 {
-	static const struct columns_head head[] = {{"NAME", true, false}, {"IPV4 IN USE", false, false},
-		{"IPV6 IN USE", false, false}, {"ADDRESSES", true, false}};
+	static const struct columns_head head[] = {{"NAME", true, false},
+		{"IPV4 IN USE", false, false}, {"IPV6 IN USE", false, false},
+		{"ADDRESSES", true, false}};
 	struct columns *t = table(v, head, ARRAY_LEN(head));
 	size_t n = 0;
 	struct row *r = rows_of(v, json_array(v->dump, "pools"), "name", &n);
@@ -547,15 +549,18 @@ static const char *node_status(const struct view *v, const cJSON *n)
 
 static const char *bfd_word(const cJSON *n)
 {
-	static const char *const word[][2] = {{"up", "up"}, {"late", "late"}, {"heard", "coming up"},
-		{"silent", "silent"}, {"deaf", "one way"}, {"leaving", "leaving"}};
+	static const char *const word[][2] = {{"up", "up"}, {"late", "late"},
+		{"heard", "coming up"}, {"silent", "silent"}, {"deaf", "one way"},
+		{"leaving", "leaving"}};
 
 	if (json_bool(n, "self", false))
 		return "(this node)";
 	for (size_t i = 0; i < ARRAY_LEN(word); i++)
 		if (is(n, "peer", word[i][0]) && finding_node_lives(n))
 			return word[i][1];
-	return !finding_node_lives(n) || json_string(n, "peer") == NULL ? NULL : json_bool(n, "watched", false) ? "not up" : "none";
+	return !finding_node_lives(n) || json_string(n, "peer") == NULL ? NULL
+	       : json_bool(n, "watched", false)                         ? "not up"
+									: "none";
 }
 
 /* Is its configuration this node's? */
@@ -563,7 +568,9 @@ static const char *drift_word(const cJSON *n, const char *ours)
 {
 	const char *theirs = json_string(n, "configHash");
 
-	return theirs == NULL || ours == NULL ? NULL : strcmp(theirs, ours) == 0 ? "same" : "differs";
+	return theirs == NULL || ours == NULL ? NULL
+	       : strcmp(theirs, ours) == 0    ? "same"
+					      : "differs";
 }
 
 static void show_nodes(struct view *v)
@@ -621,7 +628,8 @@ static void show_peers(struct view *v)
 		columns_add(t, json_string(r[i].o, "address"));
 		cell_count(v, t, r[i].o, "asn");
 		columns_add(t, json_string(r[i].o, "state"));
-		cell_age(v, t, finding_is_peer_down(r[i].o) ? -1 : finding_age(v->dump, r[i].o, "since"));
+		cell_age(v, t,
+			finding_is_peer_down(r[i].o) ? -1 : finding_age(v->dump, r[i].o, "since"));
 		cell_routes(v, t, json_object(r[i].o, "announced"));
 		columns_add(t, json_string(r[i].o, "lastError"));
 		cell_routes(v, t, json_object(r[i].o, "received"));

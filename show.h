@@ -37,8 +37,8 @@ struct show_options {
 bool show_text(const cJSON *dump, const struct show_options *o, struct buf *out);
 
 /* What of the dump belongs to it; of SHOW_ALL all but the counters, and "degraded" and "notes" as
- * lists of sentences.  namespace_ alone of the options is heeded.  The tree is taken over; NULL when
- * out of memory. */
+ * lists of sentences.  namespace_ alone of the options is heeded.  The tree is taken over; NULL
+ * when out of memory. */
 cJSON *show_json(cJSON *dump, const struct show_options *o) MUST_CHECK;
 
 #endif

@@ -14,9 +14,13 @@ static void test_text(void)
 	} row[] = {
 		{"plain", "web/shop-1", "web/shop-1"},
 		{"nothing", "", ""},
-		{"letters", "f\xc3\xbcr \xe2\x82\xac \xf0\x9f\x90\x84", "f\xc3\xbcr \xe2\x82\xac \xf0\x9f\x90\x84"},
+		{"letters", "f\xc3\xbcr \xe2\x82\xac \xf0\x9f\x90\x84",
+			"f\xc3\xbcr \xe2\x82\xac \xf0\x9f\x90\x84"},
 		{"control", "a\x1b[2J\r\n\t\x7f", "a\\x1b[2J\\x0d\\x0a\\x09\\x7f"},
-		{"control of 8 bits", "\xc2\x9b" "31m", "\\xc2\\x9b31m"},
+		{"control of 8 bits",
+			"\xc2\x9b"
+			"31m",
+			"\\xc2\\x9b31m"},
 		{"turns the writing", "\xe2\x80\xaegnp", "\\xe2\\x80\\xaegnp"},
 		{"no UTF-8", "\xff\x80", "\\xff\\x80"},
 		{"ends early", "\xe2\x82", "\\xe2\\x82"},
@@ -36,13 +40,15 @@ static void test_text(void)
 	}
 }
 
-static const struct columns_head head[] = {
-	{"NAME", true, false}, {"ADDRESS", false, false}, {"MAC", false, true}, {"TEXT", true, false}};
+static const struct columns_head head[] = {{"NAME", true, false}, {"ADDRESS", false, false},
+	{"MAC", false, true}, {"TEXT", true, false}};
 
 static struct columns *table_new(bool wide)
 {
 	static const char *const cell[] = {"a", "10.0.0.1", "02::", "short", "a-name-of-eighteen",
-		"10.0.0.200", NULL, "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc", "", "", "", ""};
+		"10.0.0.200", NULL,
+		"\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc", "", "",
+		"", ""};
 	struct columns *t = columns_new(head, ARRAY_LEN(head), wide);
 
 	if (t == NULL)
@@ -67,25 +73,33 @@ static void check_table(bool wide, unsigned width, const char *want)
 static void test_table(void)
 {
 	check_row = "as wide as it is";
-	check_table(false, 80, "NAME                ADDRESS     TEXT\n"
-			       "a                   10.0.0.1    short\n"
-			       "a-name-of-eighteen  10.0.0.200  \xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\n"
-			       "-                   -           -\n");
+	check_table(false, 80,
+		"NAME                ADDRESS     TEXT\n"
+		"a                   10.0.0.1    short\n"
+		"a-name-of-eighteen  10.0.0.200  "
+		"\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\n"
+		"-                   -           -\n");
 	check_row = "the widest gives way";
-	check_table(false, 34, "NAME         ADDRESS     TEXT\n"
-			       "a            10.0.0.1    short\n"
-			       "a-name-of-\xe2\x80\xa6  10.0.0.200  \xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\n"
-			       "-            -           -\n");
+	check_table(false, 34,
+		"NAME         ADDRESS     TEXT\n"
+		"a            10.0.0.1    short\n"
+		"a-name-of-\xe2\x80\xa6  10.0.0.200  "
+		"\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\n"
+		"-            -           -\n");
 	check_row = "never an address";
-	check_table(false, 1, "NAME      ADDRESS     TEXT\n"
-			      "a         10.0.0.1    short\n"
-			      "a-name-\xe2\x80\xa6  10.0.0.200  \xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xe2\x80\xa6\n"
-			      "-         -           -\n");
+	check_table(false, 1,
+		"NAME      ADDRESS     TEXT\n"
+		"a         10.0.0.1    short\n"
+		"a-name-\xe2\x80\xa6  10.0.0.200  "
+		"\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xe2\x80\xa6\n"
+		"-         -           -\n");
 	check_row = "wide";
-	check_table(true, COLUMNS_ALL, "NAME                ADDRESS     MAC   TEXT\n"
-				       "a                   10.0.0.1    02::  short\n"
-				       "a-name-of-eighteen  10.0.0.200  -     \xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\n"
-				       "-                   -           -     -\n");
+	check_table(true, COLUMNS_ALL,
+		"NAME                ADDRESS     MAC   TEXT\n"
+		"a                   10.0.0.1    02::  short\n"
+		"a-name-of-eighteen  10.0.0.200  -     "
+		"\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\n"
+		"-                   -           -     -\n");
 }
 
 static void test_wrap(void)
@@ -121,11 +135,11 @@ static void test_age(void)
 	const struct {
 		uint64_t ms;
 		const char *want;
-	} row[] = {{0, "0s"}, {999, "0s"}, {119 * S, "119s"}, {2 * M, "2m"}, {2 * M + 5 * S, "2m5s"},
-		{10 * M + 5 * S, "10m"}, {179 * M, "179m"}, {3 * H, "3h"}, {3 * H + 20 * M, "3h20m"},
-		{8 * H + 20 * M, "8h"}, {2 * day - 1, "47h"}, {2 * day + 4 * H, "2d4h"},
-		{8 * day + 4 * H, "8d"}, {729 * day, "729d"}, {740 * day, "2y10d"},
-		{3000 * day, "8y"}, {UINT64_MAX, "584942417y"}};
+	} row[] = {{0, "0s"}, {999, "0s"}, {119 * S, "119s"}, {2 * M, "2m"},
+		{2 * M + 5 * S, "2m5s"}, {10 * M + 5 * S, "10m"}, {179 * M, "179m"}, {3 * H, "3h"},
+		{3 * H + 20 * M, "3h20m"}, {8 * H + 20 * M, "8h"}, {2 * day - 1, "47h"},
+		{2 * day + 4 * H, "2d4h"}, {8 * day + 4 * H, "8d"}, {729 * day, "729d"},
+		{740 * day, "2y10d"}, {3000 * day, "8y"}, {UINT64_MAX, "584942417y"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
 		struct buf out;
@@ -147,9 +161,11 @@ static void test_time(void)
 		{"2026-11-29T03:42:37.636Z", INT64_C(1795923757636)},
 		{"2024-02-29T12:00:00.123456Z", INT64_C(1709208000123)},
 		{"2000-12-31T23:59:60Z", INT64_C(978307200000)}, {"", -1}, {"2026", -1},
-		{"2026-13-01T00:00:00Z", -1}, {"2026-01-00T00:00:00Z", -1}, {"2026-01-01T24:00:00Z", -1},
-		{"2026-01-01 00:00:00Z", -1}, {"2026-01-01T00:00:00", -1}, {"2026-01-01T00:00:00+01:00", -1},
-		{"2026-01-01T00:00:00Zx", -1}, {"1969-12-31T23:59:59Z", -1}, {"2026-01-01T00:00", -1}};
+		{"2026-13-01T00:00:00Z", -1}, {"2026-01-00T00:00:00Z", -1},
+		{"2026-01-01T24:00:00Z", -1}, {"2026-01-01 00:00:00Z", -1},
+		{"2026-01-01T00:00:00", -1}, {"2026-01-01T00:00:00+01:00", -1},
+		{"2026-01-01T00:00:00Zx", -1}, {"1969-12-31T23:59:59Z", -1},
+		{"2026-01-01T00:00", -1}};
 
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
 		check_row = row[i].in;

@@ -204,7 +204,8 @@ static void test_json(void)
 		cJSON_Delete(part);
 	}
 	for (size_t i = 0; i < 2; i++) {
-		cJSON *all = show_json(tree_of(i == 0 ? "degraded" : "hostile"), &(struct show_options){0});
+		cJSON *all = show_json(
+			tree_of(i == 0 ? "degraded" : "hostile"), &(struct show_options){0});
 
 		CHECK(cJSON_GetArraySize(json_array(all, "degraded")) > 0);
 		CHECK(json_is_strings(json_array(all, "degraded")));
