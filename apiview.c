@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_MEMBERS = 5000, MAX_EVENTS = 50 };
+enum { MAX_MEMBERS = 5000, MAX_EVENTS = 50, KEY_LEN = 512 };
 
 struct member {
 	struct cluster_lease *lease; /* owned; lbd-node-* or lbd-claims-* */
@@ -28,7 +28,18 @@ struct picture {
 	const struct apiview_lists *lists;
 	struct member *v; /* owned */
 	size_t n;
+	const cJSON **events; /* owned; lbd's, the last one last */
+	size_t n_events;
+	struct use *uses; /* owned; of addresses that lbd gave, or a node claims */
+	size_t n_uses, cap_uses;
 	cJSON *root;
+	bool bad; /* out of memory */
+};
+
+/* A Service shows an address. */
+struct use {
+	const char *ip;
+	const cJSON *service;
 };
 
 static void add_string(cJSON *o, const char *key, const char *s)
@@ -44,9 +55,36 @@ static bool is(const char *s, const char *value)
 	return s != NULL && strcmp(s, value) == 0;
 }
 
-static bool is_lbds(const cJSON *event)
+/* -- Events -- */
+
+static const char *time_of(const cJSON *event)
 {
-	return is(json_string(json_object(event, "source"), "component"), "lbd");
+	const char *s = json_string(event, "lastTimestamp");
+
+	return s != NULL ? s : "";
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const cJSON *const *x = a, *const *y = b;
+
+	return strcmp(time_of(*x), time_of(*y));
+}
+
+static bool take_events(struct picture *p)
+{
+	size_t size = (size_t)cJSON_GetArraySize(p->lists->events);
+	const cJSON *e;
+
+	p->events = calloc(size + 1, sizeof(const cJSON *));
+	if (p->events == NULL)
+		return false;
+	cJSON_ArrayForEach (e, p->lists->events)
+		if (is(json_string(json_object(e, "source"), "component"), "lbd"))
+			p->events[p->n_events++] = e;
+	if (p->n_events > 0)
+		qsort(p->events, p->n_events, sizeof *p->events, by_time);
+	return true;
 }
 
 /* -- Leases -- */
@@ -184,32 +222,21 @@ static const cJSON *ingress_of(const cJSON *service)
 	return json_array(json_object(json_object(service, "status"), "loadBalancer"), "ingress");
 }
 
-static cJSON *vip_named(cJSON *vips, const char *ip)
-{
-	cJSON *v;
-
-	cJSON_ArrayForEach (v, vips)
-		if (is(json_string(v, "ip"), ip))
-			return v;
-	return NULL;
-}
-
 /* Who a node lately told of that claims it, too: "MAC, no node of this cluster, claims IP, ..." */
 static void add_foreign(const struct picture *p, cJSON *o, const char *ip)
 {
 	const char *last = "";
-	const cJSON *e;
 	char claim[64], mac[18] = "";
 
 	(void)snprintf(claim, sizeof claim, ", no node of this cluster, claims %s, ", ip);
-	cJSON_ArrayForEach (e, p->lists->events) {
-		const char *at = json_string(e, "lastTimestamp"), *text = json_string(e, "message");
+	for (size_t i = 0; i < p->n_events; i++) {
+		const char *text = json_string(p->events[i], "message");
 
-		if (!is_lbds(e) || !is(json_string(e, "reason"), "addressConflict") || at == NULL ||
-			text == NULL || strcmp(at, last) < 0 || strlen(text) < sizeof mac ||
+		if (!is(json_string(p->events[i], "reason"), "addressConflict") || text == NULL ||
+			strlen(text) < sizeof mac ||
 			strncmp(text + sizeof mac - 1, claim, strlen(claim)) != 0)
 			continue;
-		last = at;
+		last = time_of(p->events[i]);
 		(void)snprintf(mac, sizeof mac, "%.17s", text);
 	}
 	if (mac[0] == '\0')
@@ -253,21 +280,17 @@ static const char *without_begin(const char *text)
 /* The last thing that lbd told of it; NULL: nothing that went wrong. */
 static const char *told_of(const struct picture *p, const char *namespace_, const char *name)
 {
-	const char *text = NULL, *last = "";
-	const cJSON *e;
+	for (size_t i = p->n_events; i-- > 0;) {
+		const cJSON *e = p->events[i], *of = json_object(e, "involvedObject");
+		const char *text = json_string(e, "message");
 
-	cJSON_ArrayForEach (e, p->lists->events) {
-		const cJSON *of = json_object(e, "involvedObject");
-		const char *at = json_string(e, "lastTimestamp");
-
-		if (!is(json_string(of, "kind"), "Service") || !is(json_string(of, "name"), name) ||
-			!is(json_string(of, "namespace"), namespace_) || at == NULL ||
-			!is_lbds(e) || strcmp(at, last) < 0)
-			continue;
-		last = at;
-		text = is(json_string(e, "type"), "Warning") ? json_string(e, "message") : NULL;
+		if (is(json_string(of, "kind"), "Service") && is(json_string(of, "name"), name) &&
+			is(json_string(of, "namespace"), namespace_))
+			return text != NULL && is(json_string(e, "type"), "Warning")
+				       ? without_begin(text)
+				       : NULL;
 	}
-	return text != NULL ? without_begin(text) : NULL;
+	return NULL;
 }
 
 static void add_reason(const struct picture *p, cJSON *o, const cJSON *service, bool has)
@@ -290,52 +313,94 @@ static void add_reason(const struct picture *p, cJSON *o, const cJSON *service, 
 	}
 }
 
-/* Its addresses, and each as a VIP if a pool of lbd's gave it, or a node claims it. */
-static void add_addresses(
-	const struct picture *p, cJSON *ips, cJSON *vips, const cJSON *service, const char *key)
+static void note_use(struct picture *p, const char *ip, const cJSON *service)
+{
+	size_t cap = p->cap_uses > 0 ? p->cap_uses * 2 : 64;
+	struct use *v;
+
+	if (p->n_uses == p->cap_uses) {
+		v = realloc(p->uses, cap * sizeof *v);
+		p->bad |= v == NULL;
+		if (v == NULL)
+			return;
+		p->uses = v;
+		p->cap_uses = cap;
+	}
+	p->uses[p->n_uses++] = (struct use){ip, service};
+}
+
+static void add_addresses(struct picture *p, cJSON *ips, const cJSON *service)
 {
 	const cJSON *i;
 
 	cJSON_ArrayForEach (i, ingress_of(service)) {
 		const char *ip = json_string(i, "ip");
 		struct addr a;
-		cJSON *v;
 
 		if (ip == NULL)
 			continue;
 		(void)cJSON_AddItemToArray(ips, cJSON_CreateString(ip));
-		v = vip_named(vips, ip);
-		if (v == NULL && addr_parse(ip, strlen(ip), &a) == 0 &&
+		if (addr_parse(ip, strlen(ip), &a) == 0 &&
 			(pool_of(service) != NULL || owner_of(p, a) != NULL))
-			v = add_vip(p, vips, ip, pool_of(service));
-		if (v != NULL)
-			(void)cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(v, "services"),
-				cJSON_CreateString(key));
+			note_use(p, ip, service);
 	}
 }
 
-static void add_service(const struct picture *p, cJSON *services, cJSON *vips, const cJSON *service)
+static const char *key_of(const cJSON *service, char key[KEY_LEN])
+{
+	const cJSON *meta = json_object(service, "metadata");
+
+	(void)snprintf(
+		key, KEY_LEN, "%s/%s", json_string(meta, "namespace"), json_string(meta, "name"));
+	return key;
+}
+
+static int by_ip(const void *a, const void *b)
+{
+	const struct use *x = a, *y = b;
+
+	return strcmp(x->ip, y->ip);
+}
+
+/* One VIP for each address, with all that show it. */
+static void add_vips(struct picture *p, cJSON *vips)
+{
+	cJSON *v = NULL;
+	char key[KEY_LEN];
+
+	if (p->n_uses > 0)
+		qsort(p->uses, p->n_uses, sizeof *p->uses, by_ip);
+	for (size_t i = 0; i < p->n_uses; i++) {
+		const struct use *u = &p->uses[i];
+
+		if (i == 0 || strcmp(u[-1].ip, u->ip) != 0)
+			v = add_vip(p, vips, u->ip, pool_of(u->service));
+		(void)cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(v, "services"),
+			cJSON_CreateString(key_of(u->service, key)));
+	}
+}
+
+static void add_service(struct picture *p, cJSON *services, const cJSON *service)
 {
 	const cJSON *meta = json_object(service, "metadata"), *spec = json_object(service, "spec");
-	const char *name = json_string(meta, "name"), *namespace_ = json_string(meta, "namespace");
-	char key[512];
+	char key[KEY_LEN];
 	cJSON *o, *ips;
 
-	if (name == NULL || namespace_ == NULL || !is(json_string(spec, "type"), "LoadBalancer"))
+	if (json_string(meta, "name") == NULL || json_string(meta, "namespace") == NULL ||
+		!is(json_string(spec, "type"), "LoadBalancer"))
 		return;
-	(void)snprintf(key, sizeof key, "%s/%s", namespace_, name);
 	o = cJSON_CreateObject();
 	(void)cJSON_AddItemToArray(services, o);
-	add_string(o, "name", key);
+	add_string(o, "name", key_of(service, key));
 	ips = cJSON_AddArrayToObject(o, "ips");
-	add_addresses(p, ips, vips, service, key);
+	add_addresses(p, ips, service);
 	add_reason(p, o, service, cJSON_GetArraySize(ips) > 0);
 	add_string(o, "pool", pool_of(service));
 	(void)cJSON_AddBoolToObject(
 		o, "local", is(json_string(spec, "externalTrafficPolicy"), "Local"));
 }
 
-/* -- Events -- */
+/* -- the tree -- */
 
 static void add_event(cJSON *array, const cJSON *e)
 {
@@ -354,60 +419,48 @@ static void add_event(cJSON *array, const cJSON *e)
 	add_string(o, "message", json_string(e, "message"));
 }
 
-static int by_time(const void *a, const void *b)
+static void add_events(const struct picture *p)
 {
-	const cJSON *const *x = a, *const *y = b;
-	const char *s = json_string(*x, "lastTimestamp"), *t = json_string(*y, "lastTimestamp");
+	cJSON *array = cJSON_AddArrayToObject(p->root, "events");
+	size_t n = p->n_events;
 
-	return strcmp(s != NULL ? s : "", t != NULL ? t : "");
+	for (size_t i = n > MAX_EVENTS ? n - MAX_EVENTS : 0; i < n; i++)
+		add_event(array, p->events[i]);
 }
 
-static bool add_events(struct picture *p)
+static void build(struct picture *p)
 {
-	size_t n = 0, size = (size_t)cJSON_GetArraySize(p->lists->events);
-	const cJSON **v = calloc(size + 1, sizeof(const cJSON *)), *e;
-	cJSON *array = cJSON_AddArrayToObject(p->root, "events");
+	cJSON *o = cJSON_AddObjectToObject(p->root, "version"), *services;
+	const cJSON *s;
 
-	if (v == NULL)
-		return false;
-	cJSON_ArrayForEach (e, p->lists->events)
-		if (is_lbds(e))
-			v[n++] = e;
-	if (n > 0)
-		qsort(v, n, sizeof *v, by_time);
-	for (size_t i = n > MAX_EVENTS ? n - MAX_EVENTS : 0; i < n; i++)
-		add_event(array, v[i]);
-	free(v);
-	return true;
+	add_string(o, "now", p->lists->now);
+	add_leader(p);
+	add_nodes(p);
+	services = cJSON_AddArrayToObject(p->root, "services");
+	cJSON_ArrayForEach (s, p->lists->services)
+		add_service(p, services, s);
+	add_vips(p, cJSON_AddArrayToObject(p->root, "vips"));
+	add_events(p);
+	o = cJSON_AddObjectToObject(p->root, "api");
+	add_string(o, "server", p->lists->server);
+	(void)cJSON_AddBoolToObject(o, "synced", true);
 }
 
 cJSON *apiview_dump(const struct apiview_lists *l)
 {
 	struct picture p = {.lists = l, .root = cJSON_CreateObject()};
-	bool ok = p.root != NULL && take_leases(&p);
-	const cJSON *s;
 
-	if (ok) {
-		cJSON *o = cJSON_AddObjectToObject(p.root, "version"), *services, *vips;
-
-		add_string(o, "now", l->now);
-		add_leader(&p);
-		add_nodes(&p);
-		services = cJSON_AddArrayToObject(p.root, "services");
-		vips = cJSON_AddArrayToObject(p.root, "vips");
-		cJSON_ArrayForEach (s, l->services)
-			add_service(&p, services, vips, s);
-		ok = add_events(&p);
-		o = cJSON_AddObjectToObject(p.root, "api");
-		add_string(o, "server", l->server);
-		(void)cJSON_AddBoolToObject(o, "synced", true);
-	}
+	p.bad = p.root == NULL || !take_leases(&p) || !take_events(&p);
+	if (!p.bad)
+		build(&p);
 	for (size_t i = 0; i < p.n; i++) {
 		claims_free(&p.v[i].claims);
 		cluster_lease_free(p.v[i].lease);
 	}
 	free(p.v);
-	if (ok)
+	free(p.events);
+	free(p.uses);
+	if (!p.bad)
 		return p.root;
 	cJSON_Delete(p.root);
 	return NULL;
