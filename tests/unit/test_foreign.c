@@ -45,7 +45,7 @@ static void test_limit(void)
 		(void)foreign_heard(&f, address(0), two, 1000 + i);
 	}
 	CHECK_INT(f.n, FOREIGN_MAX);
-	CHECK(foreign_find(&f, address(0)) != NULL);
+	CHECK(foreign_find(&f, address(0)) != NULL && foreign_find(&f, address(0))->first_ms == 1000);
 	CHECK(foreign_find(&f, address(1)) == NULL);
 	CHECK(foreign_find(&f, address(3 * FOREIGN_MAX - 1)) != NULL);
 }
