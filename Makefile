@@ -18,15 +18,20 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text ground group health history hold homing http1 \
-        iface json judge kubeconf kubemake label leader member metrics ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service snapshot suspect vip watch radv
-SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload rt scrape secret snapfile speaker status tls why wire witness writer radvio
+PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode columns config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text finding foreign ground group health history hold homing http1 \
+        iface json judge kubeconf kubemake label leader member metrics ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
+SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload remote rt scrape secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
 USES_arena    :=
 USES_buf      :=
 USES_json     :=
 USES_metrics  := buf
+USES_columns  := buf
+USES_finding  := buf columns json
+USES_show     := addr buf columns finding json
+USES_apiview  := addr claims cluster_decode columns json
+USES_foreign  := addr
 USES_label    :=
 USES_doc      := arena
 USES_doctor   := addr buf config doctor_api doctor_checks doctor_conf json
@@ -127,12 +132,13 @@ USES_secret   := $(PURE) kube log speaker
 USES_hand     := addr elect json log mesh vip speaker
 USES_mesh     := addr bfdio config elect elig log net peers witness speaker
 USES_witness  := addr log
-USES_wire     := arp bound elect elig gateway ipvs log mcast mesh ndp net speaker
+USES_wire     := arp bound elect elig foreign gateway ipvs log mcast mesh ndp net speaker
 USES_reload   := $(PURE) crdwatch feed file keep log mesh wire speaker
 USES_pass     := $(PURE) bound contest crdwatch dry feed keep kube log mesh net reload scrape secret snapfile wire writer speaker
 USES_writer   := $(PURE) contest crdwatch dry feed keep kube log
 USES_keep     := $(PURE) log
-USES_status   := $(PURE) bound crdwatch dry kube net secret why speaker
+USES_status   := $(PURE) bound crdwatch dry explain kube net secret why speaker
+USES_remote   := apiview buf json kube
 USES_why      := $(PURE)
 USES_dry      := $(PURE) explain log net why
 USES_explain  := $(PURE) crdwatch dry keep kube net status why
@@ -140,7 +146,7 @@ USES_doctor_host := buf config doctor doctor_proc doctor_rules json
 USES_doctor_kube := addr buf config creds doctor doctor_proc json kube
 USES_doctor_wire := addr announcer arp bpf config control doctor json ndp
 USES_doctor_run := buf config doctor doctor_host doctor_kube doctor_wire file log
-USES_lbd      := control daemon doctor_run explain explain_text file kubemake log status writer
+USES_lbd      := control daemon doctor_run explain explain_text file kubemake log remote show status writer
 
 # closure: a set of units and all that they may use, sorted.
 expand   = $(sort $(1) $(foreach u,$(1),$(USES_$(u))))

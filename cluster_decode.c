@@ -11,6 +11,7 @@
 #include "cluster_decode.h"
 
 #include "addr.h"
+#include "civil.h"
 #include "copy.h"
 #include "json.h"
 #include "label.h"
@@ -174,16 +175,6 @@ static int two_digits(const char **io_s)
 	return (s[0] - '0') * 10 + s[1] - '0';
 }
 
-/* Days from 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant, "days_from_civil"). */
-static int64_t days_of(int64_t year, int month, int day)
-{
-	int64_t y = month <= 2 ? year - 1 : year;
-	int64_t era = y / 400, of_era = y - era * 400;
-	int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
 /* RFC 3339 in UTC as metav1.Time prints it, seconds since 1970; 0 = absent or not understood. */
 static int64_t time_of(const char *s)
 {
@@ -203,7 +194,7 @@ static int64_t time_of(const char *s)
 	if (*s != '\0' || v[1] < 1 || v[1] > 12 || v[2] < 1 || v[2] > 31 || v[3] > 23 ||
 		v[4] > 59 || v[5] > 60)
 		return 0;
-	return ((days_of(century * 100 + v[0], v[1], v[2]) * 24 + v[3]) * 60 + v[4]) * 60 + v[5];
+	return ((civil_days(century * 100 + v[0], v[1], v[2]) * 24 + v[3]) * 60 + v[4]) * 60 + v[5];
 }
 
 static uint64_t number_of(const char *s)

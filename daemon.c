@@ -332,7 +332,10 @@ static cJSON *on_request(void *ctx, const cJSON *request)
 	if (command != NULL && hand_is_command(command))
 		return hand_answer(d, command, request, daemon_now_ms());
 	answer = cJSON_CreateObject();
-	(void)cJSON_AddStringToObject(answer, "error", "unknown command");
+	if (command != NULL && strcmp(command, "look") == 0)
+		wire_look(d, daemon_now_ms());
+	else
+		(void)cJSON_AddStringToObject(answer, "error", "unknown command");
 	return answer;
 }
 
@@ -565,7 +568,7 @@ static int start(struct daemon *d)
 	REQUIRE(getrandom(seed, sizeof seed, 0) == (ssize_t)sizeof seed);
 	d->rng.state = seed[0];
 	d->hkey = (struct hash_key){seed[1], seed[2]};
-	d->started_ms = d->conf_loaded_ms = daemon_now_ms();
+	d->started_ms = d->conf_loaded_ms = d->synced_ms = daemon_now_ms();
 	d->armed_ms = TIME_NEVER;
 	(void)snprintf(d->version, sizeof d->version, "%s", LBD_VERSION);
 	if (reload_read(d, &d->conf) != 0)

@@ -19,6 +19,7 @@
 #include "elig.h"
 #include "event.h"
 #include "file.h"
+#include "foreign.h"
 #include "history.h"
 #include "kube.h"
 #include "leader.h"
@@ -175,6 +176,7 @@ struct daemon {
 	struct daemon_watch watch[DAEMON_WATCHES];
 
 	bool synced;      /* every list is complete and live */
+	uint64_t synced_ms; /* since when it is, or is not */
 	bool synced_once; /* and was so once: the picture may be acted upon */
 	bool restored;    /* it may be, though it is that of before the start (snapfile.c) */
 	bool rebuild;     /* VIPs, groups and plan are to be built from nothing */
@@ -194,6 +196,9 @@ struct daemon {
 	uint64_t doubt_ms; /* since when renewals do not come back although all is in step; 0 = they
 			      do */
 
+	struct foreign foreign; /* what wire.c heard, for status */
+	uint64_t looked_ms;     /* wire_look(); 0 = never */
+	size_t looked;          /* groups that it is through with */
 	struct daemon_contests contests;
 	unsigned leases_in_flight, status_in_flight, events_in_flight;
 	char not_written[160]; /* why the API did not take a Service's status lately; "" = it did */
@@ -302,6 +307,9 @@ void wire_free(struct daemon *d);
 int wire_apply(struct daemon *d, const struct plan_change *c, uint64_t now_ms) MUST_CHECK;
 /* Tells the announcers which interfaces there are, and listens where a VIP could be. */
 void wire_sync(struct daemon *d, uint64_t now_ms);
+/* Asks the wire, as a probe does, who has each address in service, so that status can tell: at most
+ * once a second, so many at a time. */
+void wire_look(struct daemon *d, uint64_t now_ms);
 void wire_set_reannounce(struct daemon *d, uint64_t reannounce_ms, uint64_t now_ms);
 uint64_t wire_next_deadline(const struct daemon *d);
 void wire_tick(struct daemon *d, uint64_t now_ms);
@@ -478,7 +486,7 @@ void contest_reset(struct daemon *d);
 /* -- status.c -- */
 /* The whole state as JSON (shared/INTERFACES.md: top keys version config leader nodes services vips
  * pools peers events).  NULL when out of memory. */
-cJSON *status_dump(const struct daemon *d, uint64_t now_ms);
+cJSON *status_dump(struct daemon *d, uint64_t now_ms);
 void status_add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms);
 /* The state in one sentence, for who looks at the service. */
 void status_sentence(const struct daemon *d, uint64_t now_ms, char *s, size_t n);

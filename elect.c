@@ -742,6 +742,7 @@ static void step(struct elect *e, struct group *g, uint64_t now_ms)
 	owner = s.holder != NULL ? s.holder : s.leaving != NULL ? s.leaving : s.expired;
 	if (owner != g->owner) {
 		group_set_owner(g, owner);
+		g->owner_ms = now_ms;
 		g->changed = e->roll.changed = true;
 	}
 	if (g->changed)
@@ -1394,6 +1395,10 @@ bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v)
 		.weak = g->weak,
 		.disputed = g->dispute != NULL,
 		.wire_mac = group_has_mac(g) ? g->wire_mac : NULL,
+		.wire_ms = g->wire_ms,
+		.owner_ms = g->owner_ms,
+		.owner_claims = g->owner != NULL && claims_find(&g->owner->claims, g->addrs[0]) != NULL,
+		.owner_spoke = g->owner != NULL && g->wire_owner == g->owner,
 	};
 	return true;
 }

@@ -151,6 +151,10 @@ struct elect_view {
 	bool weak, disputed;
 	const char *why; /* how this node came to own it, one word; NULL = it does not */
 	const uint8_t *wire_mac; /* last seen speaking or answering for it; NULL = none; as addrs */
+	uint64_t wire_ms;        /* when */
+	/* Of an owner that is another node: since when it is known to be, and by which words. */
+	uint64_t owner_ms;
+	bool owner_claims, owner_spoke; /* its claims object in the API says so; the wire did */
 };
 /* false for an unknown group. */
 bool elect_view(const struct elect *e, uint64_t group, struct elect_view *ret_v);

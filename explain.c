@@ -156,35 +156,40 @@ static cJSON *rules_of(struct question *q, struct alloc *a, const char *key, uns
 
 /* -- the allocator that is asked -- */
 
-static bool fill_shadow(struct alloc *a, const struct question *q)
+static bool fill_shadow(struct alloc *a, struct daemon *d, uint64_t now_ms)
 {
 	struct cluster_service s = {0};
 
-	keep_tell(q->d, a);
-	alloc_set_namespaces(a, q->d->cluster, q->d->namespaces_forbidden, q->now_ms);
-	if (alloc_configure(a, q->d->conf, q->now_ms) != 0)
+	keep_tell(d, a);
+	alloc_set_namespaces(a, d->cluster, d->namespaces_forbidden, now_ms);
+	if (alloc_configure(a, d->conf, now_ms) != 0)
 		return false;
 	alloc_begin(a);
-	while (cluster_next_service(q->d->cluster, &s))
-		if (alloc_put(a, &s, q->now_ms) != 0)
+	while (cluster_next_service(d->cluster, &s))
+		if (alloc_put(a, &s, now_ms) != 0)
 			return false;
-	alloc_adopted(a, q->now_ms);
+	alloc_adopted(a, now_ms);
 	return true;
 }
 
-/* alloc_free(); NULL: out of memory, too many Services, or not again so soon. */
-static struct alloc *shadow_new(struct question *q)
+struct alloc *explain_shadow(struct daemon *d, uint64_t now_ms)
 {
 	struct alloc *a = NULL;
 
-	if (q->now_ms >= q->d->shadow_again_ms &&
-		cluster_count(q->d->cluster, CLUSTER_SERVICE) <= MAX_SHADOW)
-		a = alloc_new(&q->d->hkey, NULL);
-	if (a != NULL && !fill_shadow(a, q)) {
+	if (d->synced_once && !d->conf->servicelb_active &&
+		cluster_count(d->cluster, CLUSTER_SERVICE) <= MAX_SHADOW)
+		a = alloc_new(&d->hkey, NULL);
+	if (a != NULL && !fill_shadow(a, d, now_ms)) {
 		alloc_free(a);
 		return NULL;
 	}
 	return a;
+}
+
+/* The same; NULL, too: not again so soon. */
+static struct alloc *shadow_new(struct question *q)
+{
+	return q->now_ms >= q->d->shadow_again_ms ? explain_shadow(q->d, q->now_ms) : NULL;
 }
 
 /* It cost time in which nothing else was done: the next one waits. */
@@ -468,16 +473,15 @@ static void put_decider(struct question *q)
 	put_notes(q);
 }
 
-/* A shadow's refusal is the leader's, too; what it gives is not given yet. */
-static void judge_reason(const struct question *q, const struct cluster_service *s,
+void explain_why(const struct daemon *d, const struct cluster_service *s,
 	const struct alloc *shadow, struct why *w)
 {
 	struct why by_rules;
 
-	why_service(q->d, s, alloc_is_ready(q->d->alloc) ? q->d->alloc : NULL, w);
+	why_service(d, s, alloc_is_ready(d->alloc) ? d->alloc : NULL, w);
 	if (shadow == NULL || s->n_ingress > 0 || w->reason == REASON_NO_POOL)
 		return;
-	why_service(q->d, s, shadow, &by_rules);
+	why_service(d, s, shadow, &by_rules);
 	if (by_rules.reason != REASON_WRITING)
 		*w = by_rules;
 }
@@ -489,7 +493,7 @@ static void judge_service(
 	struct why w, announced;
 	bool fine;
 
-	judge_reason(q, s, shadow, &w);
+	explain_why(q->d, s, shadow, &w);
 	fine = w.reason == REASON_ALLOCATED;
 	for (size_t i = 0; fine && i < s->n_ingress; i++) {
 		fine = is_answered(q, s->ingress[i], &announced);
@@ -544,8 +548,7 @@ static void explain_service(struct question *q, const char *key)
 		explain_by(q, &s, q->d->alloc);
 		return;
 	}
-	if (q->d->synced_once && !q->d->conf->servicelb_active &&
-		service_served(q->d->conf, &s) == REASON_ALLOCATED)
+	if (service_served(q->d->conf, &s) == REASON_ALLOCATED)
 		shadow = shadow_new(q);
 	explain_by(q, &s, shadow);
 	shadow_free(q, shadow);

@@ -63,11 +63,13 @@ void feed_update_synced(struct daemon *d)
 
 	leader_on_synced(d->leader, d->watch[WATCH_LEASES].synced, now_ms);
 	elect_on_synced(d->elect, synced, now_ms);
-	if (synced != d->synced)
+	if (synced != d->synced) {
+		d->synced_ms = now_ms;
 		log_info("kube",
 			synced ? "in step with the API"
 			       : "out of step with the API: announcing goes on as it was",
 			NULL);
+	}
 	d->synced = synced;
 	if (synced && !d->synced_once) {
 		d->synced_once = true;

@@ -32,7 +32,7 @@ enum ground {
 	GROUND_COLD,    /* G6 */
 };
 
-/* One VIP group, as this node sees it; 160 bytes with one address.  id, addrs, gone, timer and timed
+/* One VIP group, as this node sees it; 168 bytes with one address.  id, addrs, gone, timer and timed
  * are group.c's, the rest elect.c's; state changes by group_enter() alone. */
 struct group {
 	uint64_t id;
@@ -60,6 +60,7 @@ struct group {
 	uint32_t n_claimants;      /* others whose claims object has a VIP of it */
 	uint32_t claims_change;    /* the last change of claims that it was counted for */
 	struct member *owner;      /* another, as far as known; borrowed; by group_set_owner() */
+	uint64_t owner_ms;         /* since when */
 	struct member *disowned;   /* OWNER: claims it by the API alone, asked in vain; borrowed */
 	struct member *wire_owner; /* last member heard speaking for it; borrowed */
 	uint64_t wire_ms;

@@ -7,8 +7,8 @@
 #include "base.h"
 #include "buf.h"
 #include "config.h"
-#include "config_scalar.h"
 #include "config_field.h"
+#include "config_scalar.h"
 #include "control.h"
 #include "daemon.h"
 #include "doctor_run.h"
@@ -18,18 +18,34 @@
 #include "kubeconf.h"
 #include "kubemake.h"
 #include "log.h"
+#include "remote.h"
+#include "show.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { EXIT_FINE = 0, EXIT_FINDING = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3 };
 
-enum { QUERY_TIMEOUT_MS = 10000, MAX_SOURCES = 256, HAND_TIMEOUT_MS = 10000, HAND_GAP_MS = 50 };
+enum {
+	QUERY_TIMEOUT_MS = 10000,
+	MAX_SOURCES = 256,
+	HAND_TIMEOUT_MS = 10000,
+	HAND_GAP_MS = 50,
+	WATCH_GAP_S = 1,
+	WATCH_API_GAP_S = 5,
+	LOOK_GAP_MS = 100,
+	LEAST_WIDTH = 40,
+	USUAL_WIDTH = 80
+};
 
 #define MAX_CONTROL_PATH (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 #define DEFAULT_CONFIG   "/etc/lbd/lbd.yaml"
@@ -39,7 +55,7 @@ enum { QUERY_TIMEOUT_MS = 10000, MAX_SOURCES = 256, HAND_TIMEOUT_MS = 10000, HAN
 
 struct command {
 	const char *name;
-	const char *usage; /* lines; NULL = planned, not in this version */
+	const char *usage; /* lines */
 	int (*run)(const struct command *c, int argc, char **argv);
 };
 
@@ -406,6 +422,272 @@ static int cmd_dump(const struct command *c, int argc, char **argv)
 	return is_control_path(c, path) ? dump(path) : EXIT_USAGE;
 }
 
+/* -- status -- */
+
+struct status_options {
+	struct show_options show;
+	const char *control;
+	struct kube_where where;
+	bool by_api; /* the API is asked, by where; else the daemon */
+	bool json, watch;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+	(void)signal_number;
+	interrupted = 1;
+}
+
+/* The terminal's; else $COLUMNS, else 80: what is cut then is whole with -o wide. */
+static unsigned terminal_width(void)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize w = {0};
+	unsigned long n = 0;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
+		n = w.ws_col;
+	else if (columns != NULL)
+		n = strtoul(columns, NULL, 10);
+	return n == 0 || n > USHRT_MAX ? USUAL_WIDTH : n < LEAST_WIDTH ? LEAST_WIDTH : (unsigned)n;
+}
+
+/* The dump in the form that was asked for, taken over.  Its exit code; out->bad: out of memory. */
+static int status_form(const struct status_options *o, cJSON *dump, struct buf *out)
+{
+	bool degraded;
+	char *text;
+
+	if (!o->json) {
+		degraded = show_text(dump, &o->show, out);
+		cJSON_Delete(dump);
+		return degraded && o->show.what == SHOW_ALL ? EXIT_FINDING : EXIT_FINE;
+	}
+	dump = show_json(dump, &o->show);
+	text = cJSON_Print(dump);
+	cJSON_Delete(dump);
+	if (text != NULL) {
+		buf_adds(out, text);
+		buf_addc(out, '\n');
+	}
+	out->bad |= text == NULL;
+	cJSON_free(text);
+	return EXIT_FINE;
+}
+
+static bool print_text(const struct buf *out)
+{
+	if (!out->bad && fwrite(out->p, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
+		return true;
+	(void)fprintf(
+		stderr, "lbd: cannot print: %s\n", out->bad ? "out of memory" : strerror(errno));
+	return false;
+}
+
+/* Lets the daemon ask the wire who has the addresses; what is answered is in the next dump.  A
+ * daemon of before does not know how. */
+static void look(const char *control)
+{
+	const struct timespec gap = {.tv_nsec = LOOK_GAP_MS * 1000000L};
+	cJSON *request = request_new("look"), *answer = NULL;
+
+	if (control_query(control, request, QUERY_TIMEOUT_MS, &answer) == 0)
+		(void)nanosleep(&gap, NULL);
+	cJSON_Delete(request);
+	cJSON_Delete(answer);
+}
+
+/* The state, or NULL and *ret_code; err says what is wrong. */
+static cJSON *status_ask(const struct status_options *o, int *ret_code, char *err, size_t err_len)
+{
+	cJSON *dump = NULL, *request;
+	const char *error;
+	int result;
+
+	*ret_code = EXIT_UNREACHABLE;
+	if (o->by_api) {
+		result = remote_dump(&o->where, QUERY_TIMEOUT_MS, &dump, err, err_len);
+		return result == 0 ? dump : NULL;
+	}
+	look(o->control);
+	request = request_new("dump");
+	result = control_query(o->control, request, QUERY_TIMEOUT_MS, &dump);
+	cJSON_Delete(request);
+	error = json_string(dump, "error");
+	if (result == 0 && error == NULL)
+		return dump;
+	if (result != 0)
+		(void)snprintf(
+			err, err_len, "no daemon answers on %s: %s", o->control, strerror(-result));
+	else
+		(void)snprintf(err, err_len, "%s", error);
+	*ret_code = result != 0 ? EXIT_UNREACHABLE : EXIT_FINDING;
+	cJSON_Delete(dump);
+	return NULL;
+}
+
+static int status_once(const struct status_options *o)
+{
+	char err[512] = "";
+	int code;
+	cJSON *dump = status_ask(o, &code, err, sizeof err);
+	struct buf out;
+
+	if (dump == NULL) {
+		(void)fprintf(stderr, "lbd: %s\n", err);
+		return code;
+	}
+	buf_init(&out, CONTROL_MAX_ANSWER);
+	code = status_form(o, dump, &out);
+	if (!print_text(&out))
+		code = EXIT_FINDING;
+	buf_free(&out);
+	return code;
+}
+
+/* The state now, to be printed; key: what tells whether it is news, without ages.  Not 0: an exit
+ * code, and out says what is wrong. */
+static int status_look(const struct status_options *o, struct buf *key, struct buf *out)
+{
+	struct show_options timeless = o->show;
+	char err[512] = "";
+	int code;
+	cJSON *dump = status_ask(o, &code, err, sizeof err);
+
+	buf_reset(key);
+	buf_reset(out);
+	if (dump == NULL) {
+		buf_addf(key, "%s\n", err);
+		buf_add(out, key->p, key->len);
+		return code;
+	}
+	timeless.timeless = timeless.wide = true;
+	(void)show_text(dump, &timeless, key);
+	(void)status_form(o, dump, out);
+	return EXIT_FINE;
+}
+
+/* On a terminal the picture stands and its ages go on; else one block for each change. */
+static int status_watch(const struct status_options *o)
+{
+	const struct sigaction act = {.sa_handler = on_interrupt};
+	const struct timespec gap = {.tv_sec = o->by_api ? WATCH_API_GAP_S : WATCH_GAP_S};
+	bool draws = isatty(STDOUT_FILENO) == 1, ok = true;
+	int code = EXIT_FINE;
+	struct buf key, before, out;
+
+	(void)sigaction(SIGINT, &act, NULL);
+	(void)sigaction(SIGTERM, &act, NULL);
+	buf_init(&key, CONTROL_MAX_ANSWER);
+	buf_init(&before, CONTROL_MAX_ANSWER);
+	buf_init(&out, CONTROL_MAX_ANSWER);
+	while (ok && !interrupted) {
+		bool first = before.len == 0, news;
+
+		code = status_look(o, &key, &out);
+		if (first && code != EXIT_FINE) {
+			(void)fprintf(stderr, "lbd: %s", key.p);
+			break;
+		}
+		news = first || key.len != before.len || memcmp(key.p, before.p, key.len) != 0;
+		if (draws)
+			(void)fputs("\033[H\033[J", stdout);
+		else if (news && !first && !o->json)
+			(void)fputs("\n", stdout);
+		if (news || draws)
+			ok = print_text(&out);
+		buf_reset(&before);
+		buf_add(&before, key.p, key.len);
+		if (ok && !interrupted)
+			(void)nanosleep(&gap, NULL);
+	}
+	buf_free(&key);
+	buf_free(&before);
+	buf_free(&out);
+	return !ok ? EXIT_FINDING : interrupted ? EXIT_FINE : code;
+}
+
+/* False: it was said what is wrong. */
+static bool status_option(const struct command *c, int option, struct status_options *o)
+{
+	if (option == OPT_CONTROL || option == OPT_KUBECONFIG || option == OPT_CONTEXT)
+		o->by_api = option != OPT_CONTROL;
+	if (option == OPT_CONTROL)
+		o->control = option_value();
+	else if (option == OPT_KUBECONFIG)
+		o->where.kubeconfig = option_value();
+	else if (option == OPT_CONTEXT)
+		o->where.context = option_value();
+	else if (option == 'n')
+		o->show.namespace_ = option_value();
+	else if (option == 'w')
+		o->watch = true;
+	if (option == 'n' && !config_field_text_ok(CONFIG_TEXT_OBJECT_NAME, o->show.namespace_))
+		return refuse(c, "-n", "a namespace's name: small letters, digits and -",
+			o->show.namespace_);
+	if (option != 'o')
+		return true;
+	o->json = strcmp(option_value(), "json") == 0;
+	o->show.wide = strcmp(option_value(), "wide") == 0;
+	return o->json || o->show.wide || refuse(c, "-o", "wide or json", option_value());
+}
+
+static int status(const struct command *c, int argc, char **argv, struct status_options o)
+{
+	static const struct option longs[] = {
+		{"output", required_argument, NULL, 'o'},
+		{"watch", no_argument, NULL, 'w'},
+		{"namespace", required_argument, NULL, 'n'},
+		{"control", required_argument, NULL, OPT_CONTROL},
+		{"kubeconfig", required_argument, NULL, OPT_KUBECONFIG},
+		{"context", required_argument, NULL, OPT_CONTEXT},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	while ((option = next_option(c, argc, argv, ":o:wn:h", longs)) != -1) {
+		if (option == 'h')
+			return help(c);
+		if (option == '?')
+			return usage_error(c);
+		if (!status_option(c, option, &o))
+			return EXIT_USAGE;
+	}
+	if (optind < argc && !show_parse(argv[optind++], &o.show.what)) {
+		(void)refuse(c, "what", "services, vips, pools, nodes, peers or events",
+			argv[optind - 1]);
+		return EXIT_USAGE;
+	}
+	if (has_more(c, argc, argv))
+		return usage_error(c);
+	o.show.width = terminal_width();
+	if (!is_control_path(c, o.control))
+		return EXIT_USAGE;
+	return o.watch ? status_watch(&o) : status_once(&o);
+}
+
+static int cmd_status(const struct command *c, int argc, char **argv)
+{
+	return status(c, argc, argv, (struct status_options){.control = DEFAULT_CONTROL});
+}
+
+/* As kubectl finds it: $KUBECONFIG, which is looked at in any case, or this. */
+static int cmd_plugin_status(const struct command *c, int argc, char **argv)
+{
+	struct status_options o = {.control = DEFAULT_CONTROL, .by_api = true};
+	const char *home = getenv("HOME");
+	char path[4096] = "";
+
+	if (home != NULL && getenv("KUBECONFIG") == NULL)
+		(void)snprintf(path, sizeof path, "%s/.kube/config", home);
+	if (access(path, R_OK) == 0)
+		o.where.kubeconfig = path;
+	return status(c, argc, argv, o);
+}
+
 /* -- explain -- */
 
 struct explain_options {
@@ -422,10 +704,8 @@ static int print_explained(const cJSON *answer, bool json)
 		return print_json(answer);
 	buf_init(&out, CONTROL_MAX_ANSWER);
 	explain_text(answer, &out);
-	if (!out.bad && fwrite(out.p, 1, out.len, stdout) == out.len && fflush(stdout) == 0)
+	if (print_text(&out))
 		code = EXIT_FINE;
-	else
-		(void)fprintf(stderr, "lbd: cannot print: %s\n", strerror(errno));
 	buf_free(&out);
 	return code;
 }
@@ -535,8 +815,8 @@ static int by_hand(const struct command *c, const struct hand_options *o)
 			return code;
 		done = json_bool(answer, "done", true);
 		if (done || waited_ms >= o->timeout_ms)
-			(void)fprintf(done ? stdout : stderr, "%s\n",
-				json_string(answer, "message"));
+			(void)fprintf(
+				done ? stdout : stderr, "%s\n", json_string(answer, "message"));
 		cJSON_Delete(answer);
 		if (done || waited_ms >= o->timeout_ms)
 			return done ? EXIT_FINE : EXIT_FINDING;
@@ -802,6 +1082,15 @@ static const struct command commands[] = {
 		"what it means,\n"
 		"                                           -q no warnings\n",
 		cmd_check_config},
+	{"status",
+		"  lbd status        [services|vips|pools|nodes|peers|events] [-o wide|json] [-w] "
+		"[-n NS]\n"
+		"                    [--control PATH | --kubeconfig F [--context C]]\n"
+		"                                           what is degraded, and the whole "
+		"cluster as "
+		"tables;\n"
+		"                                           -w watches, -n one namespace's\n",
+		cmd_status},
 	{"dump", "  lbd dump          [--control PATH]       the running daemon's state as JSON\n",
 		cmd_dump},
 	{"explain",
@@ -813,7 +1102,8 @@ static const struct command commands[] = {
 		cmd_explain},
 	{"drain",
 		"  lbd drain         [--timeout 10s] [--reason TEXT] [--control PATH]\n"
-		"                                           hand this node's addresses to others, take "
+		"                                           hand this node's addresses to others, "
+		"take "
 		"none\n",
 		cmd_hand},
 	{"undrain", "  lbd undrain       [--control PATH]       take addresses again\n", cmd_hand},
@@ -839,8 +1129,18 @@ static const struct command commands[] = {
 		"                                           a way to the API for lbd on a k3s agent\n",
 		cmd_kubeconfig},
 	{"version", "  lbd version       [-o json]\n", cmd_version},
-	/* INTERFACES has these; scripts written for them must hear that they are not here yet. */
-	{"status", NULL, NULL},
+};
+
+/* As kubectl-lbd: there is no daemon here, but an API server. */
+static const struct command plugin_commands[] = {
+	{"status",
+		"  kubectl lbd status  [services|vips|pools|nodes|peers|events] [-o wide|json] "
+		"[-w] "
+		"[-n NS]\n"
+		"                      [--kubeconfig F] [--context C]\n"
+		"                                           the cluster as the API knows it\n",
+		cmd_plugin_status},
+	{"version", "  kubectl lbd version [-o json]\n", cmd_version},
 };
 
 static int usage(FILE *f, int code)
@@ -848,8 +1148,7 @@ static int usage(FILE *f, int code)
 	(void)fputs(
 		"lbd gives Services of type LoadBalancer addresses, and announces them.\n\n", f);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		if (commands[i].usage != NULL)
-			(void)fputs(commands[i].usage, f);
+		(void)fputs(commands[i].usage, f);
 	(void)fputs("\nDefaults: -c " DEFAULT_CONFIG ", --control " DEFAULT_CONTROL
 		    ", --log-level from the\n"
 		    "configuration.  Exit codes: 0 fine, 1 finding or refused, 2 usage, 3 daemon "
@@ -894,16 +1193,49 @@ static int run_command(int argc, char **argv)
 	c = find_command(name);
 	if (c == NULL)
 		return unknown_command(name);
-	if (c->usage == NULL) {
-		(void)fprintf(stderr, "lbd: %s is not in this version, " LBD_VERSION "\n", name);
-		return EXIT_USAGE;
-	}
 	return wants_help ? help(c) : c->run(c, argc, argv);
+}
+
+static int plugin_usage(FILE *f, int code)
+{
+	for (size_t i = 0; i < ARRAY_LEN(plugin_commands); i++)
+		(void)fputs(plugin_commands[i].usage, f);
+	(void)fputs("\nAll else needs a node's daemon: lbd there.\n", f);
+	return code;
+}
+
+static int run_plugin(int argc, char **argv)
+{
+	const char *name = argc > 0 ? argv[0] : "";
+
+	for (size_t i = 0; i < ARRAY_LEN(plugin_commands); i++)
+		if (strcmp(name, plugin_commands[i].name) == 0)
+			return plugin_commands[i].run(&plugin_commands[i], argc, argv);
+	if (strcmp(name, "help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)
+		return plugin_usage(stdout, EXIT_FINE);
+	if (find_command(name) != NULL)
+		(void)fprintf(stderr,
+			"kubectl lbd: %s asks a node's daemon by its socket, which the API does "
+			"not "
+			"reach: run `lbd %s` on a node\n",
+			name, name);
+	else if (*name != '\0')
+		(void)fprintf(stderr, "kubectl lbd: unknown command %s\n", name);
+	return find_command(name) != NULL ? EXIT_USAGE : plugin_usage(stderr, EXIT_USAGE);
+}
+
+static bool is_plugin(const char *program)
+{
+	const char *slash = program != NULL ? strrchr(program, '/') : NULL;
+
+	return program != NULL && strcmp(slash != NULL ? slash + 1 : program, "kubectl-lbd") == 0;
 }
 
 int main(int argc, char **argv)
 {
-	int code = argc < 2 ? usage(stderr, EXIT_USAGE) : run_command(argc - 1, argv + 1);
+	int code = argc > 0 && is_plugin(argv[0]) ? run_plugin(argc - 1, argv + 1)
+		   : argc < 2                     ? usage(stderr, EXIT_USAGE)
+						  : run_command(argc - 1, argv + 1);
 
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_FINE) {
 		(void)fprintf(stderr, "lbd: cannot print: %s\n", strerror(errno));

@@ -5,6 +5,7 @@
  * Reads all, changes nothing.  Shape: shared/INTERFACES.md, "Command line".
  */
 #include "dry.h"
+#include "service.h"
 #include "why.h"
 
 #include <inttypes.h>
@@ -113,6 +114,7 @@ static void dump_config(cJSON *o, const struct daemon *d, uint64_t now_ms)
 {
 	add_string(o, "file", d->opt->config_path);
 	add_string(o, "hash", d->conf->hash);
+	add_number(o, "nodeLeaseMs", d->conf->elections.node_duration_ms);
 	(void)cJSON_AddBoolToObject(o, "servicelb", d->conf->servicelb_active);
 	status_add_time(o, "loaded", d->conf_loaded_ms, now_ms);
 	add_number(o, "reloads", d->counters.v[COUNTER_CONFIG_RELOADS]);
@@ -133,6 +135,32 @@ static void dump_leader(cJSON *o, const struct daemon *d, uint64_t now_ms)
 	add_number(o, "term", leader_term(d->leader));
 }
 
+/* Is there a BFD session with that node? */
+static bool is_watched(const struct daemon *d, const char *node)
+{
+	size_t n = d->peers != NULL ? peers_count(d->peers) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct peers_info info;
+
+		peers_at(d->peers, i, bfdio_now_us(), &info);
+		if (strcmp(info.node, node) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What only a node itself knows of itself; the API may not know yet that it is drained. */
+static void dump_self(cJSON *o, const struct daemon *d, const char *draining, uint64_t now_ms)
+{
+	if (draining == NULL && elect_is_draining(d->elect))
+		(void)cJSON_ReplaceItemInObjectCaseSensitive(
+			o, "draining", cJSON_CreateString("by hand"));
+	(void)cJSON_AddBoolToObject(o, "frozen", elect_is_frozen(d->elect));
+	(void)cJSON_AddBoolToObject(o, "healthy", elect_is_healthy(d->elect, now_ms));
+	(void)cJSON_AddBoolToObject(o, "impersonated", elect_is_impersonated(d->elect));
+}
+
 static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 {
 	for (size_t i = 0; i < elect_member_count(d->elect); i++) {
@@ -144,10 +172,12 @@ static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 		(void)cJSON_AddBoolToObject(o, "self", m.self);
 		add_string(o, "lease", liveness_name(m.liveness));
 		add_string(o, "peer", peers_state_name(m.peer));
+		(void)cJSON_AddBoolToObject(o, "watched", is_watched(d, m.node));
 		add_string(o, "holder", m.holder);
 		add_string(o, "version", m.version);
 		add_string(o, "schema", m.schema);
 		add_string(o, "configHash", m.config_hash);
+		add_string(o, "addresses", m.addresses);
 		add_string(o, "macs", m.macs);
 		add_string(o, "subnets", m.subnets);
 		add_string(o, "draining", m.draining);
@@ -155,16 +185,32 @@ static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 		add_number(o, "claims", m.n_claims);
 		if (m.unread)
 			(void)cJSON_AddBoolToObject(o, "claimsUnread", true);
+		if (m.self)
+			dump_self(o, d, m.draining, now_ms);
 		cJSON_AddItemToArray(array, o);
 	}
 }
 
+/* Is there one without an address of which only the leader, another node, could say why? */
+static bool wants_shadow(const struct daemon *d)
+{
+	struct cluster_service s = {0};
+
+	if (alloc_is_ready(d->alloc))
+		return false;
+	while (cluster_next_service(d->cluster, &s))
+		if (s.n_ingress == 0 && service_served(d->conf, &s) == REASON_ALLOCATED)
+			return true;
+	return false;
+}
+
 /* Why the Service has what it has. */
-static void add_reason(cJSON *o, const struct daemon *d, const struct cluster_service *s)
+static void add_reason(cJSON *o, const struct daemon *d, const struct cluster_service *s,
+	const struct alloc *shadow)
 {
 	struct why why;
 
-	why_service(d, s, alloc_is_ready(d->alloc) ? d->alloc : NULL, &why);
+	explain_why(d, s, shadow, &why);
 	add_string(o, "reason", reason_code(why.reason));
 	add_string(o, "text", why.text);
 }
@@ -192,10 +238,13 @@ static void add_ips(cJSON *o, const struct daemon *d, const struct cluster_servi
 	add_string(o, "pool", c.pool);
 }
 
-static void dump_services(cJSON *array, const struct daemon *d)
+static void dump_services(cJSON *array, struct daemon *d, uint64_t now_ms)
 {
+	struct alloc *shadow = wants_shadow(d) ? explain_shadow(d, now_ms) : NULL;
 	struct cluster_service s = {0};
 
+	if (shadow != NULL)
+		(void)!alloc_explain(shadow, "", NULL, now_ms); /* of no Service: it decides */
 	while (cluster_next_service(d->cluster, &s)) {
 		struct cluster_endpoints ready = cluster_endpoints(d->cluster, s.key, d->node);
 		cJSON *o;
@@ -206,13 +255,14 @@ static void dump_services(cJSON *array, const struct daemon *d)
 		add_string(o, "name", s.key);
 		add_string(o, "uid", s.uid);
 		add_ips(o, d, &s);
-		add_reason(o, d, &s);
+		add_reason(o, d, &s, shadow);
 		add_string(o, "pool", s.pool_written);
 		(void)cJSON_AddBoolToObject(o, "local", s.local);
 		add_number(o, "readyEndpoints", ready.ready);
 		add_number(o, "readyEndpointsHere", ready.ready_on_node);
 		cJSON_AddItemToArray(array, o);
 	}
+	alloc_free(shadow);
 }
 
 static void dump_entry(
@@ -244,6 +294,42 @@ static void dump_entry(
 	cJSON_AddItemToArray(array, o);
 }
 
+/* By which word another node is known to have it. */
+static const char *owner_by(const struct elect_view *v)
+{
+	if (v->state == ELECT_OWNER || v->state == ELECT_HANDOVER)
+		return "self";
+	if (v->owner == NULL || (!v->owner_claims && !v->owner_spoke))
+		return NULL;
+	return !v->owner_spoke ? "claim" : v->owner_claims ? "claimAndWire" : "wire";
+}
+
+static void dump_foreign(cJSON *o, const struct daemon *d, struct addr vip, uint64_t now_ms)
+{
+	const struct foreign_host *h = foreign_find(&d->foreign, vip);
+
+	if (h == NULL || elect_is_member_mac(d->elect, h->mac))
+		return;
+	add_mac(o, "foreignMac", h->mac);
+	status_add_time(o, "foreignSince", h->first_ms, now_ms);
+	status_add_time(o, "foreignSeen", h->last_ms, now_ms);
+}
+
+static void dump_owner(cJSON *o, const struct elect_view *v, uint64_t now_ms)
+{
+	const char *by = owner_by(v);
+
+	add_string(o, "owner", v->owner);
+	add_string(o, "ownerBy", by);
+	if (by != NULL)
+		status_add_time(o, "ownerSince",
+			strcmp(by, "self") == 0 ? v->since_ms : v->owner_ms, now_ms);
+	if (v->wire_mac == NULL)
+		return;
+	add_mac(o, "answeredByMac", v->wire_mac);
+	status_add_time(o, "answeredSeen", v->wire_ms, now_ms);
+}
+
 static void dump_bgp(cJSON *o, enum reason why)
 {
 	(void)cJSON_AddBoolToObject(o, "announced", why == REASON_OWNER);
@@ -269,13 +355,12 @@ cJSON *status_vip(const struct daemon *d, const struct vip *v, uint64_t now_ms)
 		add_string(o, "state", status_state_name(view.state));
 		status_add_time(o, "since", view.since_ms, now_ms);
 		add_number(o, "term", view.term);
-		add_string(o, "owner", view.owner);
+		dump_owner(o, &view, now_ms);
 		add_string(o, "why", view.why);
 		(void)cJSON_AddBoolToObject(o, "weak", view.weak);
 		(void)cJSON_AddBoolToObject(o, "disputed", view.disputed);
-		if (view.wire_mac != NULL)
-			add_mac(o, "answeredByMac", view.wire_mac);
 	}
+	dump_foreign(o, d, v->addr, now_ms);
 	if (d->conf->n_bgp_advertisements > 0)
 		dump_bgp(cJSON_AddObjectToObject(o, "bgp"), speaker_why(d, v));
 	list = cJSON_AddArrayToObject(o, "here");
@@ -355,7 +440,7 @@ static void dump_events(cJSON *array, const struct daemon *d, uint64_t now_ms)
 	}
 }
 
-static void dump_api(cJSON *o, const struct daemon *d)
+static void dump_api(cJSON *o, const struct daemon *d, uint64_t now_ms)
 {
 	static const char *const name[DAEMON_WATCHES] = {"services", "nodes", "leases",
 		"namespaces", "endpointslices.v1", "endpointslices.v1beta1", "endpoints"};
@@ -363,6 +448,7 @@ static void dump_api(cJSON *o, const struct daemon *d)
 	cJSON *list;
 
 	(void)cJSON_AddBoolToObject(o, "synced", d->synced);
+	status_add_time(o, "since", d->synced_ms, now_ms);
 	add_string(o, "server", d->kube != NULL ? kube_where_text(d->kube) : NULL);
 	list = cJSON_AddArrayToObject(o, "watches");
 	for (size_t i = 0; i < DAEMON_WATCHES; i++) {
@@ -418,26 +504,27 @@ void status_sentence(const struct daemon *d, uint64_t now_ms, char *s, size_t n)
 			d->synced ? "" : "; not in step with the API");
 }
 
-cJSON *status_dump(const struct daemon *d, uint64_t now_ms)
+cJSON *status_dump(struct daemon *d, uint64_t now_ms)
 {
 	cJSON *root = cJSON_CreateObject(), *o;
 
 	o = cJSON_AddObjectToObject(root, "version");
 	add_string(o, "version", d->version);
 	add_string(o, "node", d->node);
+	status_add_time(o, "now", now_ms, now_ms);
 	status_add_time(o, "started", d->started_ms, now_ms);
 	(void)cJSON_AddBoolToObject(o, "dryRun", d->opt->dry_run);
 	dump_config(cJSON_AddObjectToObject(root, "config"), d, now_ms);
 	dump_leader(cJSON_AddObjectToObject(root, "leader"), d, now_ms);
 	dump_nodes(cJSON_AddArrayToObject(root, "nodes"), d, now_ms);
-	dump_services(cJSON_AddArrayToObject(root, "services"), d);
+	dump_services(cJSON_AddArrayToObject(root, "services"), d, now_ms);
 	dump_vips(cJSON_AddArrayToObject(root, "vips"), d, now_ms);
 	dump_pools(cJSON_AddArrayToObject(root, "pools"), d);
 	if (d->dry != NULL)
 		dump_dry(cJSON_AddObjectToObject(root, "dryRun"), d);
 	speaker_dump(d, cJSON_AddArrayToObject(root, "peers"), now_ms);
 	dump_events(cJSON_AddArrayToObject(root, "events"), d, now_ms);
-	dump_api(cJSON_AddObjectToObject(root, "api"), d);
+	dump_api(cJSON_AddObjectToObject(root, "api"), d, now_ms);
 	dump_counters(cJSON_AddObjectToObject(root, "counters"), d);
 	return root;
 }

@@ -16,6 +16,13 @@ struct why {
 /* a: the allocator that knows it, of this node or a shadow; NULL: none does. */
 void why_service(const struct daemon *d, const struct cluster_service *s, const struct alloc *a,
 	struct why *ret_why);
+/* The same where no allocator of this node knows, by a shadow's verdict (NULL: none): its refusal is
+ * the leader's, too; what it gives is not given yet. */
+void explain_why(const struct daemon *d, const struct cluster_service *s,
+	const struct alloc *shadow, struct why *ret_why);
+/* An allocator that decides everything anew from the picture.  alloc_free(); NULL: out of memory,
+ * too many Services, too early, or another mode. */
+struct alloc *explain_shadow(struct daemon *d, uint64_t now_ms) MUST_CHECK;
 /* The node that holds the Lease lbd-leader, as far as known; "" = nobody. */
 void why_leader(const struct daemon *d, char ret_node[CONFIG_MAX_NAME + 1]);
 

@@ -45,6 +45,13 @@ static void tell_foreign(struct daemon *d, unsigned ifindex, struct addr vip, co
 	daemon_vip_event(d, vip, EVENT_WARNING, "addressConflict", msg, daemon_now_ms());
 }
 
+/* Remembered of every address in service, wherever it is announced.  Returns whether it is news. */
+static bool note_foreign(struct daemon *d, struct addr vip, const uint8_t mac[6])
+{
+	return vip_find(d->vips, vip) != NULL && !elect_is_member_mac(d->elect, mac) &&
+	       foreign_heard(&d->foreign, vip, mac, daemon_now_ms());
+}
+
 static void on_heard(
 	void *ctx, enum ann_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
@@ -52,10 +59,13 @@ static void on_heard(
 
 	switch (what) {
 	case ANN_HEARD_CLAIM:
+		(void)note_foreign(d, vip, mac);
 		tell_foreign(d, ifindex, vip, mac);
 		elect_on_wire(d->elect, ELECT_WIRE_CLAIM, vip, mac, daemon_now_ms());
 		break;
 	case ANN_HEARD_ANSWER:
+		if (note_foreign(d, vip, mac))
+			tell_foreign(d, ifindex, vip, mac);
 		elect_on_wire(d->elect, ELECT_WIRE_ANSWER, vip, mac, daemon_now_ms());
 		break;
 	case ANN_HEARD_PROBE:
@@ -386,6 +396,35 @@ static bool is_ours(void *ctx, const uint8_t mac[6])
 
 const struct elect_ops wire_elect_ops = {on_probe, on_announce, on_ask, mesh_ask_witness,
 	mesh_witnessed, mesh_watches, mesh_forgot, is_ours};
+
+/* -- a look at the wire -- */
+
+enum { LOOK_MS = 1000, LOOK_VIPS = 256 };
+
+/* Is it somebody's in peace?  What is being taken is asked for by elect.c. */
+static bool is_settled(const struct daemon *d, const struct vip_group *g)
+{
+	struct elect_view v;
+
+	return elect_view(d->elect, g->id, &v) &&
+	       (v.state == ELECT_OWNER || (v.state == ELECT_WATCH && v.owner != NULL));
+}
+
+void wire_look(struct daemon *d, uint64_t now_ms)
+{
+	const struct vip_group *g = NULL;
+	size_t i = 0, n = 0;
+
+	if (d->looked_ms != 0 && now_ms < d->looked_ms + LOOK_MS)
+		return;
+	d->looked_ms = now_ms;
+	while (n < LOOK_VIPS && (g = vip_next_group(d->vips, g)) != NULL)
+		if (i++ >= d->looked && is_settled(d, g)) {
+			each_path(d, g, probe, NULL);
+			n += g->n_vips;
+		}
+	d->looked = g != NULL ? i : 0; /* the next look begins there */
+}
 
 static void on_closed(void *ctx)
 {

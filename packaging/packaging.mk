@@ -18,6 +18,7 @@ NOTICE  := build/static/third-party
 .PHONY: install deb image checksums
 install: $(BINARY)
 	$(Q)install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/lbd
+	$(Q)ln -sf lbd $(DESTDIR)$(PREFIX)/bin/kubectl-lbd
 	$(Q)install -D -m 644 docs/lbd.8 $(DESTDIR)$(PREFIX)/share/man/man8/lbd.8
 	$(Q)install -D -m 644 docs/lbd.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/lbd.yaml.5
 	$(Q)mkdir -p $(DESTDIR)$(UNITDIR)

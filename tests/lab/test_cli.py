@@ -9,7 +9,6 @@ from lab import binary
 
 LONG = "/tmp/" + "x" * 200
 BUILT = ("run", "check-config", "dump", "explain", "kubeconfig", "version")
-PLANNED = ("status",)
 
 
 def lbd(*argv, text=""):
@@ -74,7 +73,6 @@ def lbd(*argv, text=""):
     (("move", "10.0.0.1"), 2, "which address, to which node?"),
     *[((c, "--control", "/nonexistent/s"), 3, "no daemon answers on /nonexistent/s: No such file")
       for c in ("drain", "undrain", "freeze", "thaw")],
-    *[((c,), 2, f"lbd: {c} is not in this version") for c in PLANNED],
 ], ids=lambda v: " ".join(v)[:40] if isinstance(v, tuple) else "")
 def test_refused(argv, code, says):
     """What is wrong is said on standard error, nothing on standard output."""

@@ -88,6 +88,7 @@ def test_install(tmp_path):
     sh(*install)
     assert conf.read_text() == "# mine\n"
     assert sh(tmp_path / "opt/lbd/bin/lbd", "version").returncode == 0
+    assert "kubectl lbd status" in sh(tmp_path / "opt/lbd/bin/kubectl-lbd", "help").stdout
     unit = (tmp_path / "etc/systemd/system/lbd.service").read_text()
     assert "ExecStart=/opt/lbd/bin/lbd run\n" in unit and "/usr/local" not in unit
     # Real-time scheduling is asked for by lbd, so that it starts where that is refused (rt.c).
