@@ -304,7 +304,7 @@ $(SYSROOT)/done: $(addprefix packaging/static/,fetch-src.sh static-deps.sh mbed_
 
 $(STATIC): $(STATIC_SRC) $(wildcard *.h) $(SYSROOT)/done
 	$(Q)mkdir -p $(@D)
-	$(call say,STATIC,$@)$(SYSROOT)/bin/musl-gcc -std=gnu11 -D_GNU_SOURCE -DLBD_VERSION='"$(VERSION)"' -I. $(WARN) $(WERROR) -Oz -g -flto=auto -Wno-maybe-uninitialized \
+	$(call say,STATIC,$@)$(SYSROOT)/bin/musl-gcc -std=gnu11 -D_GNU_SOURCE -DLBD_NO_DOC -DLBD_VERSION='"$(VERSION)"' -I. $(WARN) $(WERROR) -Oz -g -flto=auto -flto-partition=one -Wno-maybe-uninitialized \
 		-fno-strict-aliasing -fno-common -fPIE -static-pie -ffunction-sections -fdata-sections -fstack-protector-strong -fno-asynchronous-unwind-tables \
 		-ffile-prefix-map=$(CURDIR)=. -o $@.debug $(STATIC_SRC) -luv -lcjson -lpcap -lyaml -lmbedtls -lmbedx509 -lmbedcrypto \
 		-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs

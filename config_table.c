@@ -8,6 +8,13 @@
  */
 #include "config_table.h"
 
+/* For `make man`: 7 kB that the release, in which nobody reads them, does without. */
+#ifdef LBD_NO_DOC
+#define DOC(text) NULL
+#else
+#define DOC(text) text
+#endif
+
 enum {
 	SECOND = 1000,
 	MINUTE = 60 * SECOND,
@@ -65,7 +72,7 @@ static const struct config_field expression_fields[] = {
 		AT(label_expr, key),
 		.min = 1,
 		.max = 317,
-		.doc = "the label's key"},
+		.doc = DOC("the label's key")},
 	{.name = "operator",
 		.type = CONFIG_WORD_INDEX,
 		.in = CONFIG_IN_ALL | CONFIG_IN_EIP,
@@ -73,7 +80,7 @@ static const struct config_field expression_fields[] = {
 		AT(label_expr, op),
 		.words = operators,
 		.fallback = "In",
-		.doc = "how the label's value is compared"},
+		.doc = DOC("how the label's value is compared")},
 	{.name = "values",
 		.type = CONFIG_STRINGS,
 		.text = CONFIG_TEXT_LABEL_VALUE,
@@ -81,7 +88,7 @@ static const struct config_field expression_fields[] = {
 		.flags = CONFIG_SKIP_EMPTY,
 		AT_N(label_expr, values, n_values),
 		.max = MAX_SELECTORS,
-		.doc = "for In and NotIn"},
+		.doc = DOC("for In and NotIn")},
 };
 static const struct config_record expression_record =
 	RECORD(CONFIG_EXPRESSION, label_expr, expression_fields);
@@ -93,7 +100,7 @@ static const struct config_field selector_fields[] = {
 		.flags = CONFIG_SKIP_EMPTY,
 		AT_N(selector, match_labels, n_match_labels),
 		.max = MAX_SELECTORS,
-		.doc = "labels that must be there with these values"},
+		.doc = DOC("labels that must be there with these values")},
 	{.name = "matchExpressions",
 		.type = CONFIG_LIST,
 		.in = CONFIG_IN_ALL | CONFIG_IN_EIP,
@@ -101,7 +108,7 @@ static const struct config_field selector_fields[] = {
 		AT_N(selector, exprs, n_exprs),
 		.max = MAX_SELECTORS,
 		.record = &expression_record,
-		.doc = "conditions that must hold too"},
+		.doc = DOC("conditions that must hold too")},
 };
 static const struct config_record selector_record =
 	RECORD(CONFIG_SELECTOR, selector, selector_fields);
@@ -110,7 +117,7 @@ static const struct config_record selector_record =
 #define SELECTORS(name_, in_, rec, member, doc_)                                                   \
 	{                                                                                          \
 		.name = (name_), .type = CONFIG_LIST, .in = (in_), AT_N(rec, member.v, member.n),  \
-		.max = MAX_SELECTORS, .record = &selector_record, .doc = (doc_)                    \
+		.max = MAX_SELECTORS, .record = &selector_record, .doc = DOC(doc_)                    \
 	}
 /* NOLINTEND(bugprone-macro-parentheses) */
 
@@ -123,21 +130,21 @@ static const struct config_field allocation_fields[] = {
 		AT(config_service_allocation, priority),
 		.max = INT32_MAX,
 		.fallback = "0",
-		.doc = "the lower first; 0 = last"},
+		.doc = DOC("the lower first; 0 = last")},
 	{.name = "namespaces",
 		.type = CONFIG_STRINGS,
 		.text = CONFIG_TEXT_NAME,
 		.in = CONFIG_IN_NEW,
 		AT_STRINGS(config_service_allocation, namespaces),
 		.max = MAX_LIST,
-		.doc = "only for Services of these namespaces"},
+		.doc = DOC("only for Services of these namespaces")},
 	{.name = "namespaceSelectors",
 		.type = CONFIG_LIST,
 		.in = CONFIG_IN_NEW,
 		AT_N(config_service_allocation, namespace_selectors.v, namespace_selectors.n),
 		.max = MAX_SELECTORS,
 		.record = &selector_record,
-		.doc = "or of namespaces with these labels"},
+		.doc = DOC("or of namespaces with these labels")},
 	SELECTORS("serviceSelectors", CONFIG_IN_NEW, config_service_allocation, service_selectors,
 		"only for Services with these labels"),
 	{.name = "autoOnly",
@@ -146,7 +153,7 @@ static const struct config_field allocation_fields[] = {
 		.flags = CONFIG_SKIP_EMPTY,
 		AT(config_service_allocation, auto_only),
 		.fallback = "false",
-		.doc = "true = Services that name the pool or an address of it need not match"},
+		.doc = DOC("true = Services that name the pool or an address of it need not match")},
 };
 static const struct config_record allocation_record =
 	RECORD(CONFIG_OTHER, config_service_allocation, allocation_fields);
@@ -160,14 +167,14 @@ static const struct config_field pool_fields[] = {
 		AT(config_pool, name),
 		.min = 1,
 		.max = CONFIG_MAX_NAME,
-		.doc = "by which Services and advertisements name it"},
+		.doc = DOC("by which Services and advertisements name it")},
 	{.name = "labels",
 		.type = CONFIG_LABELS,
 		.in = CONFIG_IN_NATIVE,
 		.flags = CONFIG_SKIP_EMPTY,
 		AT_N(config_pool, labels.v, labels.n),
 		.max = MAX_SELECTORS,
-		.doc = "for ipAddressPoolSelectors"},
+		.doc = DOC("for ipAddressPoolSelectors")},
 	{.name = "addresses",
 		.type = CONFIG_RANGES,
 		.in = CONFIG_IN_ALL,
@@ -175,53 +182,53 @@ static const struct config_field pool_fields[] = {
 		AT_N(config_pool, ranges, n_ranges),
 		.min = 1,
 		.max = CONFIG_MAX_RANGES,
-		.doc = "CIDRs and ranges, both families"},
+		.doc = DOC("CIDRs and ranges, both families")},
 	{.name = "autoAssign",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_ALL,
 		AT(config_pool, auto_assign),
 		.fallback = "true",
-		.doc = "false = only for Services that name the pool or an address of it"},
+		.doc = DOC("false = only for Services that name the pool or an address of it")},
 	{.name = "disabled",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		.flags = CONFIG_SKIP_EMPTY,
 		AT(config_pool, disabled),
 		.fallback = "false",
-		.doc = "true = nobody is given an address of it; those that have one keep it"},
+		.doc = DOC("true = nobody is given an address of it; those that have one keep it")},
 	{.name = "avoidBuggyIPs",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_ALL,
 		AT(config_pool, avoid_buggy_ips),
 		.fallback = "false",
-		.doc = "give nobody IPv4 addresses that end in .0 or .255, not even who asks for "
-		       "one"},
+		.doc = DOC("give nobody IPv4 addresses that end in .0 or .255, not even who asks for "
+		       "one")},
 	{.name = "serviceAllocation",
 		.type = CONFIG_MAP,
 		.in = CONFIG_IN_NEW,
 		AT_N(config_pool, service_allocation, service_allocation.present),
 		.record = &allocation_record,
-		.doc = "which Services it is for"},
+		.doc = DOC("which Services it is for")},
 	{.name = "reuseDelay",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_pool, reuse_delay_ms),
 		.max = DAY,
 		.fallback = "60s",
-		.doc = "a freed address rests so long, unless the pool is otherwise full"},
+		.doc = DOC("a freed address rests so long, unless the pool is otherwise full")},
 	{.name = "reallocate",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_pool, reallocate),
 		.fallback = "false",
-		.doc = "true = Services move when their address leaves the pool"},
+		.doc = DOC("true = Services move when their address leaves the pool")},
 	{.name = "conflictDetection",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		.flags = CONFIG_NOT_YET,
 		AT(config_pool, conflict_detection),
 		.fallback = "false",
-		.doc = "ask the wire before an address is given"},
+		.doc = DOC("ask the wire before an address is given")},
 };
 static const struct config_record pool_record = LIST_RECORD(CONFIG_POOL, config_pool, pool_fields);
 
@@ -235,14 +242,14 @@ static const struct config_field preference_fields[] = {
 		AT(config_preference, weight),
 		.min = 1,
 		.max = 100,
-		.doc = "added up over what matches; the highest sum is preferred"},
+		.doc = DOC("added up over what matches; the highest sum is preferred")},
 	{.name = "preference",
 		.type = CONFIG_MAP,
 		.in = CONFIG_IN_NEW,
 		.flags = CONFIG_REQUIRED,
 		AT(config_preference, preference),
 		.record = &selector_record,
-		.doc = "nodes with these labels"},
+		.doc = DOC("nodes with these labels")},
 };
 static const struct config_record preference_record =
 	RECORD(CONFIG_OTHER, config_preference, preference_fields);
@@ -251,13 +258,13 @@ static const struct config_record preference_record =
 	{                                                                                          \
 		.name = "name", .type = CONFIG_STRING, .text = CONFIG_TEXT_NAME,                   \
 		.in = CONFIG_IN_NATIVE, .flags = CONFIG_REQUIRED, AT(rec, name), .min = 1,         \
-		.max = CONFIG_MAX_NAME, .doc = "for messages and status"                           \
+		.max = CONFIG_MAX_NAME, .doc = DOC("for messages and status")                           \
 	}
 #define ADVERTISEMENT_POOLS(rec)                                                                   \
 	{                                                                                          \
 		.name = "ipAddressPools", .type = CONFIG_STRINGS, .text = CONFIG_TEXT_NAME,        \
 		.in = CONFIG_IN_NEW, AT_STRINGS(rec, ip_address_pools), .max = MAX_LIST,           \
-		.doc = "these pools; with ipAddressPoolSelectors empty too: all"                   \
+		.doc = DOC("these pools; with ipAddressPoolSelectors empty too: all")                   \
 	}
 
 static const struct config_field l2_fields[] = {
@@ -273,7 +280,7 @@ static const struct config_field l2_fields[] = {
 		AT_N(config_l2_advertisement, preferred_node_selectors, n_preferred_node_selectors),
 		.max = MAX_SELECTORS,
 		.record = &preference_record,
-		.doc = "nodes that should rather announce"},
+		.doc = DOC("nodes that should rather announce")},
 	SELECTORS("serviceSelectors", CONFIG_IN_NEW, config_l2_advertisement, service_selectors,
 		"only Services with these labels; empty = all"),
 	{.name = "interfaces",
@@ -282,8 +289,8 @@ static const struct config_field l2_fields[] = {
 		.in = CONFIG_IN_NEW,
 		AT_STRINGS(config_l2_advertisement, interfaces),
 		.max = MAX_SELECTORS,
-		.doc = "announce on these, names, patterns or can_reach:ADDRESS (the link of the "
-		       "route to it); empty = by the address's subnet"},
+		.doc = DOC("announce on these, names, patterns or can_reach:ADDRESS (the link of the "
+		       "route to it); empty = by the address's subnet")},
 	{.name = "excludeInterfaces",
 		.type = CONFIG_STRINGS,
 		.text = CONFIG_TEXT_INTERFACE,
@@ -291,16 +298,16 @@ static const struct config_field l2_fields[] = {
 		AT_STRINGS(config_l2_advertisement, exclude_interfaces),
 		.max = MAX_SELECTORS,
 		.fallback = metallb_exclude,
-		.doc = "never on these patterns; default: MetalLB's list"},
+		.doc = DOC("never on these patterns; default: MetalLB's list")},
 	{.name = "bindAddress",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_l2_advertisement, bind_address),
 		.fallback = "false",
-		.doc = "put the address on the interface of the node that has it, for three "
+		.doc = DOC("put the address on the interface of the node that has it, for three "
 		       "seconds at a time, so that the kernel answers for it and stops when lbd "
 		       "ends badly; programs of the host that listen on every address are then "
-		       "reached through it, on ports that no Service has"},
+		       "reached through it, on ports that no Service has")},
 };
 static const struct config_record l2_record =
 	LIST_RECORD(CONFIG_L2_ADVERTISEMENT, config_l2_advertisement, l2_fields);
@@ -317,7 +324,7 @@ static const struct config_field bgp_fields[] = {
 		.min = 1,
 		.max = 32,
 		.fallback = "32",
-		.doc = "announce the prefix of this length that holds the address"},
+		.doc = DOC("announce the prefix of this length that holds the address")},
 	{.name = "aggregationLengthV6",
 		.type = CONFIG_UINT,
 		.in = CONFIG_IN_ALL,
@@ -325,34 +332,34 @@ static const struct config_field bgp_fields[] = {
 		.min = 1,
 		.max = 128,
 		.fallback = "128",
-		.doc = "the same for IPv6"},
+		.doc = DOC("the same for IPv6")},
 	{.name = "localPref",
 		.type = CONFIG_U32,
 		.in = CONFIG_IN_ALL,
 		AT_N(config_bgp_advertisement, local_pref, has_local_pref),
 		.max = UINT32_MAX,
-		.doc = "LOCAL_PREF towards peers of our own AS"},
+		.doc = DOC("LOCAL_PREF towards peers of our own AS")},
 	{.name = "med",
 		.type = CONFIG_U32,
 		.in = CONFIG_IN_NATIVE,
 		AT_N(config_bgp_advertisement, med, has_med),
 		.max = UINT32_MAX,
-		.doc = "MULTI_EXIT_DISC: of two ways into an AS a router takes the lower; of "
-		       "several for one prefix it is told the lowest"},
+		.doc = DOC("MULTI_EXIT_DISC: of two ways into an AS a router takes the lower; of "
+		       "several for one prefix it is told the lowest")},
 	{.name = "communities",
 		.type = CONFIG_STRINGS,
 		.text = CONFIG_TEXT_NAME,
 		.in = CONFIG_IN_ALL,
 		AT_STRINGS(config_bgp_advertisement, communities),
 		.max = 63,
-		.doc = "a:b, large:a:b:c, or names of communities"},
+		.doc = DOC("a:b, large:a:b:c, or names of communities")},
 	{.name = "peers",
 		.type = CONFIG_STRINGS,
 		.text = CONFIG_TEXT_NAME,
 		.in = CONFIG_IN_NEW,
 		AT_STRINGS(config_bgp_advertisement, peers),
 		.max = MAX_LIST,
-		.doc = "only to these peers; empty = all"},
+		.doc = DOC("only to these peers; empty = all")},
 	SELECTORS("nodeSelectors", CONFIG_IN_NEW, config_bgp_advertisement, node_selectors,
 		"only nodes with these labels announce; empty = all"),
 	SELECTORS("serviceSelectors", CONFIG_IN_NEW, config_bgp_advertisement, service_selectors,
@@ -362,13 +369,13 @@ static const struct config_field bgp_fields[] = {
 		.in = CONFIG_IN_NATIVE,
 		AT(config_bgp_advertisement, host_routes_for_local),
 		.fallback = "true",
-		.doc = "an address of externalTrafficPolicy Local is never aggregated"},
+		.doc = DOC("an address of externalTrafficPolicy Local is never aggregated")},
 	{.name = "linkBandwidth",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_bgp_advertisement, link_bandwidth),
 		.fallback = "false",
-		.doc = "tell routers the number of local endpoints"},
+		.doc = DOC("tell routers the number of local endpoints")},
 };
 static const struct config_record bgp_record =
 	LIST_RECORD(CONFIG_BGP_ADVERTISEMENT, config_bgp_advertisement, bgp_fields);
@@ -382,14 +389,14 @@ static const struct config_field secret_fields[] = {
 		.in = CONFIG_IN_NEW,
 		AT(config_secret_ref, name),
 		.max = CONFIG_MAX_NAME,
-		.doc = "the Secret's name"},
+		.doc = DOC("the Secret's name")},
 	{.name = "namespace",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_NAMESPACE,
 		.in = CONFIG_IN_NEW,
 		AT(config_secret_ref, namespace_),
 		.max = CONFIG_MAX_NAME,
-		.doc = "and its namespace"},
+		.doc = DOC("and its namespace")},
 };
 static const struct config_record secret_record =
 	RECORD(CONFIG_OTHER, config_secret_ref, secret_fields);
@@ -401,14 +408,14 @@ static const struct config_field ao_fields[] = {
 		.flags = CONFIG_REQUIRED,
 		AT(config_tcp_ao, key_id),
 		.max = 255,
-		.doc = "both ends' KeyID"},
+		.doc = DOC("both ends' KeyID")},
 	{.name = "algorithm",
 		.type = CONFIG_WORD,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_tcp_ao, algorithm),
 		.words = ao_algorithms,
 		.fallback = "hmac-sha1-96",
-		.doc = "of RFC 5926"},
+		.doc = DOC("of RFC 5926")},
 	{.name = "keyFile",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_PATH,
@@ -417,7 +424,7 @@ static const struct config_field ao_fields[] = {
 		AT(config_tcp_ao, key_file),
 		.min = 1,
 		.max = MAX_STRING,
-		.doc = "the file that holds the key"},
+		.doc = DOC("the file that holds the key")},
 };
 static const struct config_record ao_record = RECORD(CONFIG_OTHER, config_tcp_ao, ao_fields);
 
@@ -430,7 +437,7 @@ static const struct config_field peer_fields[] = {
 		AT(config_peer, name),
 		.min = 1,
 		.max = CONFIG_MAX_NAME,
-		.doc = "by which advertisements name it"},
+		.doc = DOC("by which advertisements name it")},
 	{.name = "myASN",
 		.type = CONFIG_U32,
 		.in = CONFIG_IN_ALL,
@@ -438,7 +445,7 @@ static const struct config_field peer_fields[] = {
 		AT(config_peer, my_asn),
 		.min = 1,
 		.max = UINT32_MAX,
-		.doc = "our AS number"},
+		.doc = DOC("our AS number")},
 	{.name = "peerASN",
 		.type = CONFIG_U32,
 		.in = CONFIG_IN_ALL,
@@ -446,25 +453,25 @@ static const struct config_field peer_fields[] = {
 		AT(config_peer, peer_asn),
 		.max = UINT32_MAX,
 		.fallback = "0",
-		.doc = "the peer's AS number; or dynamicASN"},
+		.doc = DOC("the peer's AS number; or dynamicASN")},
 	{.name = "dynamicASN",
 		.type = CONFIG_WORD,
 		.in = CONFIG_IN_NEW,
 		AT(config_peer, dynamic_asn),
 		.words = dynamic_asns,
-		.doc = "accept any AS number: our own (internal) or any other (external)"},
+		.doc = DOC("accept any AS number: our own (internal) or any other (external)")},
 	{.name = "peerAddress",
 		.type = CONFIG_ADDRESS,
 		.in = CONFIG_IN_ALL,
 		AT_N(config_peer, peer_address, has_peer_address),
-		.doc = "the peer's address; or interface"},
+		.doc = DOC("the peer's address; or interface")},
 	{.name = "interface",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_INTERFACE,
 		.in = CONFIG_IN_NEW,
 		AT(config_peer, interface),
 		.max = 15,
-		.doc = "unnumbered: the peer on this link"},
+		.doc = DOC("unnumbered: the peer on this link")},
 	{.name = "peerPort",
 		.type = CONFIG_UINT,
 		.in = CONFIG_IN_ALL,
@@ -472,24 +479,24 @@ static const struct config_field peer_fields[] = {
 		.min = 1,
 		.max = 65535,
 		.fallback = "179",
-		.doc = "the peer's TCP port"},
+		.doc = DOC("the peer's TCP port")},
 	{.name = "sourceAddress",
 		.type = CONFIG_ADDRESS,
 		.in = CONFIG_IN_ALL,
 		AT_N(config_peer, source_address, has_source_address),
-		.doc = "our address"},
+		.doc = DOC("our address")},
 	{.name = "routerID",
 		.type = CONFIG_ADDRESS,
 		.in = CONFIG_IN_ALL,
 		AT_N(config_peer, router_id, has_router_id),
-		.doc = "our BGP identifier; default: the node's IPv4 address"},
+		.doc = DOC("our BGP identifier; default: the node's IPv4 address")},
 	{.name = "localASN",
 		.type = CONFIG_U32,
 		.in = CONFIG_IN_NEW,
 		AT(config_peer, local_asn),
 		.max = UINT32_MAX,
 		.fallback = "0",
-		.doc = "shown to the peer in place of myASN; 0 = off"},
+		.doc = DOC("shown to the peer in place of myASN; 0 = off")},
 	{.name = "holdTime",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_ALL,
@@ -498,14 +505,14 @@ static const struct config_field peer_fields[] = {
 		.min = MIN_HOLD,
 		.max = MAX_HOLD,
 		.fallback = "90s",
-		.doc = "the peer is down after so long a silence; 0 = never"},
+		.doc = DOC("the peer is down after so long a silence; 0 = never")},
 	{.name = "keepaliveTime",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_ALL,
 		AT(config_peer, keepalive_time_ms),
 		.max = MAX_HOLD,
 		.fallback = "30s",
-		.doc = "between KEEPALIVEs; default: a third of holdTime"},
+		.doc = DOC("between KEEPALIVEs; default: a third of holdTime")},
 	{.name = "connectTime",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_NEW,
@@ -514,59 +521,59 @@ static const struct config_field peer_fields[] = {
 		.min = SECOND,
 		.max = MAX_HOLD,
 		.fallback = "5s",
-		.doc = "between attempts to connect"},
+		.doc = DOC("between attempts to connect")},
 	{.name = "password",
 		.type = CONFIG_STRING,
 		.in = CONFIG_IN_ALL,
 		.flags = CONFIG_SECRET,
 		AT(config_peer, password),
 		.max = 80,
-		.doc = "TCP MD5 (RFC 2385)"},
+		.doc = DOC("TCP MD5 (RFC 2385)")},
 	{.name = "passwordSecret",
 		.type = CONFIG_MAP,
 		.in = CONFIG_IN_NEW,
 		.flags = CONFIG_SKIP_EMPTY,
 		AT(config_peer, password_secret),
 		.record = &secret_record,
-		.doc = "or in a kubernetes.io/basic-auth Secret"},
+		.doc = DOC("or in a kubernetes.io/basic-auth Secret")},
 	{.name = "passwordFile",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_PATH,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_peer, password_file),
 		.max = MAX_STRING,
-		.doc = "or in a file"},
+		.doc = DOC("or in a file")},
 	{.name = "bfdProfile",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_NAME,
 		.in = CONFIG_IN_ALL,
 		AT(config_peer, bfd_profile),
 		.max = CONFIG_MAX_NAME,
-		.doc = "watch the peer with BFD"},
+		.doc = DOC("watch the peer with BFD")},
 	{.name = "ebgpMultiHop",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_ALL,
 		AT(config_peer, ebgp_multi_hop),
 		.fallback = "false",
-		.doc = "the peer of another AS is not on our link"},
+		.doc = DOC("the peer of another AS is not on our link")},
 	{.name = "enableGracefulRestart",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NEW,
 		AT(config_peer, enable_graceful_restart),
 		.fallback = "false",
-		.doc = "routes stay while lbd restarts (RFC 4724)"},
+		.doc = DOC("routes stay while lbd restarts (RFC 4724)")},
 	{.name = "dualStackAddressFamily",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NEW,
 		AT(config_peer, dual_stack_address_family),
 		.fallback = "false",
-		.doc = "both families over this session"},
+		.doc = DOC("both families over this session")},
 	{.name = "disableMP",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NEW,
 		AT(config_peer, disable_mp),
 		.fallback = "false",
-		.doc = "only the session's own family (deprecated by MetalLB)"},
+		.doc = DOC("only the session's own family (deprecated by MetalLB)")},
 	{.name = "vrf",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_INTERFACE,
@@ -574,7 +581,7 @@ static const struct config_field peer_fields[] = {
 		AT(config_peer, vrf),
 		.max = 15,
 		.fallback = "",
-		.doc = "the session's VRF"},
+		.doc = DOC("the session's VRF")},
 	SELECTORS("nodeSelectors", CONFIG_IN_ALL, config_peer, node_selectors,
 		"only nodes with these labels connect; empty = all"),
 	{.name = "ttlSecurity",
@@ -583,19 +590,19 @@ static const struct config_field peer_fields[] = {
 		AT(config_peer, ttl_security),
 		.max = 254,
 		.fallback = "0",
-		.doc = "the peer is at most so many hops away (RFC 5082); 0 = off"},
+		.doc = DOC("the peer is at most so many hops away (RFC 5082); 0 = off")},
 	{.name = "tcpAO",
 		.type = CONFIG_MAP,
 		.in = CONFIG_IN_NATIVE,
 		AT_N(config_peer, tcp_ao, tcp_ao.present),
 		.record = &ao_record,
-		.doc = "TCP-AO (RFC 5925)"},
+		.doc = DOC("TCP-AO (RFC 5925)")},
 	{.name = "passive",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_peer, passive),
 		.fallback = "false",
-		.doc = "wait for the peer to connect"},
+		.doc = DOC("wait for the peer to connect")},
 };
 static const struct config_record peer_record = LIST_RECORD(CONFIG_PEER, config_peer, peer_fields);
 
@@ -605,7 +612,7 @@ static const struct config_record peer_record = LIST_RECORD(CONFIG_PEER, config_
 	{                                                                                          \
 		.name = (name_), .type = CONFIG_UINT, .in = CONFIG_IN_ALL,                         \
 		AT(config_bfd_profile, member_), .min = (min_), .max = (max_),                     \
-		.fallback = (fallback_), .doc = (doc_)                                             \
+		.fallback = (fallback_), .doc = DOC(doc_)                                             \
 	}
 
 static const struct config_field bfd_fields[] = {
@@ -617,7 +624,7 @@ static const struct config_field bfd_fields[] = {
 		AT(config_bfd_profile, name),
 		.min = 1,
 		.max = CONFIG_MAX_NAME,
-		.doc = "by which peers name it"},
+		.doc = DOC("by which peers name it")},
 	BFD_UINT("receiveInterval", receive_interval_ms, 10, 60000, "300",
 		"milliseconds between packets that we can receive"),
 	BFD_UINT("transmitInterval", transmit_interval_ms, 10, 60000, "300",
@@ -629,7 +636,7 @@ static const struct config_field bfd_fields[] = {
 		.in = CONFIG_IN_ALL,
 		AT(config_bfd_profile, echo_mode),
 		.fallback = "false",
-		.doc = "echo packets (RFC 5880 6.4)"},
+		.doc = DOC("echo packets (RFC 5880 6.4)")},
 	BFD_UINT("echoInterval", echo_interval_ms, 10, 60000, "50",
 		"milliseconds between echo packets"),
 	{.name = "passiveMode",
@@ -637,7 +644,7 @@ static const struct config_field bfd_fields[] = {
 		.in = CONFIG_IN_ALL,
 		AT(config_bfd_profile, passive_mode),
 		.fallback = "false",
-		.doc = "wait for the peer's first packet"},
+		.doc = DOC("wait for the peer's first packet")},
 	BFD_UINT("minimumTtl", minimum_ttl, 1, 254, "254", "of packets over several hops"),
 };
 static const struct config_record bfd_record =
@@ -652,7 +659,7 @@ static const struct config_field community_fields[] = {
 		AT(config_community, name),
 		.min = 1,
 		.max = CONFIG_MAX_NAME,
-		.doc = "by which advertisements name it"},
+		.doc = DOC("by which advertisements name it")},
 	{.name = "value",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_COMMUNITY,
@@ -661,7 +668,7 @@ static const struct config_field community_fields[] = {
 		AT(config_community, value),
 		.min = 1,
 		.max = 64,
-		.doc = "a:b or large:a:b:c"},
+		.doc = DOC("a:b or large:a:b:c")},
 };
 static const struct config_record community_record =
 	LIST_RECORD(CONFIG_COMMUNITY, config_community, community_fields);
@@ -677,7 +684,7 @@ static const struct config_field node_lease_fields[] = {
 		.min = SECOND,
 		.max = HOUR,
 		.fallback = "40s",
-		.doc = "a node not heard of so long is gone"},
+		.doc = DOC("a node not heard of so long is gone")},
 	{.name = "renew",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_NATIVE,
@@ -685,7 +692,7 @@ static const struct config_field node_lease_fields[] = {
 		.min = 100,
 		.max = HOUR,
 		.fallback = "10s",
-		.doc = "between renewals"},
+		.doc = DOC("between renewals")},
 };
 static const struct config_record node_lease_record =
 	RECORD(CONFIG_NODE_LEASE, config_elections, node_lease_fields);
@@ -699,7 +706,7 @@ static const struct config_field leader_lease_fields[] = {
 		.min = SECOND,
 		.max = HOUR,
 		.fallback = "15s",
-		.doc = "others wait so long before one of them becomes leader"},
+		.doc = DOC("others wait so long before one of them becomes leader")},
 	{.name = "renewDeadline",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_NATIVE,
@@ -707,7 +714,7 @@ static const struct config_field leader_lease_fields[] = {
 		.min = 100,
 		.max = HOUR,
 		.fallback = "10s",
-		.doc = "a leader that could not renew so long stops"},
+		.doc = DOC("a leader that could not renew so long stops")},
 	{.name = "retryPeriod",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_NATIVE,
@@ -715,7 +722,7 @@ static const struct config_field leader_lease_fields[] = {
 		.min = 50,
 		.max = HOUR,
 		.fallback = "5s",
-		.doc = "between attempts"},
+		.doc = DOC("between attempts")},
 };
 static const struct config_record leader_lease_record =
 	RECORD(CONFIG_LEADER_LEASE, config_elections, leader_lease_fields);
@@ -728,7 +735,7 @@ static const struct config_field mesh_fields[] = {
 		.min = 10,
 		.max = MINUTE,
 		.fallback = "100ms",
-		.doc = "between packets"},
+		.doc = DOC("between packets")},
 	{.name = "multiplier",
 		.type = CONFIG_UINT,
 		.in = CONFIG_IN_NATIVE,
@@ -736,14 +743,14 @@ static const struct config_field mesh_fields[] = {
 		.min = 2,
 		.max = 255,
 		.fallback = "3",
-		.doc = "so many packets missed: the node is silent"},
+		.doc = DOC("so many packets missed: the node is silent")},
 	{.name = "meshLimit",
 		.type = CONFIG_UINT,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_elections, bfd_mesh_limit),
 		.max = 1024,
 		.fallback = "16",
-		.doc = "up to so many nodes watch each other all; above, each its neighbours"},
+		.doc = DOC("up to so many nodes watch each other all; above, each its neighbours")},
 	{.name = "port",
 		.type = CONFIG_UINT,
 		.in = CONFIG_IN_NATIVE,
@@ -751,26 +758,26 @@ static const struct config_field mesh_fields[] = {
 		.min = 1,
 		.max = 65535,
 		.fallback = "3784",
-		.doc = "UDP port"},
+		.doc = DOC("UDP port")},
 	{.name = "keyFile",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_PATH,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_elections, bfd_key_file),
 		.max = MAX_STRING,
-		.doc = "the file that holds the nodes' common key, the same on each, mode 0600: a line "
+		.doc = DOC("the file that holds the nodes' common key, the same on each, mode 0600: a line "
 		       "of 8 characters or more; a second line is accepted as well, to change the key "
 		       "node by node (old; old, new; new, old; new). Read again when it changes. "
-		       "Without it packets are not signed, but must come from the link"},
+		       "Without it packets are not signed, but must come from the link")},
 	{.name = "keySecret",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_OBJECT_NAME,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_elections, bfd_key_secret),
 		.max = CONFIG_MAX_NAME,
-		.doc = "a Secret in elections.namespace whose value \"key\" is what keyFile is to "
+		.doc = DOC("a Secret in elections.namespace whose value \"key\" is what keyFile is to "
 		       "hold. It is read each minute and kept there, by default in "
-		       CONFIG_BFD_KEY_FILE},
+		       CONFIG_BFD_KEY_FILE)},
 };
 static const struct config_record mesh_record = RECORD(CONFIG_OTHER, config_elections, mesh_fields);
 
@@ -782,50 +789,50 @@ static const struct config_field election_fields[] = {
 		AT(config_elections, namespace_),
 		.max = 63,
 		.fallback = "kube-system",
-		.doc = "where the Leases are"},
+		.doc = DOC("where the Leases are")},
 	{.name = "nodeLease",
 		.type = CONFIG_MAP,
 		.in = CONFIG_IN_NATIVE,
 		.offset = 0,
 		.offset_n = CONFIG_NOWHERE,
 		.record = &node_lease_record,
-		.doc = "every node's Lease"},
+		.doc = DOC("every node's Lease")},
 	{.name = "leaderLease",
 		.type = CONFIG_MAP,
 		.in = CONFIG_IN_NATIVE,
 		.offset = 0,
 		.offset_n = CONFIG_NOWHERE,
 		.record = &leader_lease_record,
-		.doc = "the leader's Lease"},
+		.doc = DOC("the leader's Lease")},
 	{.name = "bfd",
 		.type = CONFIG_MAP,
 		.in = CONFIG_IN_NATIVE,
 		.offset = 0,
 		.offset_n = CONFIG_NOWHERE,
 		.record = &mesh_record,
-		.doc = "BFD between nodes"},
+		.doc = DOC("BFD between nodes")},
 	{.name = "failback",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_elections, failback),
 		.fallback = "false",
-		.doc = "a node that comes first for an address and is back is offered it, holdDown after "
-		       "its return, up to its maxShare"},
+		.doc = DOC("a node that comes first for an address and is back is offered it, holdDown after "
+		       "its return, up to its maxShare")},
 	{.name = "rebalance",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		.flags = CONFIG_SKIP_EMPTY,
 		AT(config_elections, rebalance),
 		.fallback = "false",
-		.doc = "a node over maxShare offers one address every 5 s to one under its fair share"},
+		.doc = DOC("a node over maxShare offers one address every 5 s to one under its fair share")},
 	{.name = "holdDown",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_NATIVE,
 		AT(config_elections, hold_down_ms),
 		.max = HOUR,
 		.fallback = "5s",
-		.doc = "so long after a fault of its own a node is last in line; from the third in ten "
-		       "minutes on twice as long each time, up to 5 minutes"},
+		.doc = DOC("so long after a fault of its own a node is last in line; from the third in ten "
+		       "minutes on twice as long each time, up to 5 minutes")},
 	{.name = "witness",
 		.type = CONFIG_STRINGS,
 		.text = CONFIG_TEXT_ADDRESS,
@@ -833,8 +840,8 @@ static const struct config_field election_fields[] = {
 		.flags = CONFIG_SKIP_EMPTY,
 		AT_STRINGS(config_elections, witness),
 		.max = 16,
-		.doc = "hosts in the nodes' subnets that are always there, such as a router: one that "
-		       "answers shows a node that its link works"},
+		.doc = DOC("hosts in the nodes' subnets that are always there, such as a router: one that "
+		       "answers shows a node that its link works")},
 	{.name = "maxShare",
 		.type = CONFIG_FACTOR,
 		.in = CONFIG_IN_NATIVE,
@@ -843,8 +850,8 @@ static const struct config_field election_fields[] = {
 		.min = 1,
 		.max = 1000,
 		.fallback = "1.25",
-		.doc = "times the fair share, over which a node waits longer; 0 = MetalLB's order "
-		       "only, the default when pools come from a MetalLB dialect"},
+		.doc = DOC("times the fair share, over which a node waits longer; 0 = MetalLB's order "
+		       "only, the default when pools come from a MetalLB dialect")},
 	{.name = "reannounce",
 		.type = CONFIG_DURATION,
 		.in = CONFIG_IN_NATIVE,
@@ -853,14 +860,14 @@ static const struct config_field election_fields[] = {
 		.min = SECOND,
 		.max = DAY,
 		.fallback = "10m",
-		.doc = "announce again this often; 0 = never"},
+		.doc = DOC("announce again this often; 0 = never")},
 	{.name = "drainOnCordon",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		.flags = CONFIG_NOT_YET,
 		AT(config_elections, drain_on_cordon),
 		.fallback = "false",
-		.doc = "a cordoned node gives its addresses away"},
+		.doc = DOC("a cordoned node gives its addresses away")},
 };
 static const struct config_record elections_record =
 	RECORD(CONFIG_OTHER, config_elections, election_fields);
@@ -874,8 +881,8 @@ static const struct config_field servicelb_fields[] = {
 		AT(config, servicelb),
 		.words = servicelb_modes,
 		.fallback = "auto",
-		.doc = "give Services the nodes' own addresses, as k3s's servicelb does; auto = if "
-		       "the file has no pool when lbd starts"},
+		.doc = DOC("give Services the nodes' own addresses, as k3s's servicelb does; auto = if "
+		       "the file has no pool when lbd starts")},
 };
 static const struct config_record servicelb_record = RECORD(CONFIG_OTHER, config, servicelb_fields);
 
@@ -887,21 +894,21 @@ static const struct config_field metrics_fields[] = {
 		AT(config, metrics_address),
 		.max = ADDR_STRLEN,
 		.fallback = "127.0.0.1",
-		.doc = "listen here: node (the Node's InternalIPs), ::, or an IP"},
+		.doc = DOC("listen here: node (the Node's InternalIPs), ::, or an IP")},
 	{.name = "port",
 		.type = CONFIG_UINT,
 		.in = CONFIG_IN_NATIVE,
 		AT(config, metrics_port),
 		.max = 65535,
 		.fallback = "7472",
-		.doc = "TCP port; 0 = off"},
+		.doc = DOC("TCP port; 0 = off")},
 	{.name = "page",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		.flags = CONFIG_NOT_YET,
 		AT(config, metrics_page),
 		.fallback = "true",
-		.doc = "the status page as well"},
+		.doc = DOC("the status page as well")},
 };
 static const struct config_record metrics_record = RECORD(CONFIG_OTHER, config, metrics_fields);
 
@@ -912,7 +919,7 @@ static const struct config_field log_fields[] = {
 		AT(config, log_level),
 		.words = log_levels,
 		.fallback = "info",
-		.doc = "what is logged"},
+		.doc = DOC("what is logged")},
 };
 static const struct config_record log_record = RECORD(CONFIG_OTHER, config, log_fields);
 
@@ -920,12 +927,12 @@ static const struct config_record log_record = RECORD(CONFIG_OTHER, config, log_
 	{                                                                                          \
 		.name = (name_), .type = CONFIG_LIST, .in = CONFIG_IN_NATIVE, .flags = (flags_),   \
 		AT_N(config, member_, n_##member_), .max = (max_), .record = &(record_),           \
-		.doc = (doc_)                                                                      \
+		.doc = DOC(doc_)                                                                      \
 	}
 #define ROOT_MAP(name_, offset_, record_, doc_)                                                    \
 	{                                                                                          \
 		.name = (name_), .type = CONFIG_MAP, .in = CONFIG_IN_NATIVE, .offset = (offset_),  \
-		.offset_n = CONFIG_NOWHERE, .record = &(record_), .doc = (doc_)                    \
+		.offset_n = CONFIG_NOWHERE, .record = &(record_), .doc = DOC(doc_)                    \
 	}
 
 static const struct config_field root_fields[] = {
@@ -935,7 +942,7 @@ static const struct config_field root_fields[] = {
 		AT(config, from_cluster),
 		.words = from_words,
 		.fallback = "file",
-		.doc = "read pools and the rest from here, or from the API"},
+		.doc = DOC("read pools and the rest from here, or from the API")},
 	{.name = "loadBalancerClasses",
 		.type = CONFIG_STRINGS,
 		.text = CONFIG_TEXT_LABEL_KEY,
@@ -943,20 +950,20 @@ static const struct config_field root_fields[] = {
 		AT_STRINGS(config, load_balancer_classes),
 		.max = 64,
 		.fallback = "lbd.io/lbd",
-		.doc = "serve Services of these classes"},
+		.doc = DOC("serve Services of these classes")},
 	{.name = "classless",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
 		AT(config, classless),
 		.fallback = "true",
-		.doc = "and Services without a class"},
+		.doc = DOC("and Services without a class")},
 	{.name = "nodeName",
 		.type = CONFIG_STRING,
 		.text = CONFIG_TEXT_OBJECT_NAME,
 		.in = CONFIG_IN_NATIVE,
 		AT(config, node_name),
 		.max = CONFIG_MAX_NAME,
-		.doc = "this node's name; default: the host's name in lower case"},
+		.doc = DOC("this node's name; default: the host's name in lower case")},
 	ROOT_LIST("pools", pools, 0, CONFIG_MAX_POOLS, pool_record, "addresses to give"),
 	ROOT_LIST("l2Advertisements", l2_advertisements, 0, MAX_LIST, l2_record,
 		"announcements by ARP and NDP"),
@@ -983,21 +990,21 @@ static const struct config_field legacy_pool_fields[] = {
 		.in = CONFIG_IN_CM,
 		AT(config_legacy_pool, pool),
 		.record = &pool_record,
-		.doc = "a pool's own fields"},
+		.doc = DOC("a pool's own fields")},
 	{.name = "protocol",
 		.type = CONFIG_WORD,
 		.in = CONFIG_IN_CM,
 		.flags = CONFIG_REQUIRED,
 		AT(config_legacy_pool, protocol),
 		.words = protocols,
-		.doc = "how it is announced"},
+		.doc = DOC("how it is announced")},
 	{.name = "bgpAdvertisements",
 		.type = CONFIG_LIST,
 		.in = CONFIG_IN_CM,
 		AT_N(config_legacy_pool, advertisements, n_advertisements),
 		.max = MAX_SELECTORS,
 		.record = &bgp_record,
-		.doc = "for protocol bgp; default: one of /32"},
+		.doc = DOC("for protocol bgp; default: one of /32")},
 };
 static const struct config_record legacy_pool_record =
 	RECORD(CONFIG_LEGACY_POOL, config_legacy_pool, legacy_pool_fields);
@@ -1010,47 +1017,47 @@ static const struct config_field eip_fields[] = {
 		AT(config_eip, address),
 		.min = 1,
 		.max = ADDR_RANGE_STRLEN,
-		.doc = "an address, a CIDR or a range"},
+		.doc = DOC("an address, a CIDR or a range")},
 	{.name = "protocol",
 		.type = CONFIG_WORD,
 		.in = CONFIG_IN_EIP,
 		AT(config_eip, protocol),
 		.words = eip_protocols,
 		.fallback = "bgp",
-		.doc = "how it is announced"},
+		.doc = DOC("how it is announced")},
 	{.name = "interface",
 		.type = CONFIG_STRING,
 		.in = CONFIG_IN_EIP,
 		AT(config_eip, interface),
 		.text = CONFIG_TEXT_LINK,
 		.max = 64,
-		.doc = "an interface, or can_reach:ADDRESS: the one of the route to it"},
+		.doc = DOC("an interface, or can_reach:ADDRESS: the one of the route to it")},
 	{.name = "disable",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_EIP,
 		AT(config_eip, disable),
 		.fallback = "false",
-		.doc = "nobody is given an address of it; those that have one keep it"},
+		.doc = DOC("nobody is given an address of it; those that have one keep it")},
 	{.name = "usingKnownIPs",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_EIP,
 		AT(config_eip, using_known_ips),
 		.fallback = "false",
-		.doc = "read and not used"},
+		.doc = DOC("read and not used")},
 	{.name = "priority",
 		.type = CONFIG_UINT,
 		.in = CONFIG_IN_EIP,
 		AT(config_eip, priority),
 		.max = INT32_MAX - 2,
 		.fallback = "0",
-		.doc = "of Eips that are for one namespace, the lower first"},
+		.doc = DOC("of Eips that are for one namespace, the lower first")},
 	{.name = "namespaces",
 		.type = CONFIG_STRINGS,
 		.text = CONFIG_TEXT_NAME,
 		.in = CONFIG_IN_EIP,
 		AT_STRINGS(config_eip, namespaces),
 		.max = MAX_LIST,
-		.doc = "for Services of these namespaces that name neither Eip nor address"},
+		.doc = DOC("for Services of these namespaces that name neither Eip nor address")},
 	{.name = "namespaceSelector",
 		.type = CONFIG_LABELS,
 		.in = CONFIG_IN_EIP,
@@ -1058,14 +1065,14 @@ static const struct config_field eip_fields[] = {
 		AT_N(config_eip, namespace_selector.match_labels,
 			namespace_selector.n_match_labels),
 		.max = MAX_SELECTORS,
-		.doc = "or of namespaces with these labels"},
+		.doc = DOC("or of namespaces with these labels")},
 };
 static const struct config_record eip_record = RECORD(CONFIG_OTHER, config_eip, eip_fields);
 
 /* -- OpenELB's BGP: gobgp's own structure -- */
 
 #define OPENELB(name_, type_, doc_)                                                                \
-	.name = (name_), .type = (type_), .in = CONFIG_IN_EIP, .doc = (doc_)
+	.name = (name_), .type = (type_), .in = CONFIG_IN_EIP, .doc = DOC(doc_)
 /* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define OPENELB_MAP(name_, record_, doc_)                                                          \
 	{                                                                                          \
@@ -1082,16 +1089,16 @@ static const struct config_record eip_record = RECORD(CONFIG_OTHER, config_eip, 
 	}
 #define NOT_USED_TEXT(name_, rec_)                                                                 \
 	{                                                                                          \
-		OPENELB(name_, CONFIG_STRING, not_used), AT(rec_, not_used.text),                  \
+		OPENELB(name_, CONFIG_STRING, NOT_USED), AT(rec_, not_used.text),                  \
 			.max = MAX_STRING                                                          \
 	}
 #define NOT_USED_NUMBER(name_, rec_)                                                               \
 	{                                                                                          \
-		OPENELB(name_, CONFIG_U32, not_used), AT(rec_, not_used.number), .max = UINT32_MAX \
+		OPENELB(name_, CONFIG_U32, NOT_USED), AT(rec_, not_used.number), .max = UINT32_MAX \
 	}
 #define NOT_USED_BOOL(name_, rec_)                                                                 \
 	{                                                                                          \
-		OPENELB(name_, CONFIG_BOOL, not_used), AT(rec_, not_used.flag),                    \
+		OPENELB(name_, CONFIG_BOOL, NOT_USED), AT(rec_, not_used.flag),                    \
 			.fallback = "false"                                                        \
 	}
 #define RESTART_FIELDS(rec_, member_)                                                              \
@@ -1103,7 +1110,7 @@ static const struct config_record eip_record = RECORD(CONFIG_OTHER, config_eip, 
 		NOT_USED_BOOL("localRestarting", rec_), NOT_USED_TEXT("mode", rec_)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
-static const char not_used[] = "read and not used";
+#define NOT_USED "read and not used"
 
 static const struct config_field conf_restart_fields[] = {
 	RESTART_FIELDS(config_bgp_conf, graceful_restart)};
@@ -1119,9 +1126,9 @@ static const struct config_field bgp_conf_fields[] = {
 	{OPENELB("routerId", CONFIG_ADDRESS, "our BGP identifier"),
 		AT_N(config_bgp_conf, router_id, has_router_id)},
 	NOT_USED_NUMBER("listenPort", config_bgp_conf),
-	{OPENELB("listenAddresses", CONFIG_STRINGS, not_used),
+	{OPENELB("listenAddresses", CONFIG_STRINGS, NOT_USED),
 		AT_STRINGS(config_bgp_conf, not_used.list), .max = MAX_SELECTORS},
-	{OPENELB("families", CONFIG_ANY, not_used), AT(config_bgp_conf, not_used.number),
+	{OPENELB("families", CONFIG_ANY, NOT_USED), AT(config_bgp_conf, not_used.number),
 		.max = UINT32_MAX},
 	NOT_USED_BOOL("useMultiplePaths", config_bgp_conf),
 	OPENELB_MAP("gracefulRestart", conf_restart_record, "graceful restart"),
@@ -1208,7 +1215,7 @@ static const struct config_field enabled_fields[] = {NOT_USED_BOOL("enabled", co
 static const struct config_record enabled_record =
 	RECORD(CONFIG_OTHER, config_afi_safi, enabled_fields);
 static const struct config_field mp_restart_fields[] = {
-	OPENELB_MAP("config", enabled_record, not_used)};
+	OPENELB_MAP("config", enabled_record, NOT_USED)};
 static const struct config_record mp_restart_record =
 	RECORD(CONFIG_OTHER, config_afi_safi, mp_restart_fields);
 static const struct config_field add_path_fields[] = {
@@ -1216,13 +1223,13 @@ static const struct config_field add_path_fields[] = {
 static const struct config_record add_path_record =
 	RECORD(CONFIG_OTHER, config_afi_safi, add_path_fields);
 static const struct config_field add_paths_fields[] = {
-	OPENELB_MAP("config", add_path_record, not_used)};
+	OPENELB_MAP("config", add_path_record, NOT_USED)};
 static const struct config_record add_paths_record =
 	RECORD(CONFIG_OTHER, config_afi_safi, add_paths_fields);
 static const struct config_field afi_safi_fields[] = {
 	OPENELB_MAP("config", family_config_record, "a family of addresses"),
-	OPENELB_MAP("mpGracefulRestart", mp_restart_record, not_used),
-	OPENELB_MAP("addPaths", add_paths_record, not_used),
+	OPENELB_MAP("mpGracefulRestart", mp_restart_record, NOT_USED),
+	OPENELB_MAP("addPaths", add_paths_record, NOT_USED),
 };
 static const struct config_record afi_safi_record =
 	RECORD(CONFIG_OTHER, config_afi_safi, afi_safi_fields);

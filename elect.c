@@ -30,6 +30,8 @@
 #include <string.h>
 
 enum {
+	DEFENCES_MS = 10000, /* R19: at most so many in that time, in however many disputes */
+	DEFENCES_MAX = 30,
 	JOIN_MS = 3000,           /* after the first sync, before anything not ours is taken */
 	RANK0_GRACE_MS = 2000,    /* R13: the best node takes a free group undisturbed */
 	PROBE_MS = 10,            /* R15 */
@@ -533,6 +535,16 @@ static void ask_rival(struct elect *e, const struct group *g)
 		e->ops->ask(e->ctx, elect_vip_of(e, g), g->dispute->mac);
 }
 
+/* Of nodes with one MAC each claim begins a dispute anew. */
+static bool may_defend(struct group *g, uint64_t now_ms)
+{
+	if (now_ms - g->defences_ms >= DEFENCES_MS) {
+		g->defences_ms = now_ms;
+		g->defences = 0;
+	}
+	return g->defences++ < DEFENCES_MAX;
+}
+
 /* Returns whether it was given up. */
 static bool settle_dispute(struct elect *e, struct group *g, uint64_t now_ms)
 {
@@ -545,7 +557,8 @@ static bool settle_dispute(struct elect *e, struct group *g, uint64_t now_ms)
 			ask_rival(e, g);
 			continue;
 		case DISPUTE_DEFEND:
-			e->ops->announce(e->ctx, elect_vip_of(e, g));
+			if (may_defend(g, now_ms))
+				e->ops->announce(e->ctx, elect_vip_of(e, g));
 			if (v.strength == DISPUTE_PUBLISHED)
 				e->look.rival = g->dispute->rival;
 			continue;

@@ -55,6 +55,8 @@ struct group {
 	uint64_t hold_ms;    /* not to be waited for before; OWNER: who is disowned is until then */
 	uint64_t term;       /* of our last take */
 	uint64_t foreign_ms; /* a foreign host spoke for it; 0 = not */
+	uint64_t defences_ms; /* since then so many defences in disputes */
+	unsigned defences;
 	struct dispute *dispute;   /* owned; NULL = none */
 	struct member *claimant;   /* of n_claimants; NULL when there are none; borrowed; by ground.c */
 	uint32_t n_claimants;      /* others whose claims object has a VIP of it */

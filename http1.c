@@ -18,6 +18,8 @@
  */
 #include "http1.h"
 
+#include "civil.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -288,17 +290,6 @@ static void on_retry_after(struct http1 *h, struct text value)
 			parse_number(value, &s) && s < MOST_S ? s * 1000u : MOST_S * 1000ull;
 }
 
-/* Days since 1970 of a day of the Gregorian calendar, month from 0. */
-static int64_t days_of(unsigned year, unsigned month, unsigned day)
-{
-	static const unsigned before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
-	const unsigned y = year - (month < 2), leaps = y / 4 - y / 100 + y / 400;
-	const unsigned leaps_1970 = 1969 / 4 - 1969 / 100 + 1969 / 400;
-
-	return ((int64_t)year - 1970) * 365 + (int64_t)leaps - (int64_t)leaps_1970 +
-	       before[month] + day - 1;
-}
-
 /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7); the obsolete forms are not looked at. */
 static void on_date(struct http1 *h, struct text value)
 {
@@ -320,9 +311,9 @@ static void on_date(struct http1 *h, struct text value)
 		!parse_number((struct text){value.p + SECOND, 2}, &second) || day < 1 || day > 31 ||
 		year < 1970 || hour > 23 || minute > 59 || second > 60)
 		return;
-	h->head.date_s = days_of((unsigned)year, (unsigned)((at - months) / 3), (unsigned)day) *
-				 86400 +
-			 (int64_t)(hour * 3600 + minute * 60 + second);
+	h->head.date_s =
+		civil_days((int64_t)year, (int)((at - months) / 3) + 1, (int)day) * 86400 +
+		(int64_t)(hour * 3600 + minute * 60 + second);
 }
 
 /* One "name: value" line. No blank stands before the colon, and a line that begins with one would

@@ -119,14 +119,15 @@ static void begin_cold(struct elect *e, struct member *m, uint64_t now_ms)
 		m->cold = (struct inquiry){0};
 }
 
-/* Has anything come from m, or for what it has, so that a link works? */
-static bool is_there(const struct member *m)
+/* Was something heard just now, of m too, or has it answered for what it has, so that a link works?  That
+ * BFD holds m for heard says less: it may wait for a first word since a drain (R7). */
+static bool hears_somebody(const struct elect *e, const struct member *m, uint64_t now_ms)
 {
-	bool there = member_is_heard(m);
+	bool any = e->ops->witnessed(e->ctx, 0, "", now_ms - WITNESS_MS);
 
 	for (size_t i = 0; i < m->n_links; i++)
-		there |= m->links[i].inquiry.suspicion.vetoed_ms != 0;
-	return there;
+		any |= m->links[i].inquiry.suspicion.vetoed_ms != 0;
+	return any;
 }
 
 /* G3 takes no veto, but a witness: a node that is cut off would take what a living one has. */
@@ -142,7 +143,7 @@ static void step_lapse(struct elect *e, struct member *m, uint64_t now_ms)
 	}
 	if (was == FATE_DEAD || now_ms < l->witness_ms)
 		return;
-	if (is_there(m) || e->ops->witnessed(e->ctx, 0, m->node, now_ms - WITNESS_MS))
+	if (hears_somebody(e, m, now_ms))
 		l->fate = FATE_DEAD;
 	else
 		l->fate = e->ops->ask_witness(e->ctx, 0, m->node) ? FATE_UNKNOWN
