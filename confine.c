@@ -63,10 +63,12 @@ static const uint16_t calls[] = {
 	__NR_fsync,
 	__NR_futex,
 	__NR_getcwd, /* realpath(3) of a relative -c */
+	__NR_getdents64, /* this and getrusage: what scrape.c says of this process */
 	__NR_getpid,
 	__NR_getppid,
 	__NR_getpriority,
 	__NR_getrandom,
+	__NR_getrusage,
 	__NR_getsockname,
 	__NR_getsockopt,
 	__NR_gettid,

@@ -262,6 +262,17 @@ static void check_rivals(const struct doctor_facts *f, struct doctor_report *r)
 
 /* -- rights of the process -- */
 
+/* lbd itself drops that right where nothing wants it. */
+static bool listens_low(const struct config *c)
+{
+	enum { FIRST_FREE_PORT = 1024 };
+	bool any = c != NULL && c->metrics_port > 0 && c->metrics_port < FIRST_FREE_PORT;
+
+	for (size_t i = 0; c != NULL && i < c->n_peers; i++)
+		any |= c->peers[i].passive;
+	return any;
+}
+
 static void check_capabilities(const struct doctor_facts *f, struct doctor_report *r)
 {
 	static const struct {
@@ -281,7 +292,8 @@ static void check_capabilities(const struct doctor_facts *f, struct doctor_repor
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(cap); i++)
-		if ((f->host.caps >> cap[i].bit & 1) == 0) {
+		if ((f->host.caps >> cap[i].bit & 1) == 0 &&
+			(cap[i].bit != CAP_NET_BIND_SERVICE || listens_low(f->conf))) {
 			found = true;
 			doctor_fix(doctor_add(r, i == 0 ? DOCTOR_FAIL : DOCTOR_WARN,
 					   "%s %s, which lbd needs %s",
