@@ -10,6 +10,7 @@
 #include "apiview.h"
 #include "buf.h"
 #include "clock.h"
+#include "http1.h"
 #include "json.h"
 
 #include <errno.h>
@@ -132,17 +133,6 @@ static void on_page(void *ctx, const struct kube_answer *a)
 		complete(l);
 }
 
-/* Anybody's text as a query's value. */
-static void add_escaped(struct buf *b, const char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((*s >= '0' && *s <= '9') || (*s >= 'A' && *s <= 'Z') ||
-			(*s >= 'a' && *s <= 'z') || strchr("-._~", *s) != NULL)
-			buf_addc(b, *s);
-		else
-			buf_addf(b, "%%%02X", (unsigned)(unsigned char)*s);
-}
-
 static void ask(struct list *l, const char *next)
 {
 	struct kube_request request = {.verb = KUBE_GET, .not_after_ms = TIME_NEVER};
@@ -153,7 +143,7 @@ static void ask(struct list *l, const char *next)
 	buf_addf(&path, "%s%slimit=500", l->path, strchr(l->path, '?') != NULL ? "&" : "?");
 	if (next != NULL) {
 		buf_adds(&path, "&continue=");
-		add_escaped(&path, next);
+		http1_escape(next, &path);
 	}
 	request.path = path.p;
 	if (!path.bad)
