@@ -153,10 +153,14 @@ static void expire_members(struct elect *e, uint64_t now_ms)
 	struct member *m, *next;
 
 	for (m = e->members.head; m != NULL; m = next) {
+		uint64_t at = elect_expires_at(e, m);
+
 		next = m->hh.next;
-		if (now_ms >= elect_expires_at(e, m)) {
+		if (now_ms >= at && e->told_ms >= at) {
 			m->expired = true;
 			elect_member_changed(e, m);
+		} else if (now_ms >= at) { /* the API may be gone, without a word */
+			publish_renew_since(e->publish, at, now_ms);
 		}
 		if (member_is_forgettable(m))
 			forget_member(e, m);
@@ -954,6 +958,7 @@ void elect_on_lease(
 	char name[MEMBER_NAMELEN];
 	struct member *m;
 
+	e->told_ms = now_ms;
 	if ((lease->role != CLUSTER_LEASE_NODE && lease->role != CLUSTER_LEASE_CLAIMS) ||
 		lease->node == NULL || strlen(lease->node) > CONFIG_MAX_NAME)
 		return;

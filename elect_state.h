@@ -48,6 +48,7 @@ struct elect {
 	} audit, reclaim, relief;
 	bool reclaim_wanted; /* once more after this round */
 	uint64_t reclaimed_ms, reclaim_again_ms;
+	uint64_t told_ms; /* when the Lease watch last said something */
 	uint64_t reclaim_often_ms; /* until then: what was said may be lost */
 	struct hold_down hold; /* R14 */
 	struct homing {        /* R27, by homing.c: when it looks again, where in the table */
@@ -82,7 +83,8 @@ static inline bool elect_roll_is_due(const struct elect *e, uint64_t now_ms)
 	return e->roll.changed || now_ms >= e->roll.next_ms;
 }
 
-/* When m's Lease will have been unchanged long enough, if I stay healthy (R5). */
+/* When m's Lease will have been unchanged long enough, if I stay healthy (R5), and the watch says
+ * something after that. */
 static inline uint64_t elect_expires_at(const struct elect *e, const struct member *m)
 {
 	return e->health.ok ? member_expires_at(m, e->lease_ms, e->health.since_ms) : TIME_NEVER;

@@ -450,8 +450,11 @@ static void step_relief(struct elect *e, uint64_t now_ms)
 /* When something will have to be done about m. */
 static uint64_t next_about(const struct elect *e, const struct member *m, uint64_t now_ms)
 {
-	uint64_t at = time_min(elect_expires_at(e, m), inquiry_next(e, &m->cold, now_ms));
+	uint64_t expires_ms = elect_expires_at(e, m);
+	uint64_t at = inquiry_next(e, &m->cold, now_ms);
 
+	if (expires_ms > now_ms) /* else with the watch's next word */
+		at = time_min(at, expires_ms);
 	if (m->expired && m->lapse.fate != FATE_DEAD)
 		at = time_min(at, m->lapse.witness_ms);
 	for (size_t i = 0; i < m->n_links; i++)

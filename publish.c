@@ -238,6 +238,12 @@ void publish_end_move(struct publish *p)
 	p->move = NULL;
 }
 
+void publish_renew_since(struct publish *p, uint64_t since_ms, uint64_t now_ms)
+{
+	if (p->lease.sent_ms < since_ms)
+		p->renew_at_ms = time_min(p->renew_at_ms, now_ms);
+}
+
 void publish_hold_claims(struct publish *p, uint64_t until_ms)
 {
 	p->hold_ms = until_ms;

@@ -34,6 +34,8 @@ void publish_claims_changed(struct publish *p);
  * the claims.  false when out of memory. */
 bool publish_set_move(struct publish *p, const char *text) MUST_CHECK;
 void publish_end_move(struct publish *p);
+/* A renewal that is sent since then is wanted: whether the API still answers is to be seen by it. */
+void publish_renew_since(struct publish *p, uint64_t since_ms, uint64_t now_ms);
 /* The claims object is left as it is until then; 0 = no longer. */
 void publish_hold_claims(struct publish *p, uint64_t until_ms);
 /* The reason why this node goes; copied; NULL = it stays.  false when out of memory. */
