@@ -74,8 +74,8 @@ def test_full_pool(bare):
     lab.service("c")
     wait_for("a refusal", lambda: reasons(lab, "c", "AllocationFailed"))
     assert "in use" in reasons(lab, "c", "AllocationFailed")[0]["message"]
-    told = [s["reason"] for n in lab.nodes for s in n.dump()["services"] if s["name"] == "default/c"]
-    assert sorted(told) == ["noIPAllocated", "noIPAllocated", "poolExhausted"]  # the leader knows why
+    wait_for("each node to know why", lambda: [s["reason"] for n in lab.nodes for s in n.dump()["services"]
+                                               if s["name"] == "default/c"] == ["poolExhausted"] * 3)
     lab.delete_service("a")
     assert lab.wait_ip("c") == "10.89.0.100"
 
