@@ -15,7 +15,7 @@ $(O)/tests/tlsget: $(O)/tests/tlsget.o $(call objs,http)
 TLS_STATIC_SRC := tests/tls/tlsget.c packaging/static/hwpoll.c $(addsuffix .c,$(call closure,http))
 
 $(O)/tests/tlsget-static: $(TLS_STATIC_SRC) $(wildcard *.h) $(TLS_SYSROOT)/done | $(O)/tests/.dir
-	$(call say,STATIC,$@)$(TLS_SYSROOT)/bin/musl-gcc -std=gnu11 -D_GNU_SOURCE -DLBD_VERSION='"$(VERSION)"' -I. $(WARN) $(WERROR) -Os -g -fPIE \
+	$(call say,STATIC,$@)$(TLS_SYSROOT)/bin/musl-gcc -std=gnu11 -D_GNU_SOURCE -DLBD_VERSION='"$(VERSION)"' -I. $(WARN) $(WERROR) -Os -g -fPIE -flto=auto -flto-partition=one -Wno-maybe-uninitialized \
 		-static-pie -fstack-protector-strong -o $@ $(TLS_STATIC_SRC) -luv -lmbedtls -lmbedx509 -lmbedcrypto
 
 .PHONY: tls-test
