@@ -864,10 +864,9 @@ static const struct config_field election_fields[] = {
 	{.name = "drainOnCordon",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
-		.flags = CONFIG_NOT_YET,
 		AT(config_elections, drain_on_cordon),
 		.fallback = "false",
-		.doc = DOC("a cordoned node gives its addresses away")},
+		.doc = DOC("a cordoned node gives its addresses away, if there is one that is not")},
 };
 static const struct config_record elections_record =
 	RECORD(CONFIG_OTHER, config_elections, election_fields);

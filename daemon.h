@@ -116,6 +116,8 @@ enum daemon_phase {
 	DAEMON_CLOSING,
 };
 
+enum daemon_drain { DAEMON_NOT_DRAINED, DAEMON_DRAINED_BY_HAND, DAEMON_DRAINED_BY_CORDON };
+
 struct daemon {
 	const struct daemon_options *opt;
 	uv_loop_t loop;
@@ -130,6 +132,7 @@ struct daemon {
 	bool dirty;        /* the next turn of the loop makes a pass */
 	enum daemon_phase phase;
 	uint64_t phase_until_ms;
+	enum daemon_drain drained; /* while it runs */
 
 	struct rng rng;
 	struct hash_key hkey;
@@ -315,6 +318,10 @@ uint64_t wire_next_deadline(const struct daemon *d);
 void wire_tick(struct daemon *d, uint64_t now_ms);
 
 /* -- hand.c -- */
+/* Drains a cordoned node, where the configuration says so. */
+void hand_run(struct daemon *d, uint64_t now_ms);
+/* Why this node is drained, until its Lease says it. */
+const char *hand_reason(const struct daemon *d);
 bool hand_is_command(const char *command);
 /* A command that it is; the answer is the caller's. */
 cJSON *hand_answer(struct daemon *d, const char *command, const cJSON *request, uint64_t now_ms);

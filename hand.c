@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hand.c - what an operator does by hand, over the control socket: drain, undrain, freeze, thaw, move.
+ * hand.c - what an operator does by hand, over the control socket: drain, undrain, freeze, thaw, move;
+ * and by kubectl: cordon, where the configuration says that it drains.
  *
- * In:   requests.  Out: elect.c, BFD's AdminDown; answers: {"done", "message"}.
+ * In:   requests; this node's Node object.  Out: elect.c, BFD's AdminDown; answers: {"done", "message"}.
  *
  * A request is asked again until it is done: the first one begins it, each answer says how far it is.
  */
@@ -15,6 +16,8 @@
 #include <string.h>
 
 enum { HAND_MESSAGE = 512, HAND_MAX_REASON = 200 };
+
+#define CORDONED "the node is cordoned"
 
 static cJSON *answer(bool done, const char *message)
 {
@@ -33,6 +36,73 @@ static cJSON *refuse(const char *why)
 	return o;
 }
 
+/* -- drain -- */
+
+static void begin_drain(
+	struct daemon *d, enum daemon_drain by, const char *reason, uint64_t now_ms)
+{
+	d->drained = by;
+	elect_drain(d->elect, reason, TIME_NEVER, now_ms);
+	mesh_set_leaving(d, true);
+	speaker_set_leaving(d, true, true, now_ms);
+	daemon_mark(d);
+}
+
+static void end_drain(struct daemon *d, uint64_t now_ms)
+{
+	log_info("lbd", "no longer drained", NULL);
+	d->drained = DAEMON_NOT_DRAINED;
+	elect_drain(d->elect, NULL, 0, now_ms);
+	speaker_set_leaving(d, false, true, now_ms);
+	mesh_set_leaving(d, false);
+	daemon_mark(d);
+}
+
+/* Is there another node that could take what this one gives away? */
+static bool has_other(const struct daemon *d, uint64_t now_ms)
+{
+	for (size_t i = 0; i < elect_member_count(d->elect); i++) {
+		const struct cluster_node *node;
+		struct elect_member m;
+
+		elect_member_at(d->elect, i, now_ms, &m);
+		node = cluster_node(d->cluster, m.node);
+		if (!m.self && m.liveness == ELECT_ALIVE && m.draining == NULL && node != NULL &&
+			!node->unschedulable)
+			return true;
+	}
+	return false;
+}
+
+/* Where all are cordoned, that says nothing of who should serve. */
+static bool is_cordoned(const struct daemon *d, uint64_t now_ms)
+{
+	const struct cluster_node *node = cluster_node(d->cluster, d->node);
+
+	return d->conf->elections.drain_on_cordon && node != NULL && node->unschedulable &&
+	       has_other(d, now_ms);
+}
+
+void hand_run(struct daemon *d, uint64_t now_ms)
+{
+	bool cordoned;
+
+	if (d->phase != DAEMON_RUNNING || d->dry != NULL || d->drained == DAEMON_DRAINED_BY_HAND)
+		return;
+	cordoned = is_cordoned(d, now_ms);
+	if (cordoned && d->drained == DAEMON_NOT_DRAINED) {
+		log_info("lbd", "drained: " CORDONED, NULL);
+		begin_drain(d, DAEMON_DRAINED_BY_CORDON, CORDONED, now_ms);
+	} else if (!cordoned && d->drained == DAEMON_DRAINED_BY_CORDON) {
+		end_drain(d, now_ms);
+	}
+}
+
+const char *hand_reason(const struct daemon *d)
+{
+	return d->drained == DAEMON_DRAINED_BY_CORDON ? CORDONED : "by hand";
+}
+
 static cJSON *drain(struct daemon *d, const cJSON *request, uint64_t now_ms)
 {
 	const char *reason = json_string(request, "reason");
@@ -43,13 +113,10 @@ static cJSON *drain(struct daemon *d, const cJSON *request, uint64_t now_ms)
 		return refuse("the daemon is stopping, which drains it");
 	if (reason != NULL && strlen(reason) > HAND_MAX_REASON)
 		return refuse("the reason is longer than 200 bytes");
-	if (!elect_is_draining(d->elect)) {
+	if (d->drained != DAEMON_DRAINED_BY_HAND) {
 		log_info("lbd", "drained by hand", "reason", reason != NULL ? reason : "", NULL);
-		elect_drain(d->elect, reason != NULL && reason[0] != '\0' ? reason : "by hand",
-			TIME_NEVER, now_ms);
-		mesh_set_leaving(d, true);
-		speaker_set_leaving(d, true, true, now_ms);
-		daemon_mark(d);
+		begin_drain(d, DAEMON_DRAINED_BY_HAND,
+			reason != NULL && reason[0] != '\0' ? reason : "by hand", now_ms);
 	}
 	left = elect_owned_count(d->elect);
 	if (left > 0)
@@ -69,13 +136,15 @@ static cJSON *undrain(struct daemon *d, uint64_t now_ms)
 {
 	if (d->phase != DAEMON_RUNNING)
 		return refuse("the daemon is stopping");
-	if (!elect_is_draining(d->elect))
+	if (d->drained == DAEMON_NOT_DRAINED)
 		return answer(true, "was not drained");
-	log_info("lbd", "no longer drained", NULL);
-	elect_drain(d->elect, NULL, 0, now_ms);
-	speaker_set_leaving(d, false, true, now_ms);
-	mesh_set_leaving(d, false);
-	daemon_mark(d);
+	if (is_cordoned(d, now_ms)) {
+		if (d->drained == DAEMON_DRAINED_BY_HAND)
+			begin_drain(d, DAEMON_DRAINED_BY_CORDON, CORDONED, now_ms);
+		return refuse("still drained, for " CORDONED
+			      " and elections.drainOnCordon is set: kubectl uncordon ends that");
+	}
+	end_drain(d, now_ms);
 	return answer(true, "this node takes addresses again");
 }
 

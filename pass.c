@@ -315,6 +315,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 		mesh_breathe(d);
 		alloc_namespaces_changed(d->alloc, now_ms);
 		all = take_environment(d, now_ms);
+		hand_run(d, now_ms);
 		mesh_breathe(d);
 		elect_pass(d->elect, now_ms);
 		mesh_breathe(d);

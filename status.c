@@ -155,7 +155,7 @@ static void dump_self(cJSON *o, const struct daemon *d, const char *draining, ui
 {
 	if (draining == NULL && elect_is_draining(d->elect))
 		(void)cJSON_ReplaceItemInObjectCaseSensitive(
-			o, "draining", cJSON_CreateString("by hand"));
+			o, "draining", cJSON_CreateString(hand_reason(d)));
 	(void)cJSON_AddBoolToObject(o, "frozen", elect_is_frozen(d->elect));
 	(void)cJSON_AddBoolToObject(o, "healthy", elect_is_healthy(d->elect, now_ms));
 	(void)cJSON_AddBoolToObject(o, "impersonated", elect_is_impersonated(d->elect));

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from lab import binary, wait_for
+from lab import FAST, POOL, binary, wait_for
 
 
 def by_hand(node, command, *argv):
@@ -97,3 +97,43 @@ def test_freeze(lab):
     heir = others(lab, first)[0]
     assert by_hand(heir, "thaw") == (0, "this node takes addresses again")
     wait_for("the thawed one to take it", lambda: lab.client.arping(ip) == [heir.mac])
+
+
+def cordon(lab, *nodes, on=True):
+    for n in nodes:
+        lab.patch(f"/api/v1/nodes/{n.name}", {"spec": {"unschedulable": on}})
+
+
+def draining(node):
+    return next(n["draining"] for n in node.dump()["nodes"] if n["self"])
+
+
+def test_cordon(bare):
+    """elections.drainOnCordon: kubectl cordon drains a node, uncordon ends that; when all are cordoned all may serve."""
+    lab = bare(config=f"pools:\n- name: lan\n  addresses: [{POOL}]\n{FAST}  drainOnCordon: true\n").start()
+    ip, first = serve(lab)
+    cordon(lab, first)
+    second = wait_for("another to have it", lambda: next(
+        (n for n in others(lab, first) if lab.client.arping(ip) == [n.mac]), None), timeout=5)
+    assert draining(first) == "the node is cordoned"
+    code, says = by_hand(first, "undrain")
+    assert code == 1 and "kubectl uncordon" in says and draining(first) == "the node is cordoned"
+
+    cordon(lab, *others(lab, first, second))
+    third = others(lab, first, second)[0]
+    wait_for("the third to drain", lambda: draining(third))
+    cordon(lab, second)
+    wait_for("nobody to drain", lambda: not any(draining(n) for n in lab.nodes))
+    assert lab.client.arping(ip) == [second.mac]  # who has it keeps it
+
+    assert by_hand(third, "drain", "--reason", "new disk")[0] == 0
+    cordon(lab, *lab.nodes, on=False)
+    assert by_hand(third, "undrain") == (0, "this node takes addresses again")
+    assert lab.client.arping(ip) == [second.mac]
+
+
+def test_cordon_is_nothing_by_itself(lab):
+    """Without the field a cordoned node serves on, as MetalLB's do."""
+    ip, first = serve(lab)
+    cordon(lab, first)
+    assert set(lab.client.arping(ip, count=3, timeout=3)) == {first.mac} and draining(first) is None

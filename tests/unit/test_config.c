@@ -879,12 +879,11 @@ static void test_warnings(void)
 			"get "
 			"the nodes' own addresses\n"},
 		{"servicelb mode", NATIVE "servicelb: {mode: always}\n", ""},
-		{"not yet, of what decides who and when",
+		{"what decides who and when",
 			NATIVE "elections: {failback: true, rebalance: true, holdDown: 9s, "
 			       "witness: [10.0.0.1, \"fd00::1\"], drainOnCordon: true}\n"
 			       "pools: [{name: a, addresses: [10.0.0.0/24]}]\n",
-			"f:3:107: checked, but not served by this version: "
-			"elections.drainOnCordon\n"},
+			""},
 		{"not yet, but the default",
 			NATIVE "configFrom: file\nservicelb: {mode: auto}\nmetrics: {port: 7472}\n"
 			       "peers: []\npools: [{name: a, addresses: [10.0.0.0/24], "
