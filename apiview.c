@@ -173,7 +173,7 @@ static void add_node(const struct picture *p, cJSON *array, const struct member 
 	add_string(o, "draining", l->draining);
 	if (renewed_ms(p, l) >= 0)
 		(void)cJSON_AddNumberToObject(o, "sinceRenewalMs", (double)renewed_ms(p, l));
-	(void)cJSON_AddNumberToObject(o, "claims", c != NULL ? (double)claims_size(&c->claims) : 0);
+	(void)cJSON_AddNumberToObject(o, "announces", c != NULL ? (double)claims_size(&c->claims) : 0);
 }
 
 static void add_nodes(struct picture *p)

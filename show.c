@@ -591,7 +591,7 @@ static void show_nodes(struct view *v)
 		columns_add(t, node_status(v, r[i].o));
 		cell_age(v, t, json_int(r[i].o, "sinceRenewalMs", 0, INT64_MAX / 2, -1));
 		columns_add(t, bfd_word(r[i].o));
-		cell_count(v, t, r[i].o, "claims");
+		cell_count(v, t, r[i].o, "announces");
 		columns_add(t, drift_word(r[i].o, ours));
 		columns_add(t, json_string(r[i].o, "version"));
 		columns_add(t, json_string(r[i].o, "configHash"));

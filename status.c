@@ -161,8 +161,40 @@ static void dump_self(cJSON *o, const struct daemon *d, const char *draining, ui
 	(void)cJSON_AddBoolToObject(o, "impersonated", elect_is_impersonated(d->elect));
 }
 
+struct owner {
+	const char *node;
+	uint64_t n_vips;
+};
+
+/* How many addresses each member has, as far as this node knows: malloc'ed, in members' order; NULL
+ * when there is no member, or no memory. */
+static struct owner *owners(const struct daemon *d, uint64_t now_ms)
+{
+	size_t n = elect_member_count(d->elect);
+	struct owner *v = n > 0 ? calloc(n, sizeof *v) : NULL;
+	const struct vip_group *g = NULL;
+	struct elect_view view;
+
+	for (size_t i = 0; v != NULL && i < n; i++) {
+		struct elect_member m;
+
+		elect_member_at(d->elect, i, now_ms, &m);
+		v[i].node = m.node;
+	}
+	while (v != NULL && (g = vip_next_group(d->vips, g)) != NULL) {
+		if (!elect_view(d->elect, g->id, &view) || view.owner == NULL)
+			continue;
+		for (size_t i = 0; i < n; i++)
+			if (strcmp(v[i].node, view.owner) == 0)
+				v[i].n_vips += g->n_vips;
+	}
+	return v;
+}
+
 static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 {
+	struct owner *owner = owners(d, now_ms);
+
 	for (size_t i = 0; i < elect_member_count(d->elect); i++) {
 		cJSON *o = cJSON_CreateObject();
 		struct elect_member m;
@@ -183,12 +215,14 @@ static void dump_nodes(cJSON *array, const struct daemon *d, uint64_t now_ms)
 		add_string(o, "draining", m.draining);
 		add_number(o, "sinceRenewalMs", now_ms - m.observed_ms);
 		add_number(o, "claims", m.n_claims);
+		add_number(o, "announces", owner != NULL ? owner[i].n_vips : 0);
 		if (m.unread)
 			(void)cJSON_AddBoolToObject(o, "claimsUnread", true);
 		if (m.self)
 			dump_self(o, d, m.draining, now_ms);
 		cJSON_AddItemToArray(array, o);
 	}
+	free(owner);
 }
 
 /* Is there one without an address of which only the leader, another node, could say why? */

@@ -128,7 +128,7 @@ static void test_owners(void)
 		check_row = want[i][0];
 		CHECK_STR(json_string(named(d, "vips", "ip", want[i][0]), "owner"), want[i][1]);
 	}
-	CHECK_INT(json_int(named(d, "nodes", "name", "n2"), "claims", 0, 9, -1), 2);
+	CHECK_INT(json_int(named(d, "nodes", "name", "n2"), "announces", 0, 9, -1), 2);
 	cJSON_Delete(d);
 	d = dump_of("[]", "[" SERVICE("a", POOL, "{'ip':'10.0.0.1'}") "]", "[]");
 	CHECK(json_string(named(d, "vips", "ip", "10.0.0.1"), "owner") == NULL);
