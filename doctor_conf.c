@@ -143,7 +143,7 @@ static void check_pool_subnet(const struct doctor_facts *f, struct doctor_report
 					     : "there are no pools in it");
 }
 
-static bool is_vip(const struct doctor_wire *w, struct addr a)
+bool doctor_is_vip(const struct doctor_wire *w, struct addr a)
 {
 	for (size_t i = 0; i < w->n_vips; i++)
 		if (addr_eq(w->vips[i], a))
@@ -186,7 +186,7 @@ static void check_pool_own(const struct doctor_facts *f, struct doctor_report *r
 	for (size_t i = 0; i < h->n_own; i++) {
 		const struct config_pool *pool = config_pool_of(f->conf, h->own[i]);
 
-		if (pool == NULL || is_vip(&f->wire, h->own[i]))
+		if (pool == NULL || doctor_is_vip(&f->wire, h->own[i]))
 			continue;
 		found = true;
 		doctor_fix(
