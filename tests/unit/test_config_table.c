@@ -159,7 +159,7 @@ static void add_dialects(struct buf *out, const struct config_field *f)
 	}
 }
 
-/* A sentence in lines of a roff source's width. */
+/* A sentence, or several, in lines of a roff source's width. */
 static void add_doc(struct buf *out, const char *doc)
 {
 	enum { WIDTH = 70 };
@@ -167,7 +167,9 @@ static void add_doc(struct buf *out, const char *doc)
 
 	for (const char *p = doc; *p != '\0'; p++) {
 		const char one[2] = {p == doc ? first_letter(doc) : *p, '\0'};
-		bool end_line = *p == ' ' && n + strcspn(p + 1, " ") > WIDTH;
+		bool end_line = *p == ' ' &&
+				(n + strcspn(p + 1, " ") > WIDTH ||
+					(p[-1] == '.' && isupper((unsigned char)p[1])));
 
 		if (end_line)
 			buf_addc(out, '\n');
