@@ -71,10 +71,10 @@ class Told:
 class Operator:
     def __init__(self, lab, node, guide):
         self.lab, self.node, self.guide, self.hooks = lab, node, guide, []
-        self.dir = lab.dir / "operator"
+        self.dir = lab.dir / f"operator-{node.name}"
         (self.dir / "bin").mkdir(parents=True)
         wrapper = self.dir / "bin" / "lbd"
-        wrapper.write_text("#!/bin/sh\ncase $1 in\nstatus|explain|drain|dump) "
+        wrapper.write_text("#!/bin/sh\ncase $1 in\nstatus|explain|drain|dump|doctor) "
                            f"exec {binary()} \"$@\" --control {node.control} ;;\n*) exec {binary()} \"$@\" ;;\nesac\n")
         wrapper.chmod(0o755)
         self.env = {**os.environ, "PATH": f"{self.dir / 'bin'}:{os.environ['PATH']}", "NODE_NAME": node.name,
@@ -90,8 +90,13 @@ class Operator:
     def config(self):
         return (self.dir / "lbd.yaml").read_text()
 
-    def do(self, part):
-        return [self.give(c) for c in self.guide.commands(part)]
+    def do(self, part, stop_first=False):
+        """stop_first: the other one is stopped before lbd starts, and not as the last."""
+        given = self.guide.commands(part)
+        if stop_first:
+            assert "delete daemonset/" in given[-1]
+            given.insert(next(i for i, c in enumerate(given) if c.startswith("systemctl")), given.pop())
+        return [self.give(c) for c in given]
 
     def give(self, command):
         command = self.guide.here(command)
@@ -110,7 +115,8 @@ class Operator:
         return told
 
     def _dry(self, command):
-        """Until it has said its sum; then an interrupt."""
+        """Until it has said its sum; then an interrupt. Nothing was written meanwhile."""
+        since = self.lab.kubesim.log()[-1]["seq"]
         log = self.dir / "dry.log"
         command = command.replace("/tmp/lbd.sock", str(self.dir / "dry.sock"))
         log.unlink(missing_ok=True)
@@ -120,6 +126,7 @@ class Operator:
         finally:
             p.send_signal(signal.SIGINT)
             code = p.wait(10)
+        assert self.lab.kubesim.log(since) == []
         return Told(command, code, log.read_text())
 
     def _systemctl(self, command):
