@@ -12,7 +12,9 @@ import textwrap
 from fnmatch import fnmatch
 from pathlib import Path
 
+import guide
 import pytest
+import yaml
 from lab import ROOT, binary
 
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -241,3 +243,44 @@ def test_architecture():
     assert {u for u in units if not any(fnmatch(u, n) for n in named)} == set()
     units |= {p.name for p in (ROOT / "tests" / "sim").glob("*.c")}
     assert {n for n in named if not any(fnmatch(u, n) for u in units)} == set()
+
+
+MIGRATE = guide.DOC.read_text()
+
+
+def spoken():
+    """The commands of lbd that docs/migrate.md names, in blocks or within a line."""
+    given = [c for block in guide.blocks(MIGRATE, "sh") for c in guide.commands(block)]
+    text = re.sub(r"^```.*?^```$", "", MIGRATE, flags=re.M | re.S)
+    given += [" ".join(c.split()) for c in re.findall(r"`(lbd [^`]+)`", text)]
+    return sorted({c for c in given if c.startswith("lbd ")})
+
+
+@pytest.mark.parametrize("command", spoken())
+def test_migrate_commands(command):
+    """Each is a command, with options, that lbd knows by its own usage."""
+    words = command.split()
+    r = subprocess.run([binary(), words[1], "--help"], capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+    for option in (w for w in words[2:] if w.startswith("-")):
+        assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", r.stdout), (option, r.stdout)
+
+
+@pytest.mark.parametrize("text", guide.blocks(MIGRATE, "yaml"))
+def test_migrate_configurations(text):
+    """Each configuration of lbd's in it is one."""
+    assert yaml.safe_load(text)["apiVersion"] == "lbd.io/v1"
+    r = subprocess.run([binary(), "check-config", "-"], input=text, capture_output=True, text=True)
+    assert r.returncode == 0 and "warning" not in r.stderr, r.stderr
+
+
+def test_migrate_tests():
+    """The tests that it names are there, and those that are there it names."""
+    named = set(re.findall(r"`(test_\w+)`", MIGRATE))
+    assert named == set(re.findall(r"^def (test_\w+)", (ROOT / "tests/lab/test_migrate.py").read_text(), re.M))
+
+
+def test_migrate_parts():
+    """Each section says what to do before, how to switch, and the way back."""
+    for title in guide.sections():
+        assert {"Before", "Switch", "Afterwards", "Back"} <= guide.Guide(title).parts.keys(), title
