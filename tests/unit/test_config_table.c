@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_config_table.c - the field table is sound; docs/lbd.yaml.5 and docs/configuration.md list every
- * field of it.
+ * test_config_table.c - the field table is sound; docs/lbd.yaml.5 and docs/configuration.md list
+ * every field of it.
  *
  * Their parts between BEGIN FIELDS and END FIELDS are written by this program when it runs with
- * LBD_WRITE_MAN set (make man), and compared otherwise.  Examples are what docs/every-key.yaml, a good
- * configuration, says.  Run from the top of the tree.
+ * LBD_WRITE_MAN set (make man), and compared otherwise.  Examples are what docs/every-key.yaml, a
+ * good configuration, says.  Run from the top of the tree.
  */
 #include "buf.h"
 #include "check.h"
@@ -167,9 +167,9 @@ static void add_doc(struct buf *out, const char *doc)
 
 	for (const char *p = doc; *p != '\0'; p++) {
 		const char one[2] = {p == doc ? first_letter(doc) : *p, '\0'};
-		bool end_line = *p == ' ' &&
-				(n + strcspn(p + 1, " ") > WIDTH ||
-					(p[-1] == '.' && isupper((unsigned char)p[1])));
+		bool end_line =
+			*p == ' ' && (n + strcspn(p + 1, " ") > WIDTH ||
+					     (p[-1] == '.' && isupper((unsigned char)p[1])));
 
 		if (end_line)
 			buf_addc(out, '\n');
@@ -362,7 +362,8 @@ static void cell_example(struct buf *out, const struct config_field *f, struct e
 		return;
 	if (e.at == NULL) {
 		check_row = f->name;
-		CHECK(strcmp(f->doc, "read and not used") == 0); /* else: add it to every-key.yaml */
+		CHECK(strcmp(f->doc, "read and not used") ==
+			0); /* else: add it to every-key.yaml */
 		return;
 	}
 	buf_init(&flow, MAX_PAGE);
@@ -411,8 +412,8 @@ struct section {
 };
 
 /* Rows for each field, those of maps in it as well; lists and maps of the root have sections. */
-static void add_rows(struct buf *out, const struct section *s, const char *path,
-	const struct config_record *r)
+static void add_rows(
+	struct buf *out, const struct section *s, const char *path, const struct config_record *r)
 {
 	char sub[MAX_PATH], where[MAX_PATH + 64];
 
@@ -429,8 +430,8 @@ static void add_rows(struct buf *out, const struct section *s, const char *path,
 	}
 }
 
-static void add_table(struct buf *out, const char *title, const struct section *s,
-	const struct config_record *r)
+static void add_table(
+	struct buf *out, const char *title, const struct section *s, const struct config_record *r)
 {
 	buf_addf(out,
 		"\n### %s\n\n| key | what it says | value | default | example | also in |\n"
@@ -522,7 +523,8 @@ static void check_page(const struct page *p)
 	if (tail != NULL && getenv("LBD_WRITE_MAN") != NULL) {
 		write_page(p->path, text.p, (size_t)(from - text.p), want.p, tail);
 	} else if (tail != NULL) {
-		CHECK((size_t)(tail - from) == want.len); /* not what config_table.c says: make man */
+		CHECK((size_t)(tail - from) ==
+			want.len); /* not what config_table.c says: make man */
 		CHECK(strncmp(from, want.p, want.len) == 0);
 	}
 	buf_free(&text);
