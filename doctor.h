@@ -191,5 +191,7 @@ extern const struct doctor_check doctor_host_checks[], doctor_conf_checks[], doc
 bool doctor_rival_by_process(struct doctor_facts *f, const char *comm);
 bool doctor_rival_by_object(
 	struct doctor_facts *f, const char *kind, const char *namespace_, const char *name);
+/* Is a one of the addresses in service that the daemon named? */
+bool doctor_is_vip(const struct doctor_wire *w, struct addr a);
 
 #endif

@@ -143,7 +143,7 @@ static void check_pool_subnet(const struct doctor_facts *f, struct doctor_report
 					     : "there are no pools in it");
 }
 
-static bool is_vip(const struct doctor_wire *w, struct addr a)
+bool doctor_is_vip(const struct doctor_wire *w, struct addr a)
 {
 	for (size_t i = 0; i < w->n_vips; i++)
 		if (addr_eq(w->vips[i], a))
@@ -186,14 +186,25 @@ static void check_pool_own(const struct doctor_facts *f, struct doctor_report *r
 	for (size_t i = 0; i < h->n_own; i++) {
 		const struct config_pool *pool = config_pool_of(f->conf, h->own[i]);
 
-		if (pool == NULL || is_vip(&f->wire, h->own[i]))
+		if (pool == NULL)
 			continue;
 		found = true;
-		doctor_fix(
-			doctor_add(r, DOCTOR_FAIL,
-				"pool %s has %s, this host's own address: a Service would get it",
-				pool->name, addr_format(h->own[i], ip)),
-			"Take it out of the pool");
+		(void)addr_format(h->own[i], ip);
+		if (doctor_is_vip(&f->wire, h->own[i]))
+			doctor_fix(doctor_add(r, DOCTOR_WARN,
+					   "%s, a Service's address, is on an interface of this host, "
+					   "which answers for it whichever node should",
+					   ip),
+				"Where another load balancer left it: ip address delete %s dev "
+				"INTERFACE",
+				ip);
+		else
+			doctor_fix(doctor_add(r, DOCTOR_FAIL,
+					   "pool %s has %s, this host's own address: a Service "
+					   "would get it",
+					   pool->name, ip),
+				"Take it out of the pool, or off the interface where another load "
+				"balancer left it");
 	}
 	if (!found)
 		(void)doctor_add(r, DOCTOR_OK, "no pool has an address of this host");

@@ -170,6 +170,8 @@ static void on_heard(
 
 	if (what != ANN_HEARD_ANSWER || is_node(a, mac) || w->n_foreign == DOCTOR_MAX_VIPS)
 		return;
+	if (!doctor_is_vip(w, vip)) /* what this host's kernel asked for meanwhile */
+		return;
 	for (size_t i = 0; i < w->n_foreign; i++)
 		if (addr_eq(w->foreign[i].ip, vip))
 			return;

@@ -277,6 +277,13 @@ static void tell_self(struct teller *t)
 		say(t, ": two machines must not have one name");
 		end(t, true);
 	}
+	if (json_bool(self, "nodeMissing", false)) {
+		say(t, "there is no Node ");
+		say_theirs(t, json_string(self, "name"));
+		say(t, " in the API: this host announces nothing; its Node's name is nodeName in "
+		       "the configuration");
+		end(t, true);
+	}
 	if (json_bool(self, "frozen", false)) {
 		say(t, "this node is frozen: it keeps what it announces and takes nothing more "
 		       "until "

@@ -159,6 +159,7 @@ static void dump_self(cJSON *o, const struct daemon *d, const char *draining, ui
 	(void)cJSON_AddBoolToObject(o, "frozen", elect_is_frozen(d->elect));
 	(void)cJSON_AddBoolToObject(o, "healthy", elect_is_healthy(d->elect, now_ms));
 	(void)cJSON_AddBoolToObject(o, "impersonated", elect_is_impersonated(d->elect));
+	(void)cJSON_AddBoolToObject(o, "nodeMissing", d->node_missing_said);
 }
 
 struct owner {

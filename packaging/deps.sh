@@ -8,7 +8,7 @@ set -eu
 build="gcc make pkg-config libc6-dev libuv1-dev libcjson-dev libmbedtls-dev libpcap-dev libyaml-dev uthash-dev"
 test="clang clang-tidy llvm libclang-rt-14-dev libssl-dev openssl python3 python3-pytest python3-pytest-xdist python3-yaml iproute2 nftables curl
  iputils-arping ndisc6 tcpdump procps git frr bird2 gobgpd exabgp openbgpd keepalived
- prometheus shellcheck systemd debootstrap strace"
+ prometheus shellcheck systemd debootstrap strace mandoc"
 static="cmake ninja-build flex bison dpkg-dev xz-utils"
 # what builds and runs a real API server (tests/k8s)
 k8s="golang-1.19-go dpkg-dev etcd-server openssl iptables conntrack"

@@ -5,6 +5,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 
@@ -96,6 +97,18 @@ def test_vip_hijacked(bare, ip):
     code, found = doctor(lab.nodes[0])
     assert (code, wrong(found)) == (1, {"vip-answered": "fail"})
     assert ip in found["vip-answered"][0]["what"] and lab.client.mac in found["vip-answered"][0]["what"]
+
+
+def test_other_answers(served):
+    """Answers to what the host itself asks for meanwhile, its gateway or the API server, are no finding: nobody was asked for those."""
+    node = served.nodes[0]
+    asker = node.popen("sh", "-c", f"while :; do ip neigh flush to {served.client.addr}; curl -s http://{served.client.addr}:9/; done")
+    try:
+        code, found = doctor(node)
+        assert (code, wrong(found)) == (0, {}) and found["vip-answered"][0]["what"].endswith("1 address in use")
+    finally:
+        os.killpg(asker.pid, signal.SIGKILL)
+        asker.wait()
 
 
 def test_rights_and_clocks(served):

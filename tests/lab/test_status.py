@@ -153,6 +153,18 @@ def test_drained_frozen_dead(lab):
     assert any(s.startswith("node n1 is drained (new disk)") for s in degraded(n1))
 
 
+def test_no_node(bare):
+    """lbd runs under a name that no Node has: status says so, until there is one."""
+    lab = bare(nodes=2, pods=False, proxy=False)
+    lab.nodes[1].name = "elsewhere"
+    lab.start()
+    said = "there is no Node elsewhere in the API: this host announces nothing; its Node's name is nodeName in the configuration"
+    wait_for("it said", lambda: said in degraded(lab.nodes[1]))
+    assert status(lab.nodes[1])[0] == 1 and said not in degraded(lab.nodes[0])
+    lab.create_node(lab.nodes[1])
+    wait_for("it not said", lambda: said not in degraded(lab.nodes[1]))
+
+
 def test_bfd_not_up(lab):
     """Two nodes whose BFD packets are lost: it is said that failover goes by Lease, and how long that takes."""
     settle(lab)

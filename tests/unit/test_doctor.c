@@ -504,7 +504,7 @@ static const struct row rows[] = {
 	ROW(no_routes, base, "pool-subnet", DOCTOR_SKIP),
 	ROW(same, base, "pool-own", DOCTOR_OK),
 	ROW(own_address, base, "pool-own", DOCTOR_FAIL),
-	ROW(own_is_vip, base, "pool-own", DOCTOR_OK),
+	ROW(own_is_vip, base, "pool-own", DOCTOR_WARN),
 	ROW(no_own, base, "pool-own", DOCTOR_SKIP),
 	ROW(same, base, "pool-cluster", DOCTOR_OK),
 	ROW(pods_there, base, "pool-cluster", DOCTOR_FAIL),
