@@ -319,7 +319,7 @@ include packaging/packaging.mk
 $(O)/bench/bench_alloc: tests/bench/bench_alloc.c $(call objs,alloc copy) | $(O)/bench/.dir
 	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_PURE)
 
-BENCHES := alloc mem idle arp bfd l2 bgp
+BENCHES := alloc mem idle arp bfd l2 bgp small
 .PHONY: bench bench-tools $(BENCHES:%=bench-%)
 bench-tools:
 	$(Q)packaging/deps.sh build test static
