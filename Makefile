@@ -18,7 +18,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode columns config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text finding foreign ground group health history hold homing http1 \
+PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode columns config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text finding foreign glob ground group health history hold homing http1 \
         iface json judge kubeconf kubemake label leader member metrics ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
 SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload remote rt scrape secret snapfile speaker status tls why wire witness writer radvio
 
@@ -32,6 +32,7 @@ USES_finding  := buf columns json
 USES_show     := addr buf columns finding json
 USES_apiview  := addr claims cluster_decode columns json
 USES_foreign  := addr
+USES_glob     :=
 USES_label    :=
 USES_doc      := arena
 USES_doctor   := addr buf config doctor_api doctor_checks doctor_conf json
@@ -40,7 +41,7 @@ USES_doctor_checks := addr config doctor
 USES_doctor_conf := addr config doctor
 USES_doctor_proc := addr config doctor
 USES_doctor_rules := addr config doctor json
-USES_config   := $(CONFIG) addr arena buf doc json label
+USES_config   := $(CONFIG) addr arena buf doc glob json label
 $(foreach u,$(CONFIG),$(eval USES_$(u) := config))
 USES_cluster_decode := addr copy json label
 USES_cluster  := buf cluster_decode copy label
@@ -291,12 +292,12 @@ demo:
 TRIPLET    ?= x86_64-linux-gnu
 SYSROOT    := build/static/sysroot-$(TRIPLET)
 STATIC     := build/static/$(TRIPLET)/lbd
-STATIC_SRC := $(addsuffix .c,$(call closure,lbd)) packaging/static/hwpoll.c
+STATIC_SRC := $(addsuffix .c,$(call closure,lbd)) $(wildcard packaging/static/*.c)
 
 .PHONY: static
 static: $(STATIC)
 
-$(SYSROOT)/done: $(addprefix packaging/static/,fetch-src.sh static-deps.sh mbed_user.h mbedtls-tls12-pss.patch)
+$(SYSROOT)/done: $(addprefix packaging/static/,fetch-src.sh static-deps.sh mbed_user.h psa_user.h) $(wildcard packaging/static/*.patch)
 	$(Q)packaging/deps.sh build static
 	$(Q)packaging/static/fetch-src.sh build/static/src
 	$(Q)packaging/static/static-deps.sh build/static/src $(SYSROOT) $(TRIPLET)
@@ -318,7 +319,7 @@ include packaging/packaging.mk
 $(O)/bench/bench_alloc: tests/bench/bench_alloc.c $(call objs,alloc copy) | $(O)/bench/.dir
 	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_PURE)
 
-BENCHES := alloc mem idle arp bfd l2 bgp
+BENCHES := alloc mem idle arp bfd l2 bgp small
 .PHONY: bench bench-tools $(BENCHES:%=bench-%)
 bench-tools:
 	$(Q)packaging/deps.sh build test static

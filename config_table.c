@@ -8,9 +8,8 @@
  */
 #include "config_table.h"
 
-/* For `make man`: 7 kB that the release, in which nobody reads them, does without. */
 #ifdef LBD_NO_DOC
-#define DOC(text) NULL
+#define DOC(text) 0
 #else
 #define DOC(text) text
 #endif

@@ -67,22 +67,30 @@ enum config_flag {
 	CONFIG_SKIP_EMPTY = 32, /* the printer leaves it out when empty, 0 or false */
 };
 
-#define CONFIG_NOWHERE SIZE_MAX
+#define CONFIG_NOWHERE UINT32_MAX
+
+/* One sentence, for `make man`; the release, in which nobody reads them, has neither them nor room
+ * for their pointers: 9 kB. */
+#ifdef LBD_NO_DOC
+typedef uint32_t config_doc;
+#else
+typedef const char *config_doc;
+#endif
 
 struct config_record;
 
 struct config_field {
 	const char *name; /* dialect 1's; kebab-case is derived (config_kebab()) */
-	enum config_type type;
-	enum config_text text;
-	unsigned in;    /* enum config_in */
-	unsigned flags; /* enum config_flag */
-	size_t offset, offset_n;
+	enum config_type type : 8;
+	enum config_text text : 8;
+	unsigned in : 8;    /* enum config_in */
+	unsigned flags : 8; /* enum config_flag */
+	uint32_t offset, offset_n;
+	config_doc doc;
 	uint64_t min, max;        /* of numbers, bytes of strings, items of lists */
 	const char *fallback;     /* the default as text; lists: words separated by blanks */
 	const char *const *words; /* up to NULL */
 	const struct config_record *record;
-	const char *doc; /* one sentence */
 };
 
 /* Which record it is: config_rules.c has rules for some. */

@@ -245,10 +245,12 @@ static void read_ports(struct reader *r)
 static void note_socket(struct reader *r, const char *link, const char *comm)
 {
 	struct doctor_host *h = &r->f->host;
+	static const char socket_of[] = "socket:[";
 	unsigned long long inode;
 
-	if (sscanf(link, "socket:[%llu]", &inode) != 1)
+	if (strncmp(link, socket_of, sizeof socket_of - 1) != 0)
 		return;
+	inode = strtoull(link + sizeof socket_of - 1, NULL, 10);
 	for (size_t i = 0; i < h->n_ports; i++)
 		if (r->inode[i] == inode) {
 			(void)snprintf(h->ports[i].program, DOCTOR_NAME, "%s", comm);

@@ -39,20 +39,26 @@ struct asker {
 
 /* -- what the daemon knows -- */
 
+static bool parse_mac(const char *p, uint8_t ret_mac[MAC])
+{
+	for (size_t i = 0; i < MAC; i++) {
+		char *end;
+
+		ret_mac[i] = (uint8_t)strtoul(p + 3 * i, &end, 16);
+		if (end != p + 3 * i + 2 || (i + 1 < MAC && *end != ':'))
+			return false;
+	}
+	return true;
+}
+
 /* "eth0=02:00:0a:59:00:0b ..." */
 static void take_macs(struct asker *a, const char *text)
 {
 	for (const char *p = text; p != NULL && a->n_macs < MAX_MACS; p = strchr(p, '=')) {
-		unsigned b[MAC];
-
 		if (*p == '=')
 			p++;
-		if (strlen(p) < MAC_TEXT || sscanf(p, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1],
-						    &b[2], &b[3], &b[4], &b[5]) != MAC)
-			continue;
-		for (size_t i = 0; i < MAC; i++)
-			a->macs[a->n_macs][i] = (uint8_t)b[i];
-		a->n_macs++;
+		if (strlen(p) >= MAC_TEXT && parse_mac(p, a->macs[a->n_macs]))
+			a->n_macs++;
 	}
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# deps.sh [build] [test] [static] [k8s]: installs the Debian packages that are missing, and says which.
+# deps.sh [build] [test] [static] [cross] [k8s]: installs the Debian packages that are missing, and says which.
 # Installs nothing when nothing is missing.  Needs root then.
 set -eu
 
@@ -10,6 +10,8 @@ test="clang clang-tidy llvm libclang-rt-14-dev libssl-dev openssl python3 python
  iputils-arping ndisc6 tcpdump procps git frr bird2 gobgpd exabgp openbgpd keepalived
  prometheus shellcheck systemd debootstrap strace mandoc"
 static="cmake ninja-build flex bison dpkg-dev xz-utils"
+# the static binary for other processors than this machine's
+cross="gcc-aarch64-linux-gnu linux-libc-dev-arm64-cross gcc-arm-linux-gnueabihf linux-libc-dev-armhf-cross qemu-user-static"
 # what builds and runs a real API server (tests/k8s)
 k8s="golang-1.19-go dpkg-dev etcd-server openssl iptables conntrack"
 
@@ -19,6 +21,7 @@ for group in "${@:-build}"; do
 	build) want="$want $build" ;;
 	test) want="$want $test" ;;
 	static) want="$want $static" ;;
+	cross) want="$want $cross" ;;
 	k8s) want="$want $k8s" ;;
 	*) echo "deps.sh: unknown group $group" >&2; exit 2 ;;
 	esac

@@ -12,7 +12,7 @@ $(O)/tests/tlsget.o: tests/tls/tlsget.c | $(O)/tests/.dir
 $(O)/tests/tlsget: $(O)/tests/tlsget.o $(call objs,http)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-TLS_STATIC_SRC := tests/tls/tlsget.c packaging/static/hwpoll.c $(addsuffix .c,$(call closure,http))
+TLS_STATIC_SRC := tests/tls/tlsget.c $(wildcard packaging/static/*.c) $(addsuffix .c,$(call closure,http))
 
 $(O)/tests/tlsget-static: $(TLS_STATIC_SRC) $(wildcard *.h) $(TLS_SYSROOT)/done | $(O)/tests/.dir
 	$(call say,STATIC,$@)$(TLS_SYSROOT)/bin/musl-gcc -std=gnu11 -D_GNU_SOURCE -DLBD_VERSION='"$(VERSION)"' -I. $(WARN) $(WERROR) -Os -g -fPIE -flto=auto -flto-partition=one -Wno-maybe-uninitialized \

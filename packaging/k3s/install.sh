@@ -11,6 +11,8 @@
 # away what install has put there, but for the configuration; --purge that and lbd's user, too. The rights go with the first server
 # that uninstalls: do the agents first.
 #
+# Where Debian's package of lbd is installed (this file is in /usr/share/lbd/k3s then), its binary, unit and user are taken, and stay.
+#
 # ROOT=DIR works on a tree at DIR and starts nothing. KUBECTL=... is used in place of `k3s kubectl`.
 set -eu
 
@@ -21,6 +23,11 @@ rancher=$ROOT/var/lib/rancher/k3s
 manifest=$rancher/server/manifests/lbd.yaml
 units=$ROOT/etc/systemd/system
 lbd=$ROOT/usr/local/bin/lbd
+packaged=
+if [ -e "$ROOT/var/lib/dpkg/info/lbd.list" ] && [ -x "$ROOT/usr/bin/lbd" ]; then
+	packaged=yes
+	lbd=$ROOT/usr/bin/lbd
+fi
 etc=$ROOT/etc/lbd
 wait_s=${LBD_WAIT:-60}
 
@@ -81,6 +88,10 @@ check_servicelb() {
 }
 
 install_files() {
+	if [ -n "$packaged" ]; then
+		[ -z "$binary" ] || die "--binary: Debian's package of lbd is installed, which has its own"
+		return
+	fi
 	if [ -z "$binary" ]; then
 		for binary in "$here/lbd" "$here/../build/static/$(uname -m)-linux-gnu/lbd" "$lbd" none; do
 			[ ! -x "$binary" ] || break
@@ -142,7 +153,7 @@ give_token() {
 
 start() {
 	[ -z "$ROOT" ] || return 0
-	systemd-sysusers /etc/sysusers.d/lbd.conf
+	[ -n "$packaged" ] || systemd-sysusers /etc/sysusers.d/lbd.conf
 	systemctl daemon-reload
 	systemctl enable lbd.service
 	if [ -n "$changed" ]; then systemctl restart lbd.service; else systemctl start lbd.service; fi
@@ -167,6 +178,7 @@ install_node() {
 }
 
 uninstall_node() {
+	[ -z "$purge" ] || [ -z "$packaged" ] || die "--purge: Debian's package of lbd is installed; apt-get purge lbd does it, after uninstall"
 	if [ -z "$ROOT" ]; then
 		systemctl disable --now lbd.service 2>/dev/null || true
 	fi
@@ -174,8 +186,9 @@ uninstall_node() {
 		$KUBECTL delete --ignore-not-found -f "$manifest" || say "WARNING: the objects of $manifest may be there still"
 	fi
 	gone "$manifest" "$units/lbd.service" "$units/lbd.service.d/realtime.conf" "$units/lbd.service.d/listen.conf" \
-		"$units/multi-user.target.wants/lbd.service" "$ROOT/etc/sysusers.d/lbd.conf" "$lbd" "$etc/kubeconfig" "$etc/token" \
+		"$units/multi-user.target.wants/lbd.service" "$ROOT/etc/sysusers.d/lbd.conf" "$etc/kubeconfig" "$etc/token" \
 		"$ROOT/var/lib/lbd" "$ROOT/run/lbd"
+	[ -n "$packaged" ] || gone "$lbd"
 	rmdir "$units/lbd.service.d" 2>/dev/null || true
 	[ -z "$purge" ] || gone "$etc"
 	if [ -z "$ROOT" ]; then

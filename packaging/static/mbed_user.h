@@ -63,6 +63,21 @@
 #undef MBEDTLS_CIPHER_MODE_CFB
 #undef MBEDTLS_NET_C
 #undef MBEDTLS_TIMING_C
+/* A server that has it has AES-GCM, too. */
+#undef MBEDTLS_CCM_C
+/* Of no use to TLS as it is used here. */
+#undef MBEDTLS_CMAC_C
+#undef MBEDTLS_ECJPAKE_C
+#undef MBEDTLS_PKCS5_C
+#undef MBEDTLS_SSL_ALPN
+#undef MBEDTLS_SSL_MAX_FRAGMENT_LENGTH
+#undef MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_PSK_ENABLED
+/* Curves that have no name: no certificate may have one (RFC 5480 2.1.1). */
+#undef MBEDTLS_PK_PARSE_EC_EXTENDED
+/* psa_user.h */
+#define MBEDTLS_PSA_CRYPTO_CONFIG
+/* sha1.c */
+#define MBEDTLS_SHA1_PROCESS_ALT
 /* Records that are sent: requests are small.  Records received keep the full 16 kB. */
 #define MBEDTLS_SSL_OUT_CONTENT_LEN 4096
 /* hwpoll.c */

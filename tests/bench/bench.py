@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """make bench [bench-GROUP]: the figures of docs/figures.md, printed as a table and written to build/bench.json.
 
-    bench.py [GROUP...]      alloc mem idle arp bfd l2 bgp; LONG=1 for the table's full durations
+    bench.py [GROUP...]      alloc mem idle arp bfd l2 bgp small; LONG=1 for the table's full durations
 
 Every figure is measured in this run, on this machine, of the static binary (LBD=FILE: of that one); what could not be
 measured is named in "skipped", with why.  No figure is read through `lbd dump`, which would cost the memory and the time that
@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT / "tests" / "lab"))
 from bench_bfd import bench_bfd  # noqa: E402
 from bench_bgp import Rig, bench_bgp  # noqa: E402
 from bench_l2 import bench_l2  # noqa: E402
+from bench_small import Tools, bench_small  # noqa: E402
 import matrix  # noqa: E402
 from kubesim import ControlConnection  # noqa: E402
 from lab import CLIENT_ADDR, FAST, Inside, Lab, wait_for  # noqa: E402
@@ -42,6 +43,7 @@ BARS = {
     "alloc.100k_ms": 100, "alloc.100k_pool90_ms": 100, "alloc.e2e_10k_s": 2, "alloc.e2e_p99_ms": 5,
     "alloc.e2e_first_answer_ms": 20, "mem.rss_0_mb": 1.5, "mem.rss_1k_mb": 2.5, "mem.rss_10k_mb": 8,
     "mem.churn_growth_kb": 64, "size.static_kb": 1000, "start.first_vip_ms": 50, "start.first_vip_10k_ms": 300,
+    "mem.rss_100_peers3_mb": 3, "start.ready_ms": 10, "start.control_ms": 10,
     "idle.writes_per_s": 0.1, "idle.writes_per_s_10k": 0.1, "idle.reads_per_s": 0, "idle.bytes_per_s": 1000,
     "idle.wakeups_per_s": 1, "idle.cpu_ms_per_s": 0.05, "idle.bfd3_cpu_ms_per_s": 1, "arp.rate_vs_kernel": 0.45, "arp.rtt_p50_vs_kernel": 2.5,
     "arp.rate_10k_vs_1": 0.95, "arp.under_junk_ms": 1, "ndp.rate_vs_kernel": 0.45, "bfd.detect_10ms_ms": 31, "bfd.detect_3ms_ms": 10,
@@ -578,8 +580,12 @@ def bench_bgp_group():
     bench_bgp(report, skipped, TOOLS, Rig(STATIC, services, wait_leader, wait_written), LONG)
 
 
+def bench_small_group():
+    bench_small(report, figures, Tools(TOOLS, alone, services, started, wait_written, wait_published, ask_until, status_kb, FIRST_VIP), LONG)
+
+
 GROUPS = {"alloc": bench_alloc, "mem": bench_mem, "idle": bench_idle, "arp": bench_arp, "bfd": bench_bfd_group,
-          "l2": bench_l2_group, "bgp": bench_bgp_group}
+          "l2": bench_l2_group, "bgp": bench_bgp_group, "small": bench_small_group}
 
 
 def save(fresh):

@@ -78,6 +78,28 @@ def packages():
     sh("make", "-C", ROOT, "--no-print-directory", "deb", "image", timeout=600)
 
 
+def made(pattern):
+    """The one file in build/ of that name; of other processors there may be more."""
+    (file,) = (ROOT / "build").glob(pattern)
+    return file
+
+
+def the_deb():
+    return made("deb/lbd_*_amd64.deb")
+
+
+def shared(share):
+    """share/lbd is packaging/, but for what builds; share/doc/lbd has the documents."""
+    for folder in ("grafana", "k3s", "kubernetes", "prometheus", "systemd"):
+        for file in (ROOT / "packaging" / folder).iterdir():
+            at = share / "lbd" / folder / file.name
+            assert at.read_bytes() == file.read_bytes() and at.stat().st_mode & 0o777 == (0o755 if at.suffix == ".sh" else 0o644)
+    for name in ("rbac.yaml", "kubeconfig.tmpl", "lbd.yaml"):
+        assert (share / "lbd" / name).read_bytes() == (ROOT / "packaging" / name).read_bytes()
+    assert (share / "lbd/listen.conf").read_bytes() == (ROOT / "packaging/systemd/listen.conf").read_bytes()
+    assert {f.name for f in (share / "doc/lbd").iterdir()} >= {"README.md", "CHANGELOG.md", "SECURITY.md", "ownership.md"}
+
+
 def test_install(tmp_path):
     """make install puts everything in its place, and leaves a configuration that is there already alone."""
     install = ("make", "-C", ROOT, "--no-print-directory", "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/lbd")
@@ -95,12 +117,14 @@ def test_install(tmp_path):
     realtime = (tmp_path / "etc/systemd/system/lbd.service.d/realtime.conf").read_text()
     assert "LimitRTPRIO=1\n" in realtime and "\nRestrictRealtime=no\n" in realtime and "\nCPUSchedulingPolicy=" not in unit + realtime
     assert (tmp_path / "opt/lbd/share/man/man8/lbd.8").stat().st_size > 1000
+    shared(tmp_path / "opt/lbd/share")
 
 
 def test_deb(packages, tmp_path):
     """make deb: a package whose parts work where they lie, and that asks for no other."""
-    deb = next((ROOT / "build/deb").glob("*.deb"))
+    deb = the_deb()
     sh("dpkg-deb", "-x", deb, tmp_path)
+    shared(tmp_path / "usr/share")
     lbd = tmp_path / "usr/bin/lbd"
     assert f" {sh('dpkg-deb', '-f', deb, 'Version').stdout.strip()}" in sh(lbd, "version").stdout
     assert sh("dpkg-deb", "-f", deb, "Depends").stdout.strip() == ""
@@ -111,17 +135,34 @@ def test_deb(packages, tmp_path):
         assert b".Dt LBD" in gzip.decompress((tmp_path / "usr/share/man" / page).read_bytes())
 
 
-@pytest.fixture(scope="module")
-def debian(tmp_path_factory):
-    """A clean Debian, made once by debootstrap and kept in build/debian; here a copy of it."""
-    kept, made = ROOT / "build/debian", tmp_path_factory.mktemp("debian") / "root"
+def bootstrapped(kept, *include):
+    """A clean Debian, made once by debootstrap and kept in build/."""
     if not kept.exists():
-        fresh = kept.with_name("debian.new")
+        fresh = kept.with_name(kept.name + ".new")
         sh("rm", "-rf", fresh)
-        sh("debootstrap", "--variant=minbase", "bookworm", fresh, timeout=1200)
+        r = sh("debootstrap", "--variant=minbase", *include, "bookworm", fresh, timeout=1200, check=False)
+        if r.returncode != 0:
+            pytest.skip("debootstrap cannot run here: " + (r.stdout + r.stderr).strip().splitlines()[-1])
         fresh.rename(kept)
-    sh("cp", "-a", kept, made)
-    return made
+    return kept
+
+
+@pytest.fixture(params=["", "systemd"], ids=["bare", "with systemd"])
+def debian(request, tmp_path):
+    """A copy of a clean Debian, with nothing or with systemd in it."""
+    name = request.param
+    kept = bootstrapped(ROOT / f"build/debian{name and '-' + name}", *([f"--include={name}"] if name else []))
+    sh("cp", "-a", kept, tmp_path / "root")
+    return tmp_path / "root"
+
+
+def verified(debian, unit, tmp_path):
+    """What systemd-analyze has to say of the installed unit: the root's own, where it has one."""
+    if (debian / "usr/bin/systemd-analyze").exists():
+        return sh("chroot", debian, "systemd-analyze", "verify", "--man=no", "lbd.service", check=False)
+    file = tmp_path / "lbd.service"
+    file.write_text(unit.replace("/usr/bin/lbd", f"{debian}/usr/bin/lbd"))
+    return sh("systemd-analyze", "verify", "--man=no", file, check=False)
 
 
 def everything(root):
@@ -138,13 +179,12 @@ def everything(root):
 
 
 def test_deb_on_a_clean_debian(packages, debian, tmp_path):
-    """Installed with nothing else there: the user, every file, a binary that runs, a unit that systemd takes. Removed: what the
-    administrator wrote stays. Purged: everything is as it was before."""
+    """Installed with nothing else there, and where systemd is: the user, every file, a binary that runs, a unit that systemd takes.
+    Removed: what the administrator wrote stays. Purged: everything is as it was before."""
     def dpkg(*argv):
         return sh("chroot", debian, "dpkg", *argv).stdout
 
-    deb = next((ROOT / "build/deb").glob("*.deb"))
-    shutil.copy(deb, debian / "lbd.deb")
+    shutil.copy(the_deb(), debian / "lbd.deb")
     before = everything(debian)
     dpkg("-i", "/lbd.deb")
     assert "Status: install ok installed" in dpkg("-s", "lbd") and dpkg("--verify", "lbd") == ""
@@ -154,9 +194,7 @@ def test_deb_on_a_clean_debian(packages, debian, tmp_path):
     unit = (debian / "lib/systemd/system/lbd.service").read_text()
     programs = re.findall(r"^Exec\w+=(/\S+)", unit, re.M)
     assert len(programs) == 2 and all((debian / at.lstrip("/")).exists() for at in programs)
-    verified = tmp_path / "lbd.service"
-    verified.write_text(unit.replace("/usr/bin/lbd", f"{debian}/usr/bin/lbd"))
-    r = sh("systemd-analyze", "verify", "--man=no", verified, check=False)
+    r = verified(debian, unit, tmp_path)
     assert (r.returncode, r.stderr) == (0, "")
     for name in ("kubeconfig", "bfd.key"):
         (debian / "etc/lbd" / name).write_text("x")
@@ -184,10 +222,12 @@ def test_sysusers(tmp_path):
 
 
 def test_checksums(packages):
-    """make checksums: sums of the binary, package and image that sha256sum finds right."""
+    """make checksums: sums of every binary, package and image that is there, which sha256sum finds right."""
     sh("make", "-C", ROOT, "--no-print-directory", "checksums")
-    sums = (ROOT / "build/SHA256SUMS").read_text().splitlines()
-    assert [Path(line.split()[1]).suffix for line in sums] == ["", ".deb", ".tar"]
+    names = {Path(line.split()[1]) for line in (ROOT / "build/SHA256SUMS").read_text().splitlines()}
+    assert names >= {f.relative_to(ROOT / "build") for f in (the_deb(), the_image(), made("static/x86_64-linux-gnu/lbd"))}
+    assert names == {f.relative_to(ROOT / "build") for p in ("static/*/lbd", "deb/*.deb", "image/*.tar")
+                     for f in (ROOT / "build").glob(p)}
     sh("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=ROOT / "build")
 
 
@@ -208,7 +248,7 @@ def third_party(text):
 
 def test_licences(packages, tmp_path):
     """The package has the terms of all that is linked in, its own, and SECURITY.md."""
-    sh("dpkg-deb", "-x", next((ROOT / "build/deb").glob("*.deb")), tmp_path)
+    sh("dpkg-deb", "-x", the_deb(), tmp_path)
     docs = tmp_path / "usr/share/doc/lbd"
     third_party((docs / "third-party").read_text())
     assert (docs / "copyright").read_text() == (ROOT / "LICENSE").read_text()
@@ -246,25 +286,58 @@ def test_kustomization():
     assert {env["RUNTIME_DIRECTORY"], env["STATE_DIRECTORY"]} == {mounts["run"]["mountPath"], mounts["state"]["mountPath"]}
 
 
-def test_image(packages, tmp_path):
-    """make image: every digest and size of the OCI layout is true, and the entry point runs."""
-    with tarfile.open(next((ROOT / "build/image").glob("*.tar"))) as t:
-        files = {m.name: t.extractfile(m).read() for m in t if m.isfile()}
+def the_image():
+    return made("image/lbd-*-amd64.tar")
 
-    def blob(d):
-        data = files[f"blobs/{d['digest'].replace(':', '/')}"]
+
+class Image:
+    """An OCI layout; whatever is read of it by digest has that digest, and the size that was said."""
+
+    def __init__(self, file):
+        with tarfile.open(file) as t:
+            self.files = {m.name: t.extractfile(m).read() for m in t if m.isfile()}
+        assert json.loads(self.files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
+        (self.top,) = json.loads(self.files["index.json"])["manifests"]
+        assert self.top["annotations"]["io.containerd.image.name"] == daemonset()["spec"]["template"]["spec"]["containers"][0]["image"]
+
+    def blob(self, d):
+        data = self.files[f"blobs/{d['digest'].replace(':', '/')}"]
         assert len(data) == d["size"] and f"sha256:{hashlib.sha256(data).hexdigest()}" == d["digest"]
         return data
 
-    assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
-    entry = json.loads(files["index.json"])["manifests"][0]
-    manifest = json.loads(blob(entry))
-    assert entry["annotations"]["io.containerd.image.name"] == daemonset()["spec"]["template"]["spec"]["containers"][0]["image"]
-    config = json.loads(blob(manifest["config"]))
-    root = gzip.decompress(blob(manifest["layers"][0]))
-    assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(root).hexdigest()}"]
-    with tarfile.open(fileobj=io.BytesIO(root)) as t:
-        t.extractall(tmp_path)
+    def unpack(self, entry, to):
+        """The manifest's root, and its configuration."""
+        manifest = json.loads(self.blob(entry))
+        config = json.loads(self.blob(manifest["config"]))
+        root = gzip.decompress(self.blob(manifest["layers"][0]))
+        assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(root).hexdigest()}"]
+        assert {k: config[k] for k in entry["platform"]} == entry["platform"]
+        with tarfile.open(fileobj=io.BytesIO(root)) as t:
+            t.extractall(to)
+        return config
+
+
+def test_image(packages, tmp_path):
+    """make image: every digest and size of the OCI layout is true, and the entry point runs."""
+    image = Image(the_image())
+    config = image.unpack(image.top, tmp_path)
     assert sh(str(tmp_path) + config["config"]["Entrypoint"][0], "version").returncode == 0
     third_party((tmp_path / "usr/share/doc/lbd/third-party").read_text())
     assert (tmp_path / "usr/share/doc/lbd/SECURITY.md").is_file()
+
+
+def test_image_of_several(tmp_path):
+    """One image for several processors: an index of theirs, each with its own binary. The same input gives the same bytes."""
+    binaries = {"amd64": b"one", "arm64": b"two", "armhf": b"three"}
+    for arch, data in binaries.items():
+        (tmp_path / arch).write_bytes(data)
+    for out in ("a.tar", "b.tar"):
+        sh("/usr/bin/python3", ROOT / "packaging/image.py", "0.1.0", tmp_path / out, *(f"{a}={tmp_path / a}" for a in binaries),
+           "--", f"copyright={ROOT / 'LICENSE'}")
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    image = Image(tmp_path / "a.tar")
+    entries = {e["platform"]["architecture"]: e for e in json.loads(image.blob(image.top))["manifests"]}
+    assert {a: e["platform"].get("variant") for a, e in entries.items()} == {"amd64": None, "arm64": "v8", "arm": "v7"}
+    for arch, data in zip(("amd64", "arm64", "arm"), binaries.values()):
+        image.unpack(entries[arch], tmp_path / f"root-{arch}")
+        assert (tmp_path / f"root-{arch}/usr/bin/lbd").read_bytes() == data

@@ -2,6 +2,7 @@
 """packaging/k3s/install.sh against trees that look like k3s nodes. k3s itself is not to be had here; kubectl is a stand-in."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -178,3 +179,19 @@ def test_refused(server, tmp_path):
     (tmp_path / "empty").mkdir()
     r = sh("dash", INSTALL, check=False, env={**os.environ, "ROOT": str(tmp_path / "empty")})
     assert r.returncode == 1 and "neither server nor agent" in r.stderr
+
+
+def test_packaged(server):
+    """Where Debian's package is installed its binary, unit and user stay what they are: neither shadowed nor taken away."""
+    (server.path / "usr/bin").mkdir(parents=True)
+    shutil.copy(binary(), server.path / "usr/bin/lbd")
+    server.write("var/lib/dpkg/info/lbd.list", "/usr/bin/lbd\n")
+    before = server.files()
+    assert "has its own" in server.install(check=False).stderr
+    server.run("--config", server.config)
+    assert server.files().keys() - before.keys() == {
+        "etc/lbd/lbd.yaml", "etc/lbd/token", "etc/lbd/kubeconfig", "var/lib/rancher/k3s/server/manifests/lbd.yaml"}
+    assert "apt-get purge" in server.run("uninstall", "--purge", check=False).stderr
+    server.run("uninstall")
+    assert server.files().keys() - before.keys() == {"etc/lbd/lbd.yaml"}
+    assert before.keys() - server.files().keys() == set()
