@@ -19,7 +19,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode columns config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text finding foreign ground group health history hold homing http1 \
-        iface json judge kubeconf kubemake label leader member metrics ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
+        iface json judge kubeconf kubemake label leader member metrics ndp nodelb nodeset object outbox page peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
 SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload remote rt scrape secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
@@ -30,6 +30,7 @@ USES_metrics  := buf
 USES_columns  := buf
 USES_finding  := buf columns json
 USES_show     := addr buf columns finding json
+USES_page     := addr buf finding show
 USES_apiview  := addr claims cluster_decode columns json
 USES_foreign  := addr
 USES_label    :=
@@ -115,7 +116,7 @@ USES_mcast    := addr iface log
 USES_apart    :=
 USES_httpd    := addr apart buf http1 log
 USES_gauge    := $(PURE) bfdio crdwatch net speaker status
-USES_scrape   := $(PURE) crdwatch file gauge httpd net
+USES_scrape   := $(PURE) crdwatch file gauge httpd net status wire
 USES_control  := apart buf json log
 USES_file     := buf
 USES_bfdio    := addr bfd bfdkey buf file log

@@ -69,8 +69,9 @@ static bool answer_big(void *ctx, const struct httpd_request *r, struct httpd_an
 	return true;
 }
 
-static bool big_takes_long(void *ctx)
+static bool big_takes_long(void *ctx, const struct httpd_request *r)
 {
+	(void)r;
 	return ((const struct server *)ctx)->is_long;
 }
 
