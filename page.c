@@ -18,7 +18,7 @@
 #include <strings.h>
 
 /* After a change of either, tests/unit/test_page.c says what its hash is. */
-#define STYLE_HASH  "sha256-TrBNdMDVkbsRJNoAol2rR9nJur88vONYPgSPPtd1DaU="
+#define STYLE_HASH  "sha256-dMNcrzSupLFpO2MwfefpFny3t9Cpl7pO8aTNAOMa1+M="
 #define SCRIPT_HASH "sha256-YxUM3ePz5/VKD3FHFFVbszxw8xTmIR+VpxeKPHyOWCc="
 
 static const char style[] =
@@ -38,20 +38,22 @@ static const char style[] =
 	"div{overflow-x:auto;border:1px solid var(--l);border-radius:6px}"
 	"table{width:100%;border-collapse:collapse;overflow-wrap:normal;"
 	"font-variant-numeric:tabular-nums}"
-	"th,td{padding:.35em .7em;text-align:left;vertical-align:top}"
+	"th,td{padding:.35rem .6rem;text-align:left;vertical-align:top}"
 	"thead th{font-size:.75em;color:var(--d);background:var(--c);white-space:nowrap}"
 	"tbody tr{border-top:1px solid var(--l)}"
 	"tr:has(.bad){background:var(--s)}"
 	"td.bad{font-weight:600;color:var(--r)}"
+	"td[data-h=STATUS],td[data-h=REASON]{min-width:9em}"
 	"svg{display:block;width:9em;height:.6em;margin:.4em 0 .2em;border-radius:3px;"
 	"background:var(--l)}"
 	"rect{fill:var(--a)}"
 	"rect[width=\"100%\"]{fill:var(--r)}"
-	"@media(max-width:48em){"
+	"@media(max-width:40em){"
 	"thead,td:empty{display:none}"
 	"table,tbody,tr,th,td{display:block;overflow-wrap:anywhere}"
-	"tr{padding:.4em 0}"
-	"th,td{padding:.1em .8em}"
+	"tr{padding:.4em .7em}"
+	"th,td{padding:0}"
+	"td{display:inline-block;margin-right:.9em;min-width:0!important}"
 	"td:before{content:attr(data-h) \" \";font-size:.75em;font-weight:400;color:var(--d)}}";
 
 static const char script[] =

@@ -80,11 +80,11 @@ static void cell_since(struct view *v, struct columns *t, const cJSON *o, const 
 		columns_mark(t, COLUMNS_TIME, json_string(o, key));
 }
 
-/* The one in which a row's trouble shows. */
-static void cell_status(struct columns *t, const struct row *r, const char *text)
+/* The one in which trouble shows. */
+static void cell_status(struct columns *t, bool trouble, const char *text)
 {
 	columns_add(t, text);
-	if (r->trouble)
+	if (trouble)
 		columns_mark(t, COLUMNS_BAD, "");
 }
 
@@ -344,7 +344,7 @@ static void put_vip(struct view *v, struct columns *t, const struct row *r)
 	cell_end(v, t);
 	cell_since(v, t, vip, "ownerSince");
 	cell_list(v, t, json_array(vip, "services"));
-	cell_status(t, r, vip_status(v, vip));
+	cell_status(t, r->trouble, vip_status(v, vip));
 	columns_add(t, json_string(vip, "pool"));
 	cells_announced(v, t, vip);
 	cells_seen(v, t, vip);
@@ -390,7 +390,8 @@ static void put_service_row(struct view *v, struct columns *t, const struct row 
 	put_owner(v, vip, &v->cell);
 	cell_end(v, t);
 	cell_count(v, t, r->o, "readyEndpoints");
-	cell_status(t, r, service_status(v, r->o, vip));
+	cell_status(t, vip != NULL ? finding_service(r->o) || is_vip_bad(v, vip) : r->trouble,
+		service_status(v, r->o, vip));
 	columns_add(t, json_string(r->o, "pool"));
 	columns_add(t, json_bool(r->o, "local", false) ? "Local" : "Cluster");
 	cell_count(v, t, r->o, "readyEndpointsHere");
@@ -519,7 +520,7 @@ static void put_node(struct view *v, struct columns *t, const struct row *r)
 	const cJSON *n = r->o;
 
 	columns_add(t, r->key);
-	cell_status(t, r, node_status(v, n));
+	cell_status(t, r->trouble, node_status(v, n));
 	cell_age(v, t, json_int(n, "sinceRenewalMs", 0, INT64_MAX / 2, -1));
 	columns_add(t, bfd_word(n));
 	cell_count(v, t, n, "claims");
@@ -557,7 +558,7 @@ static void put_peer(struct view *v, struct columns *t, const struct row *r)
 	columns_add(t, r->key);
 	columns_add(t, json_string(r->o, "address"));
 	cell_count(v, t, r->o, "asn");
-	cell_status(t, r, json_string(r->o, "state"));
+	cell_status(t, r->trouble, json_string(r->o, "state"));
 	cell_since(v, t, r->trouble ? NULL : r->o, "since");
 	cell_routes(v, t, json_object(r->o, "announced"));
 	columns_add(t, json_string(r->o, "lastError"));
@@ -581,7 +582,7 @@ static const struct columns_head event_head[] = {{"AGE", false, false}, {"TYPE",
 static void put_event(struct view *v, struct columns *t, const struct row *r)
 {
 	cell_since(v, t, r->o, "time");
-	cell_status(t, r, json_string(r->o, "type"));
+	cell_status(t, r->trouble, json_string(r->o, "type"));
 	columns_add(t, json_string(r->o, "reason"));
 	columns_add(t, r->key);
 	columns_add(t, json_string(r->o, "message"));
