@@ -4,6 +4,7 @@
 # make deps     Debian packages  make static   build/static/<triplet>/lbd (musl, mbedTLS 3.6)
 # make install, deb, image: packaging/packaging.mk
 # make demo     the 60-second tour               make V=1 ... shows the commands
+# make check-page the status page in headless Chromium
 # make check-k8s  on the real Kubernetes 1.20.2, built once from Debian's source package (tests/k8s/build.sh says where it is kept)
 
 VERSION := 0.1.0
@@ -269,7 +270,7 @@ fuzz: $(FUZZ:%=$(FUZZ_O)/fuzz_%)
 	$(Q)$(PYTHON) tests/fuzz/run.py $(FUZZ_SECONDS) $(FUZZ_O) $(FUZZ)
 
 # -- what a person runs; each does its own set-up ---------------------------------------------------------------------------------
-.PHONY: deps check check-k8s asan demo
+.PHONY: deps check check-k8s check-page asan demo
 deps:
 	$(Q)packaging/deps.sh build test static
 
@@ -279,6 +280,11 @@ check: deps
 check-k8s:
 	$(Q)packaging/deps.sh build test
 	$(Q)$(PYTHON) tests/check.py --k8s
+
+check-page:
+	$(Q)packaging/deps.sh build test page
+	$(Q)$(MAKE) --no-print-directory lbd kubesim
+	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/page
 
 asan: deps
 	$(Q)$(PYTHON) tests/check.py --asan-lab

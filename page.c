@@ -18,8 +18,8 @@
 #include <strings.h>
 
 /* After a change of either, tests/unit/test_page.c says what its hash is. */
-#define STYLE_HASH  "sha256-dMNcrzSupLFpO2MwfefpFny3t9Cpl7pO8aTNAOMa1+M="
-#define SCRIPT_HASH "sha256-YxUM3ePz5/VKD3FHFFVbszxw8xTmIR+VpxeKPHyOWCc="
+#define STYLE_HASH  "sha256-6792Cv5g54+X5LO1d13/itdS7ZmZEhCtLj95vpkNZVE="
+#define SCRIPT_HASH "sha256-NPD/Hk0suElUrvkxew/nUaAA911K4spkxBx7naNxl/g="
 
 static const char style[] =
 	":root{color-scheme:light dark;--f:#1c2128;--d:#57606a;--b:#fff;--c:#f4f6f8;--l:#d3d9df;"
@@ -43,7 +43,7 @@ static const char style[] =
 	"tbody tr{border-top:1px solid var(--l)}"
 	"tr:has(.bad){background:var(--s)}"
 	"td.bad{font-weight:600;color:var(--r)}"
-	"td[data-h=STATUS],td[data-h=REASON]{min-width:9em}"
+	"td[data-h=SERVICE],td[data-h=STATUS],td[data-h=REASON]{min-width:10em}"
 	"svg{display:block;width:9em;height:.6em;margin:.4em 0 .2em;border-radius:3px;"
 	"background:var(--l)}"
 	"rect{fill:var(--a)}"
@@ -74,7 +74,8 @@ static const char script[] =
 	"document.querySelector('main').replaceWith(m);"
 	"boxes().forEach(function(e,i){e.scrollLeft=x[i]});"
 	"document.title=d.title;last=new Date;say('')"
-	"}catch(e){say('No answer since '+last.toLocaleTimeString()+'.')}"
+	"}catch(e){document.title='lbd: no answer';"
+	"say('No answer since '+last.toLocaleTimeString()+'.')}"
 	"clearTimeout(t);busy=0"
 	"},2000)"
 	"})()";

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# deps.sh [build] [test] [static] [k8s]: installs the Debian packages that are missing, and says which.
+# deps.sh [build] [test] [static] [k8s] [page]: installs the Debian packages that are missing, and says which.
 # Installs nothing when nothing is missing.  Needs root then.
 set -eu
 
@@ -12,6 +12,8 @@ test="clang clang-tidy llvm libclang-rt-14-dev libssl-dev openssl python3 python
 static="cmake ninja-build flex bison dpkg-dev xz-utils"
 # what builds and runs a real API server (tests/k8s)
 k8s="golang-1.19-go dpkg-dev etcd-server openssl iptables conntrack"
+# a browser that needs no screen, and letters for it (tests/page)
+page="chromium-headless-shell fonts-dejavu-core"
 
 want=
 for group in "${@:-build}"; do
@@ -20,6 +22,7 @@ for group in "${@:-build}"; do
 	test) want="$want $test" ;;
 	static) want="$want $static" ;;
 	k8s) want="$want $k8s" ;;
+	page) want="$want $page" ;;
 	*) echo "deps.sh: unknown group $group" >&2; exit 2 ;;
 	esac
 done

@@ -88,10 +88,11 @@ def test_no_answer(lab, browser):
     tab = browser.tab().go(URL)
     node.kill()
     wait_for("the banner", lambda: banner(tab).startswith("No answer since "))
+    assert tab.value("document.title") == "lbd: no answer"
     assert cell(tab, "n1", "STATUS") and tab.value("getComputedStyle(document.getElementById('b')).position") == "sticky"
     tab.picture(PICTURES / "no-answer.png", whole=False)
     node.start()
-    wait_for("the page", lambda: banner(tab) == "", timeout=15)
+    wait_for("the page", lambda: banner(tab) == "" and tab.value("document.title") != "lbd: no answer", timeout=15)
 
 
 def test_one_at_a_time(lab, browser):
