@@ -4,6 +4,7 @@
 # make deps     Debian packages  make static   build/static/<triplet>/lbd (musl, mbedTLS 3.6)
 # make install, deb, image: packaging/packaging.mk
 # make demo     the 60-second tour               make V=1 ... shows the commands
+# make check-page the status page in headless Chromium
 # make check-k8s  on the real Kubernetes 1.20.2, built once from Debian's source package (tests/k8s/build.sh says where it is kept)
 
 VERSION := 0.1.0
@@ -18,9 +19,13 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode columns config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text finding foreign glob ground group health history hold homing http1 \
-        iface json judge kubeconf kubemake label leader member metrics ndp nodelb nodeset object outbox peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
-SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload remote rt scrape secret snapfile speaker status tls why wire witness writer radvio
+PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode columns config copy \
+        crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text finding foreign glob ground \
+        group health history hold homing http1 iface json judge kubeconf kubemake label leader member metrics ndp nodelb nodeset object outbox page peers plan \
+        pool publish retired rights rival routes service show snapshot suspect vip watch radv
+SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file \
+        gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload remote rt scrape secret snapfile speaker status tls \
+        why wire witness writer radvio
 
 USES_addr     :=
 USES_arena    :=
@@ -30,6 +35,7 @@ USES_metrics  := buf
 USES_columns  := buf
 USES_finding  := buf columns json
 USES_show     := addr buf columns finding json
+USES_page     := addr buf finding show
 USES_apiview  := addr claims cluster_decode columns json
 USES_foreign  := addr
 USES_glob     :=
@@ -116,7 +122,7 @@ USES_mcast    := addr iface log
 USES_apart    :=
 USES_httpd    := addr apart buf http1 log
 USES_gauge    := $(PURE) bfdio crdwatch net speaker status
-USES_scrape   := $(PURE) crdwatch file gauge httpd net
+USES_scrape   := $(PURE) crdwatch file gauge httpd net status wire
 USES_control  := apart buf json log
 USES_file     := buf
 USES_bfdio    := addr bfd bfdkey buf file log
@@ -269,7 +275,7 @@ fuzz: $(FUZZ:%=$(FUZZ_O)/fuzz_%)
 	$(Q)$(PYTHON) tests/fuzz/run.py $(FUZZ_SECONDS) $(FUZZ_O) $(FUZZ)
 
 # -- what a person runs; each does its own set-up ---------------------------------------------------------------------------------
-.PHONY: deps check check-k8s asan demo
+.PHONY: deps check check-k8s check-page asan demo
 deps:
 	$(Q)packaging/deps.sh build test static
 
@@ -279,6 +285,11 @@ check: deps
 check-k8s:
 	$(Q)packaging/deps.sh build test
 	$(Q)$(PYTHON) tests/check.py --k8s
+
+check-page:
+	$(Q)packaging/deps.sh build test page
+	$(Q)$(MAKE) --no-print-directory lbd kubesim
+	$(Q)$(PYTHON) -m pytest -q -p no:cacheprovider tests/page
 
 asan: deps
 	$(Q)$(PYTHON) tests/check.py --asan-lab

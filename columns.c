@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * columns.c - tables and sentences for a terminal.
+ * columns.c - tables and sentences for a terminal; tables as HTML.
  *
  * Owns: the cells of a table, as they will be printed.
  * In:   anybody's text.  Out: lines.
@@ -18,8 +18,9 @@ enum { GAP = 2, LEAST = 8, MAX_TEXT = 64 * 1024 * 1024 };
 #define ELLIPSIS "\xe2\x80\xa6"
 
 struct cell {
-	size_t at; /* in text */
+	size_t at; /* in text; its value, if it is of such a kind, stands behind it */
 	size_t width;
+	enum columns_kind kind;
 };
 
 struct columns {
@@ -137,6 +138,7 @@ void columns_add(struct columns *t, const char *s)
 		t->bad = true;
 		return;
 	}
+	c->kind = COLUMNS_PLAIN;
 	c->at = t->text.len;
 	columns_text(&t->text, s != NULL && *s != '\0' ? s : "-");
 	if (t->text.bad) {
@@ -145,6 +147,15 @@ void columns_add(struct columns *t, const char *s)
 	}
 	c->width = width_of(t->text.p + c->at, t->text.len - c->at);
 	buf_addc(&t->text, '\0');
+}
+
+void columns_mark(struct columns *t, enum columns_kind kind, const char *value)
+{
+	if (t->bad || t->n == 0)
+		return;
+	t->cells[t->n - 1].kind = kind;
+	buf_add(&t->text, value, strlen(value) + 1);
+	t->bad |= t->text.bad;
 }
 
 static bool is_shown(const struct columns *t, size_t i)
@@ -235,6 +246,56 @@ void columns_print(const struct columns *t, unsigned width, struct buf *out)
 		if (i + 1 == t->n_heads)
 			buf_addc(out, '\n');
 	}
+}
+
+/* -- HTML -- */
+
+void columns_escape(struct buf *out, const char *s)
+{
+	for (; *s != '\0'; s++)
+		if (strchr("<>&\"'", *s) != NULL)
+			buf_addf(out, "&#%d;", *s);
+		else
+			buf_addc(out, *s);
+}
+
+static void print_html_cell(const struct columns *t, size_t k, struct buf *out)
+{
+	const struct cell *c = &t->cells[k];
+	const char *s = t->text.p + c->at, *value = s + strlen(s) + 1;
+	size_t i = k % t->n_heads;
+
+	if (i == 0)
+		buf_adds(out, "<tr><th scope=row");
+	else
+		buf_addf(out, "<td data-h=\"%s\"", t->head[i].name);
+	buf_adds(out, c->kind == COLUMNS_BAD ? " class=bad>" : ">");
+	if (c->kind == COLUMNS_TIME)
+		buf_addf(out, "<time datetime=\"%s\" title=\"%s\">", value, value);
+	if (c->kind == COLUMNS_BAR)
+		buf_addf(out, "<svg aria-hidden=true><rect width=\"%s%%\" height=\"100%%\"/></svg> ",
+			value);
+	if (strcmp(s, "-") != 0)
+		columns_escape(out, s);
+	if (c->kind == COLUMNS_TIME)
+		buf_adds(out, "</time>");
+}
+
+void columns_print_html(const struct columns *t, struct buf *out)
+{
+	out->bad |= t->bad;
+	if (out->bad)
+		return;
+	buf_adds(out, "<div><table><thead><tr>");
+	for (size_t i = 0; i < t->n_heads; i++)
+		buf_addf(out, "<th scope=col>%s", t->head[i].name);
+	buf_adds(out, "<tbody>\n");
+	for (size_t k = 0; k < t->n - t->n % t->n_heads; k++) {
+		print_html_cell(t, k, out);
+		if ((k + 1) % t->n_heads == 0)
+			buf_addc(out, '\n');
+	}
+	buf_adds(out, "</table></div>\n");
 }
 
 /* -- sentences -- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * columns.h - tables and sentences for a terminal: columns as wide as what they hold, text from
- * outside that cannot move the cursor, ages as kubectl prints them.  Pure.
+ * outside that cannot move the cursor, ages as kubectl prints them; the same tables as HTML.  Pure.
  */
 #ifndef LBD_COLUMNS_H
 #define LBD_COLUMNS_H
@@ -21,6 +21,14 @@ struct columns_head {
 	bool wide;    /* only in a wide table */
 };
 
+/* What a cell is beside its text; seen in HTML alone. */
+enum columns_kind {
+	COLUMNS_PLAIN,
+	COLUMNS_BAD,  /* something is wrong there */
+	COLUMNS_TIME, /* value: when that was, as RFC 3339 prints it */
+	COLUMNS_BAR,  /* value: how many percent */
+};
+
 struct columns; /* opaque */
 
 /* head is borrowed, n of at most COLUMNS_MAX.  NULL when out of memory. */
@@ -29,9 +37,17 @@ void columns_free(struct columns *t); /* NULL: nothing happens */
 /* The next cell, row by row; for every head, whether it is shown or not.  s is anybody's text; NULL
  * or empty: "-". */
 void columns_add(struct columns *t, const char *s);
+/* Says so of the cell that was added last.  value is nobody's text but ours. */
+void columns_mark(struct columns *t, enum columns_kind kind, const char *value);
 /* The table with its heads, each line at most width characters if what may be cut allows;
  * COLUMNS_ALL: nothing is cut. */
 void columns_print(const struct columns *t, unsigned width, struct buf *out);
+/* The whole of it as an element of HTML, in a box that can be scrolled.  Each cell but a row's first
+ * has its head's name beside it (data-h), for screens too narrow for columns; "-" is an empty cell. */
+void columns_print_html(const struct columns *t, struct buf *out);
+/* Adds text that columns_text() made, or whose characters are as harmless, to HTML: inside an
+ * element or a quoted attribute. */
+void columns_escape(struct buf *out, const char *s);
 
 /* Adds anybody's text: letters of any script as they are; what would move the cursor, turn the
  * writing, or is no UTF-8, as \xNN. */

@@ -903,7 +903,6 @@ static const struct config_field metrics_fields[] = {
 	{.name = "page",
 		.type = CONFIG_BOOL,
 		.in = CONFIG_IN_NATIVE,
-		.flags = CONFIG_NOT_YET,
 		AT(config, metrics_page),
 		.fallback = "true",
 		.doc = DOC("the status page as well")},

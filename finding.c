@@ -121,6 +121,15 @@ bool finding_service(const cJSON *service)
 	return json_string(service, "reason") != NULL && !is_any(service, "reason", fine);
 }
 
+bool finding_is_node_bad(const cJSON *node)
+{
+	bool released = is(node, "lease", "released"), known = json_string(node, "lease") != NULL;
+
+	return json_bool(node, "frozen", false) ||
+	       (!released && ((known && !finding_node_lives(node)) ||
+				     json_string(node, "draining") != NULL));
+}
+
 bool finding_is_peer_down(const cJSON *peer)
 {
 	return json_string(peer, "state") != NULL && !is(peer, "state", "Established") &&

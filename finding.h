@@ -39,6 +39,8 @@ bool finding_is_unanswered(const cJSON *vip);
 const char *finding_unanswered_text(const cJSON *vip);
 /* Is something wrong with what this Service has? */
 bool finding_service(const cJSON *service);
+/* Did this node die, or is it kept from taking what it should? */
+bool finding_is_node_bad(const cJSON *node);
 /* Is this node to have a session with that router, and has none? */
 bool finding_is_peer_down(const cJSON *peer);
 

@@ -690,9 +690,18 @@ static enum http1_error on_request_line(struct http1 *h, struct text line, struc
 }
 
 /* Two of them, and a server before this one may have read the other (RFC 9112 3.2). */
-static enum http1_error count_host(struct text line, unsigned *hosts)
+static enum http1_error on_host(struct text line, struct http1_asked *a)
 {
-	return is(cut(&line, ':'), "host") && (*hosts)++ > 0 ? HTTP1_BAD_HEADER : HTTP1_OK;
+	struct text value = line;
+
+	if (!is(cut(&value, ':'), "host"))
+		return HTTP1_OK;
+	value = trim(value);
+	if (a->host != NULL || value.n > HTTP1_MAX_HOST || !all(value, is_visible))
+		return HTTP1_BAD_HEADER;
+	a->host = value.p;
+	a->host_len = value.n;
+	return HTTP1_OK;
 }
 
 /* Cuts a line off *rest.  HTTP1_TRUNCATED: it has not ended. */
@@ -716,13 +725,12 @@ enum http1_error http1_read_request(
 	struct http1 h = {.head = {.keep_alive = true}};
 	struct text rest = {p, n}, line = {p, 0};
 	struct http1_asked a = {0};
-	unsigned hosts = 0;
 	enum http1_error e = cut_line(&rest, &line);
 
 	if (e == HTTP1_OK)
 		e = on_request_line(&h, line, &a);
 	while (e == HTTP1_OK && (e = cut_line(&rest, &line)) == HTTP1_OK && line.n > 0) {
-		e = count_host(line, &hosts);
+		e = on_host(line, &a);
 		if (e == HTTP1_OK)
 			e = on_field(&h, line);
 	}
@@ -748,6 +756,8 @@ const char *http1_status_text(unsigned status)
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
+	case 421:
+		return "Misdirected Request";
 	case 431:
 		return "Request Header Fields Too Large";
 	case 500:

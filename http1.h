@@ -17,6 +17,7 @@ enum {
 	HTTP1_MAX_HEAD = 64 * 1024,  /* bytes of status line and headers, with the 1xx before them;
 					again for the trailers */
 	HTTP1_MAX_CHUNK_LINE = 4096, /* bytes of one chunk's size line, extensions included */
+	HTTP1_MAX_HOST = 280,        /* of a request's Host: a name of DNS, a port, some room */
 };
 
 struct http1_head {
@@ -83,7 +84,8 @@ void http1_print(const struct http1_request *r, struct buf *out);
 /* What is asked for; the texts are in the bytes that it was read from, not terminated. */
 struct http1_asked {
 	const char *method, *path, *query; /* as sent: escapes are left in; query: behind "?" */
-	size_t method_len, path_len, query_len;
+	const char *host; /* NULL = none */
+	size_t method_len, path_len, query_len, host_len;
 	bool keep_alive; /* the connection may be used again */
 	bool has_body;   /* of another length than 0 */
 };

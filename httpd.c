@@ -191,17 +191,18 @@ static void on_written(uv_write_t *req, int status)
 	serve(k);
 }
 
-static void print_head(const struct client *k, struct buf *out, const char *more)
+static void print_head(const struct client *k, struct buf *out)
 {
-	http1_print_answer(k->out.status, k->out.type, k->out.body.len, !k->last, more, out);
+	http1_print_answer(
+		k->out.status, k->out.type, k->out.body.len, !k->last, k->out.more, out);
 }
 
 /* Sends what is in k->out. */
-static void send_answer(struct client *k, bool head_only, const char *more)
+static void send_answer(struct client *k, bool head_only)
 {
 	uv_buf_t b[2];
 
-	print_head(k, &k->head, more);
+	print_head(k, &k->head);
 	if (k->head.bad || k->out.body.bad) {
 		client_close(k);
 		return;
@@ -221,6 +222,7 @@ static void begin_answer(struct client *k, unsigned status)
 	buf_init(&k->out.body, HTTPD_MAX_ANSWER);
 	k->out.status = status;
 	k->out.type = "text/plain; charset=utf-8";
+	k->out.more = "";
 }
 
 /* One without a handler. */
@@ -228,9 +230,10 @@ static void send_text(
 	struct client *k, unsigned status, const char *text, bool head_only, const char *more)
 {
 	begin_answer(k, status);
+	k->out.more = more;
 	buf_adds(&k->out.body, text);
 	buf_addc(&k->out.body, '\n');
-	send_answer(k, head_only, more);
+	send_answer(k, head_only);
 }
 
 /* Nothing behind it can be understood. */
@@ -271,7 +274,7 @@ static bool answer_apart(void *ctx, int fd)
 
 	buf_init(&head, HEAD_ROOM);
 	make_answer(w);
-	print_head(w->k, &head, "");
+	print_head(w->k, &head);
 	return !head.bad && !w->k->out.body.bad &&
 	       block_send(fd, head.p, head.len, until_ms) == 0 &&
 	       (w->head_only ||
@@ -377,18 +380,21 @@ static void answer(struct client *k, const struct http1_asked *a, size_t len)
 {
 	bool head_only = is(a->method, a->method_len, "HEAD");
 	const struct httpd_handler *handler = find_handler(k->h, a->path, a->path_len);
-	char query[MAX_QUERY] = "";
+	char query[MAX_QUERY] = "", host[HTTP1_MAX_HOST + 1] = "";
 	struct httpd_request request = {
-		.path = handler != NULL ? handler->path : "", .query = query};
+		.path = handler != NULL ? handler->path : "", .query = query, .host = host};
 	struct work work = {handler, &request, k, head_only};
-	bool is_long =
-		handler != NULL && handler->takes_long != NULL && handler->takes_long(k->h->ctx);
+	bool is_long;
 
+	if (a->query_len < sizeof query)
+		memcpy(query, a->query, a->query_len);
+	if (a->host != NULL)
+		memcpy(host, a->host, a->host_len);
+	is_long = handler != NULL && handler->takes_long != NULL &&
+		  handler->takes_long(k->h->ctx, &request);
 	k->waits = is_long && apart_is_busy(&k->h->apart);
 	if (k->waits)
 		return;
-	if (a->query_len < sizeof query)
-		memcpy(query, a->query, a->query_len);
 	counter_inc(k->h->counters, COUNTER_HTTP_REQUESTS);
 	k->last = !a->keep_alive || ++k->n_requests >= HTTPD_MAX_REQUESTS;
 	if (!head_only && !is(a->method, a->method_len, "GET")) {
@@ -397,7 +403,7 @@ static void answer(struct client *k, const struct http1_asked *a, size_t len)
 		send_text(k, 404, "not found", head_only, "");
 	} else if (!is_long || !begin_apart(k, &work)) {
 		make_answer(&work);
-		send_answer(k, head_only, "");
+		send_answer(k, head_only);
 	}
 	buf_drop(&k->in, len);
 }

@@ -30,19 +30,21 @@ struct httpd; /* opaque */
 struct httpd_request {
 	const char *path;  /* as sent: escapes are left in */
 	const char *query; /* what stands behind "?"; "" = nothing */
+	const char *host;  /* by whose name it was reached, with a port perhaps; "" = not said */
 };
 
 struct httpd_answer {
 	unsigned status;  /* 200 */
-	const char *type; /* its Content-Type; static; "text/plain; charset=utf-8" */
+	const char *type; /* its Content-Type; static, as is more; "text/plain; charset=utf-8" */
+	const char *more; /* further fields, each line with its CRLF; "" */
 	struct buf body;  /* to be added to */
 };
 
 struct httpd_handler {
 	const char *path; /* whole, without a query */
-	/* Does the answer take so long that the loop must not wait?  Asked before each; NULL: no.
-	 */
-	bool (*takes_long)(void *ctx);
+	/* Does the answer take so long that the loop must not wait?  Asked before each, perhaps more
+	 * than once; NULL: no. */
+	bool (*takes_long)(void *ctx, const struct httpd_request *request);
 	/* false: there is none (out of memory).  May not call back.  Of one that takes long it runs
 	 * in a copy of the process (apart.h), without its descriptors. */
 	bool (*answer)(void *ctx, const struct httpd_request *request, struct httpd_answer *a);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * scrape.c - what the port for metrics answers: /metrics, /healthz, /readyz, and where it listens.
+ * scrape.c - what the port for metrics answers: /metrics, /healthz, /readyz, the page, and where it
+ * listens.
  *
  * Owns: the server (httpd.h); what is known of this process.
  * In:   requests; the configuration, the Node, interfaces.
@@ -12,6 +13,7 @@
  */
 #include "gauge.h"
 #include "httpd.h"
+#include "page.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { METRICS_APART = 200 }; /* Services and addresses: some milliseconds' work */
+enum { APART = 200 }; /* Services and addresses: some milliseconds' work */
 enum { LATE_MS = 5000 };      /* the loop's own timer must not be so late */
 enum { MAX_METRICS = HTTPD_MAX_ANSWER };
 
@@ -105,13 +107,19 @@ static void add_process(struct metrics *m, const struct process *p)
 
 /* -- /metrics ---------------------------------------------------------------------------------- */
 
-static bool metrics_take_long(void *ctx)
+static bool are_many(const struct daemon *d)
+{
+	return vip_count(d->vips) + cluster_count(d->cluster, CLUSTER_SERVICE) > APART;
+}
+
+static bool metrics_take_long(void *ctx, const struct httpd_request *request)
 {
 	struct daemon *d = ctx;
 
+	(void)request;
 	net_count_drops(d->net);
 	read_process(&d->scrape->process, d->started_ms, daemon_now_ms());
-	return vip_count(d->vips) + cluster_count(d->cluster, CLUSTER_SERVICE) > METRICS_APART;
+	return are_many(d);
 }
 
 static bool answer_metrics(void *ctx, const struct httpd_request *request, struct httpd_answer *a)
@@ -204,7 +212,62 @@ static bool answer_ready(void *ctx, const struct httpd_request *request, struct 
 	return true;
 }
 
+/* -- the page ---------------------------------------------------------------------------------- */
+
+static bool is_page_shown(const struct daemon *d, const struct httpd_request *request)
+{
+	return d->conf->metrics_page && page_is_own_host(request->host, d->node);
+}
+
+/* Who looks at the page looks at the wire, too. */
+static bool page_takes_long(void *ctx, const struct httpd_request *request)
+{
+	struct daemon *d = ctx;
+
+	if (!is_page_shown(d, request))
+		return false;
+	wire_look(d, daemon_now_ms());
+	return are_many(d);
+}
+
+static void refuse_page(const struct daemon *d, const char *host, struct httpd_answer *a)
+{
+	if (!d->conf->metrics_page) {
+		a->status = 404;
+		buf_adds(&a->body, "the page is switched off (metrics.page)\n");
+	} else if (host[0] == '\0') {
+		a->status = 400;
+		buf_adds(&a->body, "a request without Host\n");
+	} else {
+		a->status = 421;
+		buf_addf(&a->body,
+			"this host has another name: ask for it by its IP address, as localhost, "
+			"as %s, or by a longer name that begins with that and a dot\n",
+			d->node);
+	}
+}
+
+static bool answer_page(void *ctx, const struct httpd_request *request, struct httpd_answer *a)
+{
+	struct daemon *d = ctx;
+	cJSON *dump;
+
+	if (!is_page_shown(d, request)) {
+		refuse_page(d, request->host, a);
+		return true;
+	}
+	dump = status_dump(d, daemon_now_ms());
+	if (dump == NULL)
+		return false;
+	page_print(dump, &a->body);
+	cJSON_Delete(dump);
+	a->type = "text/html; charset=utf-8";
+	a->more = page_fields;
+	return true;
+}
+
 static const struct httpd_handler handlers[] = {
+	{"/", page_takes_long, answer_page},
 	{"/metrics", metrics_take_long, answer_metrics},
 	{"/healthz", NULL, answer_health},
 	{"/readyz", NULL, answer_ready},

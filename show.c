@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * show.c - lbd status: the daemon's JSON as text.
+ * show.c - lbd status: the daemon's JSON as text, or as HTML.
  *
  * In:   status.c's tree.  Out: a summary, what is degraded, tables.
  */
@@ -11,6 +11,7 @@
 #include "finding.h"
 #include "json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -20,8 +21,8 @@ enum {
 
 struct row {
 	const cJSON *o;
-	const char *key;  /* sorted by; "" when it has none */
-	struct addr addr; /* VIPs */
+	const char *key;  /* known by; "" when it has none */
+	struct addr addr; /* that the key is, if it is one */
 	bool trouble;
 };
 
@@ -35,23 +36,18 @@ struct view {
 	bool bad; /* out of memory */
 };
 
-bool show_parse(const char *word, enum show_what *ret_what)
-{
-	static const char *const words[] = {[SHOW_ALL] = "",
-		[SHOW_SERVICES] = "services",
-		[SHOW_VIPS] = "vips",
-		[SHOW_POOLS] = "pools",
-		[SHOW_NODES] = "nodes",
-		[SHOW_PEERS] = "peers",
-		[SHOW_EVENTS] = "events"};
-
-	for (size_t i = SHOW_SERVICES; i < ARRAY_LEN(words); i++)
-		if (strcmp(word, words[i]) == 0) {
-			*ret_what = (enum show_what)i;
-			return true;
-		}
-	return false;
-}
+/* One table, of the dump's list of that name. */
+struct part {
+	const char *word, *title;
+	const char *key; /* what a row is known by */
+	const struct columns_head *head;
+	size_t n_heads;
+	size_t most; /* rows in the summary; those with trouble first */
+	bool sorted; /* else as they come */
+	bool (*trouble)(const struct view *v, const cJSON *o); /* NULL: there is none */
+	void (*put)(struct view *v, struct columns *t, const struct row *r);
+	const char *none, *unknown; /* there is nothing; the dump has no such list */
+};
 
 static bool is(const cJSON *o, const char *key, const char *value)
 {
@@ -77,7 +73,19 @@ static void cell_age(struct view *v, struct columns *t, int64_t age)
 
 static void cell_since(struct view *v, struct columns *t, const cJSON *o, const char *key)
 {
-	cell_age(v, t, finding_age(v->dump, o, key));
+	int64_t age = finding_age(v->dump, o, key);
+
+	cell_age(v, t, age);
+	if (age >= 0)
+		columns_mark(t, COLUMNS_TIME, json_string(o, key));
+}
+
+/* The one in which trouble shows. */
+static void cell_status(struct columns *t, bool trouble, const char *text)
+{
+	columns_add(t, text);
+	if (trouble)
+		columns_mark(t, COLUMNS_BAD, "");
 }
 
 static void cell_count(struct view *v, struct columns *t, const cJSON *o, const char *key)
@@ -100,23 +108,6 @@ static void cell_list(struct view *v, struct columns *t, const cJSON *array)
 	cell_end(v, t);
 }
 
-static struct columns *table(const struct view *v, const struct columns_head *head, size_t n)
-{
-	return columns_new(head, n, v->opt->wide);
-}
-
-/* Prints and frees it; nothing in it: says so. */
-static void table_end(struct view *v, struct columns *t, size_t n, const char *none)
-{
-	if (t == NULL)
-		v->bad = true;
-	else if (n == 0)
-		columns_wrap(v->out, "", none, v->opt->wide ? COLUMNS_ALL : v->opt->width);
-	else
-		columns_print(t, v->opt->wide ? COLUMNS_ALL : v->opt->width, v->out);
-	columns_free(t);
-}
-
 /* -- rows, in order -- */
 
 static int by_key(const void *a, const void *b)
@@ -124,13 +115,6 @@ static int by_key(const void *a, const void *b)
 	const struct row *x = a, *y = b;
 
 	return strcmp(x->key, y->key);
-}
-
-static int by_trouble(const void *a, const void *b)
-{
-	const struct row *x = a, *y = b;
-
-	return x->trouble != y->trouble ? (x->trouble ? -1 : 1) : by_key(a, b);
 }
 
 static int by_addr(const void *a, const void *b)
@@ -141,7 +125,7 @@ static int by_addr(const void *a, const void *b)
 	return c != 0 ? c : by_key(a, b);
 }
 
-static int by_trouble_addr(const void *a, const void *b)
+static int by_trouble(const void *a, const void *b)
 {
 	const struct row *x = a, *y = b;
 
@@ -164,7 +148,9 @@ static struct row *rows_of(struct view *v, const cJSON *array, const char *key, 
 		if (cJSON_IsObject(o)) {
 			const char *s = json_string(o, key);
 
-			r[i++] = (struct row){.o = o, .key = s != NULL ? s : ""};
+			r[i] = (struct row){.o = o, .key = s != NULL ? s : ""};
+			(void)!addr_parse(r[i].key, strlen(r[i].key), &r[i].addr);
+			i++;
 		}
 	*ret_n = i;
 	return r;
@@ -173,34 +159,23 @@ static struct row *rows_of(struct view *v, const cJSON *array, const char *key, 
 /* Is the object of the namespace that was asked for?  key: "NAMESPACE/NAME". */
 static bool is_in_namespace(const struct show_options *opt, const char *key)
 {
-	size_t n = opt->namespace_ != NULL ? strlen(opt->namespace_) : 0;
+	size_t n = strlen(opt->namespace_);
 
-	return opt->namespace_ == NULL ||
-	       (key != NULL && strncmp(key, opt->namespace_, n) == 0 && key[n] == '/');
+	return key != NULL && strncmp(key, opt->namespace_, n) == 0 && key[n] == '/';
 }
 
-static bool is_vip_in_namespace(const struct show_options *opt, const cJSON *vip)
+static bool is_asked_for(const struct show_options *opt, enum show_what what, const cJSON *o)
 {
 	const cJSON *s;
 
-	if (opt->namespace_ == NULL)
+	if (opt->namespace_ == NULL || what > SHOW_VIPS)
 		return true;
-	cJSON_ArrayForEach (s, json_array(vip, "services"))
+	if (what == SHOW_SERVICES)
+		return is_in_namespace(opt, json_string(o, "name"));
+	cJSON_ArrayForEach (s, json_array(o, "services"))
 		if (is_in_namespace(opt, cJSON_GetStringValue(s)))
 			return true;
 	return false;
-}
-
-/* How many rows the summary has room for. */
-static size_t shown_rows(const struct view *v, size_t n)
-{
-	return v->opt->what == SHOW_ALL && !v->opt->wide && n > MAX_ROWS ? MAX_ROWS : n;
-}
-
-static void say_more(struct view *v, size_t n, const char *word)
-{
-	if (shown_rows(v, n) < n)
-		buf_addf(v->out, "and %zu more: lbd status %s\n", n - shown_rows(v, n), word);
 }
 
 /* -- VIPs -- */
@@ -346,54 +321,34 @@ static void cells_seen(struct view *v, struct columns *t, const cJSON *vip)
 		foreign >= 0 && (node < 0 || foreign <= node || finding_is_hijacked(v->dump, vip));
 
 	columns_add(t, json_string(vip, is_foreign ? "foreignMac" : "answeredByMac"));
-	cell_age(v, t, is_foreign ? foreign : node);
+	cell_since(v, t, vip, is_foreign ? "foreignSeen" : "answeredSeen");
 }
 
-static void put_vip(struct view *v, struct columns *t, const cJSON *vip)
-{
-	columns_add(t, json_string(vip, "ip"));
-	put_owner(v, vip, &v->cell);
-	cell_end(v, t);
-	cell_since(v, t, vip, "ownerSince");
-	cell_list(v, t, json_array(vip, "services"));
-	columns_add(t, vip_status(v, vip));
-	columns_add(t, json_string(vip, "pool"));
-	cells_announced(v, t, vip);
-	cells_seen(v, t, vip);
-	columns_add(t, vip_why(vip));
-}
-
-static bool is_in_trouble(const struct view *v, const cJSON *vip)
+static bool is_vip_bad(const struct view *v, const cJSON *vip)
 {
 	return finding_is_hijacked(v->dump, vip) || finding_is_unanswered(vip) ||
 	       finding_gone_owner(v->dump, vip) != NULL;
 }
 
-static void show_vips(struct view *v)
-{
-	static const struct columns_head head[] = {{"ADDRESS", false, false}, {"NODE", true, false},
-		{"SINCE", false, false}, {"SERVICE", true, false}, {"STATUS", true, false},
-		{"POOL", false, true}, {"INTERFACE", false, true}, {"MAC ANNOUNCED", false, true},
-		{"MAC SEEN", false, true}, {"SEEN", false, true}, {"REASON", false, true}};
-	struct columns *t = table(v, head, ARRAY_LEN(head));
-	size_t n = 0, k = 0;
-	struct row *r = rows_of(v, json_array(v->dump, "vips"), "ip", &n);
+static const struct columns_head vip_head[] = {{"ADDRESS", false, false}, {"NODE", true, false},
+	{"SINCE", false, false}, {"SERVICE", true, false}, {"STATUS", true, false},
+	{"POOL", false, true}, {"INTERFACE", false, true}, {"MAC ANNOUNCED", false, true},
+	{"MAC SEEN", false, true}, {"SEEN", false, true}, {"REASON", false, true}};
 
-	for (size_t i = 0; i < n; i++) {
-		if (!is_vip_in_namespace(v->opt, r[i].o))
-			continue;
-		r[k] = r[i];
-		(void)!addr_parse(r[k].key, strlen(r[k].key), &r[k].addr);
-		r[k].trouble = is_in_trouble(v, r[k].o);
-		k++;
-	}
-	if (k > 0)
-		qsort(r, k, sizeof *r, shown_rows(v, k) < k ? by_trouble_addr : by_addr);
-	for (size_t i = 0; i < shown_rows(v, k) && t != NULL; i++)
-		put_vip(v, t, r[i].o);
-	table_end(v, t, k, "no address is in service");
-	say_more(v, k, "vips");
-	free(r);
+static void put_vip(struct view *v, struct columns *t, const struct row *r)
+{
+	const cJSON *vip = r->o;
+
+	columns_add(t, r->key);
+	put_owner(v, vip, &v->cell);
+	cell_end(v, t);
+	cell_since(v, t, vip, "ownerSince");
+	cell_list(v, t, json_array(vip, "services"));
+	cell_status(t, r->trouble, vip_status(v, vip));
+	columns_add(t, json_string(vip, "pool"));
+	cells_announced(v, t, vip);
+	cells_seen(v, t, vip);
+	columns_add(t, vip_why(vip));
 }
 
 /* -- Services -- */
@@ -417,8 +372,13 @@ static const char *service_status(const struct view *v, const cJSON *s, const cJ
 	return vip != NULL ? vip_status(v, vip) : "not announced yet";
 }
 
+static const struct columns_head service_head[] = {{"NAMESPACE", true, false},
+	{"NAME", true, false}, {"ADDRESS", false, false}, {"NODE", true, false},
+	{"ENDPOINTS", false, false}, {"STATUS", true, false}, {"POOL", false, true},
+	{"POLICY", false, true}, {"ENDPOINTS HERE", false, true}};
+
 /* One row for each of its addresses, or one. */
-static void put_service(struct view *v, struct columns *t, const struct row *r, const char *ip)
+static void put_service_row(struct view *v, struct columns *t, const struct row *r, const char *ip)
 {
 	const cJSON *vip = vip_of(v, ip);
 	size_t len = strcspn(r->key, "/");
@@ -430,23 +390,24 @@ static void put_service(struct view *v, struct columns *t, const struct row *r, 
 	put_owner(v, vip, &v->cell);
 	cell_end(v, t);
 	cell_count(v, t, r->o, "readyEndpoints");
-	columns_add(t, service_status(v, r->o, vip));
+	cell_status(t, vip != NULL ? finding_service(r->o) || is_vip_bad(v, vip) : r->trouble,
+		service_status(v, r->o, vip));
 	columns_add(t, json_string(r->o, "pool"));
 	columns_add(t, json_bool(r->o, "local", false) ? "Local" : "Cluster");
 	cell_count(v, t, r->o, "readyEndpointsHere");
 }
 
-static void put_service_rows(struct view *v, struct columns *t, const struct row *r)
+static void put_service(struct view *v, struct columns *t, const struct row *r)
 {
 	const cJSON *ip;
 
 	if (cJSON_GetArraySize(json_array(r->o, "ips")) == 0)
-		put_service(v, t, r, NULL);
+		put_service_row(v, t, r, NULL);
 	cJSON_ArrayForEach (ip, json_array(r->o, "ips"))
-		put_service(v, t, r, cJSON_GetStringValue(ip));
+		put_service_row(v, t, r, cJSON_GetStringValue(ip));
 }
 
-static bool has_trouble(const struct view *v, const cJSON *s)
+static bool is_service_bad(const struct view *v, const cJSON *s)
 {
 	const cJSON *ip;
 
@@ -455,36 +416,10 @@ static bool has_trouble(const struct view *v, const cJSON *s)
 	cJSON_ArrayForEach (ip, json_array(s, "ips")) {
 		const cJSON *vip = vip_of(v, cJSON_GetStringValue(ip));
 
-		if (vip != NULL && is_in_trouble(v, vip))
+		if (vip != NULL && is_vip_bad(v, vip))
 			return true;
 	}
 	return false;
-}
-
-static void show_services(struct view *v)
-{
-	static const struct columns_head head[] = {{"NAMESPACE", true, false},
-		{"NAME", true, false}, {"ADDRESS", false, false}, {"NODE", true, false},
-		{"ENDPOINTS", false, false}, {"STATUS", true, false}, {"POOL", false, true},
-		{"POLICY", false, true}, {"ENDPOINTS HERE", false, true}};
-	struct columns *t = table(v, head, ARRAY_LEN(head));
-	size_t n = 0, k = 0;
-	struct row *r = rows_of(v, json_array(v->dump, "services"), "name", &n);
-
-	for (size_t i = 0; i < n; i++) {
-		if (!is_in_namespace(v->opt, r[i].key))
-			continue;
-		r[k] = r[i];
-		r[k].trouble = has_trouble(v, r[k].o);
-		k++;
-	}
-	if (k > 0)
-		qsort(r, k, sizeof *r, shown_rows(v, k) < k ? by_trouble : by_key);
-	for (size_t i = 0; i < shown_rows(v, k) && t != NULL; i++)
-		put_service_rows(v, t, &r[i]);
-	table_end(v, t, k, "no Service of type LoadBalancer");
-	say_more(v, k, "services");
-	free(r);
 }
 
 /* -- pools -- */
@@ -495,37 +430,33 @@ static void cell_use(struct view *v, struct columns *t, const cJSON *pool, const
 {
 	double used = cJSON_GetNumberValue(json_get(pool, used_key)),
 	       total = cJSON_GetNumberValue(json_get(pool, total_key));
+	char percent[16];
 
-	if (used >= 0 && used < 1e15 && total > 0) {
-		buf_addf(&v->cell, "%.0f of ", used);
-		if (total < 1e9)
-			buf_addf(&v->cell, "%.0f", total);
-		else
-			buf_adds(&v->cell, "over 10^9");
+	if (!(used >= 0 && used < 1e15 && total > 0)) {
+		cell_end(v, t);
+		return;
 	}
+	buf_addf(&v->cell, "%.0f of ", used);
+	if (total < 1e9)
+		buf_addf(&v->cell, "%.0f", total);
+	else
+		buf_adds(&v->cell, "over 10^9");
 	cell_end(v, t);
+	/* 0 and 100 are none and all, nothing else */
+	(void)snprintf(percent, sizeof percent, "%d",
+		used >= total ? 100 : (int)(used * 99 / total) + (used > 0));
+	columns_mark(t, COLUMNS_BAR, percent);
 }
 
-static void show_pools(struct view *v)
-{
-	static const struct columns_head head[] = {{"NAME", true, false},
-		{"IPV4 IN USE", false, false}, {"IPV6 IN USE", false, false},
-		{"ADDRESSES", true, false}};
-	struct columns *t = table(v, head, ARRAY_LEN(head));
-	size_t n = 0;
-	struct row *r = rows_of(v, json_array(v->dump, "pools"), "name", &n);
+static const struct columns_head pool_head[] = {{"NAME", true, false},
+	{"IPV4 IN USE", false, false}, {"IPV6 IN USE", false, false}, {"ADDRESSES", true, false}};
 
-	for (size_t i = 0; i < n && t != NULL; i++) { /* in the configuration's order */
-		columns_add(t, r[i].key);
-		cell_use(v, t, r[i].o, "ipv4Used", "ipv4Total");
-		cell_use(v, t, r[i].o, "ipv6Used", "ipv6Total");
-		cell_list(v, t, json_array(r[i].o, "addresses"));
-	}
-	table_end(v, t, n,
-		json_array(v->dump, "pools") != NULL
-			? "no pool is configured"
-			: "pools are known to each node's daemon: run lbd status there");
-	free(r);
+static void put_pool(struct view *v, struct columns *t, const struct row *r)
+{
+	columns_add(t, r->key);
+	cell_use(v, t, r->o, "ipv4Used", "ipv4Total");
+	cell_use(v, t, r->o, "ipv6Used", "ipv6Total");
+	cell_list(v, t, json_array(r->o, "addresses"));
 }
 
 /* -- nodes -- */
@@ -573,33 +504,31 @@ static const char *drift_word(const cJSON *n, const char *ours)
 					      : "differs";
 }
 
-static void show_nodes(struct view *v)
+static bool is_node_bad(const struct view *v, const cJSON *n)
 {
-	static const struct columns_head head[] = {{"NAME", true, false}, {"STATUS", true, false},
-		{"RENEWED", false, false}, {"BFD", false, false}, {"ANNOUNCES", false, false},
-		{"CONFIG", false, false}, {"VERSION", true, false}, {"HASH", false, true},
-		{"OWN ADDRESSES", false, true}, {"MACS", false, true}};
-	struct columns *t = table(v, head, ARRAY_LEN(head));
-	size_t n = 0;
-	struct row *r = rows_of(v, json_array(v->dump, "nodes"), "name", &n);
-	const char *ours = json_string(finding_reference(v->dump), "configHash");
+	(void)v;
+	return finding_is_node_bad(n);
+}
 
-	if (n > 0)
-		qsort(r, n, sizeof *r, by_key);
-	for (size_t i = 0; i < n && t != NULL; i++) {
-		columns_add(t, r[i].key);
-		columns_add(t, node_status(v, r[i].o));
-		cell_age(v, t, json_int(r[i].o, "sinceRenewalMs", 0, INT64_MAX / 2, -1));
-		columns_add(t, bfd_word(r[i].o));
-		cell_count(v, t, r[i].o, "announces");
-		columns_add(t, drift_word(r[i].o, ours));
-		columns_add(t, json_string(r[i].o, "version"));
-		columns_add(t, json_string(r[i].o, "configHash"));
-		columns_add(t, json_string(r[i].o, "addresses"));
-		columns_add(t, json_string(r[i].o, "macs"));
-	}
-	table_end(v, t, n, "no node has told of itself by a Lease yet");
-	free(r);
+static const struct columns_head node_head[] = {{"NAME", true, false}, {"STATUS", true, false},
+	{"RENEWED", false, false}, {"BFD", false, false}, {"ANNOUNCES", false, false},
+	{"CONFIG", false, false}, {"VERSION", true, false}, {"HASH", false, true},
+	{"OWN ADDRESSES", false, true}, {"MACS", false, true}};
+
+static void put_node(struct view *v, struct columns *t, const struct row *r)
+{
+	const cJSON *n = r->o;
+
+	columns_add(t, r->key);
+	cell_status(t, r->trouble, node_status(v, n));
+	cell_age(v, t, json_int(n, "sinceRenewalMs", 0, INT64_MAX / 2, -1));
+	columns_add(t, bfd_word(n));
+	cell_count(v, t, n, "announces");
+	columns_add(t, drift_word(n, json_string(finding_reference(v->dump), "configHash")));
+	columns_add(t, json_string(n, "version"));
+	columns_add(t, json_string(n, "configHash"));
+	columns_add(t, json_string(n, "addresses"));
+	columns_add(t, json_string(n, "macs"));
 }
 
 /* -- peers -- */
@@ -613,55 +542,145 @@ static void cell_routes(struct view *v, struct columns *t, const cJSON *counts)
 	cell_end(v, t);
 }
 
-static void show_peers(struct view *v)
+static bool is_peer_bad(const struct view *v, const cJSON *p)
 {
-	static const struct columns_head head[] = {{"NAME", true, false}, {"ADDRESS", false, false},
-		{"AS", false, false}, {"STATE", false, false}, {"SINCE", false, false},
-		{"ROUTES", false, false}, {"LAST ERROR", true, false}, {"HEARD", false, true},
-		{"HOLD TIME", false, true}, {"BFD", false, true}, {"INTERFACE", false, true}};
-	struct columns *t = table(v, head, ARRAY_LEN(head));
-	size_t n = 0;
-	struct row *r = rows_of(v, json_array(v->dump, "peers"), "name", &n);
+	(void)v;
+	return finding_is_peer_down(p);
+}
 
-	for (size_t i = 0; i < n && t != NULL; i++) {
-		columns_add(t, r[i].key);
-		columns_add(t, json_string(r[i].o, "address"));
-		cell_count(v, t, r[i].o, "asn");
-		columns_add(t, json_string(r[i].o, "state"));
-		cell_age(v, t,
-			finding_is_peer_down(r[i].o) ? -1 : finding_age(v->dump, r[i].o, "since"));
-		cell_routes(v, t, json_object(r[i].o, "announced"));
-		columns_add(t, json_string(r[i].o, "lastError"));
-		cell_routes(v, t, json_object(r[i].o, "received"));
-		cell_count(v, t, r[i].o, "holdTime");
-		columns_add(t, json_string(r[i].o, "bfd"));
-		columns_add(t, json_string(r[i].o, "interface"));
-	}
-	table_end(v, t, n,
-		json_array(v->dump, "peers") != NULL
-			? "no BGP peer is configured"
-			: "BGP sessions are known to each node's daemon: run lbd status there");
-	free(r);
+static const struct columns_head peer_head[] = {{"NAME", true, false}, {"ADDRESS", false, false},
+	{"AS", false, false}, {"STATE", false, false}, {"SINCE", false, false},
+	{"ROUTES", false, false}, {"LAST ERROR", true, false}, {"HEARD", false, true},
+	{"HOLD TIME", false, true}, {"BFD", false, true}, {"INTERFACE", false, true}};
+
+static void put_peer(struct view *v, struct columns *t, const struct row *r)
+{
+	columns_add(t, r->key);
+	columns_add(t, json_string(r->o, "address"));
+	cell_count(v, t, r->o, "asn");
+	cell_status(t, r->trouble, json_string(r->o, "state"));
+	cell_since(v, t, r->trouble ? NULL : r->o, "since");
+	cell_routes(v, t, json_object(r->o, "announced"));
+	columns_add(t, json_string(r->o, "lastError"));
+	cell_routes(v, t, json_object(r->o, "received"));
+	cell_count(v, t, r->o, "holdTime");
+	columns_add(t, json_string(r->o, "bfd"));
+	columns_add(t, json_string(r->o, "interface"));
 }
 
 /* -- events -- */
 
-static void show_events(struct view *v)
+static bool is_event_bad(const struct view *v, const cJSON *e)
 {
-	static const struct columns_head head[] = {{"AGE", false, false}, {"TYPE", false, false},
-		{"REASON", true, false}, {"OBJECT", true, false}, {"MESSAGE", true, false}};
-	struct columns *t = table(v, head, ARRAY_LEN(head));
-	size_t n = 0;
-	struct row *r = rows_of(v, json_array(v->dump, "events"), "object", &n);
+	(void)v;
+	return is(e, "type", "Warning");
+}
 
-	for (size_t i = 0; i < n && t != NULL; i++) { /* as they came, the last one last */
-		cell_since(v, t, r[i].o, "time");
-		columns_add(t, json_string(r[i].o, "type"));
-		columns_add(t, json_string(r[i].o, "reason"));
-		columns_add(t, r[i].key);
-		columns_add(t, json_string(r[i].o, "message"));
-	}
-	table_end(v, t, n, "this node has told of nothing lately");
+static const struct columns_head event_head[] = {{"AGE", false, false}, {"TYPE", false, false},
+	{"REASON", true, false}, {"OBJECT", true, false}, {"MESSAGE", true, false}};
+
+static void put_event(struct view *v, struct columns *t, const struct row *r)
+{
+	cell_since(v, t, r->o, "time");
+	cell_status(t, r->trouble, json_string(r->o, "type"));
+	columns_add(t, json_string(r->o, "reason"));
+	columns_add(t, r->key);
+	columns_add(t, json_string(r->o, "message"));
+}
+
+/* -- tables -- */
+
+#define HEADS(h) .head = (h), .n_heads = ARRAY_LEN(h)
+
+static const struct part parts[] = {
+	[SHOW_SERVICES] = {"services", "Services", "name", HEADS(service_head), MAX_ROWS, true,
+		is_service_bad, put_service, "no Service of type LoadBalancer", NULL},
+	[SHOW_VIPS] = {"vips", "Addresses", "ip", HEADS(vip_head), MAX_ROWS, true, is_vip_bad,
+		put_vip, "no address is in service", NULL},
+	[SHOW_POOLS] = {"pools", "Pools", "name", HEADS(pool_head), SIZE_MAX, false, NULL, put_pool,
+		"no pool is configured",
+		"pools are known to each node's daemon: run lbd status there"},
+	[SHOW_NODES] = {"nodes", "Nodes", "name", HEADS(node_head), SIZE_MAX, true, is_node_bad,
+		put_node, "no node has told of itself by a Lease yet", NULL},
+	[SHOW_PEERS] = {"peers", "BGP sessions of this node", "name", HEADS(peer_head), SIZE_MAX,
+		false, is_peer_bad, put_peer, "no BGP peer is configured",
+		"BGP sessions are known to each node's daemon: run lbd status there"},
+	[SHOW_EVENTS] = {"events", "Events from this node", "object", HEADS(event_head), SIZE_MAX,
+		false, is_event_bad, put_event, "this node has told of nothing lately", NULL},
+};
+
+bool show_parse(const char *word, enum show_what *ret_what)
+{
+	for (size_t i = SHOW_SERVICES; i < ARRAY_LEN(parts); i++)
+		if (strcmp(word, parts[i].word) == 0) {
+			*ret_what = (enum show_what)i;
+			return true;
+		}
+	return false;
+}
+
+/* Its rows that were asked for, in order; *ret_shown: for so many there is room. */
+static struct row *part_rows(struct view *v, enum show_what what, size_t *ret_n, size_t *ret_shown)
+{
+	const struct part *p = &parts[what];
+	const struct show_options *opt = v->opt;
+	size_t n = 0, k = 0,
+	       most = opt->html                                 ? SHOW_HTML_ROWS
+		      : opt->what == SHOW_ALL && !opt->wide ? p->most
+							    : SIZE_MAX;
+	struct row *r = rows_of(v, json_array(v->dump, p->word), p->key, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (is_asked_for(opt, what, r[i].o)) {
+			r[k] = r[i];
+			r[k].trouble = p->trouble != NULL && p->trouble(v, r[k].o);
+			k++;
+		}
+	if (k > 0 && p->sorted)
+		qsort(r, k, sizeof *r, k > most ? by_trouble : by_addr);
+	*ret_n = k;
+	*ret_shown = k < most ? k : most;
+	return r;
+}
+
+static void print_table(const struct view *v, const struct columns *t)
+{
+	if (v->opt->html)
+		columns_print_html(t, v->out);
+	else
+		columns_print(t, v->opt->wide ? COLUMNS_ALL : v->opt->width, v->out);
+}
+
+static void print_none(const struct view *v, const struct part *p)
+{
+	const char *none = p->unknown != NULL && json_array(v->dump, p->word) == NULL ? p->unknown
+										      : p->none;
+
+	buf_adds(v->out, v->opt->html ? "<p>" : "");
+	columns_wrap(v->out, "", none, v->opt->wide ? COLUMNS_ALL : v->opt->width);
+}
+
+static void show_part(struct view *v, enum show_what what)
+{
+	const struct part *p = &parts[what];
+	struct columns *t = columns_new(p->head, p->n_heads, v->opt->wide);
+	bool html = v->opt->html;
+	size_t n, shown;
+	struct row *r = part_rows(v, what, &n, &shown);
+
+	/* in text as they came, the last one last: there one reads from the end */
+	for (size_t i = 0; i < shown && t != NULL; i++)
+		p->put(v, t, &r[html && what == SHOW_EVENTS ? n - 1 - i : i]);
+	if (t == NULL)
+		v->bad = true;
+	else if (n == 0)
+		print_none(v, p);
+	else
+		print_table(v, t);
+	if (shown < n)
+		buf_addf(v->out, "%sand %zu more: lbd status %s\n", html ? "<p>" : "", n - shown,
+			p->word);
+	columns_free(t);
 	free(r);
 }
 
@@ -669,23 +688,40 @@ static void show_events(struct view *v)
 
 struct findings {
 	struct view *v;
-	bool degraded, notes; /* the heading was printed */
-	bool is_first_pass;   /* degraded ones; then the notes */
+	bool degraded; /* those are asked for, or the notes */
+	const char *title;
+	size_t n;
 };
 
 static void on_finding(void *ctx, bool degraded, const char *sentence)
 {
 	struct findings *f = ctx;
-	unsigned width = f->v->opt->wide ? COLUMNS_ALL : f->v->opt->width;
+	const struct show_options *opt = f->v->opt;
 
-	if (degraded != f->is_first_pass)
+	if (degraded != f->degraded)
 		return;
-	if (degraded && !f->degraded)
-		buf_adds(f->v->out, "\ndegraded:\n");
-	if (!degraded && !f->notes)
-		buf_adds(f->v->out, f->degraded ? "notes:\n" : "\nnotes:\n");
-	*(degraded ? &f->degraded : &f->notes) = true;
-	columns_wrap(f->v->out, "- ", sentence, width);
+	if (f->n++ == 0)
+		buf_adds(f->v->out, f->title);
+	if (!opt->html) {
+		columns_wrap(f->v->out, "- ", sentence, opt->wide ? COLUMNS_ALL : opt->width);
+	} else if (f->n <= SHOW_HTML_FINDINGS) {
+		buf_adds(f->v->out, "<li>");
+		columns_escape(f->v->out, sentence);
+		buf_addc(f->v->out, '\n');
+	}
+}
+
+/* Those of one kind, under a title.  Returns how many there are. */
+static size_t show_findings(struct view *v, bool degraded, const char *title)
+{
+	struct findings f = {.v = v, .degraded = degraded, .title = title};
+
+	finding_each(v->dump, v->opt->timeless, on_finding, &f);
+	if (v->opt->html && f.n > SHOW_HTML_FINDINGS)
+		buf_addf(v->out, "<li>and %zu more: lbd status\n", f.n - SHOW_HTML_FINDINGS);
+	if (v->opt->html && f.n > 0)
+		buf_adds(v->out, "</ul>\n");
+	return f.n;
 }
 
 static void on_degraded(void *ctx, bool degraded, const char *sentence)
@@ -731,47 +767,41 @@ static void show_head(struct view *v)
 
 static void show_summary(struct view *v)
 {
-	static void (*const part[])(struct view *) = {
-		show_services, show_vips, show_pools, show_nodes, show_peers};
-	static const char *const title[] = {"SERVICES", "VIPS", "POOLS", "NODES", "PEERS"};
-	struct findings f = {.v = v, .is_first_pass = true};
-
 	show_head(v);
-	finding_each(v->dump, v->opt->timeless, on_finding, &f);
-	f.is_first_pass = false;
-	if (!f.degraded)
+	if (show_findings(v, true, "\ndegraded:\n") > 0) {
+		(void)show_findings(v, false, "notes:\n");
+	} else {
 		buf_adds(v->out, "nothing is degraded\n");
-	finding_each(v->dump, v->opt->timeless, on_finding, &f);
-	for (size_t i = 0; i < ARRAY_LEN(part); i++) {
-		buf_addf(v->out, "\n%s\n", title[i]);
-		part[i](v);
+		(void)show_findings(v, false, "\nnotes:\n");
+	}
+	for (enum show_what what = SHOW_SERVICES; what <= SHOW_PEERS; what++) {
+		buf_addc(v->out, '\n');
+		for (const char *c = parts[what].word; *c != '\0'; c++)
+			buf_addc(v->out, (char)(*c - 'a' + 'A'));
+		buf_addc(v->out, '\n');
+		show_part(v, what);
 	}
 }
 
-static void show(struct view *v)
+static void show_html_summary(struct view *v)
 {
-	switch (v->opt->what) {
-	case SHOW_ALL:
-		show_summary(v);
-		return;
-	case SHOW_SERVICES:
-		show_services(v);
-		return;
-	case SHOW_VIPS:
-		show_vips(v);
-		return;
-	case SHOW_POOLS:
-		show_pools(v);
-		return;
-	case SHOW_NODES:
-		show_nodes(v);
-		return;
-	case SHOW_PEERS:
-		show_peers(v);
-		return;
-	case SHOW_EVENTS:
-		show_events(v);
-		return;
+	static const enum show_what order[] = {
+		SHOW_NODES, SHOW_VIPS, SHOW_SERVICES, SHOW_POOLS, SHOW_PEERS, SHOW_EVENTS};
+	struct buf line, *out = v->out;
+
+	buf_init(&line, MAX_CELL);
+	v->out = &line;
+	show_head(v);
+	v->out = out;
+	buf_adds(out, "<p>");
+	columns_escape(out, line.bad ? "?" : line.p);
+	buf_free(&line);
+	if (show_findings(v, true, "<h2>Degraded</h2><ul class=bad>\n") == 0)
+		buf_adds(out, "<p>nothing is degraded\n");
+	(void)show_findings(v, false, "<h2>Notes</h2><ul>\n");
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+		buf_addf(out, "<h2>%s</h2>\n", parts[order[i]].title);
+		show_part(v, order[i]);
 	}
 }
 
@@ -784,7 +814,12 @@ bool show_text(const cJSON *dump, const struct show_options *o, struct buf *out)
 	v.vips = rows_of(&v, json_array(dump, "vips"), "ip", &v.n_vips);
 	if (v.n_vips > 0)
 		qsort(v.vips, v.n_vips, sizeof *v.vips, by_key);
-	show(&v);
+	if (o->what != SHOW_ALL)
+		show_part(&v, o->what);
+	else if (o->html)
+		show_html_summary(&v);
+	else
+		show_summary(&v);
 	free(v.vips);
 	buf_free(&v.cell);
 	out->bad |= v.bad;
@@ -801,15 +836,16 @@ static void on_json(void *ctx, bool degraded, const char *sentence)
 	(void)cJSON_AddItemToArray(list[degraded ? 0 : 1], cJSON_CreateString(sentence));
 }
 
-/* Drops those of another namespace. */
-static void filter(cJSON *array, const struct show_options *o, bool vips)
+/* Drops those that were not asked for. */
+static void filter(cJSON *dump, const struct show_options *o, enum show_what what)
 {
-	cJSON *e = array != NULL ? array->child : NULL;
+	cJSON *array = cJSON_GetObjectItemCaseSensitive(dump, parts[what].word),
+	      *e = cJSON_IsArray(array) ? array->child : NULL;
 
 	while (e != NULL) {
 		cJSON *next = e->next;
 
-		if (vips ? !is_vip_in_namespace(o, e) : !is_in_namespace(o, json_string(e, "name")))
+		if (!is_asked_for(o, what, e))
 			cJSON_Delete(cJSON_DetachItemViaPointer(array, e));
 		e = next;
 	}
@@ -817,21 +853,13 @@ static void filter(cJSON *array, const struct show_options *o, bool vips)
 
 cJSON *show_json(cJSON *dump, const struct show_options *o)
 {
-	static const char *const key[] = {[SHOW_SERVICES] = "services",
-		[SHOW_VIPS] = "vips",
-		[SHOW_POOLS] = "pools",
-		[SHOW_NODES] = "nodes",
-		[SHOW_PEERS] = "peers",
-		[SHOW_EVENTS] = "events"};
 	cJSON *list[2], *part;
 
 	if (o->what != SHOW_ALL) {
-		part = cJSON_DetachItemFromObjectCaseSensitive(dump, key[o->what]);
+		filter(dump, o, o->what);
+		part = cJSON_DetachItemFromObjectCaseSensitive(dump, parts[o->what].word);
 		cJSON_Delete(dump);
-		part = part != NULL ? part : cJSON_CreateArray();
-		if (o->what <= SHOW_VIPS)
-			filter(part, o, o->what == SHOW_VIPS);
-		return part;
+		return part != NULL ? part : cJSON_CreateArray();
 	}
 	list[0] = cJSON_CreateArray();
 	list[1] = cJSON_CreateArray();
@@ -839,7 +867,7 @@ cJSON *show_json(cJSON *dump, const struct show_options *o)
 	(void)cJSON_AddItemToObject(dump, "degraded", list[0]);
 	(void)cJSON_AddItemToObject(dump, "notes", list[1]);
 	cJSON_DeleteItemFromObjectCaseSensitive(dump, "counters");
-	filter(cJSON_GetObjectItemCaseSensitive(dump, "services"), o, false);
-	filter(cJSON_GetObjectItemCaseSensitive(dump, "vips"), o, true);
+	filter(dump, o, SHOW_SERVICES);
+	filter(dump, o, SHOW_VIPS);
 	return dump;
 }

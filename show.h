@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * show.h - lbd status: the daemon's JSON as text.  Pure.
+ * show.h - lbd status: the daemon's JSON as text, or as HTML for the page.  Pure.
  */
 #ifndef LBD_SHOW_H
 #define LBD_SHOW_H
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 enum show_what {
-	SHOW_ALL, /* who this is, what is degraded, every table but the events */
+	SHOW_ALL, /* who this is, what is degraded, every table; the events in HTML alone */
 	SHOW_SERVICES,
 	SHOW_VIPS,
 	SHOW_POOLS,
@@ -24,11 +24,14 @@ enum show_what {
 /* "services" ... "events". false: no such word. */
 bool show_parse(const char *word, enum show_what *ret_what) MUST_CHECK;
 
+enum { SHOW_HTML_ROWS = 500, SHOW_HTML_FINDINGS = 100 };
+
 struct show_options {
 	enum show_what what;
 	const char *namespace_; /* of Services and their addresses; NULL = of all */
 	bool wide;              /* all columns, nothing cut */
 	bool timeless;          /* no ages: equal texts say that nothing changed */
+	bool html;              /* elements of a document's body; a table of SHOW_HTML_ROWS at most */
 	unsigned width;         /* columns of the terminal */
 };
 

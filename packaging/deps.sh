@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# deps.sh [build] [test] [static] [cross] [k8s]: installs the Debian packages that are missing, and says which.
+# deps.sh [build] [test] [static] [cross] [k8s] [page]: installs the Debian packages that are missing, and says which.
 # Installs nothing when nothing is missing.  Needs root then.
 set -eu
 
@@ -14,6 +14,8 @@ static="cmake ninja-build flex bison dpkg-dev xz-utils"
 cross="gcc-aarch64-linux-gnu linux-libc-dev-arm64-cross gcc-arm-linux-gnueabihf linux-libc-dev-armhf-cross qemu-user-static"
 # what builds and runs a real API server (tests/k8s)
 k8s="golang-1.19-go dpkg-dev etcd-server openssl iptables conntrack"
+# a browser that needs no screen, and letters for it (tests/page)
+page="chromium-headless-shell fonts-dejavu-core"
 
 want=
 for group in "${@:-build}"; do
@@ -23,6 +25,7 @@ for group in "${@:-build}"; do
 	static) want="$want $static" ;;
 	cross) want="$want $cross" ;;
 	k8s) want="$want $k8s" ;;
+	page) want="$want $page" ;;
 	*) echo "deps.sh: unknown group $group" >&2; exit 2 ;;
 	esac
 done

@@ -102,6 +102,47 @@ static void test_table(void)
 		"-                   -           -     -\n");
 }
 
+static void test_html(void)
+{
+	struct columns *t = columns_new(head, ARRAY_LEN(head), false);
+	struct buf out;
+
+	if (t == NULL)
+		abort();
+	columns_mark(t, COLUMNS_BAD, ""); /* of no cell */
+	columns_add(t, "a<b>&\"'\x1b");
+	columns_add(t, NULL);
+	columns_add(t, "5m");
+	columns_mark(t, COLUMNS_TIME, "2026-11-29T12:00:00Z");
+	columns_add(t, "</td>");
+	columns_mark(t, COLUMNS_BAD, "");
+	columns_add(t, "");
+	columns_add(t, "3 of 4");
+	columns_mark(t, COLUMNS_BAR, "75");
+	columns_add(t, "-");
+	columns_add(t, "x");
+	buf_init(&out, ROOM);
+	columns_print_html(t, &out);
+	CHECK_STR(out.p,
+		"<div><table><thead><tr><th scope=col>NAME<th scope=col>ADDRESS<th scope=col>MAC"
+		"<th scope=col>TEXT<tbody>\n"
+		"<tr><th scope=row>a&#60;b&#62;&#38;&#34;&#39;\\x1b<td data-h=\"ADDRESS\">"
+		"<td data-h=\"MAC\"><time datetime=\"2026-11-29T12:00:00Z\" "
+		"title=\"2026-11-29T12:00:00Z\">5m</time>"
+		"<td data-h=\"TEXT\" class=bad>&#60;/td&#62;\n"
+		"<tr><th scope=row><td data-h=\"ADDRESS\"><svg aria-hidden=true>"
+		"<rect width=\"75%\" height=\"100%\"/></svg> 3 of 4"
+		"<td data-h=\"MAC\"><td data-h=\"TEXT\">x\n"
+		"</table></div>\n");
+	buf_reset(&out);
+	columns_print(t, COLUMNS_ALL, &out);
+	CHECK_STR(out.p, "NAME         ADDRESS  TEXT\n"
+			 "a<b>&\"'\\x1b  -        </td>\n"
+			 "-            3 of 4   x\n");
+	buf_free(&out);
+	columns_free(t);
+}
+
 static void test_wrap(void)
 {
 	static const struct {
@@ -174,5 +215,5 @@ static void test_time(void)
 	CHECK_INT(columns_time(NULL), -1);
 }
 
-CHECK_MAIN("test_columns", CHECK_TEST(test_text), CHECK_TEST(test_table), CHECK_TEST(test_wrap),
+CHECK_MAIN("test_columns", CHECK_TEST(test_text), CHECK_TEST(test_table), CHECK_TEST(test_html), CHECK_TEST(test_wrap),
 	CHECK_TEST(test_age), CHECK_TEST(test_time))

@@ -578,6 +578,49 @@ static void test_http1_requests(void)
 	}
 }
 
+static void test_http1_hosts(void)
+{
+	static char longest[HTTP1_MAX_HOST + 1], longer[HTTP1_MAX_HOST + 2];
+	const struct {
+		const char *name, *field;
+		enum http1_error error;
+		const char *want; /* NULL = none */
+	} rows[] = {
+		{"none", "X-Host: a\r\n", HTTP1_OK, NULL},
+		{"a name", "hOST:\t n1.example.com:7472 \r\n", HTTP1_OK, "n1.example.com:7472"},
+		{"empty", "Host:\r\n", HTTP1_OK, ""},
+		{"empty, then another", "Host:\r\nHost: a\r\n", HTTP1_BAD_HEADER, NULL},
+		{"the longest", longest, HTTP1_OK, longest},
+		{"longer", longer, HTTP1_BAD_HEADER, NULL},
+		{"a blank inside", "Host: a b\r\n", HTTP1_BAD_HEADER, NULL},
+		{"a control character", "Host: a\x01\r\n", HTTP1_BAD_HEADER, NULL},
+		{"no colon", "Host\r\n", HTTP1_BAD_HEADER, NULL},
+	};
+
+	memset(longest, 'a', sizeof longest - 1);
+	memset(longer, 'a', sizeof longer - 1);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool bare = strchr(rows[i].field, '\n') == NULL;
+		struct http1_asked a;
+		struct buf in, got;
+		size_t len;
+
+		check_row = rows[i].name;
+		buf_init(&in, 1000);
+		buf_init(&got, 1000);
+		buf_addf(&in, "GET / HTTP/1.1\r\n%s%s%s\r\n", bare ? "Host: " : "", rows[i].field,
+			bare ? "\r\n" : "");
+		CHECK_INT(http1_read_request(in.p, in.len, &a, &len), rows[i].error);
+		if (rows[i].error == HTTP1_OK) {
+			CHECK((a.host != NULL) == (rows[i].want != NULL));
+			buf_addf(&got, "%.*s", (int)a.host_len, a.host != NULL ? a.host : "");
+			CHECK_STR(got.p, rows[i].want != NULL ? rows[i].want : "");
+		}
+		buf_free(&in);
+		buf_free(&got);
+	}
+}
+
 static void test_http1_print_answer(void)
 {
 	struct buf out;
@@ -596,4 +639,4 @@ CHECK_MAIN("test_http1", CHECK_TEST(test_http1_answers), CHECK_TEST(test_http1_r
 	CHECK_TEST(test_http1_endless_1xx), CHECK_TEST(test_http1_long_stream),
 	CHECK_TEST(test_http1_stop), CHECK_TEST(test_http1_reuse), CHECK_TEST(test_http1_print),
 	CHECK_TEST(test_http1_escape), CHECK_TEST(test_http1_requests),
-	CHECK_TEST(test_http1_print_answer))
+	CHECK_TEST(test_http1_hosts), CHECK_TEST(test_http1_print_answer))

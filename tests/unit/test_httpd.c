@@ -69,9 +69,9 @@ static bool answer_big(void *ctx, const struct httpd_request *r, struct httpd_an
 	return true;
 }
 
-static bool big_takes_long(void *ctx)
+static bool big_takes_long(void *ctx, const struct httpd_request *r)
 {
-	return ((const struct server *)ctx)->is_long;
+	return ((const struct server *)ctx)->is_long || strcmp(r->host, "apart") == 0;
 }
 
 static bool answer_nothing(void *ctx, const struct httpd_request *r, struct httpd_answer *a)
@@ -82,7 +82,16 @@ static bool answer_nothing(void *ctx, const struct httpd_request *r, struct http
 	return false;
 }
 
+static bool answer_host(void *ctx, const struct httpd_request *r, struct httpd_answer *a)
+{
+	(void)ctx;
+	buf_addf(&a->body, "(%s)", r->host);
+	a->more = "X-More: yes\r\n";
+	return true;
+}
+
 static const struct httpd_handler handlers[] = {{"/echo", NULL, answer_echo},
+	{"/host", big_takes_long, answer_host},
 	{"/big", big_takes_long, answer_big}, {"/none", NULL, answer_nothing}, {NULL, NULL, NULL}};
 
 static struct addr at_v4(unsigned last)
@@ -224,6 +233,18 @@ static void test_requests(void)
 		{"out of memory", "GET /none HTTP/1.1\r\n\r\n",
 			"HTTP/1.1 500 Internal Server Error\r\n" PLAIN
 			"Content-Length: 14\r\n" FIELDS "\r\nout of memory\n",
+			true},
+		{"host, and more fields", "GET /host HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
+			"HTTP/1.1 200 OK\r\n" PLAIN "Content-Length: 10\r\n" FIELDS
+			"X-More: yes\r\n\r\n([::1]:80)",
+			true},
+		{"the same, made apart", "GET /host HTTP/1.1\r\nHost: apart\r\n\r\n",
+			"HTTP/1.1 200 OK\r\n" PLAIN "Content-Length: 7\r\n" FIELDS
+			"X-More: yes\r\n\r\n(apart)",
+			true},
+		{"no host", "GET /host HTTP/1.1\r\n\r\n",
+			"HTTP/1.1 200 OK\r\n" PLAIN "Content-Length: 2\r\n" FIELDS
+			"X-More: yes\r\n\r\n()",
 			true},
 		{"no such path", "GET /echo/ HTTP/1.1\r\n\r\n",
 			"HTTP/1.1 404 Not Found\r\n" PLAIN "Content-Length: 10\r\n" FIELDS
