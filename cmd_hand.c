@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cmd_hand.c - lbd drain, undrain, move, freeze, thaw: what an operator does by hand.
+ *
+ * In:   the daemon's answers, each says how far it is.  Out: requests, until it is done.
+ */
+#include "cmd.h"
+
+#include "config_scalar.h"
+#include "json.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { HAND_TIMEOUT_MS = 10000, HAND_GAP_MS = 50 };
+
+struct hand_options {
+	const char *control, *reason, *ip, *node; /* NULL = not given */
+	uint64_t timeout_ms;
+};
+
+static cJSON *hand_request(const struct cmd *c, const struct hand_options *o, bool again)
+{
+	cJSON *request = cmd_request(c->name);
+
+	if (o->reason != NULL)
+		(void)cJSON_AddStringToObject(request, "reason", o->reason);
+	if (o->ip != NULL)
+		(void)cJSON_AddStringToObject(request, "ip", o->ip);
+	if (o->node != NULL)
+		(void)cJSON_AddStringToObject(request, "node", o->node);
+	(void)cJSON_AddBoolToObject(request, "again", again);
+	return request;
+}
+
+/* Asks until it is done, or the time is over: what is under way goes on then. */
+static int by_hand(const struct cmd *c, const struct hand_options *o)
+{
+	const struct timespec gap = {.tv_nsec = HAND_GAP_MS * 1000000L};
+	uint64_t waited_ms = 0;
+	int code = EXIT_FINE;
+	cJSON *answer;
+
+	for (;;) {
+		bool done;
+
+		answer = cmd_ask(o->control, hand_request(c, o, waited_ms > 0), &code);
+		if (answer == NULL)
+			return code;
+		done = json_bool(answer, "done", true);
+		if (done || waited_ms >= o->timeout_ms)
+			(void)fprintf(
+				done ? stdout : stderr, "%s\n", json_string(answer, "message"));
+		cJSON_Delete(answer);
+		if (done || waited_ms >= o->timeout_ms)
+			return done ? EXIT_FINE : EXIT_FINDING;
+		(void)nanosleep(&gap, NULL);
+		waited_ms += HAND_GAP_MS;
+	}
+}
+
+static bool take_duration(void *at, const char *value)
+{
+	return config_duration_parse(value, at) == 0;
+}
+
+#define AT(field) offsetof(struct hand_options, field)
+static const struct cli_option hand_options[] = {
+	{"timeout", '\0', CLI_VALUE, AT(timeout_ms), take_duration, "a duration like 10s"},
+	{"reason", '\0', CLI_VALUE, AT(reason), NULL, NULL},
+	{CMD_CONTROL_ROW(AT(control))},
+	{CLI_END},
+};
+#undef AT
+
+int cmd_hand(const struct cmd *c, struct cmd_args *a)
+{
+	static const struct cli_syntax moving = {
+		hand_options, 2, 2, "which address, to which node?"};
+	static const struct cli_syntax plain = {hand_options, 0, 0, NULL};
+	struct hand_options o = {.control = CMD_CONTROL, .timeout_ms = HAND_TIMEOUT_MS};
+	bool moves = strcmp(c->name, "move") == 0;
+
+	if (!cmd_parse(c, moves ? &moving : &plain, a, &o))
+		return a->code;
+	if (moves) {
+		o.ip = a->v[0];
+		o.node = a->v[1];
+	}
+	return by_hand(c, &o);
+}
