@@ -100,15 +100,15 @@ static enum cli_result take_value(struct parse *p, const struct cli_option *o, c
 		return wrong(p, "needs a value");
 	if (value == NULL)
 		value = p->argv[++p->i];
-	if (o->take == NULL) {
+	if (o->type == NULL) {
 		*(const char **)at = value;
 		return CLI_FINE;
 	}
-	if (o->take(at, value))
+	if (o->type->take(at, value))
 		return CLI_FINE;
 	if (o->letter == '\0')
 		(void)snprintf(name, sizeof name, "--%s", o->name);
-	cli_refuse(p->say, p->command, name, o->expected, value);
+	cli_refuse(p->say, p->command, name, o->type->expected, value);
 	return CLI_REFUSED;
 }
 

@@ -15,23 +15,29 @@
 #include <stdbool.h>
 
 enum cli_kind {
-	CLI_VALUE, /* a text, or what take() makes of it */
+	CLI_VALUE, /* stored as its type has it */
 	CLI_FLAG,  /* a bool, which becomes true */
 	CLI_HELP   /* ends the table */
+};
+
+/* Of values that are not any text. */
+struct cli_type {
+	bool (*take)(
+		void *at, const char *value); /* stores it; false: it is not what is expected */
+	const char *expected;                 /* "a duration like 10s" */
 };
 
 struct cli_option {
 	const char *name; /* of --name */
 	char letter;      /* of -l, by which what is said calls it, too; '\0' = none */
-	enum cli_kind kind;
-	unsigned short at; /* where in the command's options it goes, in bytes */
-	/* Stores the value; false: it is not what is expected.  NULL: it is kept as it is, in a
-	 * const char *. */
-	bool (*take)(void *at, const char *value);
-	const char *expected; /* "a duration like 10s" */
+	enum cli_kind kind : 8;
+	unsigned short at;           /* where in the command's options it goes, in bytes */
+	const struct cli_type *type; /* NULL: a const char *, whatever it says */
 };
-/* Rows: {CLI_END} */
-#define CLI_END "help", 'h', CLI_HELP, 0, NULL, NULL
+#define CLI_END                                                                                    \
+	{                                                                                          \
+		"help", 'h', CLI_HELP, 0, NULL                                                     \
+	}
 
 struct cli_syntax {
 	const struct cli_option *options;

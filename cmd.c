@@ -65,11 +65,14 @@ bool cmd_take_control(void *at, const char *value)
 	return *value != '\0' && strlen(value) <= MOST;
 }
 
-bool cmd_take_json(void *at, const char *value)
+static bool take_json(void *at, const char *value)
 {
 	*(bool *)at = true;
 	return strcmp(value, "json") == 0;
 }
+
+const struct cli_type cmd_control = {cmd_take_control, CMD_CONTROL_EXPECTED};
+const struct cli_type cmd_json = {take_json, "json"};
 
 /* -- the daemon's answers -- */
 

@@ -42,6 +42,7 @@ int cmd_plugin_status(const struct cmd *c, struct cmd_args *a); /* of kubectl-lb
 int cmd_dump(const struct cmd *c, struct cmd_args *a);
 int cmd_explain(const struct cmd *c, struct cmd_args *a);
 int cmd_hand(const struct cmd *c, struct cmd_args *a); /* drain, undrain, freeze, thaw, move */
+int cmd_log_level(const struct cmd *c, struct cmd_args *a);
 int cmd_doctor(const struct cmd *c, struct cmd_args *a);
 int cmd_kubeconfig(const struct cmd *c, struct cmd_args *a);
 
@@ -56,12 +57,10 @@ int cmd_usage_error(const struct cmd *c);
 /* Says of a value that will not do what was expected.  EXIT_USAGE. */
 int cmd_refuse(const struct cmd *c, const char *what, const char *expected, const char *got);
 
-/* Rows of options tables, without their braces. */
+/* --control's, into a const char *; -o's that is json or nothing, into a bool. */
 #define CMD_CONTROL_EXPECTED "a path of at most 107 characters"
-#define CMD_CONTROL_ROW(at)  "control", '\0', CLI_VALUE, at, cmd_take_control, CMD_CONTROL_EXPECTED
-#define CMD_JSON_ROW(at)     "output", 'o', CLI_VALUE, at, cmd_take_json, "json"
-bool cmd_take_control(void *at, const char *value); /* a const char * */
-bool cmd_take_json(void *at, const char *value);    /* a bool */
+bool cmd_take_control(void *at, const char *value);
+extern const struct cli_type cmd_control, cmd_json;
 
 /* -- the daemon's answers -- */
 /* A request with only its command in it. */

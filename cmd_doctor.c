@@ -25,15 +25,17 @@ static bool take_folder(void *at, const char *value)
 	return stat(value, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+static const struct cli_type folder = {take_folder, "a folder with proc and sys in it"};
+
 #define AT(field) offsetof(struct doctor_options, field)
 static const struct cli_option doctor_options[] = {
-	{"config", 'c', CLI_VALUE, AT(config), NULL, NULL},
-	{"root", '\0', CLI_VALUE, AT(root), take_folder, "a folder with proc and sys in it"},
-	{"kubeconfig", '\0', CLI_VALUE, AT(kubeconfig), NULL, NULL},
-	{"context", '\0', CLI_VALUE, AT(context), NULL, NULL},
-	{CMD_CONTROL_ROW(AT(control))},
-	{CMD_JSON_ROW(AT(json))},
-	{CLI_END},
+	{"config", 'c', CLI_VALUE, AT(config), NULL},
+	{"root", '\0', CLI_VALUE, AT(root), &folder},
+	{"kubeconfig", '\0', CLI_VALUE, AT(kubeconfig), NULL},
+	{"context", '\0', CLI_VALUE, AT(context), NULL},
+	{"control", '\0', CLI_VALUE, AT(control), &cmd_control},
+	{"output", 'o', CLI_VALUE, AT(json), &cmd_json},
+	CLI_END,
 };
 #undef AT
 
@@ -110,11 +112,11 @@ static int kubeconfig(const struct kubeconfig_options *o)
 
 #define AT(field) offsetof(struct kubeconfig_options, field)
 static const struct cli_option kubeconfig_options[] = {
-	{"server", '\0', CLI_VALUE, AT(server), NULL, NULL},
-	{"token-file", '\0', CLI_VALUE, AT(token_file), NULL, NULL},
-	{"ca-file", '\0', CLI_VALUE, AT(ca_file), NULL, NULL},
-	{"output", 'o', CLI_VALUE, AT(out), NULL, NULL},
-	{CLI_END},
+	{"server", '\0', CLI_VALUE, AT(server), NULL},
+	{"token-file", '\0', CLI_VALUE, AT(token_file), NULL},
+	{"ca-file", '\0', CLI_VALUE, AT(ca_file), NULL},
+	{"output", 'o', CLI_VALUE, AT(out), NULL},
+	CLI_END,
 };
 #undef AT
 

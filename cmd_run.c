@@ -8,6 +8,7 @@
 #include "config_field.h"
 #include "daemon.h"
 #include "file.h"
+#include "level.h"
 #include "log.h"
 
 #include <limits.h>
@@ -34,21 +35,25 @@ static bool take_log_level(void *at, const char *value)
 	enum log_level level;
 
 	*(const char **)at = value;
-	return log_level_parse(value, &level) == 0;
+	return level_parse(value, &level) == 0;
 }
+
+static const struct cli_type config_file = {
+	take_config, "a file: it is read again when it changes"};
+static const struct cli_type node_name = {
+	take_node_name, "a Node's name: small letters, digits, - and ."};
+static const struct cli_type level_type = {take_log_level, LEVEL_EXPECTED};
 
 #define AT(field) offsetof(struct daemon_options, field)
 static const struct cli_option run_options[] = {
-	{"config", 'c', CLI_VALUE, AT(config_path), take_config,
-		"a file: it is read again when it changes"},
-	{"kubeconfig", '\0', CLI_VALUE, AT(where.kubeconfig), NULL, NULL},
-	{"context", '\0', CLI_VALUE, AT(where.context), NULL, NULL},
-	{"node-name", '\0', CLI_VALUE, AT(node_name), take_node_name,
-		"a Node's name: small letters, digits, - and ."},
-	{CMD_CONTROL_ROW(AT(control_path))},
-	{"log-level", '\0', CLI_VALUE, AT(log_level), take_log_level, "error, warn, info or debug"},
-	{"dry-run", '\0', CLI_FLAG, AT(dry_run), NULL, NULL},
-	{CLI_END},
+	{"config", 'c', CLI_VALUE, AT(config_path), &config_file},
+	{"kubeconfig", '\0', CLI_VALUE, AT(where.kubeconfig), NULL},
+	{"context", '\0', CLI_VALUE, AT(where.context), NULL},
+	{"node-name", '\0', CLI_VALUE, AT(node_name), &node_name},
+	{"control", '\0', CLI_VALUE, AT(control_path), &cmd_control},
+	{"log-level", '\0', CLI_VALUE, AT(log_level), &level_type},
+	{"dry-run", '\0', CLI_FLAG, AT(dry_run), NULL},
+	CLI_END,
 };
 #undef AT
 
@@ -147,9 +152,9 @@ static int check_sources(char **names, size_t n, const struct check_options *o)
 int cmd_check_config(const struct cmd *c, struct cmd_args *a)
 {
 	static const struct cli_option options[] = {
-		{"print", 'p', CLI_FLAG, offsetof(struct check_options, print), NULL, NULL},
-		{"quiet", 'q', CLI_FLAG, offsetof(struct check_options, quiet), NULL, NULL},
-		{CLI_END},
+		{"print", 'p', CLI_FLAG, offsetof(struct check_options, print), NULL},
+		{"quiet", 'q', CLI_FLAG, offsetof(struct check_options, quiet), NULL},
+		CLI_END,
 	};
 	static const struct cli_syntax syntax = {
 		options, 1, INT_MAX, "no file given; - is standard input"};
@@ -167,7 +172,8 @@ int cmd_check_config(const struct cmd *c, struct cmd_args *a)
 
 int cmd_version(const struct cmd *c, struct cmd_args *a)
 {
-	static const struct cli_option options[] = {{CMD_JSON_ROW(0)}, {CLI_END}};
+	static const struct cli_option options[] = {
+		{"output", 'o', CLI_VALUE, 0, &cmd_json}, CLI_END};
 	static const struct cli_syntax syntax = {options, 0, 0, NULL};
 	bool json = false;
 

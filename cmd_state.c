@@ -29,7 +29,8 @@ enum { LEAST_WIDTH = 40, USUAL_WIDTH = 80 };
 
 int cmd_dump(const struct cmd *c, struct cmd_args *a)
 {
-	static const struct cli_option options[] = {{CMD_CONTROL_ROW(0)}, {CLI_END}};
+	static const struct cli_option options[] = {
+		{"control", '\0', CLI_VALUE, 0, &cmd_control}, CLI_END};
 	static const struct cli_syntax syntax = {options, 0, 0, NULL};
 	const char *control = CMD_CONTROL;
 	cJSON *answer;
@@ -239,16 +240,22 @@ static bool take_name(void *at, const char *value)
 	return config_field_text_ok(CONFIG_TEXT_OBJECT_NAME, value);
 }
 
+static const struct cli_type form = {take_form, "wide or json"};
+static const struct cli_type namespace_name = {
+	take_name, "a namespace's name: small letters, digits and -"};
+static const struct cli_type daemon_way = {take_daemon, CMD_CONTROL_EXPECTED};
+static const struct cli_type kubeconfig_way = {take_kubeconfig, ""};
+static const struct cli_type context_way = {take_context, ""};
+
 #define AT(field) offsetof(struct status_options, field)
 static const struct cli_option status_options[] = {
-	{"output", 'o', CLI_VALUE, 0, take_form, "wide or json"},
-	{"watch", 'w', CLI_FLAG, AT(watch), NULL, NULL},
-	{"namespace", 'n', CLI_VALUE, AT(show.namespace_), take_name,
-		"a namespace's name: small letters, digits and -"},
-	{"control", '\0', CLI_VALUE, 0, take_daemon, CMD_CONTROL_EXPECTED},
-	{"kubeconfig", '\0', CLI_VALUE, 0, take_kubeconfig, NULL},
-	{"context", '\0', CLI_VALUE, 0, take_context, NULL},
-	{CLI_END},
+	{"output", 'o', CLI_VALUE, 0, &form},
+	{"watch", 'w', CLI_FLAG, AT(watch), NULL},
+	{"namespace", 'n', CLI_VALUE, AT(show.namespace_), &namespace_name},
+	{"control", '\0', CLI_VALUE, 0, &daemon_way},
+	{"kubeconfig", '\0', CLI_VALUE, 0, &kubeconfig_way},
+	{"context", '\0', CLI_VALUE, 0, &context_way},
+	CLI_END,
 };
 #undef AT
 
@@ -323,13 +330,15 @@ static int explain(const struct explain_options *o)
 	return code;
 }
 
+static const struct cli_type node_name = {
+	take_name, "a Node's name: small letters, digits, - and ."};
+
 #define AT(field) offsetof(struct explain_options, field)
 static const struct cli_option explain_options[] = {
-	{"without", '\0', CLI_VALUE, AT(without), take_name,
-		"a Node's name: small letters, digits, - and ."},
-	{CMD_JSON_ROW(AT(json))},
-	{CMD_CONTROL_ROW(AT(control))},
-	{CLI_END},
+	{"without", '\0', CLI_VALUE, AT(without), &node_name},
+	{"output", 'o', CLI_VALUE, AT(json), &cmd_json},
+	{"control", '\0', CLI_VALUE, AT(control), &cmd_control},
+	CLI_END,
 };
 #undef AT
 

@@ -56,6 +56,12 @@ static const struct cmd commands[] = {
 		"more\n",
 		cmd_hand},
 	{"thaw", "  lbd thaw          [--control PATH]       end of that\n", cmd_hand},
+	{"log-level",
+		"  lbd log-level     [error|warn|info|debug|config] [--for 10m] [--control PATH]\n"
+		"                                           the log's level; another, until a restart "
+		"or for\n"
+		"                                           a time\n",
+		cmd_log_level},
 	{"doctor",
 		"  lbd doctor        [-c FILE] [--root DIR] [-o json] [--kubeconfig F] [--context C]\n"
 		"                    [--control PATH]       what of this host or cluster is in the way, "

@@ -27,15 +27,17 @@ static bool take_digit(void *at, const char *value)
 	return value[0] >= '0' && value[0] <= '9' && value[1] == '\0';
 }
 
+static const struct cli_type digit = {take_digit, "a digit"}, json = {take_json, "json"};
+
 #define AT(field) offsetof(struct options, field)
 static const struct cli_option table[] = {
-	{"node-name", '\0', CLI_VALUE, AT(name), NULL, NULL},
-	{"node", '\0', CLI_VALUE, AT(number), take_digit, "a digit"},
-	{"file", 'f', CLI_VALUE, AT(file), NULL, NULL},
-	{"output", 'o', CLI_VALUE, AT(json), take_json, "json"},
-	{"all", 'a', CLI_FLAG, AT(all), NULL, NULL},
-	{"brief", 'b', CLI_FLAG, AT(brief), NULL, NULL},
-	{CLI_END},
+	{"node-name", '\0', CLI_VALUE, AT(name), NULL},
+	{"node", '\0', CLI_VALUE, AT(number), &digit},
+	{"file", 'f', CLI_VALUE, AT(file), NULL},
+	{"output", 'o', CLI_VALUE, AT(json), &json},
+	{"all", 'a', CLI_FLAG, AT(all), NULL},
+	{"brief", 'b', CLI_FLAG, AT(brief), NULL},
+	CLI_END,
 };
 
 /* Operands as one text, "|" between them. */
