@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """By hand: lbd drain, undrain, move, freeze, thaw, log-level; as an operator types them."""
 
+import datetime
 import json
 import os
 import re
@@ -155,14 +156,20 @@ def test_log_level(single):
 def test_log_level_for_a_time(single):
     """It ends by itself, and that is said whatever the level; --log-level outweighs the configuration."""
     node = single.nodes[0]
-    code, says = by_hand(node, "log-level", "error", "--for", "1s")
-    assert code == 0 and re.fullmatch(r"error until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z, then info", says)
+    code, says = by_hand(node, "log-level", "error", "--for", "1h")
     log = node.dump()["log"]
-    assert (log["level"], log["byHand"], log["otherwise"]) == ("error", True, "info") and log["until"] in says
+    until = datetime.datetime.fromisoformat(log["until"].replace("Z", "+00:00"))
+    left = until - datetime.datetime.now(datetime.timezone.utc)
+    assert (log["level"], log["byHand"], log["otherwise"]) == ("error", True, "info")
+    assert 3500 < left.total_seconds() < 3601
+    assert code == 0 and re.fullmatch(r"error until \d{4}-\S{18}Z, then info", says)
+    assert by_hand(node, "log-level", "error", "--for", "1s")[0] == 0
     wait_for("its end", lambda: by_hand(node, "log-level") == (0, "info, by the configuration"), timeout=5)
     assert [line for line in lines(node, "info") if "log level" in line] == [
-        'lbd msg="log level: error, by hand, for 1s"', 'lbd msg="log level: info, by the configuration"']
+        'lbd msg="log level: error, by hand, for 1h"', 'lbd msg="log level: error, by hand, for 1s"',
+        'lbd msg="log level: info, by the configuration"']
     assert node.stop() == 0
+    assert any("stopping" in line for line in lines(node, "info"))
     node.start(extra=["--log-level", "warn"])
     assert by_hand(node, "log-level") == (0, "warn, by --log-level")
 
