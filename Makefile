@@ -19,13 +19,13 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cluster cluster_decode columns config copy \
-        crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text finding foreign glob ground \
-        group health history hold homing http1 iface json judge kubeconf kubemake label leader member metrics ndp nodelb nodeset object outbox page peers plan \
-        pool publish retired rights rival routes service show snapshot suspect vip watch radv
-SHELL_UNITS := apart bfdio bgpio bgplisten bound confine contest control crdwatch creds daemon doctor_host doctor_kube doctor_run doctor_wire dry explain feed file \
-        gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload remote rt scrape secret snapfile speaker status tls \
-        why wire witness writer radvio
+PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cli cluster cluster_decode columns config \
+        copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text finding foreign glob \
+        ground group health history hold homing http1 iface json judge kubeconf kubemake label leader level member metrics ndp nodelb nodeset object outbox \
+        page peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
+SHELL_UNITS := apart bfdio bgpio bgplisten bound cmd cmd_doctor cmd_hand cmd_run cmd_state confine contest control crdwatch creds daemon doctor_host doctor_kube \
+        doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload remote \
+        rt scrape secret snapfile speaker status tls why wire witness writer radvio
 
 USES_addr     :=
 USES_arena    :=
@@ -103,7 +103,9 @@ USES_http1    := buf
 USES_watch    := buf json
 USES_kubeconf := doc json
 USES_kubemake := buf kubeconf
-USES_log      := buf
+USES_cli      := buf config
+USES_level    :=
+USES_log      := buf level
 USES_tls      := addr buf
 USES_http     := buf http1 log tls
 USES_object   := leader
@@ -136,15 +138,15 @@ USES_feed     := alloc cluster crdwatch json keep kube log mesh secret snapfile
 USES_crdwatch := $(PURE) feed kube log reload
 USES_rt       := log
 USES_secret   := $(PURE) kube log speaker
-USES_hand     := addr elect json log mesh vip speaker
+USES_hand     := addr config elect json level log mesh reload speaker status vip
 USES_mesh     := addr bfdio config elect elig log net peers witness speaker
 USES_witness  := addr log
-USES_wire     := arp bound elect elig foreign gateway ipvs log mcast mesh ndp net speaker
+USES_wire     := arp bound elect elig foreign gateway ipvs log mcast mesh ndp net speaker status
 USES_reload   := $(PURE) crdwatch feed file keep log mesh wire speaker
-USES_pass     := $(PURE) bound contest crdwatch dry feed keep kube log mesh net reload scrape secret snapfile wire writer speaker
+USES_pass     := $(PURE) bound contest crdwatch dry feed hand keep kube log mesh net reload scrape secret snapfile status wire writer speaker
 USES_writer   := $(PURE) contest crdwatch dry feed keep kube log
 USES_keep     := $(PURE) log
-USES_status   := $(PURE) bound crdwatch dry explain kube net secret why speaker
+USES_status   := $(PURE) bound crdwatch dry explain feed kube net reload secret why speaker
 USES_remote   := apiview buf http1 json kube
 USES_why      := $(PURE)
 USES_dry      := $(PURE) explain log net why
@@ -153,7 +155,12 @@ USES_doctor_host := buf config doctor doctor_proc doctor_rules json
 USES_doctor_kube := addr buf config creds doctor doctor_proc json kube
 USES_doctor_wire := addr announcer arp bpf config control doctor json ndp
 USES_doctor_run := buf config doctor doctor_host doctor_kube doctor_wire file log
-USES_lbd      := control daemon doctor_run explain explain_text file kubemake log remote show status writer
+USES_cmd      := buf cli control json
+USES_cmd_doctor := buf cmd doctor_run file kubemake
+USES_cmd_hand := cmd config json level
+USES_cmd_run  := buf cmd config daemon file level log
+USES_cmd_state := buf cmd config control explain_text json remote show
+USES_lbd      := cmd cmd_doctor cmd_hand cmd_run cmd_state config
 
 # closure: a set of units and all that they may use, sorted.
 expand   = $(sort $(1) $(foreach u,$(1),$(USES_$(u))))

@@ -15,6 +15,7 @@
 #include "apart.h"
 #include "block.h"
 #include "json.h"
+#include "list.h"
 #include "log.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ enum { SOCKET_MODE = 0660, FOLDER_MODE = 0755 };
 struct control {
 	uv_pipe_t listener;
 	uv_timer_t retry;       /* of a connection that there was no memory for */
-	struct client *clients; /* owned */
+	struct link clients;    /* of client.link, owned */
 	unsigned n_clients;
 	unsigned n_handles; /* open or closing; the last one frees this */
 	const struct control_ops *ops; /* borrowed, as is ctx */
@@ -53,7 +54,7 @@ struct control {
 };
 
 struct client {
-	struct client *next, *prev;
+	struct link link;
 	struct control *control; /* borrowed */
 	uv_pipe_t pipe;
 	uv_timer_t timer;
@@ -135,6 +136,11 @@ static void on_client_closed(uv_handle_t *h)
 	handle_closed(c);
 }
 
+static struct client *client_of(struct link *l)
+{
+	return CONTAINER_OF(l, struct client, link);
+}
+
 static void client_close(struct client *k)
 {
 	if (k->closing)
@@ -144,12 +150,7 @@ static void client_close(struct client *k)
 		apart_cancel(&k->control->apart);
 		k->control->apart_client = NULL;
 	}
-	if (k->prev != NULL)
-		k->prev->next = k->next;
-	else
-		k->control->clients = k->next;
-	if (k->next != NULL)
-		k->next->prev = k->prev;
+	list_delete(&k->link);
 	k->control->n_clients--;
 	uv_close((uv_handle_t *)&k->pipe, on_client_closed);
 	uv_close((uv_handle_t *)&k->timer, on_client_closed);
@@ -270,6 +271,14 @@ static bool answer_apart(void *ctx, int fd)
 	return text != NULL && send_chunks(fd, text, strlen(text)) && send_chunks(fd, "\n", 1);
 }
 
+static struct client *first_waiting(struct control *c)
+{
+	for (struct link *l = c->clients.next; l != &c->clients; l = l->next)
+		if (client_of(l)->waits)
+			return client_of(l);
+	return NULL;
+}
+
 static void on_apart_done(struct apart *a, bool ok)
 {
 	struct control *c = CONTAINER_OF(a, struct control, apart);
@@ -281,11 +290,7 @@ static void on_apart_done(struct apart *a, bool ok)
 		serve(k);
 	else
 		client_close(k);
-	for (k = c->clients; k != NULL && !apart_is_busy(a); k = c->clients) {
-		while (k != NULL && !k->waits)
-			k = k->next;
-		if (k == NULL)
-			return;
+	while (!apart_is_busy(a) && (k = first_waiting(c)) != NULL) {
 		k->waits = false;
 		serve(k);
 	}
@@ -378,10 +383,7 @@ static struct client *client_new(struct control *c)
 	k->pipe.data = k->timer.data = k;
 	k->n_handles = 2;
 	c->n_handles += 2;
-	k->next = c->clients;
-	if (k->next != NULL)
-		k->next->prev = k;
-	c->clients = k;
+	list_add(&c->clients, &k->link);
 	c->n_clients++;
 	return k;
 }
@@ -543,6 +545,7 @@ int control_open(uv_loop_t *loop, const char *path, const struct control_ops *op
 	REQUIRE(apart_init(&c->apart, loop, on_apart_done) == 0);
 	c->listener.data = c->retry.data = c->apart.signal.data = c;
 	c->n_handles = 3;
+	list_init(&c->clients);
 	r = uv_pipe_open(&c->listener, fd);
 	if (r < 0)
 		(void)close(fd);
@@ -565,8 +568,8 @@ void control_close(struct control *c, void (*closed)(void *ctx), void *ctx)
 	c->closed = closed;
 	c->closed_ctx = ctx;
 	remove_socket(c);
-	while (c->clients != NULL)
-		client_close(c->clients);
+	while (!list_is_empty(&c->clients))
+		client_close(client_of(c->clients.next));
 	uv_close((uv_handle_t *)&c->listener, on_own_closed);
 	uv_close((uv_handle_t *)&c->retry, on_own_closed);
 	uv_close((uv_handle_t *)&c->apart.signal, on_own_closed);

@@ -172,6 +172,7 @@ static void arm(struct daemon *d, uint64_t now_ms)
 	next_ms = time_min(next_ms, speaker_next_deadline(d));
 	next_ms = time_min(next_ms, snapfile_next_deadline(d));
 	next_ms = time_min(next_ms, notify_next_deadline(&d->notify));
+	next_ms = time_min(next_ms, level_next_deadline(&d->level));
 	if (daemon_may_act(d))
 		next_ms = time_min(next_ms, elect_next_deadline(d->elect));
 	if (d->phase != DAEMON_RUNNING)

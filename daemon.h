@@ -23,6 +23,7 @@
 #include "history.h"
 #include "kube.h"
 #include "leader.h"
+#include "level.h"
 #include "list.h"
 #include "log.h"
 #include "net.h"
@@ -91,7 +92,7 @@ struct daemon_watch {
 	enum daemon_watch_id id;
 	enum cluster_kind kind;
 	struct kube_watch *w; /* owned; NULL = not watched */
-	bool synced;
+	bool synced, listing;
 };
 
 struct daemon_recent {
@@ -145,6 +146,7 @@ struct daemon {
 	struct file_watch *conf_watch;
 	char *conf_text; /* owned: what conf was parsed from, to tell a real change */
 	size_t conf_len;
+	struct level_hand level; /* of the log */
 	int conf_err;       /* it could not be read at the last try: said once */
 	bool conf_rejected; /* conf_text was: the configuration before it is in force */
 	uint64_t conf_loaded_ms;
@@ -200,6 +202,8 @@ struct daemon {
 			      do */
 
 	struct foreign foreign; /* what wire.c heard, for status */
+	uint64_t heard_ms;      /* the second in which so many words on the wire were told */
+	unsigned n_heard;
 	uint64_t looked_ms;     /* wire_look(); 0 = never */
 	size_t looked;          /* groups that it is through with */
 	struct daemon_contests contests;
@@ -258,6 +262,8 @@ void pass_begin(struct daemon *d);
 /* From now on what Leases say reaches the units that want it. */
 void feed_follow_leases(struct daemon *d);
 void feed_start(struct daemon *d);
+/* "services" */
+const char *feed_watch_name(enum daemon_watch_id id);
 void feed_stop(struct daemon *d);
 /* Everything anew, consistently: the watches may be of another history than the API's. */
 void feed_relist(struct daemon *d);
@@ -319,12 +325,14 @@ void wire_tick(struct daemon *d, uint64_t now_ms);
 
 /* -- hand.c -- */
 /* Drains a cordoned node, where the configuration says so. */
-void hand_run(struct daemon *d, uint64_t now_ms);
+void hand_heed_cordon(struct daemon *d, uint64_t now_ms);
 /* Why this node is drained, until its Lease says it. */
 const char *hand_reason(const struct daemon *d);
 bool hand_is_command(const char *command);
 /* A command that it is; the answer is the caller's. */
 cJSON *hand_answer(struct daemon *d, const char *command, const cJSON *request, uint64_t now_ms);
+/* The log's level that was set for a time is over. */
+void hand_run(struct daemon *d, uint64_t now_ms);
 
 /* -- mesh.c -- */
 /* 0 or -errno.  Nothing in a dry run, nor in what follows. */
@@ -391,6 +399,8 @@ void reload_again(struct daemon *d);
 int reload_use(struct daemon *d, struct config *conf) MUST_CHECK;
 /* A report's lines through the log, one each. */
 void reload_log_lines(enum log_level level, const struct buf *lines);
+/* The log's level that is in force where none was set by hand. */
+enum log_level reload_level(const struct daemon *d);
 void reload_log_level(const struct daemon *d);
 /* Says whether servicelb mode is on, and why it is although pools say otherwise. */
 void reload_say_servicelb(const struct daemon *d);
@@ -495,6 +505,11 @@ void contest_reset(struct daemon *d);
  * pools peers events).  NULL when out of memory. */
 cJSON *status_dump(struct daemon *d, uint64_t now_ms);
 void status_add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms);
+/* The same as text.  Returns s. */
+enum { STATUS_TIME_LEN = 80 };
+const char *status_time(uint64_t at_ms, uint64_t now_ms, char s[STATUS_TIME_LEN]);
+enum { STATUS_MAC_LEN = 18 };
+const char *status_mac(const uint8_t m[6], char s[STATUS_MAC_LEN]);
 /* The state in one sentence, for who looks at the service. */
 void status_sentence(const struct daemon *d, uint64_t now_ms, char *s, size_t n);
 const char *status_state_name(enum elect_state s);

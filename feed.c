@@ -26,11 +26,22 @@ static void note_schema(struct daemon *d, const struct cluster_lease *l)
 		"name", l->name, "schema", l->schema, "own", SCHEMA_TEXT, NULL);
 }
 
+const char *feed_watch_name(enum daemon_watch_id id)
+{
+	static const char *const names[DAEMON_WATCHES] = {"services", "nodes", "leases",
+		"namespaces", "endpointslices.v1", "endpointslices.v1beta1", "endpoints"};
+
+	return names[id];
+}
+
 static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 {
 	struct daemon *d = ctx;
 	uint64_t now_ms = daemon_now_ms();
 
+	if (l->role == CLUSTER_LEASE_CLAIMS)
+		log_debug("elect", deleted ? "a node's claims are gone" : "a node's claims", "node",
+			l->node, "claims", l->claims, NULL);
 	if (l->role == CLUSTER_LEASE_LEADER)
 		leader_on_lease(d->leader, deleted ? NULL : l, now_ms);
 	else if (l->role == CLUSTER_LEASE_RETIRED)
@@ -82,7 +93,20 @@ static void on_list_begin(void *ctx)
 {
 	struct daemon_watch *w = ctx;
 
+	w->listing = true;
 	cluster_list_begin(w->d->cluster, w->kind);
+}
+
+/* Neither each of a list, which may be long, nor each renewal. */
+static void tell_object(const struct daemon_watch *w, enum watch_event event, const cJSON *obj)
+{
+	static const char *const what[] = {"added", "modified", "deleted"};
+	const cJSON *meta = json_object(obj, "metadata");
+
+	if (!w->listing && w->id != WATCH_LEASES)
+		log_debug("kube", what[event], "res", feed_watch_name(w->id), "namespace",
+			json_string(meta, "namespace"), "name", json_string(meta, "name"), "rv",
+			json_string(meta, "resourceVersion"), NULL);
 }
 
 static void on_object(void *ctx, enum watch_event event, const cJSON *obj)
@@ -95,6 +119,7 @@ static void on_object(void *ctx, enum watch_event event, const cJSON *obj)
 		log_warn("kube", "object not understood", "name",
 			json_string(json_object(obj, "metadata"), "name"), "err", strerror(-err),
 			NULL);
+	tell_object(w, event, obj);
 	daemon_mark(w->d);
 }
 
@@ -117,6 +142,7 @@ static void on_list_end(void *ctx, bool complete)
 {
 	struct daemon_watch *w = ctx;
 
+	w->listing = false;
 	if (!complete) {
 		cluster_list_abort(w->d->cluster, w->kind);
 		return;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hand.c - what an operator does by hand, over the control socket: drain, undrain, freeze, thaw, move;
- * and by kubectl: cordon, where the configuration says that it drains.
+ * hand.c - what an operator does by hand, over the control socket: drain, undrain, freeze, thaw, move,
+ * log-level; and by kubectl: cordon, where the configuration says that it drains.
  *
  * In:   requests; this node's Node object.  Out: elect.c, BFD's AdminDown; answers: {"done", "message"}.
  *
  * A request is asked again until it is done: the first one begins it, each answer says how far it is.
  */
+#include "config_scalar.h"
 #include "daemon.h"
 #include "json.h"
 #include "log.h"
@@ -83,7 +84,7 @@ static bool is_cordoned(const struct daemon *d, uint64_t now_ms)
 	       has_other(d, now_ms);
 }
 
-void hand_run(struct daemon *d, uint64_t now_ms)
+void hand_heed_cordon(struct daemon *d, uint64_t now_ms)
 {
 	bool cordoned;
 
@@ -220,8 +221,74 @@ static cJSON *move(struct daemon *d, const cJSON *request, uint64_t now_ms)
 	return answer(false, message);
 }
 
+/* -- the log's level -- */
+
+static const char *level_in_force(const struct daemon *d, uint64_t now_ms, char s[LEVEL_TEXT])
+{
+	char until[STATUS_TIME_LEN];
+
+	return level_text(&d->level, reload_level(d),
+		d->opt->log_level != NULL ? "--log-level" : "the configuration",
+		status_time(level_next_deadline(&d->level), now_ms, until), s);
+}
+
+/* It is said whatever the level was and will be. */
+static void change_level(const struct daemon *d, const char *text)
+{
+	char line[LEVEL_TEXT + 32];
+
+	(void)snprintf(line, sizeof line, "log level: %s", text);
+	log_set_level(LOG_INFO);
+	log_info("lbd", line, NULL);
+	reload_log_level(d);
+}
+
+void hand_run(struct daemon *d, uint64_t now_ms)
+{
+	char text[LEVEL_TEXT];
+
+	if (level_ends(&d->level, now_ms))
+		change_level(d, level_in_force(d, now_ms, text));
+}
+
+static void set_level(
+	struct daemon *d, enum log_level level, uint64_t for_ms, char text[LEVEL_TEXT])
+{
+	char duration[CONFIG_DURATION_STRLEN];
+
+	level_set(&d->level, level, for_ms, daemon_now_ms());
+	(void)snprintf(text, LEVEL_TEXT, "%s, by hand%s%s", level_name(level),
+		for_ms != 0 ? ", for " : "",
+		for_ms != 0 ? config_duration_format(for_ms, duration) : "");
+	change_level(d, text);
+	daemon_mark(d); /* the timer */
+}
+
+static cJSON *log_level_by_hand(struct daemon *d, const cJSON *request, uint64_t now_ms)
+{
+	const char *name = json_string(request, "level");
+	bool timed = json_get(request, "forMs") != NULL;
+	long long for_ms = timed ? json_int(request, "forMs", 1, LEVEL_MAX_MS, 0) : 0;
+	enum log_level level;
+	char text[LEVEL_TEXT];
+
+	if (timed && (for_ms == 0 || name == NULL))
+		return refuse("a level for 1 ms to 366 days is wanted");
+	if (name != NULL && !timed && strcmp(name, "config") == 0) {
+		d->level.on = false;
+		change_level(d, level_in_force(d, now_ms, text));
+	} else if (name != NULL && level_parse(name, &level) == 0) {
+		set_level(d, level, (uint64_t)for_ms, text);
+	} else if (name != NULL || json_get(request, "level") != NULL) {
+		return refuse("no such level: " LEVEL_EXPECTED);
+	}
+	return answer(true, level_in_force(d, now_ms, text));
+}
+
 cJSON *hand_answer(struct daemon *d, const char *command, const cJSON *request, uint64_t now_ms)
 {
+	if (strcmp(command, "log-level") == 0)
+		return log_level_by_hand(d, request, now_ms);
 	if (d->dry != NULL)
 		return refuse("this is a dry run");
 	if (strcmp(command, "drain") == 0)
@@ -235,7 +302,7 @@ cJSON *hand_answer(struct daemon *d, const char *command, const cJSON *request, 
 
 bool hand_is_command(const char *command)
 {
-	static const char *const names[] = {"drain", "undrain", "freeze", "thaw", "move"};
+	static const char *const names[] = {"drain", "undrain", "freeze", "thaw", "move", "log-level"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (strcmp(command, names[i]) == 0)

@@ -18,6 +18,7 @@
 #include "apart.h"
 #include "block.h"
 #include "http1.h"
+#include "list.h"
 #include "log.h"
 #include "sock.h"
 
@@ -57,7 +58,7 @@ struct httpd {
 	uv_timer_t resume;               /* of those that wait for the end of a rest */
 	uint64_t spent_ns;               /* on answers since the last rest */
 	uint64_t rest_until_ns;          /* of uv_hrtime() */
-	struct client *clients, *oldest; /* owned; the last one that came first */
+	struct link clients; /* of client.link, owned; the one that came first is the first */
 	unsigned n_clients;
 	unsigned n_handles; /* open or closing; the last one frees this */
 	struct apart apart;
@@ -69,8 +70,8 @@ struct httpd {
 };
 
 struct client {
-	struct client *next, *prev; /* the one that came before, after */
-	struct httpd *h;            /* borrowed */
+	struct link link;
+	struct httpd *h; /* borrowed */
 	uv_tcp_t tcp;
 	uv_timer_t timer;
 	uv_write_t write;
@@ -112,33 +113,9 @@ static void on_client_closed(uv_handle_t *handle)
 	handle_closed(h);
 }
 
-static void unlink_client(struct client *k)
+static struct client *client_of(struct link *l)
 {
-	struct httpd *h = k->h;
-
-	if (k->prev != NULL)
-		k->prev->next = k->next;
-	else
-		h->clients = k->next;
-	if (k->next != NULL)
-		k->next->prev = k->prev;
-	else
-		h->oldest = k->prev;
-	k->next = k->prev = NULL;
-	h->n_clients--;
-}
-
-static void link_client(struct client *k)
-{
-	struct httpd *h = k->h;
-
-	k->next = h->clients;
-	if (k->next != NULL)
-		k->next->prev = k;
-	else
-		h->oldest = k;
-	h->clients = k;
-	h->n_clients++;
+	return CONTAINER_OF(l, struct client, link);
 }
 
 static void client_close(struct client *k)
@@ -150,7 +127,8 @@ static void client_close(struct client *k)
 		apart_cancel(&k->h->apart);
 		k->h->apart_client = NULL;
 	}
-	unlink_client(k);
+	list_delete(&k->link);
+	k->h->n_clients--;
 	uv_close((uv_handle_t *)&k->tcp, on_client_closed);
 	uv_close((uv_handle_t *)&k->timer, on_client_closed);
 }
@@ -284,10 +262,12 @@ static bool answer_apart(void *ctx, int fd)
 /* Each once, the one that came first before the others. */
 static void serve_waiting(struct httpd *h)
 {
-	struct client *k = h->oldest, *next;
+	struct link *l = h->clients.next, *next;
 
-	for (unsigned n = h->n_clients; k != NULL && n > 0; k = next, n--) {
-		next = k->prev;
+	for (unsigned n = h->n_clients; l != &h->clients && n > 0; l = next, n--) {
+		struct client *k = client_of(l);
+
+		next = l->next;
 		if (!k->waits)
 			continue;
 		k->waits = false;
@@ -467,8 +447,8 @@ static void serve(struct client *k)
 	k->reading = false;
 	expect_in(k, HTTPD_ANSWER_MS);
 	/* Served again it is the one that came last. */
-	unlink_client(k);
-	link_client(k);
+	list_delete(&k->link);
+	list_add(&k->h->clients, &k->link);
 	if (e == HTTP1_TRUNCATED || len > HTTPD_MAX_HEAD)
 		refuse(k, 431, "the request is too long");
 	else if (e != HTTP1_OK)
@@ -496,20 +476,23 @@ static struct client *client_new(struct httpd *h)
 	k->tcp.data = k->timer.data = k;
 	k->n_handles = 2;
 	h->n_handles += 2;
-	link_client(k);
+	list_add(&h->clients, &k->link);
+	h->n_clients++;
 	return k;
 }
 
 /* One goes for another: the first to have come of those that are owed nothing. */
 static void make_room(struct httpd *h)
 {
-	struct client *k = h->oldest;
-
-	while (k != NULL && (k->writing || k->waits || h->apart_client == k))
-		k = k->prev;
 	counter_inc(h->counters, COUNTER_HTTP_CROWDED);
-	if (k != NULL)
+	for (struct link *l = h->clients.next; l != &h->clients; l = l->next) {
+		struct client *k = client_of(l);
+
+		if (k->writing || k->waits || h->apart_client == k)
+			continue;
 		client_close(k);
+		return;
+	}
 }
 
 static void on_connection(uv_stream_t *s, int status);
@@ -724,6 +707,7 @@ int httpd_open(uv_loop_t *loop, const struct httpd_handler *handlers, void *ctx,
 	REQUIRE(apart_init(&h->apart, loop, on_apart_done) == 0);
 	h->again.data = h->resume.data = h->apart.signal.data = h;
 	h->n_handles = 3;
+	list_init(&h->clients);
 	*ret_h = h;
 	return 0;
 }
@@ -735,8 +719,8 @@ void httpd_close(struct httpd *h, void (*closed)(void *ctx), void *ctx)
 	h->closing = true;
 	h->closed = closed;
 	h->closed_ctx = ctx;
-	while (h->clients != NULL)
-		client_close(h->clients);
+	while (!list_is_empty(&h->clients))
+		client_close(client_of(h->clients.next));
 	while (h->listeners != NULL)
 		drop_listener(&h->listeners);
 	uv_close((uv_handle_t *)&h->again, on_own_closed);

@@ -50,6 +50,14 @@ struct kube {
 	void *closed_ctx;
 };
 
+static const char *const methods[] = {
+	[KUBE_GET] = "GET",
+	[KUBE_POST] = "POST",
+	[KUBE_PUT] = "PUT",
+	[KUBE_MERGE_PATCH] = "PATCH",
+	[KUBE_DELETE] = "DELETE",
+};
+
 /* One request. */
 struct call {
 	struct link link;
@@ -355,7 +363,7 @@ static void finish(struct call *c, int result, bool sent, const char *err)
 	struct kube *k = c->k;
 	cJSON *body = result == 0 ? json_parse(c->answer.p, c->answer.len) : NULL;
 	struct kube_answer a = {.result = result, .sent = sent, .body = body, .err = err};
-	char text[256];
+	char text[256], status[24], ms[24];
 
 	if (result == 0) {
 		a.status = c->status;
@@ -367,6 +375,9 @@ static void finish(struct call *c, int result, bool sent, const char *err)
 		if (body == NULL && c->answer.len > 0 && c->status < 300)
 			counter_inc(k->counters, COUNTER_API_BAD_BODY);
 	}
+	log_debug("kube", sent ? "request ended" : "request not sent", "method", methods[c->verb],
+		"path", c->path, "status", log_number((int64_t)c->status, status), "ms",
+		log_number(sent ? (int64_t)(k->now_ms() - c->sent_ms) : 0, ms), "err", a.err, NULL);
 	list_delete(&c->link);
 	k->n_calls--;
 	enter(k);
@@ -449,13 +460,6 @@ static const struct http_ops call_ops = {call_head, call_body, call_done};
 
 static int send_call(struct call *c)
 {
-	static const char *const methods[] = {
-		[KUBE_GET] = "GET",
-		[KUBE_POST] = "POST",
-		[KUBE_PUT] = "PUT",
-		[KUBE_MERGE_PATCH] = "PATCH",
-		[KUBE_DELETE] = "DELETE",
-	};
 	const struct kube *k = c->k;
 	struct http_request r = {
 		.r = {.method = methods[c->verb],
@@ -700,6 +704,8 @@ static void stream_done(void *ctx, int result, bool sent, const char *err)
 	enter(w->k);
 	if (result != 0)
 		(void)snprintf(w->error, sizeof w->error, "%s", err);
+	log_debug("kube", was_stream ? "watch ended" : "list ended", "path", watch_path(w->w), "err",
+		w->error, NULL);
 	watch_on_end(w->w, result, w->k->now_ms());
 	if (was_refused)
 		weigh_watch(w, was_stream, 403);
@@ -736,6 +742,7 @@ static int start_stream(struct kube_watch *w)
 	}
 	w->stream = s;
 	w->status = 0;
+	log_debug("kube", w->get.stream ? "watching" : "listing", "path", w->pending, NULL);
 	return 0;
 }
 

@@ -25,8 +25,6 @@ enum { LINE_MAX_BYTES = 8192, VALUE_MAX_BYTES = 1024 };
 static enum log_level threshold = LOG_INFO;
 static bool to_journal;
 
-static const char *const level_name[] = {"error", "warn", "info", "debug"};
-
 void log_set_level(enum log_level level)
 {
 	threshold = level;
@@ -47,16 +45,6 @@ void log_open(void)
 		return;
 	(void)snprintf(own, sizeof own, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
 	to_journal = strcmp(stream, own) == 0;
-}
-
-int log_level_parse(const char *s, enum log_level *ret_level)
-{
-	for (size_t i = 0; i < ARRAY_LEN(level_name); i++)
-		if (strcmp(s, level_name[i]) == 0) {
-			*ret_level = (enum log_level)i;
-			return 0;
-		}
-	return -EINVAL;
 }
 
 static bool is_plain(const char *s)
@@ -133,7 +121,7 @@ void log_write(enum log_level level, const char *unit, const char *msg, ...)
 		return;
 	buf_init(&b, LINE_MAX_BYTES);
 	add_prefix(&b, level);
-	buf_addf(&b, "%s %s", level_name[level], unit);
+	buf_addf(&b, "%s %s", level_name(level), unit);
 	va_start(ap, msg);
 	while ((key = va_arg(ap, const char *)) != NULL) {
 		buf_addf(&b, " %s=", key);

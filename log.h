@@ -13,9 +13,9 @@
 #ifndef LBD_LOG_H
 #define LBD_LOG_H
 
-#include <stdint.h>
+#include "level.h"
 
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+#include <stdint.h>
 
 #define LOG_SENTINEL __attribute__((sentinel))
 
@@ -23,14 +23,17 @@ void log_set_level(enum log_level level);
 enum log_level log_level(void);
 /* Under systemd ($JOURNAL_STREAM names stderr) lines get a "<N>" priority and no time. */
 void log_open(void);
-/* "error", "warn", "info", "debug"; 0 or -EINVAL. */
-int log_level_parse(const char *s, enum log_level *ret_level);
 
 void log_write(enum log_level level, const char *unit, const char *msg, ...) LOG_SENTINEL;
 #define log_error(unit, ...) log_write(LOG_ERROR, unit, __VA_ARGS__)
 #define log_warn(unit, ...)  log_write(LOG_WARN, unit, __VA_ARGS__)
 #define log_info(unit, ...)  log_write(LOG_INFO, unit, __VA_ARGS__)
-#define log_debug(unit, ...) log_write(LOG_DEBUG, unit, __VA_ARGS__)
+/* Its fields are not worked out when it is not written. */
+#define log_debug(unit, ...)                                                                       \
+	do {                                                                                       \
+		if (log_level() >= LOG_DEBUG)                                                      \
+			log_write(LOG_DEBUG, unit, __VA_ARGS__);                                   \
+	} while (0)
 
 /* Decimal text of v in s, for a field.  Returns s. */
 const char *log_number(int64_t v, char s[24]);

@@ -70,13 +70,21 @@ static void conflict_events(struct daemon *d, uint64_t now_ms)
 
 /* -- plan -> ARP, NDP -- */
 
-/* level: of the line that says so. */
+static const char *what_of(bool changed, bool on)
+{
+	if (changed)
+		return on ? "announcing" : "no longer announcing";
+	return on ? "still announcing" : "not announcing";
+}
+
+/* level: of the line that says that it comes or goes. */
 static void apply_change(
 	struct daemon *d, const struct plan_change *c, enum log_level level, uint64_t now_ms)
 {
 	const struct plan_entry *e = c->is != NULL ? c->is : c->was;
 	const struct iface *i = iface_get(net_ifaces(d->net), e->ifindex);
 	bool on = is_on(c->is);
+	bool changed = on != is_on(c->was);
 	char text[ADDR_STRLEN];
 	int err = wire_apply(d, c, now_ms);
 
@@ -84,10 +92,11 @@ static void apply_change(
 	if (err != 0)
 		log_error(wire_protocol(e->vip), "not announced", "ip", addr_format(e->vip, text),
 			"err", strerror(-err), NULL);
-	else if (on != is_on(c->was))
-		log_write(level, wire_protocol(e->vip), on ? "announcing" : "no longer announcing",
-			"ip", addr_format(e->vip, text), "iface", i != NULL ? i->name : "",
-			"reason", reason_code(c->is != NULL ? c->is->reason : REASON_NO_IP), NULL);
+	else if (log_level() >= (changed ? level : LOG_DEBUG))
+		log_write(changed ? level : LOG_DEBUG, wire_protocol(e->vip),
+			what_of(changed, on), "ip", addr_format(e->vip, text), "iface",
+			i != NULL ? i->name : "", "reason",
+			reason_code(c->is != NULL ? c->is->reason : REASON_NO_IP), NULL);
 	if (err == -ENOMEM)
 		d->rebuild = true;
 }
@@ -116,6 +125,23 @@ static void apply_plan(struct daemon *d, uint64_t now_ms)
 		struct plan_change c = plan_change_at(d->plan, i);
 
 		apply_change(d, &c, level, now_ms);
+	}
+}
+
+/* What became of each group that changed its state. */
+static void tell_groups(const struct daemon *d)
+{
+	for (size_t i = 0; log_level() >= LOG_DEBUG && i < elect_dirty_count(d->elect); i++) {
+		const struct vip_group *g = vip_group(d->vips, elect_dirty_at(d->elect, i));
+		struct elect_view v;
+		char text[ADDR_STRLEN], more[24];
+
+		if (g == NULL || g->n_vips == 0 || !elect_view(d->elect, g->id, &v))
+			continue;
+		log_debug("elect", status_state_name(v.state), "ip",
+			addr_format(vip_member(g, 0)->addr, text), "more",
+			log_number((int64_t)g->n_vips - 1, more), "owner", v.owner, "why", v.why,
+			NULL);
 	}
 }
 
@@ -300,6 +326,7 @@ static void doubt_watches(struct daemon *d, uint64_t now_ms)
 
 void pass_run(struct daemon *d, uint64_t now_ms)
 {
+	hand_run(d, now_ms);
 	crdwatch_run(d, now_ms);
 	secret_run(d, now_ms);
 	snapfile_use(d, now_ms);
@@ -315,10 +342,11 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 		mesh_breathe(d);
 		alloc_namespaces_changed(d->alloc, now_ms);
 		all = take_environment(d, now_ms);
-		hand_run(d, now_ms);
+		hand_heed_cordon(d, now_ms);
 		mesh_breathe(d);
 		elect_pass(d->elect, now_ms);
 		mesh_breathe(d);
+		tell_groups(d);
 		update_plan(d, all);
 		apply_plan(d, now_ms);
 		mesh_breathe(d);

@@ -120,13 +120,18 @@ int reload_read(struct daemon *d, struct config **ret_conf)
 	return err;
 }
 
+enum log_level reload_level(const struct daemon *d)
+{
+	enum log_level level = LOG_INFO;
+
+	(void)!level_parse(
+		d->opt->log_level != NULL ? d->opt->log_level : d->conf->log_level, &level);
+	return level;
+}
+
 void reload_log_level(const struct daemon *d)
 {
-	enum log_level level;
-
-	if (log_level_parse(d->opt->log_level != NULL ? d->opt->log_level : d->conf->log_level,
-		    &level) == 0)
-		log_set_level(level);
+	log_set_level(d->level.on ? d->level.level : reload_level(d));
 }
 
 struct leader_conf reload_leader_conf(const struct daemon *d, const char *identity)

@@ -13,10 +13,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { TIME_LEN = 80 };
-
 /* Monotonic milliseconds as the wall clock's RFC 3339 time. */
-static const char *when(uint64_t at_ms, uint64_t now_ms, char s[TIME_LEN])
+const char *status_time(uint64_t at_ms, uint64_t now_ms, char s[STATUS_TIME_LEN])
 {
 	struct timespec ts;
 	int64_t wall_ms;
@@ -28,7 +26,7 @@ static const char *when(uint64_t at_ms, uint64_t now_ms, char s[TIME_LEN])
 		  ((int64_t)at_ms - (int64_t)now_ms);
 	t = (time_t)(wall_ms / 1000);
 	gmtime_r(&t, &tm);
-	(void)snprintf(s, TIME_LEN, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
+	(void)snprintf(s, STATUS_TIME_LEN, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
 		tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
 	return s;
 }
@@ -48,9 +46,9 @@ static void add_number(cJSON *o, const char *key, uint64_t n)
 
 void status_add_time(cJSON *o, const char *key, uint64_t at_ms, uint64_t now_ms)
 {
-	char s[TIME_LEN];
+	char s[STATUS_TIME_LEN];
 
-	add_string(o, key, when(at_ms, now_ms, s));
+	add_string(o, key, status_time(at_ms, now_ms, s));
 }
 
 static void add_addr(cJSON *o, const char *key, struct addr a)
@@ -60,13 +58,18 @@ static void add_addr(cJSON *o, const char *key, struct addr a)
 	add_string(o, key, addr_format(a, s));
 }
 
+const char *status_mac(const uint8_t m[6], char s[STATUS_MAC_LEN])
+{
+	(void)snprintf(s, STATUS_MAC_LEN, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
+		m[4], m[5]);
+	return s;
+}
+
 static void add_mac(cJSON *o, const char *key, const uint8_t m[6])
 {
-	char s[18];
+	char s[STATUS_MAC_LEN];
 
-	(void)snprintf(
-		s, sizeof s, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
-	add_string(o, key, s);
+	add_string(o, key, status_mac(m, s));
 }
 
 static void item_addr(cJSON *array, struct addr a)
@@ -477,8 +480,6 @@ static void dump_events(cJSON *array, const struct daemon *d, uint64_t now_ms)
 
 static void dump_api(cJSON *o, const struct daemon *d, uint64_t now_ms)
 {
-	static const char *const name[DAEMON_WATCHES] = {"services", "nodes", "leases",
-		"namespaces", "endpointslices.v1", "endpointslices.v1beta1", "endpoints"};
 	const char *refused = NULL;
 	cJSON *list;
 
@@ -492,7 +493,7 @@ static void dump_api(cJSON *o, const struct daemon *d, uint64_t now_ms)
 		if (d->watch[i].w == NULL)
 			continue;
 		w = cJSON_CreateObject();
-		add_string(w, "resource", name[i]);
+		add_string(w, "resource", feed_watch_name((enum daemon_watch_id)i));
 		(void)cJSON_AddBoolToObject(w, "synced", d->watch[i].synced);
 		add_string(w, "error", kube_watch_error(d->watch[i].w));
 		cJSON_AddItemToArray(list, w);
@@ -500,6 +501,18 @@ static void dump_api(cJSON *o, const struct daemon *d, uint64_t now_ms)
 	list = cJSON_AddArrayToObject(o, "refused");
 	while (d->kube != NULL && (refused = kube_next_refused(d->kube, refused)) != NULL)
 		cJSON_AddItemToArray(list, cJSON_CreateString(refused));
+}
+
+static void dump_log(cJSON *o, const struct daemon *d, uint64_t now_ms)
+{
+	const struct level_hand *h = &d->level;
+	enum log_level otherwise = reload_level(d);
+
+	add_string(o, "level", level_name(h->on ? h->level : otherwise));
+	(void)cJSON_AddBoolToObject(o, "byHand", h->on);
+	add_string(o, "otherwise", level_name(otherwise));
+	if (level_next_deadline(h) != TIME_NEVER)
+		status_add_time(o, "until", h->until_ms, now_ms);
 }
 
 static void dump_counters(cJSON *o, const struct daemon *d)
@@ -560,6 +573,7 @@ cJSON *status_dump(struct daemon *d, uint64_t now_ms)
 	speaker_dump(d, cJSON_AddArrayToObject(root, "peers"), now_ms);
 	dump_events(cJSON_AddArrayToObject(root, "events"), d, now_ms);
 	dump_api(cJSON_AddObjectToObject(root, "api"), d, now_ms);
+	dump_log(cJSON_AddObjectToObject(root, "log"), d, now_ms);
 	dump_counters(cJSON_AddObjectToObject(root, "counters"), d);
 	return root;
 }

@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { HEARD_MS = 1000, HEARD_LINES = 50 };
+
 static int send_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t len)
 {
 	struct daemon *d = ctx;
@@ -52,11 +54,33 @@ static bool note_foreign(struct daemon *d, struct addr vip, const uint8_t mac[6]
 	       foreign_heard(&d->foreign, vip, mac, daemon_now_ms());
 }
 
+/* How many a second there are is the LAN's affair, how many are told is not. */
+static void tell_heard(
+	struct daemon *d, enum ann_heard what, struct addr vip, const uint8_t mac[6])
+{
+	static const char *const words[] = {[ANN_HEARD_CLAIM] = "heard a claim",
+		[ANN_HEARD_ANSWER] = "heard an answer",
+		[ANN_HEARD_PROBE] = "heard a probe",
+		[ANN_HEARD_SENDER] = "heard a sender"};
+	uint64_t now_ms = daemon_now_ms();
+	char text[ADDR_STRLEN], from[STATUS_MAC_LEN];
+
+	if (now_ms >= d->heard_ms + HEARD_MS) {
+		d->heard_ms = now_ms;
+		d->n_heard = 0;
+	}
+	if (d->n_heard++ < HEARD_LINES)
+		log_debug(wire_protocol(vip), words[what], "ip", addr_format(vip, text), "mac",
+			status_mac(mac, from), NULL);
+}
+
 static void on_heard(
 	void *ctx, enum ann_heard what, unsigned ifindex, struct addr vip, const uint8_t mac[6])
 {
 	struct daemon *d = ctx;
 
+	if (log_level() >= LOG_DEBUG)
+		tell_heard(d, what, vip, mac);
 	switch (what) {
 	case ANN_HEARD_CLAIM:
 		(void)note_foreign(d, vip, mac);

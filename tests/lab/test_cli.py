@@ -71,8 +71,15 @@ def lbd(*argv, text=""):
     (("drain", "--timeout", "soon"), 2, "--timeout: expected a duration like 10s (got soon)"),
     (("drain", "now"), 2, "unexpected argument now"),
     (("move", "10.0.0.1"), 2, "which address, to which node?"),
+    (("log-level", "loud"), 2, "lbd log-level: LEVEL: expected error, warn, info, debug or config (got loud)\n"),
+    (("log-level", ""), 2, "LEVEL: expected error, warn, info, debug or config (got nothing)"),
+    (("log-level", "debug", "warn"), 2, "unexpected argument warn"),
+    (("log-level", "--for", "1m"), 2, "LEVEL: expected error, warn, info or debug beside --for (got nothing)"),
+    (("log-level", "config", "--for", "1m"), 2, "LEVEL: expected error, warn, info or debug beside --for (got config)"),
+    *[(("log-level", "debug", "--for", d), 2, f"--for: expected a duration like 10m, at most 8784h (got {d})")
+      for d in ("soon", "10", "0", "0s", "-1m", "8785h", "300000000h", "1ns")],
     *[((c, "--control", "/nonexistent/s"), 3, "no daemon answers on /nonexistent/s: No such file")
-      for c in ("drain", "undrain", "freeze", "thaw")],
+      for c in ("drain", "undrain", "freeze", "thaw", "log-level")],
 ], ids=lambda v: " ".join(v)[:40] if isinstance(v, tuple) else "")
 def test_refused(argv, code, says):
     """What is wrong is said on standard error, nothing on standard output."""

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""By hand: lbd drain, undrain, move, freeze, thaw; as an operator types them."""
+"""By hand: lbd drain, undrain, move, freeze, thaw, log-level; as an operator types them."""
 
+import datetime
+import json
 import os
+import re
 import signal
+import socket
 import subprocess
 
-from lab import FAST, POOL, binary, wait_for
+import pytest
+from lab import FAST, POOL, Lab, binary, wait_for
 
 
 def by_hand(node, command, *argv):
@@ -137,3 +142,89 @@ def test_cordon_is_nothing_by_itself(lab):
     ip, first = serve(lab)
     cordon(lab, first)
     assert set(lab.client.arping(ip, count=3, timeout=3)) == {first.mac} and draining(first) is None
+
+
+def lines(node, level, start=0):
+    """The log's lines of that level, without their time, from an offset on."""
+    return [line.split(" ", 2)[2] for line in node.log.read_text()[start:].splitlines() if line.split(" ")[1:2] == [level]]
+
+
+@pytest.fixture
+def single(bare):
+    return bare(nodes=1, pods=False, proxy=False).start()
+
+
+@pytest.fixture(scope="module")
+def idle():
+    with Lab(nodes=1, pods=False, proxy=False) as lab:
+        yield lab.start()
+
+
+def serve_one(lab, name):
+    lab.service(name)
+    return lab.wait_owner(lab.wait_ip(name))
+
+
+def test_log_level(single):
+    """Debug, without a restart: what a person wants to know then is there; a reload leaves it; config ends it."""
+    node = single.nodes[0]
+    serve_one(single, "before")
+    assert lines(node, "debug") == []
+    assert by_hand(node, "log-level") == (0, "info, by the configuration")
+    assert by_hand(node, "log-level", "debug") == (0, "debug, by hand: until a restart or `lbd log-level config`")
+    assert node.dump()["log"] == {"level": "debug", "byHand": True, "otherwise": "info"}
+    serve_one(single, "web")
+    for word in (r"kube res=services namespace=default name=web rv=\d+ msg=added",       # the watch
+                 r'kube method=PATCH path="/api/v1/namespaces/default/services/web/status\S* status=200 ms=\d+ err=',
+                 r"elect ip=\S+ more=0 owner=n1 why=\S+ msg=owner",
+                 r"arp ip=\S+ iface=\S+ reason=\w+ msg=\"not announcing\"",             # the plan, before it is taken
+                 r"elect node=n1 claims=\S+ msg=\"a node's claims\""):
+        wait_for(word, lambda word=word: any(re.match(word, line) for line in lines(node, "debug")))
+    node.config_path.write_text(single.config + "log: {level: warn}\n")
+    wait_for("the reload", lambda: node.dump()["config"]["reloads"] == 1)
+    assert node.dump()["log"] == {"level": "debug", "byHand": True, "otherwise": "warn"}
+    size = node.log.stat().st_size
+    wait_for("what debug tells, still", lambda: lines(node, "debug", size))
+    assert by_hand(node, "log-level", "config") == (0, "warn, by the configuration")
+    size = node.log.stat().st_size
+    serve_one(single, "after")
+    assert lines(node, "debug", size) == lines(node, "info", size) == []
+    assert [line for line in lines(node, "info") if "log level" in line] == [
+        'lbd msg="log level: debug, by hand"', 'lbd msg="log level: warn, by the configuration"']
+
+
+def test_log_level_for_a_time(single):
+    """It ends by itself, and that is said whatever the level; --log-level outweighs the configuration."""
+    node = single.nodes[0]
+    code, says = by_hand(node, "log-level", "error", "--for", "1h")
+    log = node.dump()["log"]
+    until = datetime.datetime.fromisoformat(log["until"].replace("Z", "+00:00"))
+    left = until - datetime.datetime.now(datetime.timezone.utc)
+    assert (log["level"], log["byHand"], log["otherwise"]) == ("error", True, "info")
+    assert 3500 < left.total_seconds() < 3601
+    assert code == 0 and re.fullmatch(r"error until \d{4}-\S{18}Z, then info", says)
+    assert by_hand(node, "log-level", "error", "--for", "1s")[0] == 0
+    wait_for("its end", lambda: by_hand(node, "log-level") == (0, "info, by the configuration"), timeout=5)
+    assert [line for line in lines(node, "info") if "log level" in line] == [
+        'lbd msg="log level: error, by hand, for 1h"', 'lbd msg="log level: error, by hand, for 1s"',
+        'lbd msg="log level: info, by the configuration"']
+    assert node.stop() == 0
+    assert any("stopping" in line for line in lines(node, "info"))
+    node.start(extra=["--log-level", "warn"])
+    assert by_hand(node, "log-level") == (0, "warn, by --log-level")
+
+
+@pytest.mark.parametrize("request_", [
+    {"level": "loud"}, {"level": ""}, {"level": 7}, {"level": None}, {"level": ["debug"]}, {"forMs": 1000},
+    {"level": "config", "forMs": 1000}, *[{"level": "debug", "forMs": ms}
+                                          for ms in (0, -1, 0.5, 1e300, 366 * 86400000 + 1, "1000", None, True)],
+], ids=str)
+def test_log_level_refused(request_, idle):
+    """What is no request for a level changes none."""
+    node = idle.nodes[0]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.settimeout(5)
+        s.connect(str(node.control))
+        s.sendall(json.dumps({"command": "log-level", **request_}).encode() + b"\n")
+        assert list(json.loads(s.makefile().readline())) == ["error"]
+    assert node.dump()["log"] == {"level": "info", "byHand": False, "otherwise": "info"}

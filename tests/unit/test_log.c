@@ -128,27 +128,6 @@ static void test_long_line_ends(void)
 
 static void test_levels(void)
 {
-	static const struct {
-		const char *name;
-		int want;
-		enum log_level level;
-	} rows[] = {
-		{"error", 0, LOG_ERROR},
-		{"warn", 0, LOG_WARN},
-		{"info", 0, LOG_INFO},
-		{"debug", 0, LOG_DEBUG},
-		{"", -EINVAL, LOG_DEBUG},
-		{"Info", -EINVAL, LOG_DEBUG},
-		{"infos", -EINVAL, LOG_DEBUG},
-	};
-	enum log_level level;
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		check_row = rows[i].name;
-		level = LOG_DEBUG;
-		CHECK_INT(log_level_parse(rows[i].name, &level), rows[i].want);
-		CHECK_INT(level, rows[i].level);
-	}
 	CHECK_INT(log_level(), LOG_INFO);
 	catch_begin();
 	log_debug("u", "m", NULL);
