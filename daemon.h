@@ -79,6 +79,7 @@ enum daemon_watch_id {
 	DAEMON_WATCHES = WATCH_ENDPOINTS + ENDPOINTS_WAYS
 };
 
+struct announced; /* opaque; announced.c's */
 struct crdwatch; /* opaque; crdwatch.c's */
 struct scrape;   /* opaque; scrape.c's */
 struct secrets;  /* opaque; secret.c's */
@@ -156,6 +157,7 @@ struct daemon {
 	struct alloc *alloc;
 	struct nodelb *nodelb; /* in servicelb mode, in its place */
 	struct event_queue *events;
+	struct announced *announced; /* owned */
 	struct ann *ann[ADDR_FAMILIES]; /* ARP, NDP */
 	struct mcast *mcast;            /* NULL in a dry run */
 	struct gateway *gateway;

@@ -332,6 +332,7 @@ static void weigh_call(const struct call *c, const char *err)
 		[KUBE_POST] = RIGHT_CREATE,
 		[KUBE_PUT] = RIGHT_UPDATE,
 		[KUBE_MERGE_PATCH] = RIGHT_PATCH,
+		[KUBE_STRATEGIC_PATCH] = RIGHT_PATCH,
 		[KUBE_DELETE] = RIGHT_DELETE,
 	};
 
@@ -454,6 +455,7 @@ static int send_call(struct call *c)
 		[KUBE_POST] = "POST",
 		[KUBE_PUT] = "PUT",
 		[KUBE_MERGE_PATCH] = "PATCH",
+		[KUBE_STRATEGIC_PATCH] = "PATCH",
 		[KUBE_DELETE] = "DELETE",
 	};
 	const struct kube *k = c->k;
@@ -468,8 +470,10 @@ static int send_call(struct call *c)
 	};
 
 	if (c->body != NULL) {
-		r.r.content_type = c->verb == KUBE_MERGE_PATCH ? "application/merge-patch+json"
-							       : "application/json";
+		r.r.content_type =
+			c->verb == KUBE_MERGE_PATCH       ? "application/merge-patch+json"
+			: c->verb == KUBE_STRATEGIC_PATCH ? "application/strategic-merge-patch+json"
+							  : "application/json";
 		r.r.body = c->body;
 		r.r.len = strlen(c->body);
 		r.r.has_body = true;

@@ -6,6 +6,7 @@
  * In:   dirty Services, Nodes, groups.  Out: ann_add(), ann_del(), Events, what writer.c may send.
  * Nothing else announces or withdraws (DESIGN section 1.2).
  */
+#include "announced.h"
 #include "dry.h"
 #include "log.h"
 
@@ -232,6 +233,7 @@ static void take_services(struct daemon *d, uint64_t now_ms)
 		if (err == -ENOMEM)
 			d->rebuild = true;
 		keep_service(d, dirty.key, there ? &s : NULL);
+		announced_touch(d->announced, dirty.key);
 		if (!allocate)
 			continue;
 		if (!there)
@@ -326,6 +328,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 			dry_announce(d, now_ms);
 		announce_events(d, now_ms);
 		conflict_events(d, now_ms);
+		announced_touch_groups(d->announced, all, now_ms);
 		vip_clean(d->vips);
 		elect_clean(d->elect);
 		plan_clean(d->plan);
@@ -339,6 +342,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 	writer_results(d, now_ms);
 	mesh_breathe(d);
 	writer_run(d, now_ms);
+	announced_run(d->announced, now_ms);
 	snapfile_run(d, now_ms);
 	scrape_run(d);
 }
