@@ -26,7 +26,7 @@ enum {
 	CONDITION_MAX = 512,             /* Services that are known here at a time */
 	CONDITION_BURST = 4,             /* writes of one Service in a row, then */
 	CONDITION_REFILL_MS = 60 * 1000, /* one in so long */
-	CONDITION_PACE_MS = 50,          /* between two writes of whatever Service */
+	CONDITION_PACE_MS = 20,          /* between two writes of whatever Service */
 	CONDITION_HOLD_MS = 1000,        /* nothing after a failure, doubled up to 32 times this */
 	/* How long a difference lasts before it is written. */
 	CONDITION_TRUE_MS = 1000,   /* it should be True, or should not be there */
