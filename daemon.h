@@ -187,6 +187,7 @@ struct daemon {
 	uint64_t retired_generation; /* as the VIPs know it */
 	bool adopting;               /* leader, waiting for a consistent list of Services */
 	bool services_listed;        /* and that list is there */
+	bool taking_over; /* what is decided first may have been told by the leader before */
 	bool node_missing_said;
 	uint64_t schema_said; /* the latest form of our Leases that was seen; 0 = ours */
 	bool ipvs_said; /* that the kernel's answers for kube-ipvs0 cannot be stopped */

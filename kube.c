@@ -1094,6 +1094,6 @@ enum event_outcome kube_event_outcome(const struct kube_answer *a, bool update)
 	if (a->status == 404)
 		return EVENT_GONE;
 	if (a->status == 409 && !update)
-		return EVENT_OK; /* an earlier POST did arrive */
+		return EVENT_EXISTS;
 	return a->status >= 200 && a->status < 300 ? EVENT_OK : EVENT_REFUSED;
 }

@@ -227,7 +227,8 @@ cJSON *object_event_patch(const struct event_write *w, uint64_t now_ms, int64_t 
 {
 	struct builder b = begin();
 
-	add_number(&b, b.root, "count", w->count);
+	if (w->count > 0)
+		add_number(&b, b.root, "count", w->count);
 	add_monotonic(&b, "lastTimestamp", w->last_ms, now_ms, wall_us);
 	return end(&b);
 }

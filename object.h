@@ -26,7 +26,7 @@ cJSON *object_lease(
  * are by today's wall clock. */
 cJSON *object_event(
 	const struct event_write *w, const char *node, uint64_t now_ms, int64_t wall_us) MUST_CHECK;
-/* The merge patch that raises its count. */
+/* The merge patch that raises its count, or says at least that it happened again. */
 cJSON *object_event_patch(const struct event_write *w, uint64_t now_ms, int64_t wall_us) MUST_CHECK;
 /* Where it lies: the object's, "default" for cluster scoped. */
 const char *object_event_namespace(const struct event_write *w);

@@ -64,7 +64,7 @@ static void conflict_events(struct daemon *d, uint64_t now_ms)
 			"a host that is no node of this cluster answers for %s: not announced from "
 			"node \"%s\"",
 			addr_format(c.is->vip, text), d->node);
-		log_warn("arp", msg, NULL);
+		log_limited(LOG_WARN, wire_protocol(c.is->vip), msg, NULL);
 		daemon_vip_event(d, c.is->vip, EVENT_WARNING, "announceFailed", msg, now_ms);
 	}
 }
@@ -182,6 +182,7 @@ static void adopt(struct daemon *d, uint64_t now_ms)
 	else
 		alloc_adopted(d->alloc, now_ms);
 	d->adopting = false;
+	d->taking_over = true;
 }
 
 /* Does this node decide who gets which address?  In a dry run each does, for itself. */

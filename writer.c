@@ -59,7 +59,7 @@ static void log_failure(const struct writer_call *c, const char *what, const str
 
 	if (a->status == 403) /* kube.c says that, once */
 		return;
-	log_warn("kube", what, "name", c->key, "status", log_number((int64_t)a->status, status),
+	log_limited(LOG_WARN, "kube", what, "name", c->key, "status", log_number((int64_t)a->status, status),
 		"err", a->err, NULL);
 }
 
@@ -189,8 +189,8 @@ static void note_outcome(
 		d->not_written[0] = '\0';
 	} else if (outcome == ALLOC_WRITE_FAILED) {
 		log_failure(c, "service status not written", a);
-		(void)snprintf(d->not_written, sizeof d->not_written, "%.120s (status %u)",
-			a->err[0] != '\0' ? a->err : "no answer that can be understood", a->status);
+		(void)snprintf(d->not_written, sizeof d->not_written, "%.150s",
+			a->err[0] != '\0' ? a->err : "no answer that can be understood");
 	}
 }
 
@@ -401,7 +401,8 @@ static void result_event(struct daemon *d, const struct alloc_result *r, uint64_
 		.kind = "Service",
 		.namespace_ = r->namespace_,
 		.name = r->name,
-		.uid = r->uid};
+		.uid = r->uid,
+		.standing = d->taking_over};
 	const char *why = r->detail[0] != '\0' ? r->detail : reason_text(r->reason);
 	struct buf msg;
 
@@ -451,7 +452,8 @@ static void nodelb_event(struct daemon *d, const struct nodelb_result *r, uint64
 		.kind = "Service",
 		.namespace_ = r->namespace_,
 		.name = r->name,
-		.uid = r->uid};
+		.uid = r->uid,
+		.standing = d->taking_over};
 	bool none = r->n_ips == 0 && is_served(r->reason);
 	const char *why = r->detail[0] == '\0' && r->reason != REASON_ALLOCATED
 				  ? reason_text(r->reason)
@@ -498,6 +500,8 @@ void writer_results(struct daemon *d, uint64_t now_ms)
 		else
 			result_event(d, &r, now_ms);
 	}
+	if (daemon_is_ready(d) && may_tell(d))
+		d->taking_over = false; /* all of that was told */
 }
 
 void writer_run(struct daemon *d, uint64_t now_ms)
