@@ -9,6 +9,7 @@ import pytest
 
 from apiserver import STRATEGIC
 from lab import FAST, wait_for
+from routers import Bird
 
 POOL = "pools:\n- name: plain\n  addresses: [10.89.0.100-10.89.0.149]\n"
 PATH = "/api/v1/namespaces/default/services/"
@@ -208,3 +209,19 @@ def test_many_at_once(bare):
     lab.wait_condition("marker", "True", timeout=30)
     settled(lab, 8)
     assert [w["name"] for w in lab.service_writes(since, conditions=True)] == ["marker"]
+
+
+def test_bgp(rack):
+    """By BGP alone: False while the one node that may announce has no session, then True, with a reason of its own."""
+    lab = rack(nodes=1)
+    lab.start()
+    lab.service("web")
+    c = lab.wait_condition("web", "False")
+    assert (c["reason"], c["message"]) == ("NoBGPSession", "no BGP session is up on a node that may announce the address")
+    router = lab.start_router(Bird)
+    c = lab.wait_condition("web", "True", timeout=30)
+    assert c["reason"] == "AnnouncedByBGP" and "by BGP" in c["message"]
+    router.wait_paths(lab.ips("web")[0], 1)
+    router.kill()
+    assert lab.wait_condition("web", "False", timeout=30)["reason"] == "NoBGPSession"
+    assert len(lab.service_writes(conditions=True)) == 3
