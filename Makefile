@@ -19,13 +19,13 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cli cluster cluster_decode columns config \
-        copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text finding foreign glob \
-        ground group health history hold homing http1 iface json judge kubeconf kubemake label leader level member metrics ndp nodelb nodeset object outbox \
-        page peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
+PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cli cluster cluster_decode columns \
+        condition config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text \
+        finding foreign glob ground group health history hold homing http1 iface json judge kubeconf kubemake label leader level member metrics ndp nodelb \
+        nodeset object outbox page peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
 SHELL_UNITS := apart bfdio bgpio bgplisten bound cmd cmd_doctor cmd_hand cmd_run cmd_state confine contest control crdwatch creds daemon doctor_host doctor_kube \
         doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload remote \
-        rt scrape secret snapfile speaker status tls why wire witness writer radvio
+        rt scrape secret snapfile speaker status tls why wire witness writer radvio announced
 
 USES_addr     :=
 USES_arena    :=
@@ -49,7 +49,7 @@ USES_doctor_proc := addr config doctor
 USES_doctor_rules := addr config doctor json
 USES_config   := $(CONFIG) addr arena buf doc glob json label
 $(foreach u,$(CONFIG),$(eval USES_$(u) := config))
-USES_cluster_decode := addr copy json label
+USES_cluster_decode := addr condition copy json label
 USES_cluster  := buf cluster_decode copy label
 USES_service  := addr buf cluster config
 USES_retired  := addr buf cluster leader
@@ -60,6 +60,7 @@ USES_copy     := addr
 USES_crd      := buf config crdstat json
 USES_crdstat  := addr alloc buf config json outbox
 USES_outbox   :=
+USES_condition := outbox
 USES_rights   := buf
 USES_judge    := buf copy pool service
 USES_alloc    := addr buf copy judge outbox pool service
@@ -132,8 +133,9 @@ USES_bgplisten := addr bgpio log
 USES_speaker  := $(PURE) bfdio bgpio bgplisten file log mesh net radvio secret status
 USES_bgpio    := addr bgp bgp_msg bgp_rib
 USES_radvio   := addr log radv
+USES_announced := $(PURE) kube log speaker why
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) bfdio bgpio bound confine contest control crdwatch dry explain feed file hand keep kube log mesh net notify pass reload rt scrape secret snapfile wire witness speaker
+USES_daemon   := $(PURE) announced bfdio bgpio bound confine contest control crdwatch dry explain feed file hand keep kube log mesh net notify pass reload rt scrape secret snapfile wire witness speaker
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret snapfile
 USES_crdwatch := $(PURE) feed kube log reload
 USES_rt       := log
@@ -143,8 +145,8 @@ USES_mesh     := addr bfdio config elect elig log net peers witness speaker
 USES_witness  := addr log
 USES_wire     := arp bound elect elig foreign gateway ipvs log mcast mesh ndp net speaker status
 USES_reload   := $(PURE) crdwatch feed file keep log mesh wire speaker
-USES_pass     := $(PURE) bound contest crdwatch dry feed hand keep kube log mesh net reload scrape secret snapfile status wire writer speaker
-USES_writer   := $(PURE) contest crdwatch dry feed keep kube log
+USES_pass     := $(PURE) announced bound contest crdwatch dry feed hand keep kube log mesh net reload scrape secret snapfile status wire writer speaker
+USES_writer   := $(PURE) announced contest crdwatch dry feed keep kube log
 USES_keep     := $(PURE) log
 USES_status   := $(PURE) bound crdwatch dry explain feed kube net reload secret why speaker
 USES_remote   := apiview buf http1 json kube

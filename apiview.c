@@ -3,7 +3,7 @@
  * apiview.c - the cluster as the API alone tells of it.
  *
  * Owns: for one answer, the decoded Leases.
- * In:   lists of Leases, Services, Events.  Out: a tree as status.c makes it, with less in it.
+ * In:   lists of Leases, Services (with the leader's condition), Events.  Out: a tree as status.c makes it, with less in it.
  */
 #include "apiview.h"
 
@@ -245,7 +245,32 @@ static void add_foreign(const struct picture *p, cJSON *o, const char *ip)
 	add_string(o, "foreignSeen", last);
 }
 
-static cJSON *add_vip(const struct picture *p, cJSON *vips, const char *ip, const char *pool)
+/* What the leader wrote of it; NULL = nothing. */
+static const cJSON *condition_of(const cJSON *service)
+{
+	const cJSON *c;
+
+	cJSON_ArrayForEach (c, json_array(json_object(service, "status"), "conditions"))
+		if (is(json_string(c, "type"), CONDITION_TYPE))
+			return c;
+	return NULL;
+}
+
+/* Claimed by no node. */
+static void add_unclaimed(cJSON *here, const cJSON *service)
+{
+	const cJSON *c = condition_of(service);
+	const char *message = json_string(c, "message");
+	bool not = is(json_string(c, "status"), "False") && message != NULL;
+
+	add_string(here, "reason", not ? "notAnnounced" : "bgpOnly");
+	add_string(here, "text",
+		not                                       ? message
+		: is(json_string(c, "status"), "True") ? "announced by BGP"
+							  : "claimed by no node: by BGP alone, or by nobody");
+}
+
+static cJSON *add_vip(const struct picture *p, cJSON *vips, const char *ip, const cJSON *service)
 {
 	struct addr a;
 	const char *owner = addr_parse(ip, strlen(ip), &a) == 0 ? owner_of(p, a) : NULL;
@@ -253,16 +278,18 @@ static cJSON *add_vip(const struct picture *p, cJSON *vips, const char *ip, cons
 
 	(void)cJSON_AddItemToArray(vips, o);
 	add_string(o, "ip", ip);
-	add_string(o, "pool", pool);
+	add_string(o, "pool", pool_of(service));
 	(void)cJSON_AddArrayToObject(o, "services");
 	add_string(o, "owner", owner);
 	add_string(o, "ownerBy", owner != NULL ? "claim" : NULL);
 	add_foreign(p, o, ip);
 	(void)cJSON_AddItemToArray(cJSON_AddArrayToObject(o, "here"), here);
-	add_string(here, "reason", owner != NULL ? "notOwner" : "bgpOnly");
-	add_string(here, "text",
-		owner != NULL ? "another node owns the address"
-			      : "claimed by no node: by BGP alone, or by nobody");
+	if (owner != NULL) {
+		add_string(here, "reason", "notOwner");
+		add_string(here, "text", "another node owns the address");
+	} else {
+		add_unclaimed(here, service);
+	}
 	return o;
 }
 
@@ -374,7 +401,7 @@ static void add_vips(struct picture *p, cJSON *vips)
 		const struct use *u = &p->uses[i];
 
 		if (i == 0 || strcmp(u[-1].ip, u->ip) != 0)
-			v = add_vip(p, vips, u->ip, pool_of(u->service));
+			v = add_vip(p, vips, u->ip, u->service);
 		(void)cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(v, "services"),
 			cJSON_CreateString(key_of(u->service, key)));
 	}

@@ -14,6 +14,7 @@
 
 #include "addr.h"
 #include "base.h"
+#include "condition.h"
 #include "counter.h"
 #include "hash.h"
 #include "label.h"
@@ -76,7 +77,7 @@ enum cluster_ip_family_policy { CLUSTER_SINGLE_STACK, CLUSTER_PREFER_DUAL, CLUST
 struct copy; /* copy.h */
 
 /* A view: the picture packs its Services, and unpacks one for whoever asks.  Of a Service that is
- * not a LoadBalancer only key to pool_written are kept, the rest is empty. */
+ * not a LoadBalancer only key to announced, and pool_written, are kept, the rest is empty. */
 struct cluster_service {
 	struct copy *copy; /* that all below is borrowed from; NULL = not from the picture */
 	const char *key;   /* "namespace/name" */
@@ -88,6 +89,7 @@ struct cluster_service {
 	bool has_cluster_ip;       /* false for headless and not yet given */
 	bool ingress_foreign;      /* an ingress entry is a host name or not an address */
 	bool ingress_not_vip_mode; /* an entry's ipMode is set and not VIP */
+	struct condition_mark announced; /* status.conditions, CONDITION_TYPE */
 	uint16_t n_ingress, n_ports, n_families;
 	/* Addresses in status.loadBalancer.ingress[].ip, in order, no duplicates. */
 	const struct addr *ingress;

@@ -545,6 +545,20 @@ static void decode_ingress(struct room *r, const cJSON *obj, struct cluster_serv
 	}
 }
 
+struct condition_mark cluster_decode_condition(const cJSON *service)
+{
+	const cJSON *c, *all = json_array(json_object(service, "status"), "conditions");
+
+	cJSON_ArrayForEach (c, all) {
+		const char *type = json_string(c, "type"), *status = json_string(c, "status");
+
+		if (type != NULL && strcmp(type, CONDITION_TYPE) == 0)
+			return condition_mark(status != NULL ? status : "",
+				json_string(c, "reason"), json_string(c, "message"));
+	}
+	return condition_mark(NULL, NULL, NULL);
+}
+
 static void decode_meta(struct room *r, const cJSON *meta, const char **uid, const char **version)
 {
 	*uid = keep(r, text_of(r, meta, "uid"));
@@ -573,6 +587,7 @@ static void decode_service(struct room *r, const char *key, const cJSON *obj)
 	s->is_load_balancer = is_text(r, spec, "type", "LoadBalancer");
 	s->backend_key = "";
 	decode_ingress(r, obj, s);
+	s->announced = cluster_decode_condition(obj);
 	s->pool_written = keep(r, text_of(r, annotations, "lbd.io/ip-allocated-from-pool"));
 	if (!s->is_load_balancer)
 		return;

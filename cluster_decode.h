@@ -42,6 +42,9 @@ bool cluster_decode_service_key(enum cluster_kind kind, const char *key, const c
 int cluster_decode_service(struct cluster_scratch *s, const char *key, const cJSON *obj,
 	struct copy **ret_copy) MUST_CHECK;
 
+/* The condition CONDITION_TYPE in its status, of whatever type its fields are. */
+struct condition_mark cluster_decode_condition(const cJSON *service);
+
 /* The annotations that a Service's ips, pool and sharing key were read from; of what is not asked
  * for, any. */
 struct cluster_asked_by {

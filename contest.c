@@ -69,7 +69,8 @@ static void say(struct daemon *d, const struct contest *c, const char *name)
 		.kind = "Service",
 		.namespace_ = c->namespace_,
 		.name = c->name,
-		.uid = c->uid};
+		.uid = c->uid,
+		.standing = true};
 	struct buf words;
 
 	buf_init(&words, EVENT_MAX_MESSAGE);

@@ -26,14 +26,15 @@ enum text {
 	TEXTS
 };
 
-enum { CREATED_BITS = 40 };
+enum { CREATED_BITS = 39, MARK_BITS = 10 }; /* to the year 9999 */
 #define CREATED_MASK ((UINT64_C(1) << CREATED_BITS) - 1)
 
 /* Labels, ingress and ports stand behind it, then the texts that are present, each with its NUL, in
  * enum text's order, then those of the labels.  The name is the end of the key. */
 struct copy {
 	uint64_t created_s : CREATED_BITS; /* two's complement */
-	uint64_t refs : 64 - CREATED_BITS;
+	uint64_t announced : 2, print : MARK_BITS - 2; /* a struct condition_mark */
+	uint64_t refs : 64 - CREATED_BITS - MARK_BITS;
 	uint64_t n_labels : 10, n_ports : 11, n_ingress : 7; /* enough for the picture's limits */
 	uint64_t present : TEXTS;
 	uint64_t policy : 2, n_families : 2, family_0 : 1, family_1 : 1;
@@ -117,6 +118,8 @@ static void put_scalars(struct copy *c, const struct cluster_service *s)
 		.has_cluster_ip = s->has_cluster_ip,
 		.foreign = s->ingress_foreign,
 		.not_vip = s->ingress_not_vip_mode,
+		.announced = s->announced.status,
+		.print = s->announced.print,
 	};
 }
 
@@ -276,6 +279,7 @@ struct cluster_service copy_view(const struct copy *c)
 		.n_ingress = c->n_ingress,
 		.ingress_foreign = c->foreign,
 		.ingress_not_vip_mode = c->not_vip,
+		.announced = {.status = c->announced & 3U, .print = c->print & 0xffU},
 	};
 
 	s.class_ = next_text(c, TEXT_CLASS, &at, NULL);

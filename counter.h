@@ -95,6 +95,8 @@
 	X(ALLOC_RELEASED,      "lbd_allocations_total",    "result=\"released\"", "decisions of the allocator")           \
 	X(STATUS_WRITES,       "lbd_status_writes_total",  "",                    "Service status writes that the API took") \
 	X(STATUS_CONTESTED,    "lbd_status_contested_total", "",                  "times another program was found to write a Service's status again and again") \
+	X(CONDITION_WRITES,    "lbd_condition_writes_total", "",                  "writes of a Service's condition lbd.io/Announced that the API took") \
+	X(CONDITIONS_HELD,     "lbd_conditions_held_total", "",                   "times a Service's condition was left as it was for a while, because it had been written often") \
 	X(POOL_STATUS_WRITES,  "lbd_pool_status_writes_total", "",                "status writes of pool objects that the API took") \
 	X(LEASE_WRITES,        "lbd_lease_writes_total",   "",                    "Lease writes that the API took")       \
 	X(LEADER_TERMS,        "lbd_leader_terms_total",   "",                    "times this node became leader")        \

@@ -112,7 +112,7 @@ static void on_object(void *ctx, enum watch_event event, const cJSON *obj)
 	if (err == -EINVAL)
 		counter_inc(&w->s->d->counters, COUNTER_WATCH_BAD_OBJECTS);
 	else if (err != 0)
-		log_error("config", "an object of the API was not taken", "kind",
+		log_limited(LOG_ERROR, "config", "an object of the API was not taken", "kind",
 			crd_row(w->kind)->kind, "err", strerror(-err), NULL);
 	touch(w->s);
 }
@@ -411,11 +411,11 @@ static bool is_teller(const struct daemon *d, uint64_t now_ms)
 
 static void tell_faults(struct crdwatch *s, uint64_t now_ms)
 {
-	bool is = is_teller(s->d, now_ms);
+	bool is = is_teller(s->d, now_ms), again = is && !s->was_teller;
 	const struct crd_object *o;
 	char text[EVENT_MAX_MESSAGE];
 
-	if (is && !s->was_teller)
+	if (again)
 		crd_tell_again(s->set);
 	s->was_teller = is;
 	while (is && (o = crd_next_fault(s->set)) != NULL) {
@@ -428,7 +428,8 @@ static void tell_faults(struct crdwatch *s, uint64_t now_ms)
 				.namespace_ = o->namespace_,
 				.name = o->name,
 				.uid = o->uid,
-				.resource_version = o->version},
+				.resource_version = o->version,
+				.standing = again},
 			EVENT_WARNING, "ConfigInvalid", text, now_ms);
 	}
 }
@@ -485,7 +486,7 @@ static void say_not_written(const struct write *w, bool off, const struct kube_a
 			? a->err
 			: "the server drops the fields (an older definition of the kind?)";
 
-	log_warn("kube",
+	log_limited(LOG_WARN, "kube",
 		off ? "the status of this kind is not written any more" : "status not written",
 		"kind", crd_row(w->kind)->kind, "name", w->name, "err", why, NULL);
 }

@@ -8,6 +8,7 @@
  * Flow: kube -> cluster -> vip -> elect -> plan -> arp, and on the leader cluster -> alloc ->
  * writer.
  */
+#include "announced.h"
 #include "clock.h"
 #include "confine.h"
 #include "dry.h"
@@ -404,13 +405,14 @@ static int make_units(struct daemon *d)
 	d->alloc = alloc_new(&d->hkey, &d->counters);
 	d->nodelb = d->cluster != NULL ? nodelb_new(&d->hkey, d->cluster) : NULL;
 	d->events = event_new(&d->hkey, &d->counters);
+	d->announced = announced_new(d);
 	d->dry = d->opt->dry_run ? dry_new(&d->hkey) : NULL;
 	d->bind = d->opt->dry_run ? NULL : bind_new(&d->hkey);
 	if (d->opt->dry_run ? d->dry == NULL : d->bind == NULL)
 		return -ENOMEM;
 	if (d->cluster == NULL || d->retired == NULL || d->vips == NULL || d->elect == NULL ||
 		d->leader == NULL || d->plan == NULL || d->alloc == NULL || d->nodelb == NULL ||
-		d->events == NULL || wire_open(d) != 0)
+		d->events == NULL || d->announced == NULL || wire_open(d) != 0)
 		return -ENOMEM;
 	keep_start(d);
 	wire_set_reannounce(d, d->conf->elections.reannounce_ms, daemon_now_ms());
@@ -426,6 +428,7 @@ static void free_units(struct daemon *d)
 	wire_free(d);
 	bind_free(d->bind);
 	contest_reset(d);
+	announced_free(d->announced);
 	event_free(d->events);
 	nodelb_free(d->nodelb);
 	alloc_free(d->alloc);

@@ -80,6 +80,7 @@ enum daemon_watch_id {
 	DAEMON_WATCHES = WATCH_ENDPOINTS + ENDPOINTS_WAYS
 };
 
+struct announced; /* opaque; announced.c's */
 struct crdwatch; /* opaque; crdwatch.c's */
 struct scrape;   /* opaque; scrape.c's */
 struct secrets;  /* opaque; secret.c's */
@@ -161,6 +162,7 @@ struct daemon {
 	struct alloc *alloc;
 	struct nodelb *nodelb; /* in servicelb mode, in its place */
 	struct event_queue *events;
+	struct announced *announced; /* owned */
 	struct ann *ann[ADDR_FAMILIES]; /* ARP, NDP */
 	struct mcast *mcast;            /* NULL in a dry run */
 	struct gateway *gateway;
@@ -190,6 +192,7 @@ struct daemon {
 	uint64_t retired_generation; /* as the VIPs know it */
 	bool adopting;               /* leader, waiting for a consistent list of Services */
 	bool services_listed;        /* and that list is there */
+	bool taking_over; /* what is decided first may have been told by the leader before */
 	bool node_missing_said;
 	uint64_t schema_said; /* the latest form of our Leases that was seen; 0 = ours */
 	bool ipvs_said; /* that the kernel's answers for kube-ipvs0 cannot be stopped */

@@ -60,8 +60,10 @@ struct event {
 	uint32_t count;
 	uint8_t state; /* enum state */
 	uint8_t tries;
-	bool posted; /* the API has it, under the name that make_name() gives it */
-	bool again;  /* happened once more while SENDING */
+	bool posted : 1;   /* the API has it, under the name that make_name() gives it */
+	bool again : 1;    /* happened once more while SENDING */
+	bool standing : 1; /* as in event_object, until it is posted */
+	bool others : 1;   /* another process posted it: how often it happened is not known */
 };
 
 struct bucket {
@@ -311,13 +313,11 @@ static const char *split_letter(const struct letter *l, const char *ret_field[FI
 }
 
 /* An Event's name is a DNS subdomain (RFC 1123): the cut must end on a letter or digit. The hash is
- * of content and time: two of one name never stand for different things, and one that happens again
- * gets the name that it was posted under. */
-static void make_name(
-	const struct event_queue *q, const struct event *e, const char *object, char *ret_name)
+ * of the content, and the same in every process: what another leader told, or this one before its
+ * start, meets that Event. */
+static void make_name(const struct event *e, const char *object, char *ret_name)
 {
-	const struct hash_key other = {q->hkey.k0 ^ e->first_ms, ~q->hkey.k1};
-	const struct hash_key mine = {q->hkey.k0, q->hkey.k1 ^ e->first_ms};
+	static const struct hash_key mine = {1, 0}, other = {2, 0};
 	size_t n = strnlen(object, EVENT_MAX_NAME);
 
 	while (n > 0 && (object[n - 1] == '-' || object[n - 1] == '.'))
@@ -329,7 +329,7 @@ static void make_name(
 
 static void begin_count(struct event *e, uint64_t now_ms)
 {
-	e->posted = false;
+	e->posted = e->others = false;
 	e->count = 1;
 	e->first_ms = e->last_ms = now_ms;
 }
@@ -353,7 +353,7 @@ static struct letter *new_letter(const struct buf *block, const char *version)
 
 /* Queued.  NULL when out of memory. */
 static struct event *new_event(struct event_queue *q, const struct print *p,
-	const struct buf *block, const char *version, uint64_t now_ms)
+	const struct buf *block, const struct event_object *o, uint64_t now_ms)
 {
 	struct event *e = calloc(1, sizeof *e);
 
@@ -361,7 +361,8 @@ static struct event *new_event(struct event_queue *q, const struct print *p,
 		return NULL;
 	e->hash = p->hash;
 	e->more = p->more;
-	e->letter = new_letter(block, version);
+	e->letter = new_letter(block, o->resource_version);
+	e->standing = o->standing;
 	begin_count(e, now_ms);
 	if (e->letter == NULL || table_add(&q->known, e) < 0) {
 		free_event(e);
@@ -395,6 +396,7 @@ static bool happened_again(struct event_queue *q, struct event *e, const struct 
 	if (e->count < UINT32_MAX)
 		e->count++;
 	e->last_ms = now_ms;
+	e->standing = false;
 	if (e->state == STATE_SENDING)
 		e->again = true;
 	else if (e->state == STATE_IDLE)
@@ -418,7 +420,7 @@ void event_add(struct event_queue *q, const struct event_object *o, enum event_t
 		if (e != NULL)
 			taken = happened_again(q, e, &block, o->resource_version, now_ms);
 		else if (room)
-			taken = new_event(q, &p, &block, o->resource_version, now_ms) != NULL;
+			taken = new_event(q, &p, &block, o, now_ms) != NULL;
 	}
 	if (!taken)
 		counter_inc(q->counters, COUNTER_EVENTS_DROPPED);
@@ -437,7 +439,7 @@ bool event_next_write(struct event_queue *q, uint64_t now_ms, struct event_write
 	e->letter->id = ++q->last_id;
 	move(q, e, STATE_SENDING, false);
 	version = split_letter(e->letter, field);
-	make_name(q, e, field[FIELD_NAME], q->name);
+	make_name(e, field[FIELD_NAME], q->name);
 	*ret_w = (struct event_write){
 		.update = e->posted,
 		.name = q->name,
@@ -450,7 +452,7 @@ bool event_next_write(struct event_queue *q, uint64_t now_ms, struct event_write
 		.type = strcmp(field[FIELD_TYPE], "Warning") == 0 ? EVENT_WARNING : EVENT_NORMAL,
 		.reason = field[FIELD_REASON],
 		.message = field[FIELD_MESSAGE],
-		.count = e->count,
+		.count = e->others ? 0 : e->count,
 		.first_ms = e->first_ms,
 		.last_ms = e->last_ms,
 		.id = e->letter->id,
@@ -490,6 +492,19 @@ static void written(struct event_queue *q, struct event *e)
 	e->again = false;
 }
 
+/* A POST that was tried before may have met itself. */
+static void met(struct event_queue *q, struct event *e)
+{
+	e->others = e->tries == 0;
+	if (e->standing || !e->others) {
+		written(q, e);
+		return;
+	}
+	e->posted = true;
+	e->again = false;
+	move(q, e, STATE_QUEUED, false);
+}
+
 static struct event *find_sending(const struct event_queue *q, uint64_t id)
 {
 	const struct link *head = &q->list[STATE_SENDING];
@@ -512,6 +527,9 @@ void event_done(struct event_queue *q, uint64_t id, enum event_outcome outcome, 
 	switch (outcome) {
 	case EVENT_OK:
 		written(q, e);
+		break;
+	case EVENT_EXISTS:
+		met(q, e);
 		break;
 	case EVENT_GONE:
 		if (!e->posted) {

@@ -4,7 +4,8 @@
  * writes out (pull).
  *
  * An Event equal to one written in the last hour (object, type, reason, message) raises that one's
- * count instead of making another; a token bucket per object (burst 25, one per 30 s: client-go's
+ * count instead of making another, also one that another process wrote: the name follows from the
+ * content.  A token bucket per object (burst 25, one per 30 s: client-go's
  * spam filter) and a bounded queue keep a storm from the API.
  */
 #ifndef LBD_EVENT_H
@@ -38,6 +39,9 @@ enum event_type { EVENT_NORMAL, EVENT_WARNING };
 struct event_object {
 	const char *api_version, *kind, *namespace_, *name, *uid,
 		*resource_version; /* namespace_ NULL or "" = cluster scoped */
+	/* What is told may not be new, for this process only begins to look: if the API has the Event
+	 * already, it stays as it is. */
+	bool standing;
 };
 
 struct event_queue; /* opaque */
@@ -55,17 +59,17 @@ struct event_write {
 	struct event_object object;
 	enum event_type type;
 	const char *reason, *message;
-	uint32_t count;
+	uint32_t count; /* 0 = only the API knows: it stays */
 	uint64_t first_ms, last_ms; /* monotonic; the shell turns them into wall clock */
 	uint64_t id;
 };
 /* The next one to send, if any; several may be in flight
  * (EVENT_MAX_SENDING).  Each is told back by event_done(). */
 bool event_next_write(struct event_queue *q, uint64_t now_ms, struct event_write *ret_w);
-/* OK: it stands in the API.  GONE: the Event to patch has expired, it is posted anew (of a POST,
+/* OK: it stands in the API.  EXISTS: of a POST, one of the name does.  GONE: the Event to patch has expired, it is posted anew (of a POST,
  * its namespace is gone: dropped).  FAILED: tried again, dropped after EVENT_TRIES.  REFUSED:
  * dropped. */
-enum event_outcome { EVENT_OK, EVENT_GONE, EVENT_FAILED, EVENT_REFUSED };
+enum event_outcome { EVENT_OK, EVENT_EXISTS, EVENT_GONE, EVENT_FAILED, EVENT_REFUSED };
 void event_done(struct event_queue *q, uint64_t id, enum event_outcome outcome, uint64_t now_ms);
 /* When event_next_write() will have one; TIME_NEVER. */
 uint64_t event_next_deadline(const struct event_queue *q);

@@ -116,7 +116,7 @@ static void on_object(void *ctx, enum watch_event event, const cJSON *obj)
 		w->d->cluster, w->kind, event == WATCH_DELETED ? CLUSTER_DELETE : CLUSTER_PUT, obj);
 
 	if (err != 0)
-		log_warn("kube", "object not understood", "name",
+		log_limited(LOG_WARN, "kube", "object not understood", "name",
 			json_string(json_object(obj, "metadata"), "name"), "err", strerror(-err),
 			NULL);
 	tell_object(w, event, obj);

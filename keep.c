@@ -102,7 +102,7 @@ void keep_on_lease(struct daemon *d, const struct cluster_lease *l, bool deleted
 	int err = retired_on_lease(d->retired, l, deleted);
 
 	if (err != 0)
-		log_warn("alloc", "record of kept addresses not understood: what was known stays",
+		log_limited(LOG_WARN, "alloc", "record of kept addresses not understood: what was known stays",
 			"name", l->name, "err", strerror(-err), NULL);
 }
 

@@ -55,6 +55,7 @@ static const char *const methods[] = {
 	[KUBE_POST] = "POST",
 	[KUBE_PUT] = "PUT",
 	[KUBE_MERGE_PATCH] = "PATCH",
+	[KUBE_STRATEGIC_PATCH] = "PATCH",
 	[KUBE_DELETE] = "DELETE",
 };
 
@@ -340,6 +341,7 @@ static void weigh_call(const struct call *c, const char *err)
 		[KUBE_POST] = RIGHT_CREATE,
 		[KUBE_PUT] = RIGHT_UPDATE,
 		[KUBE_MERGE_PATCH] = RIGHT_PATCH,
+		[KUBE_STRATEGIC_PATCH] = RIGHT_PATCH,
 		[KUBE_DELETE] = RIGHT_DELETE,
 	};
 
@@ -472,8 +474,10 @@ static int send_call(struct call *c)
 	};
 
 	if (c->body != NULL) {
-		r.r.content_type = c->verb == KUBE_MERGE_PATCH ? "application/merge-patch+json"
-							       : "application/json";
+		r.r.content_type =
+			c->verb == KUBE_MERGE_PATCH       ? "application/merge-patch+json"
+			: c->verb == KUBE_STRATEGIC_PATCH ? "application/strategic-merge-patch+json"
+							  : "application/json";
 		r.r.body = c->body;
 		r.r.len = strlen(c->body);
 		r.r.has_body = true;
@@ -1097,6 +1101,6 @@ enum event_outcome kube_event_outcome(const struct kube_answer *a, bool update)
 	if (a->status == 404)
 		return EVENT_GONE;
 	if (a->status == 409 && !update)
-		return EVENT_OK; /* an earlier POST did arrive */
+		return EVENT_EXISTS;
 	return a->status >= 200 && a->status < 300 ? EVENT_OK : EVENT_REFUSED;
 }

@@ -77,7 +77,7 @@ bool kube_watch_is_synced(const struct kube_watch *w);
 const char *kube_watch_error(const struct kube_watch *w);
 
 /* -- requests -- */
-enum kube_verb { KUBE_GET, KUBE_POST, KUBE_PUT, KUBE_MERGE_PATCH, KUBE_DELETE };
+enum kube_verb { KUBE_GET, KUBE_POST, KUBE_PUT, KUBE_MERGE_PATCH, KUBE_STRATEGIC_PATCH, KUBE_DELETE };
 struct kube_request {
 	enum kube_verb verb;
 	const char *path;      /* with query, escaped; copied */

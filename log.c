@@ -2,13 +2,14 @@
  *
  * log.c - one logfmt line to stderr.
  *
- * The level is one of the two globals that lbd has (the other is none: signals arrive through
- * libuv).
+ * The level, and how often the limited places have spoken, are the globals that lbd has (signals
+ * arrive through libuv).
  */
 #include "log.h"
 
 #include "base.h"
 #include "buf.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,6 +25,7 @@ enum { LINE_MAX_BYTES = 8192, VALUE_MAX_BYTES = 1024 };
 
 static enum log_level threshold = LOG_INFO;
 static bool to_journal;
+static struct log_bucket buckets[LOG_LIMITED_MAX];
 
 void log_set_level(enum log_level level)
 {
@@ -110,24 +112,22 @@ static void end_line(struct buf *b)
 	buf_adds(b, " ...\n");
 }
 
-void log_write(enum log_level level, const char *unit, const char *msg, ...)
+static void write_line(
+	enum log_level level, const char *unit, const char *msg, uint32_t left_out, va_list ap)
 {
 	int saved = errno; /* the caller's, which it may still want to return */
 	struct buf b;
 	const char *key;
-	va_list ap;
 
-	if (level > threshold)
-		return;
 	buf_init(&b, LINE_MAX_BYTES);
 	add_prefix(&b, level);
 	buf_addf(&b, "%s %s", level_name(level), unit);
-	va_start(ap, msg);
 	while ((key = va_arg(ap, const char *)) != NULL) {
 		buf_addf(&b, " %s=", key);
 		add_value(&b, va_arg(ap, const char *));
 	}
-	va_end(ap);
+	if (left_out > 0)
+		buf_addf(&b, " left_out=%" PRIu32, left_out);
 	buf_adds(&b, " msg=");
 	add_value(&b, msg);
 	buf_addc(&b, '\n');
@@ -141,6 +141,55 @@ void log_write(enum log_level level, const char *unit, const char *msg, ...)
 	}
 	buf_free(&b);
 	errno = saved;
+}
+
+void log_write(enum log_level level, const char *unit, const char *msg, ...)
+{
+	va_list ap;
+
+	if (level > threshold)
+		return;
+	va_start(ap, msg);
+	write_line(level, unit, msg, 0, ap);
+	va_end(ap);
+}
+
+bool log_take(struct log_bucket *b, uint64_t now_ms)
+{
+	uint64_t full_ms = time_max(b->full_ms, now_ms) + LOG_REFILL_MS;
+
+	if (full_ms - now_ms > (uint64_t)LOG_BURST * LOG_REFILL_MS)
+		return false;
+	b->full_ms = full_ms;
+	return true;
+}
+
+/* There are fewer places than buckets; the last is for what is over. */
+static struct log_bucket *bucket_of(const void *place)
+{
+	size_t i = 0;
+
+	while (i < LOG_LIMITED_MAX - 1 && buckets[i].place != NULL && buckets[i].place != place)
+		i++;
+	buckets[i].place = place;
+	return &buckets[i];
+}
+
+void log_limited(enum log_level level, const char *unit, const char *msg, ...)
+{
+	struct log_bucket *b = bucket_of(__builtin_return_address(0));
+	va_list ap;
+
+	if (level > threshold)
+		return;
+	if (level < LOG_DEBUG && !log_take(b, clock_now_ms())) {
+		b->left_out++;
+		return;
+	}
+	va_start(ap, msg);
+	write_line(level, unit, msg, b->left_out, ap);
+	va_end(ap);
+	b->left_out = 0;
 }
 
 const char *log_number(int64_t v, char s[24])

@@ -15,6 +15,7 @@
 
 #include "level.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LOG_SENTINEL __attribute__((sentinel))
@@ -34,6 +35,19 @@ void log_write(enum log_level level, const char *unit, const char *msg, ...) LOG
 		if (log_level() >= LOG_DEBUG)                                                      \
 			log_write(LOG_DEBUG, unit, __VA_ARGS__);                                   \
 	} while (0)
+
+/* The same where others can cause a line as often as they like: each place that calls it is good for
+ * LOG_BURST lines in a row and then one in LOG_REFILL_MS; the next that is written says how many were
+ * not (left_out=).  Debug lines are written all. */
+void log_limited(enum log_level level, const char *unit, const char *msg, ...) LOG_SENTINEL;
+enum { LOG_BURST = 20, LOG_REFILL_MS = 10000, LOG_LIMITED_MAX = 32 /* places */ };
+/* What it goes by; zero when it is made. */
+struct log_bucket {
+	const void *place;
+	uint64_t full_ms; /* when it will be full again */
+	uint32_t left_out;
+};
+bool log_take(struct log_bucket *b, uint64_t now_ms);
 
 /* Decimal text of v in s, for a field.  Returns s. */
 const char *log_number(int64_t v, char s[24]);

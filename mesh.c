@@ -23,7 +23,7 @@ static void on_state(void *ctx, const char *node, unsigned ifindex, enum elect_p
 	const struct iface *i = iface_get(net_ifaces(d->net), ifindex);
 	bool minor = state == ELECT_PEER_LATE || state == ELECT_PEER_UP;
 
-	log_write(minor ? LOG_DEBUG : LOG_INFO, "bfd", "a node's state is another", "node", node,
+	log_limited(minor ? LOG_DEBUG : LOG_INFO, "bfd", "a node's state is another", "node", node,
 		"iface", i != NULL ? i->name : "", "state", peers_state_name(state), NULL);
 	elect_on_peer(d->elect, node, ifindex, state, loss_permille, daemon_now_ms());
 }
@@ -111,8 +111,8 @@ void mesh_on_lease(struct daemon *d, const struct cluster_lease *l)
 		strcmp(l->node, d->node) == 0)
 		return;
 	if (peers_put(d->peers, l->node, l->addresses) != 0)
-		log_warn("bfd", "no session with a node", "node", l->node, "err", "out of memory",
-			NULL);
+		log_limited(LOG_WARN, "bfd", "no session with a node", "node", l->node, "err",
+			"out of memory", NULL);
 }
 
 void mesh_set_leaving(struct daemon *d, bool leaving)

@@ -282,7 +282,7 @@ static bool read_netlink(struct net *n)
 		return true;
 	if (len < 0 && errno == ENOBUFS) {
 		counter_inc(n->counters, COUNTER_NET_NETLINK_OVERRUN);
-		log_info("net", "rtnetlink overrun: reading everything again", NULL);
+		log_limited(LOG_INFO, "net", "rtnetlink overrun: reading everything again", NULL);
 		dump_later(n);
 		return true;
 	}

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * object.c - Leases and Events as JSON.
+ * object.c - Leases, Events and conditions as JSON.
  *
  * Owns: nothing.
- * In:   what leader.c, elect.c and event.c want written.
+ * In:   what leader.c, elect.c, event.c and condition.c want written.
  * Out:  cJSON trees.
- * Sources: coordination/v1 Lease, core/v1 Event, meta/v1 MicroTime and Time (RFC 3339 5.6).
+ * Sources: coordination/v1 Lease, core/v1 Event, meta/v1 MicroTime and Time (RFC 3339 5.6),
+ *       Condition; strategic merge patch ($patch: delete).
  */
 #include "object.h"
 
@@ -226,7 +227,53 @@ cJSON *object_event_patch(const struct event_write *w, uint64_t now_ms, int64_t 
 {
 	struct builder b = begin();
 
-	add_number(&b, b.root, "count", w->count);
+	if (w->count > 0)
+		add_number(&b, b.root, "count", w->count);
 	add_monotonic(&b, "lastTimestamp", w->last_ms, now_ms, wall_us);
+	return end(&b);
+}
+
+/* -- condition -- */
+
+static cJSON *add_condition(struct builder *b, cJSON *status, const char *type)
+{
+	cJSON *list = cJSON_AddArrayToObject(status, "conditions"), *o = cJSON_CreateObject();
+
+	if (list == NULL || !cJSON_AddItemToArray(list, o)) {
+		cJSON_Delete(o);
+		b->bad = true;
+		return NULL;
+	}
+	add_string(b, o, "type", type);
+	return o;
+}
+
+bool object_drop_condition(cJSON *status, const char *type)
+{
+	struct builder b = {.root = status};
+
+	add_string(&b, add_condition(&b, status, type), "$patch", "delete");
+	return !b.bad;
+}
+
+cJSON *object_condition(const struct object_condition *c, int64_t wall_us)
+{
+	struct builder b = begin();
+	char now[TIME_STRLEN];
+	cJSON *status, *o;
+
+	add_string(&b, add_object(&b, b.root, "metadata"), "uid", c->uid);
+	status = add_object(&b, b.root, "status");
+	if (c->status == NULL) {
+		b.bad |= !object_drop_condition(status, c->type);
+		return end(&b);
+	}
+	o = add_condition(&b, status, c->type);
+	add_string(&b, o, "status", c->status);
+	add_string(&b, o, "reason", c->reason);
+	add_string(&b, o, "message", c->message);
+	format_time(wall_us, false, now);
+	if (c->turned)
+		add_string(&b, o, "lastTransitionTime", now);
 	return end(&b);
 }

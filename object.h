@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * object.h - the Kubernetes objects that lbd writes, as JSON: Leases and Events.  Pure: the wall
+ * object.h - the Kubernetes objects that lbd writes, as JSON: Leases, Events, a condition.  Pure: the wall
  * clock, which Kubernetes stores, is an argument.
  */
 #ifndef LBD_OBJECT_H
@@ -11,6 +11,7 @@
 #include "leader.h"
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Each returns what cJSON_Delete() frees; NULL when out of memory.  wall_us: microseconds since
@@ -25,9 +26,20 @@ cJSON *object_lease(
  * are by today's wall clock. */
 cJSON *object_event(
 	const struct event_write *w, const char *node, uint64_t now_ms, int64_t wall_us) MUST_CHECK;
-/* The merge patch that raises its count. */
+/* The merge patch that raises its count, or says at least that it happened again. */
 cJSON *object_event_patch(const struct event_write *w, uint64_t now_ms, int64_t wall_us) MUST_CHECK;
 /* Where it lies: the object's, "default" for cluster scoped. */
 const char *object_event_namespace(const struct event_write *w);
+
+/* Of the object uid: a strategic merge patch of its status, where others' conditions stay as they
+ * are. */
+struct object_condition {
+	const char *uid, *type;
+	const char *status, *reason, *message; /* status NULL: it goes */
+	bool turned;                           /* its status was another */
+};
+cJSON *object_condition(const struct object_condition *c, int64_t wall_us) MUST_CHECK;
+/* Adds to such a patch's status that a condition goes.  False when out of memory. */
+bool object_drop_condition(cJSON *status, const char *type) MUST_CHECK;
 
 #endif

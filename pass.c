@@ -6,6 +6,7 @@
  * In:   dirty Services, Nodes, groups.  Out: ann_add(), ann_del(), Events, what writer.c may send.
  * Nothing else announces or withdraws (DESIGN section 1.2).
  */
+#include "announced.h"
 #include "dry.h"
 #include "log.h"
 
@@ -63,7 +64,7 @@ static void conflict_events(struct daemon *d, uint64_t now_ms)
 			"a host that is no node of this cluster answers for %s: not announced from "
 			"node \"%s\"",
 			addr_format(c.is->vip, text), d->node);
-		log_warn("arp", msg, NULL);
+		log_limited(LOG_WARN, wire_protocol(c.is->vip), msg, NULL);
 		daemon_vip_event(d, c.is->vip, EVENT_WARNING, "announceFailed", msg, now_ms);
 	}
 }
@@ -207,6 +208,7 @@ static void adopt(struct daemon *d, uint64_t now_ms)
 	else
 		alloc_adopted(d->alloc, now_ms);
 	d->adopting = false;
+	d->taking_over = true;
 }
 
 /* Does this node decide who gets which address?  In a dry run each does, for itself. */
@@ -258,6 +260,7 @@ static void take_services(struct daemon *d, uint64_t now_ms)
 		if (err == -ENOMEM)
 			d->rebuild = true;
 		keep_service(d, dirty.key, there ? &s : NULL);
+		announced_touch(d->announced, dirty.key);
 		if (!allocate)
 			continue;
 		if (!there)
@@ -355,6 +358,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 			dry_announce(d, now_ms);
 		announce_events(d, now_ms);
 		conflict_events(d, now_ms);
+		announced_touch_groups(d->announced, all, now_ms);
 		vip_clean(d->vips);
 		elect_clean(d->elect);
 		plan_clean(d->plan);
@@ -368,6 +372,7 @@ void pass_run(struct daemon *d, uint64_t now_ms)
 	writer_results(d, now_ms);
 	mesh_breathe(d);
 	writer_run(d, now_ms);
+	announced_run(d->announced, now_ms);
 	snapfile_run(d, now_ms);
 	scrape_run(d);
 }

@@ -36,6 +36,7 @@
 	X(NODE_ADDRESS,         "nodeAddress",            "the address is a node's own, which answers for it itself") \
 	X(NO_IP,                "noIPAllocated",          "the Service has no address yet")                         \
 	X(NOT_SERVED,           "protocolNotServed",      "this kind of announcement is not served by this version")\
+	X(NO_SESSION,           "noBGPSession",           "no BGP session is up on a node that may announce the address") \
 	X(DRY_RUN,              "dryRun",                 "lbd runs with --dry-run")                                \
 	/* not allocated */                                                                                          \
 	X(ALLOCATED,            "allocated",              "an address was given")                                   \

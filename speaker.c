@@ -85,7 +85,7 @@ static void say(struct peer *p, bool up)
 	else
 		(void)snprintf(msg, sizeof msg, "BGP session with %s (%s) is down: %s", p->name,
 			addr_format(p->remote, at), v.error);
-	log_write(up ? LOG_INFO : LOG_WARN, "bgp", msg, NULL);
+	log_limited(up ? LOG_INFO : LOG_WARN, "bgp", msg, NULL);
 	daemon_node_event(p->d, up ? EVENT_NORMAL : EVENT_WARNING,
 		up ? "BGPSessionUp" : "BGPSessionDown", msg, daemon_now_ms());
 }
@@ -183,7 +183,7 @@ static void add_bfd(struct peer *p, const struct bfd_conf *conf)
 		&p->bfd);
 	if (err != 0) {
 		p->bfd = NULL;
-		log_warn("bgp", "no BFD session", "peer", p->name, "err", strerror(-err), NULL);
+		log_limited(LOG_WARN, "bgp", "no BFD session", "peer", p->name, "err", strerror(-err), NULL);
 	}
 }
 
@@ -633,7 +633,7 @@ static void tell(struct peer *p, bool all)
 		err = routes_tell(s->routes, &as, all, rib);
 	p->all_due = err != 0;
 	if (err != 0) {
-		log_warn("bgp", "not all prefixes are announced", "peer", p->name, "err",
+		log_limited(LOG_WARN, "bgp", "not all prefixes are announced", "peer", p->name, "err",
 			strerror(-err), NULL);
 		s->retry_ms = daemon_now_ms() + RETRY_MS;
 	}

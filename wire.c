@@ -43,7 +43,7 @@ static void tell_foreign(struct daemon *d, unsigned ifindex, struct addr vip, co
 		"%02x:%02x:%02x:%02x:%02x:%02x, no node of this cluster, claims %s, which node "
 		"\"%s\" announces",
 		mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], addr_format(vip, text), d->node);
-	log_warn(wire_protocol(vip), msg, NULL);
+	log_limited(LOG_WARN, wire_protocol(vip), msg, NULL);
 	daemon_vip_event(d, vip, EVENT_WARNING, "addressConflict", msg, daemon_now_ms());
 }
 

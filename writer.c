@@ -8,10 +8,12 @@
  *       nodelb_next_write()), event_next_write().
  * Out:  requests through kube.c; each outcome goes back to the unit that asked.
  */
+#include "announced.h"
 #include "cluster_decode.h"
 #include "dry.h"
 #include "json.h"
 #include "log.h"
+#include "object.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -57,7 +59,7 @@ static void log_failure(const struct writer_call *c, const char *what, const str
 
 	if (a->status == 403) /* kube.c says that, once */
 		return;
-	log_warn("kube", what, "name", c->key, "status", log_number((int64_t)a->status, status),
+	log_limited(LOG_WARN, "kube", what, "name", c->key, "status", log_number((int64_t)a->status, status),
 		"err", a->err, NULL);
 }
 
@@ -187,8 +189,8 @@ static void note_outcome(
 		d->not_written[0] = '\0';
 	} else if (outcome == ALLOC_WRITE_FAILED) {
 		log_failure(c, "service status not written", a);
-		(void)snprintf(d->not_written, sizeof d->not_written, "%.120s (status %u)",
-			a->err[0] != '\0' ? a->err : "no answer that can be understood", a->status);
+		(void)snprintf(d->not_written, sizeof d->not_written, "%.150s",
+			a->err[0] != '\0' ? a->err : "no answer that can be understood");
 	}
 }
 
@@ -217,6 +219,7 @@ struct status_write {
 	const struct addr *ips;
 	size_t n_ips;
 	const char *pool; /* NULL: the annotation goes */
+	bool parting;     /* the Service's condition goes, too */
 };
 
 /* False when out of memory. */
@@ -236,18 +239,19 @@ static bool add_ingress(cJSON *lb, const struct addr *ips, size_t n)
 	return ok;
 }
 
-/* Addresses and pool annotation in one merge patch; uid and resourceVersion make it conditional. */
+/* Addresses and pool annotation in one merge patch, a strategic one when a condition goes; uid and
+ * resourceVersion make it conditional. */
 static cJSON *status_body(const struct status_write *w)
 {
 	static const char mark[] = "lbd.io/ip-allocated-from-pool";
 	cJSON *root = cJSON_CreateObject();
 	cJSON *meta = cJSON_AddObjectToObject(root, "metadata");
 	cJSON *notes = cJSON_AddObjectToObject(meta, "annotations");
-	cJSON *lb =
-		cJSON_AddObjectToObject(cJSON_AddObjectToObject(root, "status"), "loadBalancer");
-	bool ok;
+	cJSON *status = cJSON_AddObjectToObject(root, "status");
+	cJSON *lb = cJSON_AddObjectToObject(status, "loadBalancer");
+	bool ok = !w->parting || object_drop_condition(status, CONDITION_TYPE);
 
-	ok = cJSON_AddStringToObject(meta, "uid", w->uid) != NULL &&
+	ok = ok && cJSON_AddStringToObject(meta, "uid", w->uid) != NULL &&
 	     cJSON_AddStringToObject(meta, "resourceVersion", w->resource_version) != NULL;
 	if (w->pool != NULL)
 		ok = ok && cJSON_AddStringToObject(notes, mark, w->pool) != NULL;
@@ -269,7 +273,7 @@ static int send_status(struct daemon *d, const struct status_write *w, struct wr
 	char path[2 * CONFIG_MAX_NAME + 64];
 	cJSON *body = status_body(w);
 	struct kube_request r = {
-		.verb = KUBE_MERGE_PATCH,
+		.verb = w->parting ? KUBE_STRATEGIC_PATCH : KUBE_MERGE_PATCH,
 		.path = path,
 		.body = body,
 		.not_after_ms = leader_deadline(d->leader),
@@ -310,7 +314,8 @@ static void run_status(struct daemon *d, uint64_t now_ms)
 
 	while (may_write_status(d, now_ms) && alloc_next_write(d->alloc, now_ms, &w)) {
 		const struct status_write s = {w.key, w.namespace_, w.name, w.uid,
-			w.resource_version, w.ips, w.n_ips, w.n_ips > 0 ? w.pool : NULL};
+			w.resource_version, w.ips, w.n_ips, w.n_ips > 0 ? w.pool : NULL,
+			w.n_ips == 0 && announced_goes(d, w.key)};
 
 		if (!start_status(d, WRITE_STATUS, w.id, &s)) {
 			alloc_write_done(d->alloc, w.id, ALLOC_WRITE_FAILED, now_ms);
@@ -325,7 +330,8 @@ static void run_nodelb(struct daemon *d, uint64_t now_ms)
 
 	while (may_write_status(d, now_ms) && nodelb_next_write(d->nodelb, now_ms, &w)) {
 		const struct status_write s = {w.key, w.namespace_, w.name, w.uid,
-			w.resource_version, w.ips, w.n_ips, NULL};
+			w.resource_version, w.ips, w.n_ips, NULL,
+			false};
 
 		if (!start_status(d, WRITE_NODELB, w.id, &s)) {
 			nodelb_write_done(d->nodelb, w.id, ALLOC_WRITE_FAILED, now_ms);
@@ -395,7 +401,8 @@ static void result_event(struct daemon *d, const struct alloc_result *r, uint64_
 		.kind = "Service",
 		.namespace_ = r->namespace_,
 		.name = r->name,
-		.uid = r->uid};
+		.uid = r->uid,
+		.standing = d->taking_over};
 	const char *why = r->detail[0] != '\0' ? r->detail : reason_text(r->reason);
 	struct buf msg;
 
@@ -445,7 +452,8 @@ static void nodelb_event(struct daemon *d, const struct nodelb_result *r, uint64
 		.kind = "Service",
 		.namespace_ = r->namespace_,
 		.name = r->name,
-		.uid = r->uid};
+		.uid = r->uid,
+		.standing = d->taking_over};
 	bool none = r->n_ips == 0 && is_served(r->reason);
 	const char *why = r->detail[0] == '\0' && r->reason != REASON_ALLOCATED
 				  ? reason_text(r->reason)
@@ -486,11 +494,14 @@ void writer_results(struct daemon *d, uint64_t now_ms)
 		nodelb_event(d, &nr, now_ms);
 	while (!d->conf->servicelb_active && may_tell(d) && alloc_next_result(d->alloc, &r)) {
 		mesh_breathe(d);
+		announced_touch(d->announced, r.key);
 		if (r.contested)
 			contest_add(d, &r);
 		else
 			result_event(d, &r, now_ms);
 	}
+	if (daemon_is_ready(d) && may_tell(d))
+		d->taking_over = false; /* all of that was told */
 }
 
 void writer_run(struct daemon *d, uint64_t now_ms)
@@ -526,6 +537,7 @@ uint64_t writer_next_deadline(const struct daemon *d)
 		d->status_in_flight < DAEMON_STATUS_IN_FLIGHT)
 		next_ms = time_min(next_ms,
 			time_min(alloc_next_deadline(d->alloc), nodelb_next_deadline(d->nodelb)));
+	next_ms = time_min(next_ms, announced_next_deadline(d->announced));
 	next_ms = time_min(next_ms, retired_next_deadline(d->retired));
 	if (d->events_in_flight < DAEMON_EVENTS_IN_FLIGHT)
 		next_ms = time_min(next_ms, event_next_deadline(d->events));

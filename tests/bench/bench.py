@@ -92,13 +92,24 @@ def written(lab):
     return made, done
 
 
-def addresses_written(lab):
+def status_writes(lab):
     return lab.kubesim.count("lbd", "patch", "services/status")
+
+
+def addresses_written(lab):
+    """Of the status writes those that gave an address, not the conditions that follow."""
+    n, shown = 0, {}
+    for w in lab.kubesim.log():
+        if w["resource"] == "services":
+            n += w["user"] == "lbd" and w["verb"] != "delete" and bool(w["ips"]) and not shown.get(w["name"])
+            shown[w["name"]] = w["verb"] != "delete" and w["ips"]
+    return n
 
 
 def wait_written(lab, n, timeout=120):
     """Polls a counter: printing the journal would take the API server's time."""
-    wait_for(f"{n} status writes", lambda: addresses_written(lab) >= n, timeout, interval=0.05)
+    wait_for(f"{n} status writes", lambda: status_writes(lab) >= n, timeout, interval=0.05)
+    wait_for(f"{n} addresses written", lambda: addresses_written(lab) >= n, timeout, interval=1)
 
 
 def wait_leader(lab):
@@ -382,13 +393,13 @@ class Idle:
         self.node.start(alone, binary_path=STATIC, kubeconfig=self.lab.kubesim.kubeconfig("second"), ready=False)
 
     def settle(self):
-        """Until the Events of the start are written and the second node has its place."""
+        """Until the Events and conditions of the start are written and the second node has its place."""
         counts = [-1]
 
         def calm():
-            counts.append(self.lab.kubesim.count("lbd", resource="events"))
+            counts.append(self.lab.kubesim.count("lbd", resource="events") + status_writes(self.lab))
             return counts[-1] == counts[-2]
-        wait_for("the Events to be written", calm, 60, 2)
+        wait_for("the Events and conditions to be written", calm, 600, 8)
 
     def read(self):
         pid = self.node.pid

@@ -39,9 +39,10 @@ AUDIT = """apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
 rules:
+- {level: Request, users: ["%s"], resources: [{resources: [services/status]}]}
 - {level: Metadata, users: ["%s"]}
 - {level: None}
-""" % SERVICE_ACCOUNT
+""" % (SERVICE_ACCOUNT, SERVICE_ACCOUNT)
 
 
 def wall_clock():
@@ -231,7 +232,7 @@ class Kubernetes(ApiServer):
 
     def requests(self, resource=None, name=None, since=0):
         """lbd's finished requests so far, by the audit log: dicts {verb, resource ("services/status"), namespace, name, code,
-        address, early (it came before the server had said that it is ready)}."""
+        address, early (it came before the server had said that it is ready), body (of services/status)}."""
         out = []
         for line in (self.dir / "audit.log").read_text().splitlines(keepends=True):
             if not line.endswith("\n"):
@@ -240,7 +241,7 @@ class Kubernetes(ApiServer):
             o, came = e.get("objectRef") or {}, e["requestReceivedTimestamp"]
             what = "/".join(p for p in (o.get("resource"), o.get("subresource")) if p)
             out.append({"verb": e["verb"], "resource": what, "namespace": o.get("namespace"), "name": o.get("name"),
-                        "code": e["responseStatus"]["code"], "address": e["sourceIPs"][0],
+                        "code": e["responseStatus"]["code"], "address": e["sourceIPs"][0], "body": e.get("requestObject"),
                         "early": any(begun <= came <= ready for begun, ready in self.starts)})
         return [r for r in out[since:] if resource in (None, r["resource"]) and name in (None, r["name"])]
 
@@ -312,11 +313,12 @@ class K8sLab(Lab):
         return self.wait_ip(name)
 
     def written_once(self, name):
-        """Was the Service's status written once, and otherwise met by 409 alone? What lbd stopped waiting for, by its own word, has
+        """Was the Service's address written once, and otherwise met by 409 alone? What lbd stopped waiting for, by its own word, has
         a 500 or 504 in the audit log, whether or not it was done before that."""
         given_up = sum(line.count(f"kube name=default/{name} status=0 ") for n in self.nodes if n.log.exists()
                        for line in n.log.read_text().splitlines())
-        codes = [w["code"] for w in self.server.writes("services/status", name) if w["code"] != 409]
+        codes = [w["code"] for w in self.server.writes("services/status", name)
+                 if w["code"] != 409 and "loadBalancer" in w["body"]["status"]]
         late = [code for code in codes if code in (500, 504)]
         done = [code for code in codes if code not in late]
         return len(late) <= given_up and (done == [200] or (late and done == []))

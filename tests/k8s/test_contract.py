@@ -131,6 +131,45 @@ def test_status_keeps_what_it_knows(k):
     assert must(k, "PATCH", N + "/services/t1/status", {"status": status}, MERGE)["status"] == status
 
 
+def test_status_condition_by_strategic_merge(k):
+    """One condition among others is set, worded otherwise and taken away by its type; the rest of the status stays; with the
+    uid of another Service nothing is written."""
+    first = must(k, "POST", N + "/services", lb("t1"))
+    st = N + "/services/t1/status"
+    other = {"type": "other", "status": "True", "reason": "r", "message": "m", "lastTransitionTime": "2024-01-01T00:00:00Z"}
+    must(k, "PATCH", st, {"status": {"conditions": [other], **ingress("10.0.0.1")["status"]}}, MERGE)
+    mine = {"type": "lbd.io/Announced", "status": "True", "reason": "Announced", "message": "m",
+            "lastTransitionTime": "2024-01-01T00:00:05Z"}
+
+    def patch(condition, uid=first["metadata"]["uid"], **status):
+        return k.api("PATCH", st, {"metadata": {"uid": uid}, "status": {"conditions": [condition], **status}}, STRATEGIC)
+
+    def conditions(answer):
+        assert answer[0] == 200 and ips(answer[1]) == ["10.0.0.1"], answer
+        return {c["type"]: c for c in answer[1]["status"]["conditions"]}
+
+    assert conditions(patch(mine)) == {"other": other, "lbd.io/Announced": mine}
+    words = {"type": "lbd.io/Announced", "status": "True", "reason": "New", "message": "n"}
+    assert conditions(patch(words)) == {"other": other, "lbd.io/Announced": {**mine, **words}}
+    was = rv(k.get(N + "/services/t1"))
+    assert conditions(patch(words)) and rv(k.get(N + "/services/t1")) == was, "no write"
+    assert patch(mine, uid="another")[0] in (409, 422)
+    gone = {"type": "lbd.io/Announced", "$patch": "delete"}
+    assert conditions(patch(gone)) == {"other": other}
+    assert conditions(patch(gone)) == {"other": other}
+    must(k, "PATCH", st, {"metadata": {"annotations": {"lbd.io/a": "b"}}}, MERGE)
+    patch(mine)
+    code, s = k.api("PATCH", st, {"metadata": {"uid": first["metadata"]["uid"], "resourceVersion": rv(k.get(N + "/services/t1")),
+                                               "annotations": {"lbd.io/a": None}},
+                                  "status": {"conditions": [gone], "loadBalancer": {"ingress": None}}}, STRATEGIC)
+    assert code == 200 and ips(s) == [] and s["status"]["conditions"] == [other], s
+    assert "lbd.io/a" not in s["metadata"].get("annotations", {})
+    stale = {"metadata": {"resourceVersion": rv(first)}, "status": {"conditions": [mine]}}
+    assert k.api("PATCH", st, stale, STRATEGIC)[1]["reason"] == "Conflict"
+    s = must(k, "PATCH", N + "/services/t1", {"status": {"conditions": [mine]}}, STRATEGIC)
+    assert s["status"]["conditions"] == [other], "not through the Service itself"
+
+
 def test_status_of_other_types(k):
     """Only a LoadBalancer has ingress: a Service that stops being one loses it. A server of 1.20 leaves that to others."""
     must(k, "POST", N + "/services", lb("t1"))

@@ -109,6 +109,7 @@ def test_one_write_for_an_address(lab, asked):
     for i in range(10):  # each change is a pass over all Services
         lab.patch(f"{SERVICES}/{name}", {"metadata": {"labels": {"turn": str(i)}}})
     lab.expose("other")
+    lab.wait_condition(name, "True")
     s = lab.must("GET", f"{SERVICES}/{name}")
     assert s["status"]["loadBalancer"]["ingress"] == [{"ip": ip}] and "loadBalancerClass" not in s["spec"]
     for node in lab.nodes:
@@ -116,6 +117,20 @@ def test_one_write_for_an_address(lab, asked):
     changes = lab.server.watch(f"{SERVICES}?fieldSelector=metadata.name%3D{name}&resourceVersion={rv(s)}", 3)
     assert changes == [], "it stands still"
     assert lab.written_once(name), lab.server.writes("services/status", name)
+
+
+def test_kubectl_wait(lab):
+    """kubectl waits for the condition, which the server keeps beside others'; a Service that is no LoadBalancer loses it."""
+    lab.expose("waited")
+    lab.run_pods("waited")
+    lab.must("PATCH", f"{SERVICES}/waited/status", {"status": {"conditions": [
+        {"type": "their/Own", "status": "True", "reason": "r", "message": "m", "lastTransitionTime": "2024-01-01T00:00:00Z"}]}},
+        STRATEGIC)
+    assert "condition met" in lab.kubectl("wait", "--for=condition=lbd.io/Announced", "--timeout=20s", "svc/waited").stdout
+    assert lab.condition("waited")["reason"] == "Announced" and lab.condition("waited", type="their/Own")
+    lab.patch(f"{SERVICES}/waited", {"spec": {"type": "ClusterIP", "externalTrafficPolicy": None}})
+    lab.wait_condition("waited", None)
+    assert lab.condition("waited", type="their/Own")
 
 
 def test_owner_dies(lab):

@@ -37,6 +37,19 @@ static void grow(struct journal *j)
 	j->cap = cap;
 }
 
+/* As they are, where there are any. */
+static void conditions(const cJSON *obj, struct text *t)
+{
+	const cJSON *list = j_at(obj, "status.conditions");
+	char *s = cJSON_GetArraySize(list) > 0 ? cJSON_PrintUnformatted(list) : NULL;
+
+	if (s) {
+		text_str(t, ",\"conditions\":");
+		text_str(t, s);
+	}
+	cJSON_free(s);
+}
+
 /* What tests ask about: JSON members without braces. */
 static void summary(const struct kind *k, const cJSON *obj, struct text *t)
 {
@@ -55,6 +68,7 @@ static void summary(const struct kind *k, const cJSON *obj, struct text *t)
 			text_json(t, j_str(in, "ip"));
 		}
 		text_char(t, ']');
+		conditions(obj, t);
 	} else if (!strcmp(k->kind, "Lease")) {
 		text_str(t, ",\"holder\":");
 		text_json(t, j_str(obj, "spec.holderIdentity"));

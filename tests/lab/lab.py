@@ -500,6 +500,32 @@ class Lab:
         s = self.must("GET", f"/api/v1/namespaces/{namespace}/services/{name}")
         return [i["ip"] for i in (s.get("status", {}).get("loadBalancer", {}).get("ingress") or [])]
 
+    def condition(self, name, namespace="default", type="lbd.io/Announced"):
+        """The Service's condition of that type; None when there is none."""
+        s = self.must("GET", f"/api/v1/namespaces/{namespace}/services/{name}")
+        return next((c for c in s.get("status", {}).get("conditions", []) if c["type"] == type), None)
+
+    def wait_condition(self, name, status, namespace="default", timeout=15):
+        def there():
+            c = self.condition(name, namespace)
+            return (c or {"status": None}) if (c or {}).get("status") == status else None
+        return wait_for(f"{name} to be announced: {status}", there, timeout)
+
+    def service_writes(self, since=0, user="lbd", conditions=False):
+        """Writes of Services' status by lbd, of kubesim's journal: those of addresses, or (conditions) those that change a
+        condition and no address."""
+        was, found = {}, []
+        for w in self.kubesim.log():
+            if w["resource"] != "services":
+                continue
+            key = (w["namespace"], w["name"])
+            before, now = was.get(key, ([], None)), (w["ips"], w.get("conditions"))
+            was[key] = now
+            alone = before[0] == now[0] and before[1] != now[1]
+            if w["seq"] > since and w["user"] == user and alone == conditions:
+                found.append(w)
+        return found
+
     def wait_ip(self, name, namespace="default", timeout=10):
         return wait_for(f"an address for {name}", lambda: self.ips(name, namespace), timeout)[0]
 

@@ -201,3 +201,41 @@ def test_stopped_leader_hands_over(judged, services):
     lab.service("later", endpoints=False)
     wait_for("an address from the next", lambda: history.sync().addresses("later"), 2)
     assert {ip: n for ip, n in history.held().items() if n != "later"} == held
+
+
+def test_events_are_told_once(bare):
+    """What one leader told of a Service stands: neither another leader nor a restart tells it again, nor touches it; what happens
+    after that is told."""
+    lab = bare(nodes=2, pods=False, proxy=False,
+               config="pools:\n- name: plain\n  addresses: [10.89.0.100-10.89.0.102]\n" + FAST).start()
+    for name in ("outside", "a", "b"):
+        lab.service(name, **({"ip": "192.0.2.1"} if name == "outside" else {}))
+
+    def told(name, reason):
+        return [e for e in lab.events(name) if e["reason"] == reason]
+
+    def of_leaders():
+        """Each node tells for itself what it announces."""
+        return sorted((e["involvedObject"]["name"], e["reason"], e["message"], e.get("count"), e["lastTimestamp"])
+                      for e in lab.events() if e["reason"] != "nodeAssigned")
+
+    for name, reason in (("outside", "AllocationFailed"), ("a", "IPAllocated"), ("b", "IPAllocated")):
+        wait_for(f"{reason} of {name}", lambda n=name, r=reason: told(n, r))
+        lab.wait_condition(name, "False" if name == "outside" else "True")
+    before = of_leaders()
+
+    def leads():
+        return next((n for n in lab.nodes if n.alive() and n.dump()["leader"]["ready"]), None)
+
+    for turn in range(2):
+        first = wait_for("a leader", leads)
+        posts = lab.kubesim.count("lbd", "create", "events")
+        first.kill()
+        wait_for("another leader", lambda f=first: leads() not in (None, f), 30)
+        lab.service(f"marker{turn}", ip="192.0.2.9")
+        wait_for("what is new to be told", lambda t=turn: told(f"marker{t}", "AllocationFailed"))
+        assert lab.kubesim.count("lbd", "create", "events") > posts
+        first.start()
+    assert [e for e in of_leaders() if not e[0].startswith("marker")] == before
+    lab.patch("/api/v1/namespaces/default/services/outside", {"spec": {"loadBalancerIP": "192.0.2.2"}})
+    wait_for("the other refusal", lambda: len(told("outside", "AllocationFailed")) == 2)

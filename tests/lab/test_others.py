@@ -129,7 +129,7 @@ def rival(lab, agent, ip="192.168.7.7"):
 
 
 def status_writes(lab, name, since):
-    return [w for w in lab.kubesim.log(since) if w["resource"] == "services" and w["user"] == "lbd" and w["name"] == name]
+    return [w for w in lab.service_writes(since) if w["name"] == name]
 
 
 def test_rival(bare):

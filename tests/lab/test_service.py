@@ -131,7 +131,7 @@ def test_restart_adopts(lab):
         lab.wait_owner(ip, timeout=15)
     wait_for("a leader", lambda: any(n.dump()["leader"]["ready"] for n in lab.nodes))
     assert {name: lab.ips(name)[0] for name in before} == before
-    assert [w for w in lab.kubesim.log(since) if w["resource"] == "services"] == []
+    assert lab.service_writes(since) == []
 
 
 def test_foreign_address_in_status(lab):

@@ -135,6 +135,38 @@ static void test_owners(void)
 	cJSON_Delete(d);
 }
 
+static const char *text_of(const char *conditions)
+{
+	static char text[128];
+	char services[1024];
+	const cJSON *here;
+	cJSON *d;
+
+	(void)snprintf(services, sizeof services,
+		"[{'metadata':{'name':'a','namespace':'web','annotations':{" POOL
+		"}},'spec':{'type':'LoadBalancer'},'status':{'conditions':%s,'loadBalancer':"
+		"{'ingress':[{'ip':'10.0.0.1'}]}}}]",
+		conditions);
+	d = dump_of("[]", services, "[]");
+	here = cJSON_GetArrayItem(json_array(named(d, "vips", "ip", "10.0.0.1"), "here"), 0);
+	(void)snprintf(text, sizeof text, "%s: %s", json_string(here, "reason"),
+		json_string(here, "text"));
+	cJSON_Delete(d);
+	return text;
+}
+
+/* What no node claims: the condition says why, or that it is well. */
+static void test_condition(void)
+{
+	CHECK_STR(text_of("[]"), "bgpOnly: claimed by no node: by BGP alone, or by nobody");
+	CHECK_STR(text_of("[5,{'type':'other','status':'False','message':'x'}]"),
+		"bgpOnly: claimed by no node: by BGP alone, or by nobody");
+	CHECK_STR(text_of("[{'type':'lbd.io/Announced','status':'True','message':'m'}]"),
+		"bgpOnly: announced by BGP");
+	CHECK_STR(text_of("[{'type':'lbd.io/Announced','status':'False','message':'no endpoint'}]"),
+		"notAnnounced: no endpoint");
+}
+
 static void test_hostile(void)
 {
 	static const char *const odd[] = {"[]", "{}", "5", "null", "'x'", "[[],[],{}]",
@@ -155,4 +187,4 @@ static void test_hostile(void)
 }
 
 CHECK_MAIN("test_apiview", CHECK_TEST(test_nodes), CHECK_TEST(test_services),
-	CHECK_TEST(test_owners), CHECK_TEST(test_hostile))
+	CHECK_TEST(test_owners), CHECK_TEST(test_condition), CHECK_TEST(test_hostile))

@@ -505,6 +505,47 @@ static void test_service_ingress(void)
 	cluster_free(c);
 }
 
+/* Kept of every Service, whatever its type; what is odd makes no bad object of it. */
+static void test_service_condition(void)
+{
+	static const struct {
+		const char *name, *conditions;
+		struct condition_mark want;
+	} rows[] = {
+		{"none", "[]", {.status = CONDITION_ABSENT}},
+		{"no list", "{}", {.status = CONDITION_ABSENT}},
+		{"another's", "[{'type':'x','status':'True'}]", {.status = CONDITION_ABSENT}},
+		{"odd ones", "[5,null,[],{},{'type':5},{'type':'x'}]", {.status = CONDITION_ABSENT}},
+	};
+	static const struct {
+		const char *name, *conditions, *status, *reason, *message;
+	} ours[] = {
+		{"true", "[{'type':'x'},{'type':'lbd.io/Announced','status':'True','reason':'r','message':'m'}]",
+			"True", "r", "m"},
+		{"false", "[{'type':'lbd.io/Announced','status':'False'}]", "False", NULL, NULL},
+		{"no status", "[{'type':'lbd.io/Announced','reason':5,'message':{}}]", "", NULL, NULL},
+	};
+	struct cluster *c = fresh(NULL);
+	char text[512];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows) + ARRAY_LEN(ours); i++) {
+		size_t k = i - ARRAY_LEN(rows);
+		bool mine = i >= ARRAY_LEN(rows);
+
+		check_row = mine ? ours[k].name : rows[i].name;
+		(void)snprintf(text, sizeof text,
+			"{'metadata':{'name':'a','namespace':'b','resourceVersion':'%zu'},"
+			"'spec':{'type':'%s'},'status':{'conditions':%s}}",
+			i, i % 2 == 0 ? "LoadBalancer" : "ClusterIP",
+			mine ? ours[k].conditions : rows[i].conditions);
+		CHECK_INT(put(c, CLUSTER_SERVICE, text), 0);
+		CHECK(condition_equal(pick(c, "b/a")->announced,
+			mine ? condition_mark(ours[k].status, ours[k].reason, ours[k].message)
+			     : rows[i].want));
+	}
+	cluster_free(c);
+}
+
 static void test_service_long_labels_left_out(void)
 {
 	struct cluster *c = fresh(NULL);
@@ -1223,6 +1264,7 @@ CHECK_MAIN("test_cluster", CHECK_TEST(test_service_all_fields),
 	CHECK_TEST(test_service_bad_objects), CHECK_TEST(test_service_limits),
 	CHECK_TEST(test_service_limit_of_count), CHECK_TEST(test_request_synonyms),
 	CHECK_TEST(test_service_families), CHECK_TEST(test_service_ingress),
+	CHECK_TEST(test_service_condition),
 	CHECK_TEST(test_service_long_labels_left_out), CHECK_TEST(test_node),
 	CHECK_TEST(test_namespace),
 	CHECK_TEST(test_lease_fields), CHECK_TEST(test_lease_roles),

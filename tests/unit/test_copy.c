@@ -33,6 +33,7 @@ static void fill(struct full *f)
 		.is_load_balancer = true,
 		.local = true,
 		.ingress_not_vip_mode = true,
+		.announced = {.status = CONDITION_TRUE, .print = 0xa5},
 		.n_ingress = 2,
 		.n_ports = 2,
 		.n_families = 2,
@@ -75,6 +76,8 @@ static void test_all_fields(void)
 	CHECK_STR(v.uid, "text0");
 	CHECK_STR(v.resource_version, "text1");
 	CHECK_INT(v.created_s, -5);
+	CHECK_INT(v.announced.status, CONDITION_TRUE);
+	CHECK_INT(v.announced.print, 0xa5);
 	CHECK(v.is_load_balancer && v.local && v.ingress_not_vip_mode && v.request.ignore);
 	CHECK(!v.deleting && !v.has_cluster_ip && !v.ingress_foreign);
 	CHECK(v.n_families == 2 && v.families[0] == ADDR_V6 && v.families[1] == ADDR_V4);

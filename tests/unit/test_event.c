@@ -134,7 +134,7 @@ static void test_after_an_hour(void)
 	w = send_ok(q, 2 * HOUR_MS - 1);
 	CHECK(!w.update);
 	CHECK_INT(w.count, 1);
-	CHECK(strcmp(w.name, name) != 0);
+	CHECK_STR(w.name, name);
 	event_free(q);
 }
 
@@ -219,10 +219,56 @@ static void test_gone(void)
 	CHECK(!w.update);
 	CHECK_INT(w.count, 1);
 	CHECK_INT(w.first_ms, 20);
-	CHECK(strcmp(w.name, name) != 0);
+	CHECK_STR(w.name, name);
 	event_done(q, w.id, EVENT_GONE, 30); /* of a POST: its namespace is gone */
 	CHECK(event_next_deadline(q) == TIME_NEVER);
 	event_free(q);
+}
+
+/* Two processes tell the same: the second meets the first one's Event.  What begins to be told stays as
+ * it is; what happens is noted there, without a count that nobody knows. */
+static void test_another_process(void)
+{
+	const struct hash_key other = {77, 78};
+	struct event_queue *a = event_new(&hkey, NULL), *b = event_new(&other, NULL);
+	struct event_object standing = svc;
+	char name[EVENT_NAME_STRLEN];
+	struct event_write w;
+
+	standing.standing = true;
+	event_add(a, &svc, EVENT_WARNING, "R", "m", 0);
+	(void)snprintf(name, sizeof name, "%s", send_ok(a, 0).name);
+	event_add(a, &svc, EVENT_WARNING, "R", "another", 0);
+	CHECK(strcmp(send_ok(a, 0).name, name) != 0);
+
+	event_add(b, &standing, EVENT_WARNING, "R", "m", 1000);
+	CHECK(event_next_write(b, 1000, &w) && !w.update);
+	CHECK_STR(w.name, name);
+	event_done(b, w.id, EVENT_EXISTS, 1000);
+	CHECK(event_next_deadline(b) == TIME_NEVER);
+	event_add(b, &svc, EVENT_WARNING, "R", "m", 2000);
+	w = send_ok(b, 2000);
+	CHECK(w.update && w.count == 0 && w.last_ms == 2000);
+	CHECK_STR(w.name, name);
+
+	event_add(b, &svc, EVENT_WARNING, "R", "another", 3000);
+	CHECK(event_next_write(b, 3000, &w) && !w.update);
+	event_done(b, w.id, EVENT_EXISTS, 3000);
+	w = send_ok(b, 3000);
+	CHECK(w.update && w.count == 0);
+	CHECK(event_next_deadline(b) == TIME_NEVER);
+
+	/* A POST whose answer was lost meets itself. */
+	event_add(b, &svc, EVENT_WARNING, "R", "lost", 4000);
+	CHECK(event_next_write(b, 4000, &w));
+	event_done(b, w.id, EVENT_FAILED, 4000);
+	CHECK(event_next_write(b, 6000, &w) && !w.update);
+	event_done(b, w.id, EVENT_EXISTS, 6000);
+	CHECK(event_next_deadline(b) == TIME_NEVER);
+	event_add(b, &svc, EVENT_WARNING, "R", "lost", 7000);
+	CHECK_INT(send_ok(b, 7000).count, 2);
+	event_free(a);
+	event_free(b);
 }
 
 static void test_names(void)
@@ -324,5 +370,5 @@ static void test_limits(void)
 
 CHECK_MAIN("test_event", CHECK_TEST(test_one_event), CHECK_TEST(test_same_again),
 	CHECK_TEST(test_what_differs), CHECK_TEST(test_after_an_hour), CHECK_TEST(test_spam_filter),
-	CHECK_TEST(test_failures), CHECK_TEST(test_gone), CHECK_TEST(test_names),
+	CHECK_TEST(test_failures), CHECK_TEST(test_gone), CHECK_TEST(test_another_process), CHECK_TEST(test_names),
 	CHECK_TEST(test_long_message), CHECK_TEST(test_limits))

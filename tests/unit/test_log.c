@@ -190,7 +190,57 @@ static void test_journal(void)
 	}
 }
 
+/* So many in a row, then one in a while; what waited does not save up more. */
+static void test_bucket(void)
+{
+	struct log_bucket b = {.place = NULL};
+	unsigned n = 0;
+
+	for (uint64_t ms = 5000; ms < 5100; ms++)
+		n += log_take(&b, ms);
+	CHECK_INT(n, LOG_BURST);
+	n = 0;
+	for (uint64_t ms = 5100; ms < 5100 + 10 * LOG_REFILL_MS; ms += 100)
+		n += log_take(&b, ms);
+	CHECK_INT(n, 10);
+	n = 0;
+	for (uint64_t ms = 1000 * LOG_REFILL_MS; ms < 1000 * LOG_REFILL_MS + 100; ms++)
+		n += log_take(&b, ms);
+	CHECK_INT(n, LOG_BURST);
+}
+
+static __attribute__((noinline)) void speak(enum log_level level, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		log_limited(level, "arp", "flood", NULL);
+}
+
+static unsigned lines_of(const char *s)
+{
+	unsigned n = 0;
+
+	for (; *s != '\0'; s++)
+		n += *s == '\n';
+	return n;
+}
+
+/* One place that floods takes nothing from another. */
+static void test_limited(void)
+{
+	catch_begin();
+	speak(LOG_WARN, 100);
+	CHECK_INT(lines_of(catch_end(true)), LOG_BURST);
+	catch_begin();
+	log_limited(LOG_WARN, "arp", "another", "ip", "10.0.0.1", NULL);
+	CHECK_STR(catch_end(true), "warn arp ip=10.0.0.1 msg=another\n");
+	log_set_level(LOG_DEBUG);
+	catch_begin();
+	speak(LOG_DEBUG, 100);
+	CHECK_INT(lines_of(catch_end(true)), 100);
+	log_set_level(LOG_INFO);
+}
+
 CHECK_MAIN("test_log", CHECK_TEST(test_line), CHECK_TEST(test_values),
 	CHECK_TEST(test_long_values_are_cut), CHECK_TEST(test_long_line_ends),
 	CHECK_TEST(test_levels), CHECK_TEST(test_errno_is_kept), CHECK_TEST(test_number),
-	CHECK_TEST(test_journal))
+	CHECK_TEST(test_bucket), CHECK_TEST(test_limited), CHECK_TEST(test_journal))

@@ -137,6 +137,9 @@ static void test_event(void)
 		"04Z\"}");
 	check_json(object_event_patch(&w, 8000, 1767323045000000),
 		"{\"count\":2,\"lastTimestamp\":\"2026-01-02T03:04:05Z\"}");
+	w.count = 0;
+	check_json(object_event_patch(&w, 8000, 1767323045000000),
+		"{\"lastTimestamp\":\"2026-01-02T03:04:05Z\"}");
 	CHECK_STR(object_event_namespace(&w), "demo");
 	w.object.namespace_ = "";
 	CHECK_STR(object_event_namespace(&w), "default");
@@ -144,5 +147,31 @@ static void test_event(void)
 	CHECK_STR(object_event_namespace(&w), "default");
 }
 
+static void test_condition(void)
+{
+	struct object_condition c = {.uid = "u",
+		.type = "lbd.io/Announced",
+		.status = "True",
+		.reason = "Announced",
+		.message = "m",
+		.turned = true};
+	cJSON *status = cJSON_CreateObject();
+
+	check_json(object_condition(&c, 1767323045999999),
+		"{\"metadata\":{\"uid\":\"u\"},\"status\":{\"conditions\":[{\"type\":\"lbd.io/"
+		"Announced\",\"status\":\"True\",\"reason\":\"Announced\",\"message\":\"m\","
+		"\"lastTransitionTime\":\"2026-01-02T03:04:05Z\"}]}}");
+	c.turned = false;
+	check_json(object_condition(&c, 1767323045999999),
+		"{\"metadata\":{\"uid\":\"u\"},\"status\":{\"conditions\":[{\"type\":\"lbd.io/"
+		"Announced\",\"status\":\"True\",\"reason\":\"Announced\",\"message\":\"m\"}]}}");
+	c.status = NULL;
+	check_json(object_condition(&c, 0),
+		"{\"metadata\":{\"uid\":\"u\"},\"status\":{\"conditions\":[{\"type\":\"lbd.io/"
+		"Announced\",\"$patch\":\"delete\"}]}}");
+	CHECK(object_drop_condition(status, "t"));
+	check_json(status, "{\"conditions\":[{\"type\":\"t\",\"$patch\":\"delete\"}]}");
+}
+
 CHECK_MAIN("test_object", CHECK_TEST(test_lease), CHECK_TEST(test_durations),
-	CHECK_TEST(test_times), CHECK_TEST(test_event))
+	CHECK_TEST(test_times), CHECK_TEST(test_event), CHECK_TEST(test_condition))
