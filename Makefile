@@ -21,7 +21,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
 PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cli cluster cluster_decode columns \
         condition config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text \
-        finding foreign glob ground group health history hold homing http1 iface json judge kubeconf kubemake label leader level member metrics ndp nodelb \
+        finding foreign ground group health history hold homing http1 iface json judge kubeconf kubemake label leader level member metrics ndp nodelb \
         nodeset object outbox page peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
 SHELL_UNITS := apart bfdio bgpio bgplisten bound cmd cmd_doctor cmd_hand cmd_run cmd_state confine contest control crdwatch creds daemon doctor_host doctor_kube \
         doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload remote \
@@ -38,7 +38,6 @@ USES_show     := addr buf columns finding json
 USES_page     := addr buf finding show
 USES_apiview  := addr claims cluster_decode columns json
 USES_foreign  := addr
-USES_glob     :=
 USES_label    :=
 USES_doc      := arena
 USES_doctor   := addr buf config doctor_api doctor_checks doctor_conf json
@@ -47,7 +46,7 @@ USES_doctor_checks := addr config doctor
 USES_doctor_conf := addr config doctor
 USES_doctor_proc := addr config doctor
 USES_doctor_rules := addr config doctor json
-USES_config   := $(CONFIG) addr arena buf doc glob json label
+USES_config   := $(CONFIG) addr arena buf doc json label
 $(foreach u,$(CONFIG),$(eval USES_$(u) := config))
 USES_cluster_decode := addr condition copy json label
 USES_cluster  := buf cluster_decode copy label

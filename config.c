@@ -20,9 +20,9 @@
 #include "config_openelb.h"
 #include "config_print.h"
 #include "config_text.h"
-#include "glob.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <string.h>
 
 enum { MAX_ARENA_BYTES = 256 * 1024 * 1024 };
@@ -452,7 +452,7 @@ bool config_can_reach(const char *interface, struct addr *ret_a)
 bool config_name_matches(const struct config_strings *patterns, const char *name)
 {
 	for (size_t i = 0; i < patterns->n; i++)
-		if (glob_matches(patterns->v[i], name))
+		if (fnmatch(patterns->v[i], name, 0) == 0)
 			return true;
 	return false;
 }

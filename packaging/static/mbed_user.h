@@ -76,8 +76,6 @@
 #undef MBEDTLS_PK_PARSE_EC_EXTENDED
 /* psa_user.h */
 #define MBEDTLS_PSA_CRYPTO_CONFIG
-/* sha1.c */
-#define MBEDTLS_SHA1_PROCESS_ALT
 /* Records that are sent: requests are small.  Records received keep the full 16 kB. */
 #define MBEDTLS_SSL_OUT_CONTENT_LEN 4096
 /* hwpoll.c */
