@@ -21,6 +21,7 @@
  */
 #include "elect.h"
 
+#include "history.h"
 #include "homing.h"
 #include "inquire.h"
 #include "text.h"
@@ -861,7 +862,7 @@ static void looked_up(struct elect *e, const struct cluster_lease *lease, uint64
 	const struct member *m =
 		lease->node != NULL ? members_find(&e->members, lease->node) : NULL;
 
-	if (m == NULL || lease->claims_generation >= m->claims_generation)
+	if (m == NULL || !history_is_before(lease->resource_version, m->claims_rv))
 		elect_on_lease(e, lease, false, now_ms);
 }
 
@@ -1056,11 +1057,11 @@ void elect_on_peer(struct elect *e, const char *node, unsigned ifindex, enum ele
 		elect_member_changed(e, m);
 }
 
-/* Is it on its way?  Whom BFD hears and who does not say so by BFD is not, though a Lease that this
- * node saw last may say so. */
-static bool is_going(const struct member *m, const struct group *g)
+/* Is it on its way?  Whom BFD hears, on whatever link, and who does not say so by BFD is not, though a
+ * Lease that this node saw last may say so. */
+static bool is_going(const struct member *m)
 {
-	return member_is_leaving(m) && !ground_is_heard_on(m, g);
+	return member_is_leaving(m) && !member_is_heard(m);
 }
 
 /* R16: a member asks for what we wait for.  Who goes asks whether it was relieved (R27). */
@@ -1068,7 +1069,7 @@ static void on_member_probe(struct elect *e, struct group *g, const struct membe
 {
 	if (g->state != ELECT_WAIT && (g->state != ELECT_PROBE || g->ground == GROUND_FENCE))
 		return;
-	if (elect_vip_of(e, g) == NULL || g->elig == NULL || is_going(m, g) ||
+	if (elect_vip_of(e, g) == NULL || g->elig == NULL || is_going(m) ||
 		!ground_comes_before(e, g, m))
 		return;
 	g->outranked = true;
@@ -1109,8 +1110,8 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 	inquire_end_audit(g);
 	/* The word of one who goes or is gone does not replace that of a living one who answers:
 	 * both do while a successor relieves a node that is cut from the API. */
-	if ((m->expired || is_going(m, g)) && w != NULL && w != m && !w->expired &&
-		!is_going(w, g) && ground_peer_on(w, g) != ELECT_PEER_SILENT && answers &&
+	if ((m->expired || is_going(m)) && w != NULL && w != m && !w->expired &&
+		!is_going(w) && ground_peer_on(w, g) != ELECT_PEER_SILENT && answers &&
 		now_ms - g->wire_ms < member_lease_ms(w, e->lease_ms))
 		return;
 	if (g->disowned == m)
@@ -1120,7 +1121,7 @@ static void on_member_claim(struct elect *e, struct group *g, struct member *m,
 	memcpy(g->wire_mac, mac, sizeof g->wire_mac);
 	if (!old_news)
 		groups_mark(&e->groups, g);
-	if (g->state == ELECT_OWNER && !is_going(m, g))
+	if (g->state == ELECT_OWNER && !is_going(m))
 		begin_dispute(e, g, m, what, mac, now_ms);
 }
 

@@ -19,10 +19,14 @@ static bool is_number(const char *s)
 	return n > 0 && n <= HISTORY_DIGITS && s[0] != '0' && strspn(s, "0123456789") == n;
 }
 
-static bool is_before(const char *a, const char *b)
+bool history_is_before(const char *a, const char *b)
 {
-	const size_t na = strlen(a), nb = strlen(b);
+	size_t na, nb;
 
+	if (a == NULL || b == NULL || !is_number(a) || !is_number(b))
+		return false;
+	na = strlen(a);
+	nb = strlen(b);
 	return na != nb ? na < nb : strcmp(a, b) < 0;
 }
 
@@ -33,7 +37,7 @@ bool history_goes_back(struct history *h, unsigned object, const char *version)
 
 	if (version == NULL || !is_number(version))
 		return false;
-	back = seen[0] != '\0' && is_before(version, seen);
+	back = history_is_before(version, seen);
 	if (back)
 		*h = (struct history){0};
 	memcpy(seen, version, strlen(version) + 1);

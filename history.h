@@ -26,6 +26,9 @@ struct history {
 	char seen[HISTORY_OBJECTS][HISTORY_DIGITS + 1]; /* "" = nothing */
 };
 
+/* Is version a of an object before its version b?  false where one is NULL, or no such number. */
+bool history_is_before(const char *a, const char *b);
+
 /* The API's own answer (no watch's) on the object: its version, NULL = none.  Answers on one object
  * in the order in which they were asked for.  True: it is before one that was answered earlier.
  * Then the history begins anew with it, for all objects. */

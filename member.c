@@ -454,7 +454,6 @@ bool member_on_claims(struct member *m, const struct cluster_lease *lease,
 	}
 	*ret_old = m->claims;
 	m->claims = fresh;
-	m->claims_generation = lease->claims_generation;
 	m->unread = false;
 	return true;
 }

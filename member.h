@@ -86,7 +86,6 @@ struct member {
 	} lapse;
 	struct claims claims;
 	char *claims_rv; /* owned */
-	uint64_t claims_generation;
 	bool unread;     /* it may claim more: its claims object cannot be read */
 	size_t n_held;   /* VIPs it is known to have, by its claims or on the wire; by group.c */
 	UT_hash_handle hh;

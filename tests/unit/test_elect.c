@@ -2205,10 +2205,11 @@ static void test_many_members(void)
 static void test_look_behind_the_watch(void)
 {
 	static const struct {
-		const char *name;
+		const char *name, *version;
 		uint64_t generation;
 		const char *owner;
-	} rows[] = {{"older", 6, "nobody"}, {"newer", 8, "n2"}};
+	} rows[] = {{"older", "6", 8, "nobody"}, {"newer", "8", 8, "n2"},
+		{"newer, of an object that was made anew", "10", 1, "n2"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct cluster_lease l = {.name = "lbd-claims-n2",
@@ -2224,7 +2225,7 @@ static void test_look_behind_the_watch(void)
 		open_working();
 		serve("web", address(false));
 		elect_on_lease(e, &l, false, now);
-		l.resource_version = "6 or 8";
+		l.resource_version = rows[i].version;
 		l.claims_generation = rows[i].generation;
 		l.claims = "5:10.0.0.100-255";
 		elect_done(e, UINT64_MAX, LEASE_OK, &l, now); /* elect.c's own number for it */
