@@ -122,16 +122,20 @@ int cmd_log_level(const struct cmd *c, struct cmd_args *a)
 {
 	static const struct cli_syntax syntax = {level_options, 0, 1, NULL};
 	struct hand_options o = {.control = CMD_CONTROL};
+	bool timed, known, config;
 	enum log_level level;
 
 	if (!cmd_parse(c, &syntax, a, &o))
 		return a->code;
 	if (a->n > 0)
 		o.level = a->v[0];
-	if (o.for_ms != 0 && (o.level == NULL || level_parse(o.level, &level) != 0))
-		return cmd_refuse(
-			c, "LEVEL", LEVEL_EXPECTED " beside --for", o.level != NULL ? o.level : "");
-	if (o.level != NULL && strcmp(o.level, "config") != 0 && level_parse(o.level, &level) != 0)
-		return cmd_refuse(c, "LEVEL", "error, warn, info, debug or config", o.level);
+	timed = o.for_ms != 0;
+	known = o.level != NULL && level_parse(o.level, &level) == 0;
+	config = o.level != NULL && strcmp(o.level, "config") == 0;
+	if (timed ? !known : o.level != NULL && !known && !config)
+		return cmd_refuse(c, "LEVEL",
+			timed ? LEVEL_EXPECTED " beside --for"
+			      : "error, warn, info, debug or config",
+			o.level != NULL ? o.level : "");
 	return by_hand(c, &o);
 }

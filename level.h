@@ -14,7 +14,7 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 enum { LEVEL_TEXT = 128 };
 #define LEVEL_EXPECTED "error, warn, info or debug"
-#define LEVEL_MAX_MS   (366 * 24 * 3600 * UINT64_C(1000)) /* of a level by hand */
+#define LEVEL_MAX_MS   (UINT64_C(366) * 24 * 3600 * 1000) /* of a level by hand */
 
 const char *level_name(enum log_level level);
 /* "error", "warn", "info", "debug"; 0 or -EINVAL. */
