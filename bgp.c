@@ -22,6 +22,7 @@ enum {
 	RETRY_MIN_MS = 1000,
 	STABLE_MS = 60 * 1000, /* a session of so long has no part in what failed before */
 	SEND_HOLD_MIN_MS = 480 * 1000, /* RFC 9687 4 */
+	SAID_MS = 120 * 1000, /* a NOTIFICATION tells more than the resets that follow it */
 	ERROR_MAX = 320,
 };
 
@@ -54,6 +55,7 @@ struct bgp {
 	uint64_t since_ms;
 	struct bgp_terms terms;
 	char error[ERROR_MAX];
+	uint64_t said_ms; /* when error was a NOTIFICATION's, either side's; 0 = it is not */
 	uint32_t peer_asn, peer_id;
 	uint16_t hold_s;
 	uint64_t received, sent, discarded, withdrawn;
@@ -95,6 +97,16 @@ static void set_error(struct bgp *b, const char *who, const char *what, const ch
 {
 	(void)snprintf(b->error, sizeof b->error, "%s%s%s%s", who, what,
 		more[0] != '\0' ? ": " : "", more);
+	b->said_ms = 0;
+}
+
+static void set_said(struct bgp *b, const char *who, unsigned code, unsigned subcode,
+	const char *more, uint64_t now_ms)
+{
+	char unknown[48];
+
+	set_error(b, who, bgp_notification_text(code, subcode, unknown), more);
+	b->said_ms = now_ms;
 }
 
 /* -- ending -- */
@@ -170,10 +182,7 @@ static void end(struct bgp *b, enum bgp_side side, const struct bgp_fault *f, co
 /* The peer did something wrong: it is told so, and the session ends. */
 static void fail(struct bgp *b, enum bgp_side side, const struct bgp_fault *f, uint64_t now_ms)
 {
-	char unknown[48];
-
-	set_error(b, "sent ", bgp_notification_text(f->code, f->subcode, unknown),
-		f->why != NULL ? f->why : "");
+	set_said(b, "sent ", f->code, f->subcode, f->why != NULL ? f->why : "", now_ms);
 	end(b, side, f, NULL, now_ms);
 }
 
@@ -234,10 +243,13 @@ void bgp_on_refused(struct bgp *b, const char *why)
 
 void bgp_on_closed(struct bgp *b, enum bgp_side side, const char *why, uint64_t now_ms)
 {
-	if (b->conns[side].phase == NONE)
+	enum phase phase = b->conns[side].phase;
+	bool begins = phase == OPEN_SENT || phase == OPEN_CONFIRM;
+
+	if (phase == NONE)
 		return;
-	set_error(b, b->conns[side].phase == CONNECTING ? "cannot connect" : "connection lost", "",
-		why);
+	if (!begins || b->said_ms == 0 || now_ms - b->said_ms >= SAID_MS)
+		set_error(b, phase == CONNECTING ? "cannot connect" : "connection lost", "", why);
 	forget(b, side, now_ms);
 }
 
@@ -392,6 +404,7 @@ static void establish(struct bgp *b, enum bgp_side side, uint64_t now_ms)
 	enum bgp_side other = side == BGP_OUT ? BGP_IN : BGP_OUT;
 
 	c->phase = ESTABLISHED;
+	b->said_ms = 0;
 	b->connect_ms = TIME_NEVER;
 	end(b, other, &f, NULL, now_ms);
 	b->connect_ms = TIME_NEVER;
@@ -439,11 +452,9 @@ static void on_notification(
 	struct bgp *b, enum bgp_side side, const uint8_t *body, size_t len, uint64_t now_ms)
 {
 	struct bgp_notification n;
-	char unknown[48];
 
 	if (bgp_notification_decode(body, len, &n))
-		set_error(b, "received ", bgp_notification_text(n.code, n.subcode, unknown),
-			n.reason);
+		set_said(b, "received ", n.code, n.subcode, n.reason, now_ms);
 	end(b, side, NULL, NULL, now_ms);
 }
 

@@ -247,6 +247,35 @@ static void test_shutdown_words(void)
 	tear_down();
 }
 
+/* A router that was told of its fault resets what comes next: the fault is what is to be read. */
+static void test_reset_after_a_word(void)
+{
+	const struct bgp_conf a = conf(65001, 65002, 1);
+	const struct bgp_open o = {.asn = 65009, .hold_s = 90, .router_id = 2, .as4 = true};
+	static const char told[] = "sent bad peer AS: another AS number than configured";
+	uint8_t bytes[BGP_MAX];
+	struct bgp *b;
+
+	set_up(&a, NULL);
+	b = w.s[0].b;
+	bgp_start(b, w.now);
+	bgp_tick(b, w.now += 10 * SECOND);
+	bgp_on_connected(b, w.now);
+	bgp_on_bytes(b, BGP_OUT, bytes, bgp_open_encode(&o, bytes, sizeof bytes), w.now);
+	CHECK_STR(view(0).error, told);
+	for (unsigned i = 0; i < 60; i++) {
+		bgp_tick(b, w.now += SECOND);
+		bgp_on_connected(b, w.now);
+		bgp_on_closed(b, BGP_OUT, "reset", w.now);
+		CHECK_STR(view(0).error, told);
+	}
+	bgp_tick(b, w.now += 120 * SECOND);
+	bgp_on_connected(b, w.now);
+	bgp_on_closed(b, BGP_OUT, "reset", w.now);
+	CHECK_STR(view(0).error, "connection lost: reset");
+	tear_down();
+}
+
 /* Of a peer that drops what is signed with another password nothing at all is heard. */
 static void test_no_answer(void)
 {
@@ -684,7 +713,7 @@ static void test_names(void)
 }
 
 CHECK_MAIN("test_bgp", CHECK_TEST(test_session), CHECK_TEST(test_shutdown_words),
-	CHECK_TEST(test_no_answer), CHECK_TEST(test_collisions), CHECK_TEST(test_passive), CHECK_TEST(test_asn),
+	CHECK_TEST(test_reset_after_a_word), CHECK_TEST(test_no_answer), CHECK_TEST(test_collisions), CHECK_TEST(test_passive), CHECK_TEST(test_asn),
 	CHECK_TEST(test_hold), CHECK_TEST(test_graceful), CHECK_TEST(test_hard), CHECK_TEST(test_retry),
 	CHECK_TEST(test_unexpected), CHECK_TEST(test_no_family), CHECK_TEST(test_counts),
 	CHECK_TEST(test_pieces), CHECK_TEST(test_notification),
