@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from apiserver import MERGE
+from apiserver import MERGE, STRATEGIC
 from kubernetes import LEASES_LAST, SERVICES
 from lab import wait_for
 from objects import lb, rv
