@@ -355,7 +355,7 @@ static void look_around(struct announced *a, uint64_t now_ms)
 {
 	const struct daemon *d = a->d;
 	bool session = d->conf->n_bgp_advertisements > 0 && has_session(d);
-	size_t n = 0;
+	size_t n = 0, n_members = elect_member_count(d->elect);
 
 	if (session != a->session) {
 		a->session = session;
@@ -363,8 +363,8 @@ static void look_around(struct announced *a, uint64_t now_ms)
 	}
 	if (now_ms < a->members_ms)
 		return;
-	a->members_ms = now_ms + MEMBERS_MS;
-	for (size_t i = 0; i < elect_member_count(d->elect); i++) {
+	a->members_ms = now_ms + MEMBERS_MS + n_members * n_members / 64; /* what it costs */
+	for (size_t i = 0; i < n_members; i++) {
 		struct elect_member m;
 
 		elect_member_at(d->elect, i, now_ms, &m);

@@ -222,6 +222,6 @@ def test_bgp(rack):
     c = lab.wait_condition("web", "True", timeout=30)
     assert c["reason"] == "AnnouncedByBGP" and "by BGP" in c["message"]
     router.wait_paths(lab.ips("web")[0], 1)
-    router.kill()
+    router.stop()
     assert lab.wait_condition("web", "False", timeout=30)["reason"] == "NoBGPSession"
     assert len(lab.service_writes(conditions=True)) == 3

@@ -45,7 +45,7 @@ def wait_served(history, holder, at_least=1, timeout=15):
 
 def status_writes(lab, node):
     """Requests, not only those applied."""
-    return lab.kubesim.count(f"lbd-{node.name}", "patch")
+    return lab.kubesim.count(f"lbd-{node.name}", "patch", "services/status")
 
 
 class Churn(threading.Thread):

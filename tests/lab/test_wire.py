@@ -141,3 +141,30 @@ def test_two_labs_side_by_side(bare):
     assert b.wait_ip("other") == ip
     mac = b.wait_owner(ip).mac
     assert b.client.arping(ip) == [mac] and a.client.arping(ip) == [owner.mac]
+
+
+FLOOD = """
+import socket, sys
+ip = socket.inet_aton(sys.argv[1])
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0x0806))
+for i in range(600):
+    mac = bytes([2, 0xee, 0, 0, i >> 8, i & 255])
+    s.send(b"\\xff" * 6 + mac + bytes.fromhex("0806000108000604" "0001") + mac + ip + bytes(6) + ip)
+"""
+
+
+def test_flood_of_claims_is_told_a_few_times(bare):
+    """A host that claims an address under one MAC after another: the log and the Events tell of some of them, and lbd goes on
+    answering."""
+    lab = bare(nodes=1, pods=False, proxy=False).start()
+    node = lab.nodes[0]
+    lab.service("web")
+    ip = lab.wait_ip("web")
+    lab.wait_owner(ip)
+    lab.client.run("/usr/bin/python3", "-c", FLOOD, ip)
+    wait_for("the claims heard", lambda: node.dump()["counters"]["lbd_arp_claims_heard_total"] > 100)
+    told = [line for line in node.log.read_text().splitlines() if "no node of this cluster" in line]
+    assert 1 <= len(told) <= 22, len(told)
+    assert node.mac in lab.client.arping(ip, count=3, timeout=3)
+    assert len([e for e in lab.events("web") if e["reason"] == "addressConflict"]) <= 25
