@@ -136,6 +136,24 @@ bool finding_is_peer_down(const cJSON *peer)
 	       !is(peer, "lastError", "not a peer of this node");
 }
 
+bool finding_is_peer_unwatched(const cJSON *peer)
+{
+	static const char *const fine[] = {"Up", "none", NULL};
+
+	return is(peer, "state", "Established") && json_string(peer, "bfd") != NULL &&
+	       !is_any(peer, "bfd", fine);
+}
+
+bool finding_has_session(const cJSON *dump)
+{
+	const cJSON *p;
+
+	cJSON_ArrayForEach (p, json_array(dump, "peers"))
+		if (is(p, "state", "Established"))
+			return true;
+	return false;
+}
+
 /* -- sentences -- */
 
 static void say(struct teller *t, const char *ours)
@@ -574,27 +592,43 @@ static void tell_pools(struct teller *t)
 	}
 }
 
+static void say_peer(struct teller *t, const char *what, const cJSON *p)
+{
+	say(t, what);
+	say_theirs(t, json_string(p, "name"));
+	if (json_string(p, "address") != NULL) {
+		say(t, " (");
+		say_theirs(t, json_string(p, "address"));
+		say(t, ")");
+	}
+	say(t, " is not up: ");
+}
+
+static void tell_peer(struct teller *t, const cJSON *p)
+{
+	const char *error = json_string(p, "lastError");
+	long long hold_s = json_int(p, "holdTime", 1, 65535, 0);
+
+	if (finding_is_peer_down(p)) {
+		say_peer(t, "BGP session with ", p);
+		say_theirs(t, error != NULL && *error != '\0' ? error : json_string(p, "state"));
+		end(t, true);
+	} else if (finding_is_peer_unwatched(p)) {
+		say_peer(t, "BFD with the router ", p);
+		if (hold_s > 0)
+			buf_addf(&t->s, "when it dies, the hold time of %lld s has to pass", hold_s);
+		else
+			say(t, "only BGP itself notices when it dies");
+		end(t, true);
+	}
+}
+
 static void tell_peers(struct teller *t)
 {
 	const cJSON *p;
 
-	cJSON_ArrayForEach (p, json_array(t->dump, "peers")) {
-		const char *error = json_string(p, "lastError");
-
-		if (!finding_is_peer_down(p))
-			continue;
-		say(t, "BGP session with ");
-		say_theirs(t, json_string(p, "name"));
-		if (json_string(p, "address") != NULL) {
-			say(t, " (");
-			say_theirs(t, json_string(p, "address"));
-			say(t, ")");
-		}
-		say(t, " is not up");
-		say(t, ": ");
-		say_theirs(t, error != NULL && *error != '\0' ? error : json_string(p, "state"));
-		end(t, true);
-	}
+	cJSON_ArrayForEach (p, json_array(t->dump, "peers"))
+		tell_peer(t, p);
 }
 
 void finding_each(const cJSON *dump, bool timeless, finding_fn *tell, void *ctx)

@@ -43,5 +43,9 @@ bool finding_service(const cJSON *service);
 bool finding_is_node_bad(const cJSON *node);
 /* Is this node to have a session with that router, and has none? */
 bool finding_is_peer_down(const cJSON *peer);
+/* Is the session up, and BFD, which is configured for it, is not? */
+bool finding_is_peer_unwatched(const cJSON *peer);
+/* Has this node a BGP session? */
+bool finding_has_session(const cJSON *dump);
 
 #endif

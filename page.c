@@ -148,13 +148,28 @@ static bool is_address(const char *s, size_t n)
 	return addr_parse(s, n, &a) == 0;
 }
 
+static bool is(const char *s, size_t n, const char *word)
+{
+	return n == strlen(word) && strncasecmp(s, word, n) == 0;
+}
+
+/* What may stand behind the node's name: domains of which nobody can have one in the world's DNS
+ * (RFC 6762 3, RFC 8375; ICANN keeps .internal for this, and .lan is not given). */
+static bool is_local_domain(const char *s, size_t n)
+{
+	static const char *const domain[] = {"", ".local", ".lan", ".internal", ".home.arpa"};
+
+	for (size_t i = 0; i < ARRAY_LEN(domain); i++)
+		if (is(s, n, domain[i]))
+			return true;
+	return false;
+}
+
 bool page_is_own_host(const char *host, const char *node)
 {
-	static const char local[] = "localhost";
 	size_t n = name_length(host), len = strlen(node);
 
-	return is_address(host, n) ||
-	       (n == sizeof local - 1 && strncasecmp(host, local, n) == 0) ||
+	return is_address(host, n) || is(host, n, "localhost") ||
 	       (len > 0 && n >= len && strncasecmp(host, node, len) == 0 &&
-		       (n == len || host[len] == '.'));
+		       is_local_domain(host + len, n - len));
 }

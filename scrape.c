@@ -242,7 +242,7 @@ static void refuse_page(const struct daemon *d, const char *host, struct httpd_a
 		a->status = 421;
 		buf_addf(&a->body,
 			"this host has another name: ask for it by its IP address, as localhost, "
-			"as %s, or by a longer name that begins with that and a dot\n",
+			"or as %s\n",
 			d->node);
 	}
 }

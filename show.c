@@ -33,6 +33,7 @@ struct view {
 	struct buf cell;
 	struct row *vips; /* owned; all, by their text */
 	size_t n_vips;
+	bool has_session; /* of BGP, this node */
 	bool bad; /* out of memory */
 };
 
@@ -196,9 +197,15 @@ static const cJSON *first_here(const cJSON *vip)
 	return cJSON_GetArrayItem(json_array(vip, "here"), 0);
 }
 
-static bool is_by_bgp(const cJSON *vip)
+/* May this node announce it by BGP? */
+static bool is_for_bgp(const cJSON *vip)
 {
 	return json_bool(json_object(vip, "bgp"), "announced", false);
+}
+
+static bool is_by_bgp(const struct view *v, const cJSON *vip)
+{
+	return is_for_bgp(vip) && v->has_session;
 }
 
 /* "n1", "n3 (gone)", "by BGP"; NULL: nobody. */
@@ -210,7 +217,7 @@ static void put_owner(const struct view *v, const cJSON *vip, struct buf *out)
 		buf_adds(out, owner);
 		if (finding_gone_owner(v->dump, vip) != NULL)
 			buf_adds(out, " (gone)");
-	} else if (is_by_bgp(vip)) {
+	} else if (is_by_bgp(v, vip)) {
 		buf_adds(out, "(routers)");
 	}
 }
@@ -230,12 +237,12 @@ static const char *vip_status(const struct view *v, const cJSON *vip)
 		return "being handed over";
 	if (finding_gone_owner(v->dump, vip) != NULL)
 		return "its node is gone";
-	if (owned && is_by_bgp(vip))
+	if (owned && is_by_bgp(v, vip))
 		return "announced, also by BGP";
 	if (owned)
 		return "announced";
-	if (is_by_bgp(vip))
-		return "announced by BGP";
+	if (is_for_bgp(vip))
+		return v->has_session ? "announced by BGP" : "no BGP session is up here";
 	if (is(vip, "state", "probe"))
 		return "asking whether it is free";
 	if (is(vip, "state", "wait"))
@@ -327,6 +334,7 @@ static void cells_seen(struct view *v, struct columns *t, const cJSON *vip)
 static bool is_vip_bad(const struct view *v, const cJSON *vip)
 {
 	return finding_is_hijacked(v->dump, vip) || finding_is_unanswered(vip) ||
+	       (json_string(vip, "owner") == NULL && is_for_bgp(vip) && !v->has_session) ||
 	       finding_gone_owner(v->dump, vip) != NULL;
 }
 
@@ -545,7 +553,7 @@ static void cell_routes(struct view *v, struct columns *t, const cJSON *counts)
 static bool is_peer_bad(const struct view *v, const cJSON *p)
 {
 	(void)v;
-	return finding_is_peer_down(p);
+	return finding_is_peer_down(p) || finding_is_peer_unwatched(p);
 }
 
 static const struct columns_head peer_head[] = {{"NAME", true, false}, {"ADDRESS", false, false},
@@ -807,7 +815,8 @@ static void show_html_summary(struct view *v)
 
 bool show_text(const cJSON *dump, const struct show_options *o, struct buf *out)
 {
-	struct view v = {.dump = dump, .opt = o, .out = out};
+	struct view v = {
+		.dump = dump, .opt = o, .out = out, .has_session = finding_has_session(dump)};
 	bool degraded = false;
 
 	buf_init(&v.cell, MAX_CELL);

@@ -84,7 +84,7 @@ static bool is_harmless(const struct buf *b)
 static void test_golden(void)
 {
 	static const char *const name[] = {
-		"small", "bgp", "bad", "empty", "degraded", "many", "long", "hostile", "api"};
+		"small", "bgp", "bgpdown", "bfddown", "bad", "empty", "degraded", "many", "long", "hostile", "api"};
 
 	for (size_t i = 0; i < ARRAY_LEN(name); i++) {
 		cJSON *dump = tree_of(name[i]);
@@ -122,7 +122,7 @@ static size_t widest(const char *s)
 /* 80 columns are kept, and so are 60 where no address is too long for that. */
 static void test_width(void)
 {
-	static const char *const name[] = {"small", "bgp", "bad", "empty", "degraded", "many"};
+	static const char *const name[] = {"small", "bgp", "bgpdown", "bfddown", "bad", "empty", "degraded", "many"};
 
 	for (size_t i = 0; i < ARRAY_LEN(name); i++) {
 		cJSON *dump = tree_of(name[i]);
