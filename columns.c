@@ -252,11 +252,15 @@ void columns_print(const struct columns *t, unsigned width, struct buf *out)
 
 void columns_escape(struct buf *out, const char *s)
 {
-	for (; *s != '\0'; s++)
-		if (strchr("<>&\"'", *s) != NULL)
-			buf_addf(out, "&#%d;", *s);
-		else
-			buf_addc(out, *s);
+	for (;;) {
+		size_t n = strcspn(s, "<>&\"'");
+
+		buf_add(out, s, n);
+		if (s[n] == '\0')
+			return;
+		buf_addf(out, "&#%d;", s[n]);
+		s += n + 1;
+	}
 }
 
 static void print_html_cell(const struct columns *t, size_t k, struct buf *out)
@@ -273,7 +277,8 @@ static void print_html_cell(const struct columns *t, size_t k, struct buf *out)
 	if (c->kind == COLUMNS_TIME)
 		buf_addf(out, "<time datetime=\"%s\" title=\"%s\">", value, value);
 	if (c->kind == COLUMNS_BAR)
-		buf_addf(out, "<svg aria-hidden=true><rect width=\"%s%%\" height=\"100%%\"/></svg> ",
+		buf_addf(out,
+			"<svg aria-hidden=true><rect width=\"%s%%\" height=\"100%%\"/></svg> ",
 			value);
 	if (strcmp(s, "-") != 0)
 		columns_escape(out, s);

@@ -42,8 +42,9 @@ void columns_mark(struct columns *t, enum columns_kind kind, const char *value);
 /* The table with its heads, each line at most width characters if what may be cut allows;
  * COLUMNS_ALL: nothing is cut. */
 void columns_print(const struct columns *t, unsigned width, struct buf *out);
-/* The whole of it as an element of HTML, in a box that can be scrolled.  Each cell but a row's first
- * has its head's name beside it (data-h), for screens too narrow for columns; "-" is an empty cell. */
+/* The whole of it as an element of HTML, in a box that can be scrolled.  Each cell but a row's
+ * first has its head's name beside it (data-h), for screens too narrow for columns; "-" is an empty
+ * cell. */
 void columns_print_html(const struct columns *t, struct buf *out);
 /* Adds text that columns_text() made, or whose characters are as harmless, to HTML: inside an
  * element or a quoted attribute. */

@@ -171,8 +171,7 @@ static void on_written(uv_write_t *req, int status)
 
 static void print_head(const struct client *k, struct buf *out)
 {
-	http1_print_answer(
-		k->out.status, k->out.type, k->out.body.len, !k->last, k->out.more, out);
+	http1_print_answer(k->out.status, k->out.type, k->out.body.len, !k->last, k->out.more, out);
 }
 
 /* Sends what is in k->out. */

@@ -42,8 +42,8 @@ struct httpd_answer {
 
 struct httpd_handler {
 	const char *path; /* whole, without a query */
-	/* Does the answer take so long that the loop must not wait?  Asked before each, perhaps more
-	 * than once; NULL: no. */
+	/* Does the answer take so long that the loop must not wait?  Asked before each, perhaps
+	 * more than once; NULL: no. */
 	bool (*takes_long)(void *ctx, const struct httpd_request *request);
 	/* false: there is none (out of memory).  May not call back.  Of one that takes long it runs
 	 * in a copy of the process (apart.h), without its descriptors. */

@@ -5,8 +5,8 @@
  * In:   status.c's tree, through show.c.  Out: a document of HTML, whole without its script.
  * Sources: Content Security Policy Level 3; RFC 9110 7.2 (Host), 7.4 (421).
  *
- * Every 2 s the script asks for the page anew and puts its main element in the place of the one that
- * is shown.  Where scripts do not run, the browser loads the page again every 5 s.
+ * Every 2 s the script asks for the page anew and puts its main element in the place of the one
+ * that is shown.  Where scripts do not run, the browser loads the page again every 5 s.
  */
 #include "page.h"
 
@@ -26,7 +26,8 @@ static const char style[] =
 	"--r:#b3001e;--s:#fdecef;--a:#2b6cb0}"
 	"@media(prefers-color-scheme:dark){:root{--f:#e6edf3;--d:#9fabb8;--b:#0f141a;--c:#181f27;"
 	"--l:#343e4a;--r:#ff9492;--s:#3a191e;--a:#5a9bd8}}"
-	"body{margin:0 auto;max-width:100em;padding:.5em 1em 2em;font:15px/1.45 system-ui,sans-serif;"
+	"body{margin:0 auto;max-width:100em;padding:.5em 1em 2em;font:15px/1.45 "
+	"system-ui,sans-serif;"
 	"color:var(--f);background:var(--b);overflow-wrap:anywhere}"
 	"h1{font-size:1.5em;margin:.4em 0 0}"
 	"h2{font-size:1.1em;margin:1.6em 0 .4em}"
@@ -63,7 +64,8 @@ static const char script[] =
 	"function boxes(){return[].slice.call(document.querySelectorAll('main div'))}"
 	"setInterval(async function(){"
 	"if(busy||document.visibilityState!='visible')return;"
-	"if(!getSelection().isCollapsed)return say('The page stands still while text is selected.');"
+	"if(!getSelection().isCollapsed)return say('The page stands still while text is "
+	"selected.');"
 	"busy=1;"
 	"var c=new AbortController,t=setTimeout(function(){c.abort()},9000);"
 	"try{"
@@ -136,7 +138,7 @@ static size_t name_length(const char *host)
 	if (*end == '\0')
 		return (size_t)(end - host);
 	return *end == ':' && end[1 + strspn(end + 1, "0123456789")] == '\0' ? (size_t)(end - host)
-									      : 0;
+									     : 0;
 }
 
 static bool is_address(const char *s, size_t n)

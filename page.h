@@ -20,8 +20,8 @@ void page_print(const cJSON *dump, struct buf *out);
 extern const char page_fields[];
 
 /* Does host, the Host of a request, name this node: an IP address, localhost, the node's name, or
- * that in a domain that is always local, such as .lan?  Under another name a page from elsewhere could read this
- * one (DNS rebinding). */
+ * that in a domain that is always local, such as .lan?  Under another name a page from elsewhere
+ * could read this one (DNS rebinding). */
 bool page_is_own_host(const char *host, const char *node) MUST_CHECK;
 
 #endif

@@ -22,8 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { APART = 200 }; /* Services and addresses: some milliseconds' work */
-enum { LATE_MS = 5000 };      /* the loop's own timer must not be so late */
+enum { APART = 200 };    /* Services and addresses: some milliseconds' work */
+enum { LATE_MS = 5000 }; /* the loop's own timer must not be so late */
 enum { MAX_METRICS = HTTPD_MAX_ANSWER };
 
 /* Of this process, and not of a copy. */

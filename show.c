@@ -633,7 +633,7 @@ static struct row *part_rows(struct view *v, enum show_what what, size_t *ret_n,
 	const struct part *p = &parts[what];
 	const struct show_options *opt = v->opt;
 	size_t n = 0, k = 0,
-	       most = opt->html                                 ? SHOW_HTML_ROWS
+	       most = opt->html                             ? SHOW_HTML_ROWS
 		      : opt->what == SHOW_ALL && !opt->wide ? p->most
 							    : SIZE_MAX;
 	struct row *r = rows_of(v, json_array(v->dump, p->word), p->key, &n);
@@ -661,8 +661,8 @@ static void print_table(const struct view *v, const struct columns *t)
 
 static void print_none(const struct view *v, const struct part *p)
 {
-	const char *none = p->unknown != NULL && json_array(v->dump, p->word) == NULL ? p->unknown
-										      : p->none;
+	const char *none =
+		p->unknown != NULL && json_array(v->dump, p->word) == NULL ? p->unknown : p->none;
 
 	buf_adds(v->out, v->opt->html ? "<p>" : "");
 	columns_wrap(v->out, "", none, v->opt->wide ? COLUMNS_ALL : v->opt->width);

@@ -31,8 +31,8 @@ struct show_options {
 	const char *namespace_; /* of Services and their addresses; NULL = of all */
 	bool wide;              /* all columns, nothing cut */
 	bool timeless;          /* no ages: equal texts say that nothing changed */
-	bool html;              /* elements of a document's body; a table of SHOW_HTML_ROWS at most */
-	unsigned width;         /* columns of the terminal */
+	bool html;      /* elements of a document's body; a table of SHOW_HTML_ROWS at most */
+	unsigned width; /* columns of the terminal */
 };
 
 /* dump is status.c's tree, perhaps of another version: what is missing or of another type is left

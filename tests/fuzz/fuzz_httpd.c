@@ -25,9 +25,9 @@ static void check(const char *in, size_t size, const struct http1_asked *a, size
 	REQUIRE(a->method_len > 0 && is_inside(a->method, a->method_len, in, len));
 	REQUIRE(a->path_len > 0 && a->path[0] == '/' && is_inside(a->path, a->path_len, in, len));
 	REQUIRE(is_inside(a->query, a->query_len, in, len));
-	REQUIRE(a->host == NULL || (a->host_len <= HTTP1_MAX_HOST &&
-					   is_inside(a->host, a->host_len, in, len) &&
-					   memchr(a->host, ' ', a->host_len) == NULL));
+	REQUIRE(a->host == NULL ||
+		(a->host_len <= HTTP1_MAX_HOST && is_inside(a->host, a->host_len, in, len) &&
+			memchr(a->host, ' ', a->host_len) == NULL));
 	REQUIRE(memchr(a->path, '\n', a->path_len) == NULL &&
 		memchr(a->path, ' ', a->path_len) == NULL);
 	REQUIRE(memmem(in, len, "\r\n\r\n", 4) == in + len - 4);

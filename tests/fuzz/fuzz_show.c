@@ -28,10 +28,10 @@ static void check_html(const struct buf *b)
 {
 	static const char *const tag[] = {"<!DOCTYPE html>", "<html lang=en>", "<head>", "<meta ",
 		"<link rel=icon href=\"data:,\">", "<title>lbd: ", "<style>:root", "<noscript>",
-		"<body>", "<p id=b role=status hidden>", "<p>", "<main>", "<h1>lbd: ", "<h2>", "<ul",
-		"<li>", "<div><table><thead><tr>", "<table>", "<thead>", "<tr>", "<th scope=",
-		"<tbody>", "<td data-h=\"", "<time datetime=\"", "<svg aria-hidden=true>",
-		"<rect width=\"", "<script>(function(){", "</"};
+		"<body>", "<p id=b role=status hidden>", "<p>", "<main>", "<h1>lbd: ", "<h2>",
+		"<ul", "<li>", "<div><table><thead><tr>", "<table>", "<thead>", "<tr>",
+		"<th scope=", "<tbody>", "<td data-h=\"", "<time datetime=\"",
+		"<svg aria-hidden=true>", "<rect width=\"", "<script>(function(){", "</"};
 	unsigned scripts = 0, times = 0;
 
 	check_text(b);

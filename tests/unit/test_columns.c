@@ -215,5 +215,5 @@ static void test_time(void)
 	CHECK_INT(columns_time(NULL), -1);
 }
 
-CHECK_MAIN("test_columns", CHECK_TEST(test_text), CHECK_TEST(test_table), CHECK_TEST(test_html), CHECK_TEST(test_wrap),
-	CHECK_TEST(test_age), CHECK_TEST(test_time))
+CHECK_MAIN("test_columns", CHECK_TEST(test_text), CHECK_TEST(test_table), CHECK_TEST(test_html),
+	CHECK_TEST(test_wrap), CHECK_TEST(test_age), CHECK_TEST(test_time))

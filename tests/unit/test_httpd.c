@@ -91,8 +91,8 @@ static bool answer_host(void *ctx, const struct httpd_request *r, struct httpd_a
 }
 
 static const struct httpd_handler handlers[] = {{"/echo", NULL, answer_echo},
-	{"/host", big_takes_long, answer_host},
-	{"/big", big_takes_long, answer_big}, {"/none", NULL, answer_nothing}, {NULL, NULL, NULL}};
+	{"/host", big_takes_long, answer_host}, {"/big", big_takes_long, answer_big},
+	{"/none", NULL, answer_nothing}, {NULL, NULL, NULL}};
 
 static struct addr at_v4(unsigned last)
 {

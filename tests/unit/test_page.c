@@ -101,7 +101,7 @@ static void test_golden(void)
 /* -- hostile texts -- */
 
 #define HOSTILE                                                                                    \
-	"</td></main><script>alert(1)</script>\"'&lt;\xe2\x80\xae\x1b[2J\n x onload=alert(1) "    \
+	"</td></main><script>alert(1)</script>\"'&lt;\xe2\x80\xae\x1b[2J\n x onload=alert(1) "     \
 	"javascript:alert(1)"
 #define HARMLESS                                                                                   \
 	"&#60;/td&#62;&#60;/main&#62;&#60;script&#62;alert(1)&#60;/script&#62;&#34;&#39;&#38;lt;"  \
@@ -241,8 +241,10 @@ static cJSON *crowd(size_t n)
 		(void)cJSON_AddStringToObject(o, "ip", ip);
 		if (i % 10 != 9)
 			(void)cJSON_AddStringToObject(o, "owner", "n1");
-		(void)cJSON_AddStringToObject(
-			o, "state", i % 100 == 0 ? "conflict" : i % 10 == 9 ? "idle" : "owner");
+		(void)cJSON_AddStringToObject(o, "state",
+			i % 100 == 0  ? "conflict"
+			: i % 10 == 9 ? "idle"
+				      : "owner");
 		cJSON_AddItemToArray(vips, o);
 	}
 	return dump;
