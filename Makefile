@@ -2,7 +2,7 @@
 #
 # make          ./lbd            make check    unit, purity, simulator, fuzz smoke (asan+ubsan), lab
 # make deps     Debian packages  make static   build/static/<triplet>/lbd (musl, mbedTLS 3.6)
-# make install, deb, image: packaging/packaging.mk
+# make install, deb, image, release: packaging/packaging.mk
 # make demo     the 60-second tour               make V=1 ... shows the commands
 # make check-k8s  on the real Kubernetes 1.20.2, built once from Debian's source package (tests/k8s/build.sh says where it is kept)
 

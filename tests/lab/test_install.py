@@ -231,6 +231,29 @@ def test_checksums(packages):
     sh("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=ROOT / "build")
 
 
+QEMU = {"x86_64": [], "aarch64": ["qemu-aarch64-static"], "arm": ["qemu-arm-static"]}
+
+
+@pytest.mark.parametrize("triplet", ["x86_64-linux-gnu", "aarch64-linux-gnu", "arm-linux-gnueabihf"])
+def test_static(triplet):
+    """Each static binary that was made: position-independent, nothing writable and executable, relocations read-only, guarded stacks,
+    no interpreter; it runs, and reads every configuration there is as lbd here does."""
+    lbd, emulate = ROOT / "build/static" / triplet / "lbd", QEMU[triplet.split("-")[0]]
+    if not lbd.exists():
+        pytest.skip(f"make static TRIPLET={triplet} has not been run")
+    if emulate and not shutil.which(emulate[0]):
+        pytest.skip(f"no {emulate[0]}: packaging/deps.sh cross")
+    elf = sh("readelf", "-hldW", lbd).stdout
+    assert re.search(r"Type: +DYN", elf) and "BIND_NOW" in elf and "GNU_RELRO" in elf
+    assert "INTERP" not in elf and "NEEDED" not in elf and "RWE" not in elf
+    assert re.search(r"GNU_STACK .* RW +0x", elf)
+    assert "__stack_chk_fail" in sh("nm", lbd.with_name("lbd.debug")).stdout
+    assert sh(*emulate, lbd, "version").stdout == sh(binary(), "version").stdout
+    for conf in sorted((ROOT / "tests/golden").rglob("*.yaml")):
+        ours, theirs = (sh(*argv, "check-config", "-p", conf, check=False) for argv in ((*emulate, lbd), (binary(),)))
+        assert (ours.returncode, ours.stdout, ours.stderr) == (theirs.returncode, theirs.stdout, theirs.stderr)
+
+
 def linked():
     """The libraries that make static links, as it names them, without lib."""
     text = (ROOT / "Makefile").read_text()
