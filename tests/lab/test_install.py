@@ -166,8 +166,8 @@ def verified(debian, unit, tmp_path):
 
 
 def everything(root):
-    """{path: what it is} below root; what dpkg and useradd note of their own work is left out."""
-    own = re.compile(r"var/(log|cache|lib/dpkg)(/|$)|etc/\S+-$|etc/\.pwd\.lock$")
+    """{path: what it is} below root; what dpkg, useradd and systemd-analyze note of their own work is left out."""
+    own = re.compile(r"var/(log|cache|lib/dpkg)(/|$)|run/systemd(/|$)|etc/\S+-$|etc/\.pwd\.lock$")
     found = {}
     for folder, folders, files in os.walk(root):
         for name in folders + files:
