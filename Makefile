@@ -2,7 +2,7 @@
 #
 # make          ./lbd            make check    unit, purity, simulator, fuzz smoke (asan+ubsan), lab
 # make deps     Debian packages  make static   build/static/<triplet>/lbd (musl, mbedTLS 3.6)
-# make install, deb, image: packaging/packaging.mk
+# make install, deb, image, release: packaging/packaging.mk
 # make demo     the 60-second tour               make V=1 ... shows the commands
 # make check-page the status page in headless Chromium
 # make check-k8s  on the real Kubernetes 1.20.2, built once from Debian's source package (tests/k8s/build.sh says where it is kept)
@@ -325,9 +325,9 @@ $(SYSROOT)/done: $(addprefix packaging/static/,fetch-src.sh static-deps.sh mbed_
 $(STATIC): $(STATIC_SRC) $(wildcard *.h) $(SYSROOT)/done
 	$(Q)mkdir -p $(@D)
 	$(call say,STATIC,$@)$(SYSROOT)/bin/musl-gcc -std=gnu11 -D_GNU_SOURCE -DLBD_NO_DOC -DLBD_VERSION='"$(VERSION)"' -I. $(WARN) $(WERROR) -Oz -g -flto=auto -flto-partition=one -Wno-maybe-uninitialized \
-		-fno-strict-aliasing -fno-common -fPIE -static-pie -ffunction-sections -fdata-sections -fstack-protector-strong -fno-asynchronous-unwind-tables \
+		-fno-strict-aliasing -fno-common -fPIE -static-pie -ffunction-sections -fdata-sections -fstack-protector-strong -fno-asynchronous-unwind-tables -fno-unwind-tables \
 		-ffile-prefix-map=$(CURDIR)=. -o $@.debug $(STATIC_SRC) -luv -lcjson -lpcap -lyaml -lmbedtls -lmbedx509 -lmbedcrypto \
-		-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,-z,pack-relative-relocs
+		-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack$(if $(filter x86_64%,$(TRIPLET)),$(comma)-z$(comma)pack-relative-relocs)
 	$(Q)$(if $(filter x86_64%,$(TRIPLET)),,$(TRIPLET)-)strip -o $@ $@.debug
 	$(Q)! readelf -lW $@ | grep -q INTERP || { echo "$@ is not static"; rm -f $@; exit 1; }
 	$(Q)ls -l $@ | awk '{ print "  " $$NF ": " $$5 " bytes" }'

@@ -45,8 +45,8 @@ static size_t place_of(const struct groups *t, uint64_t id)
 		return hi;
 	if (id <= t->v[0]->id)
 		return 0;
-	lo = hi - time_min(hi, t->v[hi - 1]->id - id + 1);
-	hi = time_min(hi, id - t->v[0]->id + 1);
+	lo = hi - (size_t)time_min(hi, t->v[hi - 1]->id - id + 1);
+	hi = (size_t)time_min(hi, id - t->v[0]->id + 1);
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -118,7 +118,7 @@ void groups_rest(struct groups *t, struct group *g)
 
 size_t groups_take_marked(struct groups *t, struct group **ret_v, size_t n)
 {
-	n = time_min(n, t->n_marked);
+	n = (size_t)time_min(n, t->n_marked);
 	for (size_t i = 0; i < n; i++) {
 		ret_v[i] = t->marked[i];
 		ret_v[i]->marked = false;

@@ -123,7 +123,7 @@ static bool choose(struct elect *e, bool crowded, uint64_t now_ms, struct homing
 {
 	const struct groups *t = &e->groups;
 
-	for (size_t n = time_min(t->n, GROUPS_A_STEP); n > 0; n--) {
+	for (size_t n = (size_t)time_min(t->n, GROUPS_A_STEP); n > 0; n--) {
 		struct group *g = t->v[e->homing.at++ % t->n];
 		struct member *m = NULL;
 

@@ -61,7 +61,7 @@ uint64_t member_score(const char *node, struct addr key)
 	uint8_t sum[SHA256_LEN];
 	int n = snprintf(text, sizeof text, "%s#%s", node, addr_format(key, ip));
 
-	sha256(text, time_min((uint64_t)n, sizeof text - 1), sum);
+	sha256(text, (size_t)time_min((uint64_t)n, sizeof text - 1), sum);
 	return leading_bits(sum);
 }
 

@@ -592,7 +592,8 @@ def bench_bgp_group():
 
 
 def bench_small_group():
-    bench_small(report, figures, Tools(TOOLS, alone, services, started, wait_written, wait_published, ask_until, status_kb, FIRST_VIP), LONG)
+    tools = Tools(TOOLS, alone, services, started, wait_written, wait_published, ask_until, status_kb, cpu_ms, FIRST_VIP)
+    bench_small(report, figures, tools, LONG)
 
 
 GROUPS = {"alloc": bench_alloc, "mem": bench_mem, "idle": bench_idle, "arp": bench_arp, "bfd": bench_bfd_group,
