@@ -19,7 +19,7 @@ say      = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # -- the house (DESIGN section 2): every unit and what it may use --------------------------------------------------------------
 CONFIG := $(addprefix config_,decode dialect field links openelb print report rules scalar table text)
-PURE := $(CONFIG) addr alloc announcer apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cli cluster cluster_decode columns \
+PURE := $(CONFIG) addr alloc announcer apiexplain apiview arena arp bfd bgp bgp_msg bgp_rib bgpconf bfdkey bind bpf buf claims cli cluster cluster_decode columns \
         condition config copy crd crdstat dispute doc doctor doctor_api doctor_checks doctor_conf doctor_proc doctor_rules elect elig event explain_text \
         finding foreign ground group health history hold homing http1 iface json judge kubeconf kubemake label leader level member metrics ndp nodelb \
         nodeset object outbox page peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
@@ -36,6 +36,7 @@ USES_columns  := buf
 USES_finding  := buf columns json
 USES_show     := addr buf columns finding json
 USES_page     := addr buf finding show
+USES_apiexplain := addr buf finding json
 USES_apiview  := addr claims cluster_decode columns json
 USES_foreign  := addr
 USES_label    :=
@@ -160,7 +161,7 @@ USES_cmd      := buf cli control json
 USES_cmd_doctor := buf cmd doctor_run file kubemake
 USES_cmd_hand := cmd config json level
 USES_cmd_run  := buf cmd config daemon file level log
-USES_cmd_state := buf cmd config control explain_text json remote show
+USES_cmd_state := apiexplain buf cmd config control explain_text json remote show
 USES_lbd      := cmd cmd_doctor cmd_hand cmd_run cmd_state config
 
 # closure: a set of units and all that they may use, sorted.
@@ -226,6 +227,7 @@ TEST_USES_kept := alloc retired vip
 TEST_USES_dialects := alloc config doc
 TEST_USES_snapshot := elig iface vip
 TEST_USES_routes := elig iface
+TEST_USES_apiexplain := explain_text
 TEST_USES_bgpconf := elig iface vip
 TEST_LIBS_bpf := -lpcap
 

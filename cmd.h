@@ -41,6 +41,7 @@ int cmd_status(const struct cmd *c, struct cmd_args *a);
 int cmd_plugin_status(const struct cmd *c, struct cmd_args *a); /* of kubectl-lbd */
 int cmd_dump(const struct cmd *c, struct cmd_args *a);
 int cmd_explain(const struct cmd *c, struct cmd_args *a);
+int cmd_plugin_explain(const struct cmd *c, struct cmd_args *a);
 int cmd_hand(const struct cmd *c, struct cmd_args *a); /* drain, undrain, freeze, thaw, move */
 int cmd_log_level(const struct cmd *c, struct cmd_args *a);
 int cmd_doctor(const struct cmd *c, struct cmd_args *a);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cmd_state.c - lbd dump, status, explain; kubectl lbd status: what there is, shown.
+ * cmd_state.c - lbd dump, status, explain; kubectl lbd status, explain: what there is, shown.
  *
  * In:   a daemon's answer, or the API's by remote.c.  Out: tables, lines, JSON.
  */
 #include "cmd.h"
 
+#include "apiexplain.h"
 #include "config_field.h"
 #include "control.h"
 #include "explain_text.h"
@@ -277,17 +278,23 @@ int cmd_status(const struct cmd *c, struct cmd_args *a)
 	return status(c, a, (struct status_options){.control = CMD_CONTROL});
 }
 
-/* As kubectl finds it: $KUBECONFIG, which is looked at in any case, or this. */
+/* As kubectl finds it: $KUBECONFIG, which is looked at in any case, or this; NULL: neither. */
+static const char *kubectl_config(char *path, size_t len)
+{
+	const char *home = getenv("HOME");
+
+	path[0] = '\0';
+	if (home != NULL && getenv("KUBECONFIG") == NULL)
+		(void)snprintf(path, len, "%s/.kube/config", home);
+	return access(path, R_OK) == 0 ? path : NULL;
+}
+
 int cmd_plugin_status(const struct cmd *c, struct cmd_args *a)
 {
 	struct status_options o = {.control = CMD_CONTROL, .by_api = true};
-	const char *home = getenv("HOME");
-	char path[4096] = "";
+	char path[4096];
 
-	if (home != NULL && getenv("KUBECONFIG") == NULL)
-		(void)snprintf(path, sizeof path, "%s/.kube/config", home);
-	if (access(path, R_OK) == 0)
-		o.where.kubeconfig = path;
+	o.where.kubeconfig = kubectl_config(path, sizeof path);
 	return status(c, a, o);
 }
 
@@ -295,6 +302,7 @@ int cmd_plugin_status(const struct cmd *c, struct cmd_args *a)
 
 struct explain_options {
 	const char *what, *without, *control;
+	struct kube_where where; /* of kubectl lbd */
 	bool json;
 };
 
@@ -313,6 +321,17 @@ static int print_explained(const cJSON *answer, bool json)
 	return code;
 }
 
+/* Taken over; NULL: code. */
+static int explained(cJSON *answer, bool json, int code)
+{
+	if (answer != NULL)
+		code = print_explained(answer, json);
+	if (code == EXIT_FINE && json_bool(answer, "finding", true))
+		code = EXIT_FINDING;
+	cJSON_Delete(answer);
+	return code;
+}
+
 static int explain(const struct explain_options *o)
 {
 	cJSON *request = cmd_request("explain"), *answer;
@@ -322,12 +341,27 @@ static int explain(const struct explain_options *o)
 	if (o->without != NULL)
 		(void)cJSON_AddStringToObject(request, "without", o->without);
 	answer = cmd_ask(o->control, request, &code);
-	if (answer != NULL)
-		code = print_explained(answer, o->json);
-	if (code == EXIT_FINE && json_bool(answer, "finding", true))
-		code = EXIT_FINDING;
+	return explained(answer, o->json, code);
+}
+
+static int explain_by_api(const struct explain_options *o)
+{
+	char err[CMD_ERROR_LEN] = "";
+	cJSON *dump = NULL, *answer;
+	const char *error;
+
+	if (remote_dump(&o->where, CMD_QUERY_MS, &dump, err, sizeof err) != 0) {
+		(void)fprintf(stderr, "lbd: %s\n", err);
+		return EXIT_UNREACHABLE;
+	}
+	answer = apiexplain(dump, o->what);
+	cJSON_Delete(dump);
+	error = answer != NULL ? json_string(answer, "error") : "out of memory";
+	if (error == NULL)
+		return explained(answer, o->json, EXIT_FINE);
+	(void)fprintf(stderr, "lbd: %s\n", error);
 	cJSON_Delete(answer);
-	return code;
+	return EXIT_FINDING;
 }
 
 static const struct cli_type node_name = {
@@ -340,18 +374,40 @@ static const struct cli_option explain_options[] = {
 	{"control", '\0', CLI_VALUE, AT(control), &cmd_control},
 	CLI_END,
 };
+static const struct cli_option plugin_explain_options[] = {
+	{"output", 'o', CLI_VALUE, AT(json), &cmd_json},
+	{"kubeconfig", '\0', CLI_VALUE, AT(where.kubeconfig), NULL},
+	{"context", '\0', CLI_VALUE, AT(where.context), NULL},
+	CLI_END,
+};
 #undef AT
+
+static bool parse_explain(const struct cmd *c, const struct cli_option *options, struct cmd_args *a,
+	struct explain_options *o)
+{
+	const struct cli_syntax syntax = {options, 1, 1, "which Service or address?"};
+
+	if (!cmd_parse(c, &syntax, a, o))
+		return false;
+	o->what = a->v[0];
+	if (o->what[0] == '\0')
+		a->code = cmd_refuse(
+			c, "SERVICE", "NAMESPACE/NAME, NAME or an address", o->what);
+	return o->what[0] != '\0';
+}
 
 int cmd_explain(const struct cmd *c, struct cmd_args *a)
 {
-	static const struct cli_syntax syntax = {
-		explain_options, 1, 1, "which Service or address?"};
 	struct explain_options o = {.control = CMD_CONTROL};
 
-	if (!cmd_parse(c, &syntax, a, &o))
-		return a->code;
-	o.what = a->v[0];
-	if (o.what[0] == '\0')
-		return cmd_refuse(c, "SERVICE", "NAMESPACE/NAME, NAME or an address", o.what);
-	return explain(&o);
+	return parse_explain(c, explain_options, a, &o) ? explain(&o) : a->code;
+}
+
+int cmd_plugin_explain(const struct cmd *c, struct cmd_args *a)
+{
+	struct explain_options o = {.control = CMD_CONTROL};
+	char path[4096];
+
+	o.where.kubeconfig = kubectl_config(path, sizeof path);
+	return parse_explain(c, plugin_explain_options, a, &o) ? explain_by_api(&o) : a->code;
 }

@@ -251,6 +251,8 @@ static void put_vip(struct buf *out, const cJSON *vip, const char *node)
 	end(out);
 	if (cJSON_GetArraySize(json_array(vip, "services")) > 1)
 		line_of_list(out, "shared by", json_array(vip, "services"), "");
+	if (json_string(vip, "state") == NULL) /* by the API alone */
+		return;
 	label = "here";
 	begin(out, &label);
 	add(out, node);

@@ -85,6 +85,11 @@ static const struct cmd plugin_commands[] = {
 		"                      [--kubeconfig F] [--context C]\n"
 		"                                           the cluster as the API knows it\n",
 		cmd_plugin_status},
+	{"explain",
+		"  kubectl lbd explain NAMESPACE/NAME|NAME|ADDRESS [-o json] [--kubeconfig F] "
+		"[--context C]\n"
+		"                                           who announces it, or why nobody does\n",
+		cmd_plugin_explain},
 	{"version", "  kubectl lbd version [-o json]\n", cmd_version},
 };
 

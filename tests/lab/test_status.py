@@ -366,9 +366,20 @@ def test_kubectl_plugin(lab):
     env = {k: v for k, v in os.environ.items() if k != "KUBECONFIG"}
     r = lab.client.run(plugin, "status", check=False, env={**env, "HOME": str(home)})
     assert r.returncode == 0 and "as the API has it" in r.stdout and r.stderr == ""
-    for command in ("drain", "explain", "dump"):
+    for command in ("drain", "doctor", "dump"):
         r = lab.client.run(plugin, command, check=False)
         assert r.returncode == 2 and f"run `lbd {command}` on a node" in r.stderr
+    lab.service("web")
+    ip = lab.wait_ip("web")
+    owner = lab.wait_owner(ip)
+    explained = f"default/web: node {owner.name} answers for {ip}\n"
+    wait_for("its claim", lambda: lab.client.run(
+        plugin, "explain", "web", check=False, env={**env, "HOME": str(home)}).stdout.startswith(explained))
+    r = lab.client.run(plugin, "explain", ip, "-o", "json", "--kubeconfig", kubeconfig, check=False)
+    assert r.returncode == 0 and json.loads(r.stdout)["vips"][0]["owner"] == owner.name
+    r = lab.client.run(plugin, "explain", "nix", "--kubeconfig", kubeconfig, check=False)
+    assert (r.returncode, r.stderr) == (1, "lbd: there is no Service nix of type LoadBalancer\n")
+    assert lab.client.run(plugin, "explain", "web", "--kubeconfig", "/nonexistent", check=False).returncode == 3
     assert lab.client.run(plugin, check=False).returncode == 2
     assert "kubectl lbd status" in lab.client.run(plugin, "help").stdout
 
