@@ -176,6 +176,7 @@ def literals():
 
 
 LAB = set("web till shop default lan eth0 tor new disk lbd python3 n1 n2 n3 n9 MAC Unauthorized".split())  # what the laboratory put in, and its API server
+TITLES = set("SERVICES VIPS POOLS NODES PEERS EVENTS".split())  # show.c makes them of the parts' names
 KERNEL = {word for e in (errno.EADDRINUSE, errno.ECONNREFUSED, errno.ECONNRESET) for word in os.strerror(e).split()}
 
 
@@ -186,7 +187,7 @@ def foreign_words(line, texts):
         if len(text) >= 10 and text in line:
             line = line.replace(text, " ")
     words = re.findall(r"[A-Za-z][A-Za-z-]{2,}", re.sub(r"\S*[\d/:@=]\S*", " ", line))
-    return [w for w in words if w not in LAB | KERNEL | glue]
+    return [w for w in words if w not in LAB | KERNEL | TITLES | glue]
 
 
 def test_quoted():
