@@ -462,7 +462,6 @@ static int open_net(struct daemon *d)
 		.ifaces = net_ifaces(d->net),
 		.node = d->node};
 	elect_set_input(d->elect, &d->elig_input, daemon_now_ms());
-	wire_sync(d, daemon_now_ms());
 	err = mesh_start(d);
 	if (err != 0)
 		log_error("bfd", "not started", "err", strerror(-err), NULL);
@@ -591,6 +590,10 @@ static int start(struct daemon *d)
 		log_info("lbd", "a dry run: nothing is written, nothing is announced", NULL);
 	else
 		rt_start(&d->rt);
+	/* Whoever waits for lbd need not wait for the kernel's capture rings, each of which takes it
+	 * 10 ms (a grace period of RCU). */
+	tell_manager(d, daemon_now_ms());
+	wire_sync(d, daemon_now_ms());
 	daemon_mark(d);
 	return 0;
 }

@@ -44,7 +44,7 @@ uint64_t notify_beat_ms(const char *usec, const char *pid_text, int64_t pid) MUS
 void notify_open(struct notify *n);
 void notify_close(struct notify *n);
 
-/* After each pass, and nowhere else: whoever no longer makes any is restarted.  status: borrowed, a
+/* Once all is opened and after each pass, and nowhere else: whoever no longer makes any is restarted.  status: borrowed, a
  * sentence.  What the manager does not take at once is said again later. */
 void notify_run(struct notify *n, const char *status, uint64_t now_ms);
 /* The configuration is read again; notify_run() ends that. */
