@@ -5,48 +5,18 @@
  * the tree; with GOLDEN_WRITE set the documents are written anew, to be looked at.
  */
 #include "check.h"
-#include "json.h"
+#include "golden.h"
 #include "page.h"
 
 #include <mbedtls/base64.h>
 #include <mbedtls/md.h>
-
-enum { ROOM = 1 << 22 };
-
-static struct buf file_of(const char *name, const char *ending)
-{
-	char path[128];
-	struct buf b;
-	FILE *f;
-	int c;
-
-	(void)snprintf(path, sizeof path, "tests/golden/status/%s.%s", name, ending);
-	f = fopen(path, "r");
-	buf_init(&b, ROOM);
-	while (f != NULL && (c = fgetc(f)) != EOF)
-		buf_addc(&b, (char)c);
-	if (f != NULL)
-		(void)fclose(f);
-	return b;
-}
-
-static cJSON *tree_of(const char *name)
-{
-	struct buf b = file_of(name, "json");
-	cJSON *o = b.len > 0 ? json_parse(b.p, b.len) : NULL;
-
-	if (o == NULL)
-		abort();
-	buf_free(&b);
-	return o;
-}
 
 /* Takes the tree over. */
 static struct buf page_of(cJSON *dump)
 {
 	struct buf out;
 
-	buf_init(&out, ROOM);
+	buf_init(&out, GOLDEN_ROOM);
 	page_print(dump, &out);
 	CHECK(!out.bad);
 	cJSON_Delete(dump);
@@ -63,20 +33,9 @@ static struct buf inside(const struct buf *page, const char *from, const char *t
 		abort();
 	a += strlen(from);
 	CHECK(strstr(a, from) == NULL && strstr(b + 1, to) == NULL);
-	buf_init(&out, ROOM);
+	buf_init(&out, GOLDEN_ROOM);
 	buf_add(&out, a, (size_t)(b - a));
 	return out;
-}
-
-static void write_golden(const char *name, const struct buf *got)
-{
-	char path[128];
-	FILE *f;
-
-	(void)snprintf(path, sizeof path, "tests/golden/status/%s.html", name);
-	f = fopen(path, "w");
-	if (f == NULL || fwrite(got->p, 1, got->len, f) != got->len || fclose(f) != 0)
-		abort();
 }
 
 static void test_golden(void)
@@ -84,12 +43,12 @@ static void test_golden(void)
 	static const char *const name[] = {"small", "bgp", "empty", "degraded", "hostile"};
 
 	for (size_t i = 0; i < ARRAY_LEN(name); i++) {
-		struct buf page = page_of(tree_of(name[i])), want = file_of(name[i], "html"),
+		struct buf page = page_of(golden_tree(name[i])), want = golden_read(name[i], "html"),
 			   got = inside(&page, "<main>\n", "</main>");
 
 		check_row = name[i];
 		if (getenv("GOLDEN_WRITE") != NULL)
-			write_golden(name[i], &got);
+			golden_write(name[i], "html", &got);
 		else
 			CHECK_STR(got.p, want.p != NULL ? want.p : "");
 		buf_free(&page);
@@ -175,7 +134,7 @@ static void test_hostile(void)
 	static const char *const name[] = {"small", "bgp", "degraded", "long"};
 
 	for (size_t i = 0; i < ARRAY_LEN(name); i++) {
-		cJSON *dump = tree_of(name[i]);
+		cJSON *dump = golden_tree(name[i]);
 		struct buf page;
 
 		check_row = name[i];
@@ -192,7 +151,7 @@ static void test_types(void)
 {
 	static const char *const other[] = {
 		"null", "1e308", "\"<\"", "[]", "{}", "[null,1,\"<\",[[]],{}]", "true"};
-	cJSON *dump = tree_of("degraded"), *e;
+	cJSON *dump = golden_tree("degraded"), *e;
 	struct buf page = page_of(NULL);
 
 	check_harmless(&page);
@@ -220,7 +179,7 @@ static void test_title(void)
 		{"degraded", "<title>lbd: 21 problems</title>"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
-		struct buf page = page_of(tree_of(row[i][0]));
+		struct buf page = page_of(golden_tree(row[i][0]));
 
 		check_row = row[i][0];
 		CHECK(strstr(page.p, row[i][1]) != NULL);
@@ -275,7 +234,7 @@ static void test_many(void)
 /* What does not fit is bad, and no more than that. */
 static void test_no_room(void)
 {
-	cJSON *dump = tree_of("degraded");
+	cJSON *dump = golden_tree("degraded");
 
 	for (size_t room = 0; room < 15000; room += 41) {
 		struct buf out;
@@ -312,7 +271,7 @@ static void check_hash(const struct buf *page, const char *from, const char *to,
 /* The browser runs the script that it is sent, and shows the style: their hashes are named. */
 static void test_fields(void)
 {
-	struct buf page = page_of(tree_of("small"));
+	struct buf page = page_of(golden_tree("small"));
 
 	check_hash(&page, "<style>", "</style>", "style-src");
 	check_hash(&page, "<script>", "</script>", "script-src");

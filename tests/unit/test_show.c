@@ -5,40 +5,10 @@
  * GOLDEN_WRITE set the texts are written anew, to be looked at.
  */
 #include "check.h"
-#include "json.h"
+#include "golden.h"
 #include "show.h"
 
-enum { ROOM = 1 << 20 };
-
 static const char *const word[] = {"services", "vips", "pools", "nodes", "peers", "events"};
-
-static struct buf file_of(const char *name, const char *ending)
-{
-	char path[128];
-	struct buf b;
-	FILE *f;
-	int c;
-
-	(void)snprintf(path, sizeof path, "tests/golden/status/%s.%s", name, ending);
-	f = fopen(path, "r");
-	buf_init(&b, ROOM);
-	while (f != NULL && (c = fgetc(f)) != EOF)
-		buf_addc(&b, (char)c);
-	if (f != NULL)
-		(void)fclose(f);
-	return b;
-}
-
-static cJSON *tree_of(const char *name)
-{
-	struct buf b = file_of(name, "json");
-	cJSON *o = b.len > 0 ? json_parse(b.p, b.len) : NULL;
-
-	if (o == NULL)
-		abort();
-	buf_free(&b);
-	return o;
-}
 
 static void add_part(const cJSON *dump, struct show_options o, const char *title, struct buf *out)
 {
@@ -61,17 +31,6 @@ static void text_of(const cJSON *dump, struct buf *out)
 	}
 }
 
-static void write_golden(const char *name, const struct buf *got)
-{
-	char path[128];
-	FILE *f;
-
-	(void)snprintf(path, sizeof path, "tests/golden/status/%s.txt", name);
-	f = fopen(path, "w");
-	if (f == NULL || fwrite(got->p, 1, got->len, f) != got->len || fclose(f) != 0)
-		abort();
-}
-
 /* Nothing that moves the cursor, whoever gave the text. */
 static bool is_harmless(const struct buf *b)
 {
@@ -87,15 +46,15 @@ static void test_golden(void)
 		"small", "bgp", "bgpdown", "bfddown", "bad", "empty", "degraded", "many", "long", "hostile", "api"};
 
 	for (size_t i = 0; i < ARRAY_LEN(name); i++) {
-		cJSON *dump = tree_of(name[i]);
-		struct buf want = file_of(name[i], "txt"), got;
+		cJSON *dump = golden_tree(name[i]);
+		struct buf want = golden_read(name[i], "txt"), got;
 
 		check_row = name[i];
-		buf_init(&got, ROOM);
+		buf_init(&got, GOLDEN_ROOM);
 		text_of(dump, &got);
 		CHECK(!got.bad && is_harmless(&got));
 		if (getenv("GOLDEN_WRITE") != NULL)
-			write_golden(name[i], &got);
+			golden_write(name[i], "txt", &got);
 		else
 			CHECK_STR(got.p, want.p != NULL ? want.p : "");
 		buf_free(&got);
@@ -125,14 +84,14 @@ static void test_width(void)
 	static const char *const name[] = {"small", "bgp", "bgpdown", "bfddown", "bad", "empty", "degraded", "many"};
 
 	for (size_t i = 0; i < ARRAY_LEN(name); i++) {
-		cJSON *dump = tree_of(name[i]);
+		cJSON *dump = golden_tree(name[i]);
 
 		check_row = name[i];
 		for (unsigned width = 80; width >= 70; width--) {
 			struct show_options o = {.width = width};
 			struct buf out;
 
-			buf_init(&out, ROOM);
+			buf_init(&out, GOLDEN_ROOM);
 			(void)show_text(dump, &o, &out);
 			CHECK(!out.bad && widest(out.p) <= width);
 			buf_free(&out);
@@ -144,12 +103,12 @@ static void test_width(void)
 /* Ages alone are no news. */
 static void test_timeless(void)
 {
-	cJSON *dump = tree_of("degraded");
+	cJSON *dump = golden_tree("degraded");
 	struct show_options o = {.width = 80, .timeless = true};
 	struct buf before, after;
 
-	buf_init(&before, ROOM);
-	buf_init(&after, ROOM);
+	buf_init(&before, GOLDEN_ROOM);
+	buf_init(&after, GOLDEN_ROOM);
 	(void)show_text(dump, &o, &before);
 	(void)cJSON_ReplaceItemInObjectCaseSensitive(
 		cJSON_GetObjectItemCaseSensitive(dump, "version"), "now",
@@ -169,10 +128,10 @@ static void test_timeless(void)
 static void test_namespace(void)
 {
 	struct show_options o = {.what = SHOW_SERVICES, .namespace_ = "web", .width = 80};
-	cJSON *dump = tree_of("long"), *part;
+	cJSON *dump = golden_tree("long"), *part;
 	struct buf out;
 
-	buf_init(&out, ROOM);
+	buf_init(&out, GOLDEN_ROOM);
 	(void)show_text(dump, &o, &out);
 	CHECK_STR(out.p, "NAMESPACE  NAME  ADDRESS     NODE  ENDPOINTS  STATUS\n"
 			 "web        shop  10.0.0.101  n1    2          announced\n");
@@ -197,7 +156,7 @@ static void test_json(void)
 		cJSON *part;
 
 		CHECK(show_parse(word[i], &o.what));
-		part = show_json(tree_of("degraded"), &o);
+		part = show_json(golden_tree("degraded"), &o);
 		check_row = word[i];
 		CHECK(cJSON_IsArray(part));
 		CHECK_INT(cJSON_GetArraySize(part), count[i]);
@@ -205,7 +164,7 @@ static void test_json(void)
 	}
 	for (size_t i = 0; i < 2; i++) {
 		cJSON *all = show_json(
-			tree_of(i == 0 ? "degraded" : "hostile"), &(struct show_options){0});
+			golden_tree(i == 0 ? "degraded" : "hostile"), &(struct show_options){0});
 
 		CHECK(cJSON_GetArraySize(json_array(all, "degraded")) > 0);
 		CHECK(json_is_strings(json_array(all, "degraded")));
@@ -226,7 +185,7 @@ static void test_words(void)
 /* What does not fit is bad, and no more than that. */
 static void test_no_room(void)
 {
-	cJSON *dump = tree_of("degraded");
+	cJSON *dump = golden_tree("degraded");
 
 	for (size_t room = 0; room < 2000; room += 7) {
 		struct show_options o = {.width = 80};
