@@ -1180,6 +1180,25 @@ static void test_dispute_given_up(void)
 	close_cluster();
 }
 
+/* A node that exited, as its Lease still says, is back when BFD hears it, be it on another link than
+ * the VIP's (seed 6236). */
+static void test_dispute_with_one_that_is_back(void)
+{
+	static const enum elect_peer rows[] = {ELECT_PEER_NEVER, ELECT_PEER_UP};
+	const char *ip = address(true);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		own_beside_n3(ip);
+		put_lease("n3", "", NULL);
+		elect_on_peer(e, "n3", 2, ELECT_PEER_NEVER, 0, now);
+		elect_on_peer(e, "n3", 3, rows[i], 0, now);
+		rival_claims(ip, mac_n3, now + 1);
+		turn(now + 150);
+		CHECK_INT(view(ip).disputed, rows[i] == ELECT_PEER_UP);
+		close_cluster();
+	}
+}
+
 /* One that was asked in vain is asked again, and at once when it is heard to claim. */
 static void test_dispute_disowned(void)
 {
@@ -2443,7 +2462,8 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_restore), CHECK_TEST(test_restore_without_api),
 	CHECK_TEST(test_outranks_leaving), CHECK_TEST(test_wire_member), CHECK_TEST(test_dispute_forged),
 	CHECK_TEST(test_dispute_published), CHECK_TEST(test_dispute_higher_term),
-	CHECK_TEST(test_dispute_given_up), CHECK_TEST(test_dispute_disowned),
+	CHECK_TEST(test_dispute_given_up), CHECK_TEST(test_dispute_with_one_that_is_back),
+	CHECK_TEST(test_dispute_disowned),
 	CHECK_TEST(test_dispute_lossy), CHECK_TEST(test_dispute_cloned_mac),
 	CHECK_TEST(test_dispute_not_heard), CHECK_TEST(test_dispute_unpublished),
 	CHECK_TEST(test_cold), CHECK_TEST(test_cold_taken), CHECK_TEST(test_cold_of_many), CHECK_TEST(test_macs),
