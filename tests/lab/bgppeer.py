@@ -278,12 +278,12 @@ class Session:
         return self
 
     def listen(self):
+        self.sock.settimeout(None)  # before others use it: in the midst of a send it is an error
         self.thread = threading.Thread(target=self._listen, daemon=True)
         self.thread.start()
         return self
 
     def _listen(self):
-        self.sock.settimeout(None)
         try:
             while (got := self.read()) is not None:
                 self.heard.append((time.monotonic(), got[0]))

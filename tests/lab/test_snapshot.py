@@ -174,6 +174,7 @@ def test_the_file(lab):
     ip, owner = serve(lab)
     st = os.stat(snapshot(owner))
     assert stat.S_IMODE(st.st_mode) == 0o600 and st.st_size < 20000
+    wait_for("its condition", lambda: lab.must("GET", "/api/v1/namespaces/default/services/web")["status"].get("conditions"))
     time.sleep(3)  # the last writes of what has just changed
     before = os.stat(snapshot(owner)).st_mtime_ns
     time.sleep(4)  # five renewals of each node
