@@ -164,8 +164,6 @@ static void test_hostile(void)
 			"             no                       \n"
 			"             no                       \n"
 			"address      : owned by nobody that is known\n"
-			"here          may not announce it: \n"
-			"then         no other node could take it\n"
 			"note         \n"},
 	};
 
