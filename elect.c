@@ -225,9 +225,13 @@ static void judge(struct elect *e, struct group *g, uint64_t now_ms)
 	g->changed = true;
 }
 
+/* Who has it keeps it for the moments until all is heard; nobody takes it before. */
 static bool is_eligible(const struct group *g)
 {
-	return g->elig != NULL && g->elig->reason == REASON_OWNER;
+	bool has = g->state == ELECT_OWNER || g->state == ELECT_HANDOVER;
+
+	return g->elig != NULL && (g->elig->reason == REASON_OWNER ||
+					  (g->elig->reason == REASON_NOT_LISTENING && has));
 }
 
 static bool may_own(const struct elect *e, const struct group *g)

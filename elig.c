@@ -28,6 +28,8 @@ struct judging {
 	struct elig *e;
 	unsigned vip; /* under judgement: the how manieth of the group's */
 	bool overflow;
+	bool heard;   /* the VIP under judgement, on one of its paths */
+	bool opening; /* one is not, yet, on any */
 };
 
 static bool selects_service(
@@ -125,6 +127,12 @@ static bool excluded(const struct config_l2_advertisement *ad, const struct ifac
 	return config_name_matches(&ad->exclude_interfaces, i->name);
 }
 
+/* One that cannot be listened on is as one that is down: who hears no question answers none. */
+static bool can_announce(const struct iface *i, struct addr a)
+{
+	return iface_is_usable(i) && i->capture[addr_family(a)] != IFACE_DEAF;
+}
+
 /* Does an interface with a lower index already serve the subnet?  A second NIC in one segment would
  * hear the first one's announcements as another host's (OWNERSHIP F32). */
 static bool subnet_served(const struct elig_input *in, const struct config_l2_advertisement *ad,
@@ -139,7 +147,7 @@ static bool subnet_served(const struct elig_input *in, const struct config_l2_ad
 		const struct addr_prefix *p = subnet_of(k, a);
 
 		if (p != NULL && p->len == mine->len && addr_eq(p->base, mine->base) &&
-			iface_is_usable(k) && !excluded(ad, k))
+			can_announce(k, a) && !excluded(ad, k))
 			return true;
 	}
 	return false;
@@ -163,7 +171,7 @@ static bool names_interface(const struct elig_input *in, const struct config_l2_
 static bool ad_uses(const struct elig_input *in, const struct config_l2_advertisement *ad,
 	const struct iface *i, struct addr a)
 {
-	if (!iface_is_usable(i))
+	if (!can_announce(i, a))
 		return false;
 	if (ad->interfaces.n > 0)
 		return names_interface(in, ad, i);
@@ -201,9 +209,11 @@ static bool add_paths(
 	bool found = false;
 
 	while ((i = iface_next(j->in->ifaces, i)) != NULL) {
-		if (any ? !iface_is_usable(i) || excluded(ad, i) : !ad_uses(j->in, ad, i, v->addr))
+		if (any ? !can_announce(i, v->addr) || excluded(ad, i)
+			: !ad_uses(j->in, ad, i, v->addr))
 			continue;
 		add_path(j, i->ifindex, ad->bind_address);
+		j->heard |= i->capture[addr_family(v->addr)] == IFACE_HEARD;
 		found = true;
 	}
 	return found;
@@ -223,6 +233,7 @@ static enum reason judge_vip(struct judging *j, const struct vip *v)
 	const struct config_l2_advertisement *by_subnet = NULL;
 	bool applies = false, carried = false;
 
+	j->heard = !j->self;
 	for (size_t i = 0; i < count_ads(j->in); i++) {
 		const struct config_l2_advertisement *ad = &c->l2_advertisements[i];
 
@@ -256,12 +267,14 @@ static enum reason judge_vips(struct judging *j, const struct vip_group *g)
 	for (size_t i = 0; i < g->n_vips; i++) {
 		j->vip = (unsigned)i;
 		r = judge_vip(j, vip_member(g, i));
-		if (r == REASON_OWNER)
+		if (r == REASON_OWNER) {
 			carried = true;
-		else if (r == REASON_NO_INTERFACE)
+			j->opening |= !j->heard;
+		} else if (r == REASON_NO_INTERFACE) {
 			return r;
-		else if (r == REASON_BGP_ONLY)
+		} else if (r == REASON_BGP_ONLY) {
 			why = r;
+		}
 	}
 	if (j->overflow)
 		return REASON_NOT_SERVED;
@@ -340,6 +353,8 @@ static void judge(struct judging *j, const struct vip_group *g, const char *node
 		e->reason = REASON_NODE_EXCLUDED;
 	else
 		e->reason = judge_endpoints(j->in, g, node);
+	if (e->reason == REASON_OWNER && j->opening)
+		e->reason = REASON_NOT_LISTENING;
 }
 
 void elig_judge_self(const struct elig_input *in, const struct vip_group *g, struct elig *ret_e)

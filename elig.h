@@ -35,7 +35,8 @@ struct elig {
 	bool off_subnet; /* no interface has the subnet: any not excluded is used, with a warning */
 	unsigned weight; /* sum of preferredNodeSelectors */
 	/* Of this node only, sorted by VIP, then ifindex.  There also when the reason is one that
-	 * may pass (node excluded, no endpoint): a hand-over still answers on them. */
+	 * may pass (node excluded, no endpoint, not heard yet): a hand-over still answers on
+	 * them. */
 	size_t n_paths;
 	struct elig_path paths[ELIG_MAX_PATHS];
 };

@@ -296,7 +296,7 @@ static void tell_config(struct teller *t)
 
 static void tell_self(struct teller *t)
 {
-	const cJSON *self = self_of(t->dump);
+	const cJSON *self = self_of(t->dump), *deaf;
 
 	if (json_bool(self, "impersonated", false)) {
 		say(t, "another process runs under this node's name, ");
@@ -309,6 +309,12 @@ static void tell_self(struct teller *t)
 		say_theirs(t, json_string(self, "name"));
 		say(t, " in the API: this host announces nothing; its Node's name is nodeName in "
 		       "the configuration");
+		end(t, true);
+	}
+	cJSON_ArrayForEach (deaf, json_array(self, "deaf")) {
+		say(t, "lbd cannot listen on ");
+		say_theirs(t, cJSON_GetStringValue(deaf));
+		say(t, ": this node announces no address there; its log says why");
 		end(t, true);
 	}
 	if (json_bool(self, "frozen", false)) {

@@ -407,6 +407,7 @@ static int new_link(struct iface_table *t, struct rd body)
 	m.i.addrs = l->addrs;
 	m.i.n_addrs = l->pub.n_addrs;
 	m.i.had_addr = l->pub.had_addr;
+	memcpy(m.i.capture, l->pub.capture, sizeof m.i.capture);
 	l->pub = m.i;
 	return 1;
 }
@@ -827,6 +828,17 @@ bool iface_dump_end(struct iface_table *t)
 	if (removed)
 		t->generation++;
 	return removed;
+}
+
+void iface_set_capture(struct iface_table *t, unsigned ifindex, enum addr_family family,
+	enum iface_capture capture)
+{
+	struct link *l = find(t, ifindex);
+
+	if (l == NULL || l->pub.capture[family] == capture)
+		return;
+	l->pub.capture[family] = capture;
+	t->generation++;
 }
 
 const struct iface *iface_get(const struct iface_table *t, unsigned ifindex)

@@ -35,6 +35,14 @@ struct iface_addr {
 	bool deprecated, tentative;
 };
 
+/* Are frames of a family heard there (net.c)? */
+enum iface_capture {
+	IFACE_NOT_HEARD, /* nobody listens */
+	IFACE_OPENING,
+	IFACE_HEARD,
+	IFACE_DEAF, /* it was tried in vain, and is tried again */
+};
+
 struct iface {
 	unsigned ifindex;
 	char name[IFACE_NAMELEN];
@@ -47,6 +55,7 @@ struct iface {
 	unsigned master; /* ifindex of the bridge, bond or team it is enslaved to; 0 = none. A VRF
 			    is none: its links stay their own at layer 2. */
 	unsigned mtu;
+	enum iface_capture capture[ADDR_FAMILIES];
 	const struct iface_addr *addrs; /* in order of arrival */
 	size_t n_addrs;
 };
@@ -85,6 +94,10 @@ void iface_reach_lost(struct iface_table *t, size_t i);
 /* ifindex of the link that packets for a leave by; 0: not asked for, not known yet, no route, or a
  * is this host. */
 unsigned iface_reach(const struct iface_table *t, struct addr a);
+
+/* Whether frames of a family are heard on an interface.  One that is not there: nothing. */
+void iface_set_capture(struct iface_table *t, unsigned ifindex, enum addr_family family,
+	enum iface_capture capture);
 
 const struct iface *iface_get(const struct iface_table *t, unsigned ifindex);
 const struct iface *iface_named(const struct iface_table *t, const char *name);

@@ -20,6 +20,9 @@
  * default is 2 MiB.  It is bound to an ifindex: a renamed interface keeps it, a re-created one has
  * another.  The kernel reports a link that goes down as an error on the socket; it is closed then
  * and opened again when rtnetlink says up.
+ *
+ * A ring is made and unmade by libuv's pool: each costs the kernel grace periods of RCU, 10 ms and
+ * more, which the loop does not have.  Until it is there, the interface table says so.
  */
 #include "net.h"
 
@@ -27,6 +30,7 @@
 #include "bytes.h"
 #include "log.h"
 #include "nic.h"
+#include "rt.h"
 
 #include <pcap/pcap.h>
 
@@ -60,14 +64,22 @@ enum {
 
 enum dump { DUMP_NONE, DUMP_LINKS, DUMP_ADDRS };
 
-/* One open handle.  It has its own life: the ring may open another while this one is closing. */
+/* One handle, of the pool while a job has it.  It has its own life: the ring may open another while
+ * this one is closing. */
 struct capture {
 	uv_poll_t poll;
+	uv_work_t work;
 	struct net *net;   /* borrowed */
 	struct ring *ring; /* borrowed; NULL once closed */
 	unsigned ifindex;
-	pcap_t *pcap; /* owned */
+	char name[IFACE_NAMELEN]; /* this and the next two: for the job that opens it */
+	uint16_t ethertype;
+	bool promisc;
+	pcap_t *pcap;               /* owned; NULL = not made */
+	char why[PCAP_ERRBUF_SIZE]; /* not */
+	int tid;                    /* the job's thread, for rt_job_over() */
 	unsigned drops;
+	bool opened;
 	bool busy; /* in pcap_dispatch(): a close waits until it returns */
 	bool drop; /* of the frames that it still has, none is delivered */
 };
@@ -76,7 +88,7 @@ struct capture {
 struct ring {
 	struct listener *of; /* borrowed */
 	unsigned ifindex;
-	struct capture *capture; /* owned; NULL = not open */
+	struct capture *capture; /* owned; NULL = neither open nor opening */
 	bool failed;             /* and logged */
 	bool wanted;             /* mark of net_listen() */
 	bool promisc;            /* and said */
@@ -302,9 +314,9 @@ static void tell_owner(struct net *n)
 {
 	if (n->dump != DUMP_NONE || n->told == iface_generation(n->ifaces))
 		return;
+	update_rings(n);
 	n->told = iface_generation(n->ifaces);
 	ask_routes(n);
-	update_rings(n);
 	n->ops->on_ifaces(n->ctx);
 }
 
@@ -397,6 +409,12 @@ static bool same_ranges(const struct listener *l, const struct addr_range *v, si
 	return true;
 }
 
+/* NULL: none, or one that is still in the making. */
+static struct capture *opened(const struct ring *r)
+{
+	return r->capture != NULL && r->capture->opened ? r->capture : NULL;
+}
+
 static void capture_lost(struct capture *c, const char *why);
 
 /* Not by pcap_setfilter(): that applies a filter to the first frame once more, outside the kernel,
@@ -410,7 +428,7 @@ static int attach(const struct listener *l, pcap_t *p)
 static void install(struct listener *l)
 {
 	for (size_t i = 0; i < l->n_rings; i++) {
-		struct capture *c = l->rings[i]->capture;
+		struct capture *c = opened(l->rings[i]);
 
 		if (c != NULL && l->n_ranges > 0 && attach(l, c->pcap) != 0)
 			capture_lost(c, strerror(errno));
@@ -480,87 +498,116 @@ static size_t drain(pcap_t *p)
 	return dropped;
 }
 
-static bool set_up(const struct ring *r, pcap_t *p, char *ret_why)
+static bool set_up(struct capture *c, pcap_t *p)
 {
 	int rc;
 
 	/* Bound to one protocol, the socket costs other traffic nothing, and sees nothing outgoing;
 	 * the price is bpf.c's test of the packet type. */
-	(void)pcap_set_protocol_linux(p, r->of->ethertype);
+	(void)pcap_set_protocol_linux(p, c->ethertype);
 	(void)pcap_set_snaplen(p, BPF_SNAPLEN);
-	(void)pcap_set_promisc(p, r->promisc);
+	(void)pcap_set_promisc(p, c->promisc);
 	(void)pcap_set_immediate_mode(p, 1);
 	(void)pcap_set_buffer_size(p, RING_BYTES);
 	rc = pcap_activate(p);
 	if (rc < 0) {
-		explain(p, rc, ret_why);
+		explain(p, rc, c->why);
 		return false;
 	}
-	if (pcap_datalink(p) != DLT_EN10MB || !is_bound_to(p, r->ifindex)) {
-		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "not the Ethernet interface it was");
+	if (pcap_datalink(p) != DLT_EN10MB || !is_bound_to(p, c->ifindex)) {
+		(void)snprintf(c->why, sizeof c->why, "not the Ethernet interface it was");
 		return false;
 	}
-	if (pcap_setnonblock(p, 1, ret_why) != 0)
+	if (pcap_setnonblock(p, 1, c->why) != 0)
 		return false;
 	if (pcap_setdirection(p, PCAP_D_IN) != 0) {
-		explain(p, PCAP_ERROR, ret_why);
+		explain(p, PCAP_ERROR, c->why);
 		return false;
 	}
-	if (attach(r->of, p) != 0) {
-		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "filter: %s", strerror(errno));
-		return false;
-	}
-	(void)drain(p); /* what came in before the filter was there */
 	return true;
 }
 
-static pcap_t *open_pcap(const struct ring *r, const struct iface *i, char *ret_why)
+/* In the pool. */
+static void make_pcap(uv_work_t *work)
 {
-	pcap_t *p = pcap_create(i->name, ret_why);
+	struct capture *c = work->data;
+	pcap_t *p = pcap_create(c->name, c->why);
 
-	if (p != NULL && !set_up(r, p, ret_why)) {
+	if (p != NULL && !set_up(c, p)) {
 		pcap_close(p);
-		return NULL;
+		p = NULL;
 	}
-	return p;
+	c->pcap = p;
+	c->tid = rt_job_done();
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events);
 
-static struct capture *capture_new(
-	struct net *n, const struct ring *r, const struct iface *i, char *ret_why)
+/* The loop's part of it.  false: c->why says why not. */
+static bool start(struct capture *c)
 {
-	struct capture *c = calloc(1, sizeof(*c));
 	int rc;
 
-	if (c == NULL) {
-		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "out of memory");
-		return NULL;
-	}
-	c->net = n;
-	c->ifindex = i->ifindex;
-	c->pcap = open_pcap(r, i, ret_why);
 	if (c->pcap == NULL)
-		goto fail;
-	rc = uv_poll_init(n->loop, &c->poll, pcap_get_selectable_fd(c->pcap));
+		return false;
+	if (attach(c->ring->of, c->pcap) != 0) {
+		(void)snprintf(c->why, sizeof c->why, "filter: %s", strerror(errno));
+		return false;
+	}
+	(void)drain(c->pcap); /* what came in before the filter was there */
+	rc = uv_poll_init(c->net->loop, &c->poll, pcap_get_selectable_fd(c->pcap));
 	if (rc != 0) {
-		(void)snprintf(ret_why, PCAP_ERRBUF_SIZE, "%s", uv_strerror(rc));
-		goto fail;
+		(void)snprintf(c->why, sizeof c->why, "%s", uv_strerror(rc));
+		return false;
 	}
 	c->poll.data = c;
-	n->handles++;
+	c->opened = true;
 	(void)uv_poll_start(&c->poll, UV_READABLE, on_readable);
-	return c;
-fail:
-	if (c->pcap != NULL)
-		pcap_close(c->pcap);
-	free(c);
-	return NULL;
+	return true;
 }
 
 static const char *protocol(const struct listener *l)
 {
 	return l->family == ADDR_V4 ? "ARP" : "NDP";
+}
+
+/* Of a link that went down meanwhile its own event tells. */
+static void note_failed(const struct net *n, struct ring *r, const char *why)
+{
+	const struct iface *i = iface_get(n->ifaces, r->ifindex);
+
+	if (r->failed || i == NULL || !i->up)
+		return;
+	log_warn("net", "cannot capture; trying again each second", "iface", i->name, "protocol",
+		protocol(r->of), "err", why, NULL);
+	r->failed = true;
+}
+
+static void unmake(struct capture *c);
+static void update_soon(struct net *n);
+
+static void on_made(uv_work_t *work, int status)
+{
+	struct capture *c = work->data;
+	struct ring *r = c->ring;
+	struct net *n = c->net;
+
+	(void)status; /* never cancelled */
+	rt_job_over(c->tid);
+	if (r == NULL) { /* not wanted any more */
+		unmake(c);
+		return;
+	}
+	update_soon(n);
+	if (start(c)) {
+		log_info("net", r->failed ? "capture works again" : "capture opened", "iface",
+			c->name, "protocol", protocol(r->of), NULL);
+		r->failed = false;
+	} else {
+		r->capture = NULL;
+		note_failed(n, r, c->why);
+		unmake(c);
+	}
 }
 
 static void find_promisc(const struct net *n, struct ring *r, const struct iface *i)
@@ -575,34 +622,66 @@ static void find_promisc(const struct net *n, struct ring *r, const struct iface
 			"iface", i->name, "protocol", protocol(r->of), NULL);
 }
 
+/* Begins to; on_made() ends it. */
 static void ring_open(struct net *n, struct ring *r, const struct iface *i)
 {
-	char why[PCAP_ERRBUF_SIZE] = "";
+	struct capture *c = calloc(1, sizeof(*c));
 
-	find_promisc(n, r, i);
-	r->capture = capture_new(n, r, i, why);
-	if (r->capture != NULL) {
-		r->capture->ring = r;
-		log_info("net", r->failed ? "capture works again" : "capture opened", "iface",
-			i->name, "protocol", protocol(r->of), NULL);
-	} else if (!r->failed) {
-		log_warn("net", "cannot capture; trying again each second", "iface", i->name,
-			"protocol", protocol(r->of), "err", why, NULL);
+	if (c == NULL) {
+		note_failed(n, r, "out of memory");
+		return;
 	}
-	r->failed = r->capture == NULL;
+	find_promisc(n, r, i);
+	c->net = n;
+	c->ring = r;
+	c->ifindex = i->ifindex;
+	memcpy(c->name, i->name, sizeof c->name);
+	c->ethertype = r->of->ethertype;
+	c->promisc = r->promisc;
+	c->work.data = c;
+	r->capture = c;
+	n->handles++;
+	REQUIRE(uv_queue_work(n->loop, &c->work, make_pcap, on_made) == 0);
 }
 
 /* -- capture: closing -- */
 
 static void net_unref(struct net *n);
 
-static void on_capture_closed(uv_handle_t *handle)
+/* In the pool. */
+static void close_pcap(uv_work_t *work)
 {
-	struct capture *c = handle->data;
+	struct capture *c = work->data;
+
+	pcap_close(c->pcap);
+	c->tid = rt_job_done();
+}
+
+static void on_unmade(uv_work_t *work, int status)
+{
+	struct capture *c = work->data;
+
+	(void)status; /* never cancelled */
+	rt_job_over(c->tid);
+	c->pcap = NULL;
+	unmake(c);
+}
+
+static void unmake(struct capture *c)
+{
 	struct net *n = c->net;
 
+	if (c->pcap != NULL) {
+		REQUIRE(uv_queue_work(n->loop, &c->work, close_pcap, on_unmade) == 0);
+		return;
+	}
 	free(c);
 	net_unref(n);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	unmake(handle->data);
 }
 
 static void read_drops(struct capture *c)
@@ -618,11 +697,11 @@ static void read_drops(struct capture *c)
 static void capture_destroy(struct capture *c)
 {
 	read_drops(c);
-	uv_close((uv_handle_t *)&c->poll, on_capture_closed);
-	pcap_close(c->pcap);
+	uv_close((uv_handle_t *)&c->poll, on_poll_closed);
 }
 
-/* The ring lets go of its capture; the rest waits while the capture delivers frames. */
+/* The ring lets go of its capture; the rest waits while the capture delivers frames, or is being
+ * opened. */
 static void ring_close(struct ring *r)
 {
 	struct capture *c = r->capture;
@@ -633,13 +712,43 @@ static void ring_close(struct ring *r)
 	c->ring = NULL;
 	if (c->busy)
 		pcap_breakloop(c->pcap);
-	else
+	else if (c->opened)
 		capture_destroy(c);
 }
 
 static void on_open_timer(uv_timer_t *timer)
 {
-	update_rings(timer->data);
+	struct net *n = timer->data;
+
+	update_rings(n);
+	tell_owner(n);
+}
+
+/* From the loop: what others wait for to be done in this turn, a link's own event, comes first. */
+static void update_soon(struct net *n)
+{
+	if (!n->closing)
+		(void)uv_timer_start(&n->open_timer, on_open_timer, 1, 0);
+}
+
+/* A dry run, which answers nothing, shows what would be if it heard. */
+static enum iface_capture capture_state(const struct net *n, const struct ring *r)
+{
+	if (n->passive)
+		return IFACE_HEARD;
+	if (r->failed)
+		return IFACE_DEAF;
+	if (r->capture == NULL)
+		return IFACE_NOT_HEARD;
+	return r->capture->opened ? IFACE_HEARD : IFACE_OPENING;
+}
+
+/* Nothing is to be heard there. */
+static void ring_end(struct net *n, struct ring *r)
+{
+	ring_close(r);
+	r->failed = false;
+	iface_set_capture(n->ifaces, r->ifindex, r->of->family, IFACE_NOT_HEARD);
 }
 
 /* Opens what is wanted and can be had.  An interface that is down is not tried: its event comes.
@@ -653,9 +762,10 @@ static bool update_listener(struct net *n, struct listener *l)
 		const struct iface *i = iface_get(n->ifaces, r->ifindex);
 
 		if (i == NULL || l->n_ranges == 0)
-			ring_close(r);
+			ring_end(n, r);
 		else if (r->capture == NULL && i->up)
 			ring_open(n, r, i);
+		iface_set_capture(n->ifaces, r->ifindex, l->family, capture_state(n, r));
 		again = again || (i != NULL && i->up && r->failed);
 	}
 	return again;
@@ -667,7 +777,9 @@ static void update_rings(struct net *n)
 
 	for (size_t f = 0; f < ADDR_FAMILIES; f++)
 		again |= update_listener(n, &n->listeners[f]);
-	if (again)
+	if (n->told != iface_generation(n->ifaces) && n->dump == DUMP_NONE)
+		update_soon(n);
+	else if (again)
 		(void)uv_timer_start(&n->open_timer, on_open_timer, OPEN_AGAIN_MS, 0);
 	else
 		(void)uv_timer_stop(&n->open_timer);
@@ -680,8 +792,7 @@ static void capture_lost(struct capture *c, const char *why)
 
 	log_info("net", "capture ended", "iface", i != NULL ? i->name : "", "err", why, NULL);
 	ring_close(c->ring);
-	/* From the loop, so that the link's own event, if there is one, comes first. */
-	(void)uv_timer_start(&n->open_timer, on_open_timer, 1, 0);
+	update_soon(n);
 }
 
 /* -- capture: frames -- */
@@ -732,7 +843,7 @@ size_t net_drop_queued(struct net *n)
 
 	for (size_t f = 0; f < ADDR_FAMILIES; f++)
 		for (size_t i = 0; i < n->listeners[f].n_rings; i++)
-			dropped += drop_queued(n->listeners[f].rings[i]->capture);
+			dropped += drop_queued(opened(n->listeners[f].rings[i]));
 	return dropped;
 }
 
@@ -740,7 +851,7 @@ void net_count_drops(struct net *n)
 {
 	for (size_t f = 0; f < ADDR_FAMILIES; f++)
 		for (size_t i = 0; i < n->listeners[f].n_rings; i++)
-			if (n->listeners[f].rings[i]->capture != NULL)
+			if (opened(n->listeners[f].rings[i]) != NULL)
 				read_drops(n->listeners[f].rings[i]->capture);
 }
 
@@ -817,7 +928,7 @@ static size_t drop_doubles(struct ring **v, size_t n)
 	return k;
 }
 
-static int set_rings(struct listener *l, const unsigned *ifindex, size_t count)
+static int set_rings(struct net *n, struct listener *l, const unsigned *ifindex, size_t count)
 {
 	struct ring **v = calloc(count + 1, sizeof(struct ring *));
 	size_t k = 0;
@@ -835,7 +946,7 @@ static int set_rings(struct listener *l, const unsigned *ifindex, size_t count)
 	k = drop_doubles(v, k);
 	for (size_t i = 0; i < l->n_rings; i++)
 		if (!l->rings[i]->wanted) {
-			ring_close(l->rings[i]);
+			ring_end(n, l->rings[i]);
 			free(l->rings[i]);
 		}
 	free(l->rings);
@@ -854,7 +965,7 @@ int net_listen(struct net *n, enum addr_family family, const unsigned *ifindex, 
 		return 0;
 	rc = set_ranges(l, ranges, n_ranges);
 	if (rc == 0)
-		rc = set_rings(l, ifindex, n_ifindex);
+		rc = set_rings(n, l, ifindex, n_ifindex);
 	update_rings(n);
 	return rc;
 }
@@ -870,6 +981,8 @@ int net_send(struct net *n, unsigned ifindex, const uint8_t *frame, size_t len)
 		&n->listeners[rd_be16(&r_type) == ETH_P_IPV6 ? ADDR_V6 : ADDR_V4], ifindex);
 	if (r == NULL || r->capture == NULL)
 		return -ENODEV;
+	if (!r->capture->opened)
+		return -EAGAIN;
 	if (send(pcap_fileno(r->capture->pcap), frame, len, MSG_DONTWAIT) < 0)
 		return -errno;
 	return 0;

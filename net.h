@@ -17,8 +17,8 @@ struct net_ops {
 	/* One ARP or NDP frame that passed the kernel's filter; frame is valid during the call. */
 	void (*on_frame)(void *ctx, enum addr_family family, unsigned ifindex,
 		const uint8_t *frame, size_t len);
-	/* Links or addresses changed; net_ifaces() is up to date.  At most once a turn of the loop.
-	 */
+	/* Links or addresses changed, or where frames are heard; net_ifaces() is up to date.  At
+	 * most once a turn of the loop. */
 	void (*on_ifaces)(void *ctx);
 	/* An address that lbd put on a link is there, or went: iface_bound_fn.  Also from
 	 * net_open().  NULL: nobody asks. */
@@ -48,13 +48,14 @@ int net_reach(struct net *n, const struct addr *v, size_t n_v) MUST_CHECK;
 /* Capture on exactly these interfaces: of IPv4, ARP whose sender or target address lies in one of
  * the ranges of that family; of IPv6, solicitations and advertisements whose target does (kernel
  * filter; above 32 ranges it also passes the smallest gaps between them; without a range nothing is
- * opened).  Opens and closes the difference; an interface that is up and cannot be opened is logged
- * once and tried again each second and when it changes.  0 or -ENOMEM (then what was captured
- * before still is). */
+ * opened).  Opens and closes the difference, off the loop: struct iface tells what is heard.  An
+ * interface that is up and cannot be opened is logged once and tried again each second and when it
+ * changes.  0 or -ENOMEM (then what was captured before still is). */
 int net_listen(struct net *n, enum addr_family family, const unsigned *ifindex, size_t n_ifindex,
 	const struct addr_range *ranges, size_t n_ranges) MUST_CHECK;
-/* Injects a frame, ARP or IPv6: 0; -ENODEV when not listening there for the family; -errno, of which -EAGAIN and -ENOBUFS pass
- * by themselves.  Never blocks. */
+/* Injects a frame, ARP or IPv6: 0; -ENODEV when not listening there for the
+ * family; -errno, of which -EAGAIN (also while it is being opened) and -ENOBUFS pass by themselves.
+ * Never blocks. */
 int net_send(struct net *n, unsigned ifindex, const uint8_t *frame, size_t len) MUST_CHECK;
 /* Throws away what waits unread in the capture rings (after a stall of the loop: stale questions
  * get no answer).  Called from on_frame(), the rest of what that ring holds goes uncounted, after

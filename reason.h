@@ -27,6 +27,7 @@
 	X(NO_ENDPOINTS,         "noEndpoints",            "the Service has no ready endpoint")                      \
 	X(NO_LOCAL_ENDPOINTS,   "noLocalEndpoints",       "externalTrafficPolicy is Local and no ready endpoint is on this node") \
 	X(NO_INTERFACE,         "noInterface",            "no usable interface of this node carries the address")   \
+	X(NOT_LISTENING,        "notListening",           "lbd does not hear the interface that carries the address yet") \
 	X(NO_NODE,              "noNode",                 "this node's Node object was not found")                  \
 	X(NOT_SYNCED,           "notSynced",              "the first lists from the API are not complete")          \
 	X(DRAINING,             "draining",               "this node is draining")                                  \

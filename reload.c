@@ -214,11 +214,11 @@ int reload_use(struct daemon *d, struct config *conf)
 	leader_configure(d->leader, &lc);
 	reload_candidacy(d, now_ms);
 	d->rebuild = vip_rebuild(d->vips, conf, d->cluster) != 0;
+	wire_sync(d, now_ms);
 	elect_set_input(d->elect, &d->elig_input, now_ms);
 	mesh_breathe(d);
 	d->rebuild = true;
 	wire_set_reannounce(d, conf->elections.reannounce_ms, now_ms);
-	wire_sync(d, now_ms);
 	mesh_sync(d);
 	speaker_use(d);
 	reload_log_level(d);

@@ -153,6 +153,22 @@ static bool is_watched(const struct daemon *d, const char *node)
 	return false;
 }
 
+/* Where lbd listens in vain: "eth0 (ARP)". */
+static void dump_deaf(cJSON *array, const struct iface_table *ifaces)
+{
+	static const char *const protocol[ADDR_FAMILIES] = {"ARP", "NDP"};
+	const struct iface *i = NULL;
+	char text[IFACE_NAMELEN + 8];
+
+	while ((i = iface_next(ifaces, i)) != NULL)
+		for (enum addr_family f = 0; f < ADDR_FAMILIES; f++) {
+			if (!iface_is_usable(i) || i->capture[f] != IFACE_DEAF)
+				continue;
+			(void)snprintf(text, sizeof text, "%s (%s)", i->name, protocol[f]);
+			cJSON_AddItemToArray(array, cJSON_CreateString(text));
+		}
+}
+
 /* What only a node itself knows of itself; the API may not know yet that it is drained. */
 static void dump_self(cJSON *o, const struct daemon *d, const char *draining, uint64_t now_ms)
 {
@@ -163,6 +179,7 @@ static void dump_self(cJSON *o, const struct daemon *d, const char *draining, ui
 	(void)cJSON_AddBoolToObject(o, "healthy", elect_is_healthy(d->elect, now_ms));
 	(void)cJSON_AddBoolToObject(o, "impersonated", elect_is_impersonated(d->elect));
 	(void)cJSON_AddBoolToObject(o, "nodeMissing", d->node_missing_said);
+	dump_deaf(cJSON_AddArrayToObject(o, "deaf"), net_ifaces(d->net));
 }
 
 struct owner {

@@ -13,7 +13,7 @@ import signal
 import pytest
 
 from answers import Answers
-from lab import FAST, POOL, wait_for
+from lab import FAST, POOL, binary, wait_for
 
 CONFIG = f"pools:\n- name: lan\n  addresses: [{POOL}]\n"
 TAKEN_S = 1.0   # a dead owner's addresses are another's
@@ -176,6 +176,36 @@ def test_api_killed(bare):
         start_api(lab)
         answers.look_on(6, lambda: all(answers.macs(ip, begin) == {owners[ip]} for ip in ips))
         answers.never_silent(begin, 0.3)
+
+
+DEAF = ("setpriv", "--bounding-set", "-net_raw")
+
+
+def test_deaf(lan):
+    """A node that may not open a capture announces nothing, says so, and leaves no address dark: others have them all."""
+    node = lan.nodes[2]
+    node.stop()
+    node.start(prefix=DEAF)
+    ips = serve(lan, 9)
+    with Answers(lan.w, ips) as answers:
+        begin = answers.now()
+        for ip in ips:
+            assert lan.node_of_mac(answers.wait_one(ip, begin, 0.0)) is not node
+        for vip in node.dump()["vips"]:
+            assert [(e["announced"], e["reason"]) for e in vip["here"]] == [(False, "noInterface")]
+        status = node.run(binary(), "status", "--control", node.control, check=False)
+        assert status.returncode == 1
+        assert "lbd cannot listen on eth0 (ARP): this node announces" in " ".join(status.stdout.split())
+        assert "lbd needs the capability CAP_NET_RAW" in node.log.read_text()
+        node.stop()
+        node.start()
+        know_each_other(lan)
+        assert node.dump()["vips"][0]["here"][0]["reason"] == "notOwner"
+        for owner in lan.nodes[:2]:
+            owner.kill()
+        for ip in ips:
+            assert answers.wait_one(ip, answers.now(), LEASE_S + 2 * TAKEN_S) == node.mac
+    assert node.stop() == 0
 
 
 def test_drained_without_the_api(lan):

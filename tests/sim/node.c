@@ -31,6 +31,7 @@ enum {
 	HOSTS_A_SUBNET = 250,
 	OWN_MAC_US = 180 * SIM_S, /* OWNERSHIP R1, and until the next claim */
 	BFD_STALL_US = 2000,      /* bfdio.c's */
+	OPENING_US = 10000,       /* net.c's, of a capture: one to three times that */
 };
 
 /* -- the clock -- */
@@ -81,6 +82,8 @@ static int send_frame(void *ctx, unsigned ifindex, const uint8_t *frame, size_t 
 	if (segment >= n->sim->setup.n_segments || !n->ports[segment].there ||
 		!n->ports[segment].carrier)
 		return -ENETDOWN;
+	if (n->ports[segment].capture != IFACE_HEARD)
+		return -EAGAIN;
 	check_on_sent(n->sim, n, segment, frame, len);
 	lan_send(n->sim, segment, n->index, frame, len);
 	return 0;
@@ -352,6 +355,57 @@ static void sync_ports(struct node *n, struct ann *a)
 	ann_retain_ifaces(a, iface_exists, n, n->now_ms);
 }
 
+static void set_capture(struct node *n, unsigned segment, enum iface_capture capture)
+{
+	n->ports[segment].capture = capture;
+	for (enum addr_family f = 0; f < ADDR_FAMILIES; f++)
+		iface_set_capture(n->w.ifaces, NODE_IFINDEX + segment, f, capture);
+}
+
+static void on_opened(struct sim *s, const struct event *ev);
+
+static void post_opened(struct node *n, unsigned segment)
+{
+	sim_post(n->sim, n->sim->now_us + OPENING_US + rng_below(&n->rng_opening, 2 * OPENING_US),
+		&(struct event){.fn = on_opened,
+			.p = n,
+			.a = segment,
+			.b = n->ports[segment].opening});
+}
+
+/* As net.c: captured from a while after it is up. */
+static void sync_capture(struct node *n, unsigned segment)
+{
+	struct port *p = &n->ports[segment];
+
+	if (!p->there || !p->carrier) {
+		p->opening++;
+		set_capture(n, segment, IFACE_NOT_HEARD);
+	} else if (p->capture == IFACE_NOT_HEARD) {
+		p->opening++;
+		set_capture(n, segment, IFACE_OPENING);
+		post_opened(n, segment);
+	}
+}
+
+static void on_opened(struct sim *s, const struct event *ev)
+{
+	struct node *n = ev->p;
+
+	(void)s;
+	if (!n->alive || ev->b != n->ports[ev->a].opening)
+		return;
+	if (n->stopped) {
+		post_opened(n, ev->a);
+		return;
+	}
+	(void)node_wake(n);
+	set_capture(n, ev->a, IFACE_HEARD);
+	elect_set_input(n->elect, &n->w.in, n->now_ms);
+	n->dirty = true;
+	node_turn(n);
+}
+
 static void tell_port(struct node *n, unsigned segment)
 {
 	char subnet[ADDR_STRLEN + 4], text[ADDR_STRLEN];
@@ -370,6 +424,7 @@ static void tell_port(struct node *n, unsigned segment)
 	}
 	sync_ports(n, n->arp);
 	sync_ports(n, n->ndp);
+	sync_capture(n, segment);
 }
 
 /* -- the shell: the pass -- */
@@ -878,6 +933,8 @@ void node_on_frame(struct node *n, unsigned segment, struct frame *f)
 
 	if (!n->alive || n->suspended || !n->ports[segment].there || !n->ports[segment].carrier)
 		return;
+	if (!is_packet && n->ports[segment].capture != IFACE_HEARD)
+		return;
 	if (n->stopped) {
 		keep_waiting(is_packet ? &n->bfd_ring : &n->arp_ring, &w);
 		return;
@@ -986,6 +1043,7 @@ void node_init(struct sim *s, unsigned index)
 	n->sim = s;
 	n->index = index;
 	n->rng.state = rng_next(&rng);
+	n->rng_opening.state = rng_next(&rng);
 	n->hkey = (struct hash_key){s->setup.seed, index};
 	(void)snprintf(n->name, sizeof n->name, "n%u", index + 1);
 	n->clock.local_us = CLOCK_START_US + rng_below(&n->rng, CLOCK_START_US);
@@ -1062,9 +1120,11 @@ void node_start(struct node *n)
 		abort();
 	alloc_set_ops(n->alloc, &alloc_ops, n);
 	alloc_begin(n->alloc);
-	for (unsigned k = 0; k < n->sim->setup.n_segments; k++)
+	for (unsigned k = 0; k < n->sim->setup.n_segments; k++) {
+		n->ports[k].capture = IFACE_NOT_HEARD;
 		if (n->ports[k].there)
 			tell_port(n, k);
+	}
 	cluster_on_lease(n->w.cluster, on_lease, n);
 	disk_load(n);
 	elect_set_input(n->elect, &n->w.in, n->now_ms);

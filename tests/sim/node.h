@@ -24,6 +24,8 @@ enum { NODE_IFINDEX = 2 /* of the port on segment 0; the others follow */ };
 
 struct port {
 	bool there, carrier;
+	enum iface_capture capture;
+	unsigned opening; /* one more with each time that a capture is opened or closed */
 	uint8_t mac[6];
 };
 
@@ -54,7 +56,7 @@ struct node {
 	bool suspended; /* nor does the machine: frames are lost */
 	bool exiting, releasing;
 	unsigned life; /* one more with each start and each end */
-	struct rng rng;
+	struct rng rng, rng_opening;
 	struct hash_key hkey; /* its own: what others make with theirs is not taken for its own
 				 (NDP's nonces) */
 

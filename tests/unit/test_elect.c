@@ -1584,6 +1584,13 @@ static void test_reclaim_lossy(void)
 	close_cluster();
 }
 
+static void hear(enum iface_capture capture)
+{
+	iface_set_capture(w.ifaces, 2, ADDR_V4, capture);
+	elect_set_input(e, &w.in, now);
+	pass();
+}
+
 /* R14: so is one whose link came back. */
 static void test_hold_down_link(void)
 {
@@ -1594,9 +1601,9 @@ static void test_hold_down_link(void)
 	w.conf.elections.hold_down_ms = 5000;
 	for (unsigned up = 0; up < 2; up++) {
 		world_link(&w, 2, "eth0", 1, up == 1);
-		elect_set_input(e, &w.in, now);
-		pass();
+		hear(IFACE_OPENING);
 	}
+	hear(IFACE_HEARD);
 	witness_ms = now + 50;
 	fall_silent("n2");
 	start = now;
@@ -2041,6 +2048,44 @@ static void test_ineligible(void)
 	close_cluster();
 }
 
+/* R11: nobody takes where nothing is heard yet; who has an address keeps it as long as that may pass. */
+static void test_not_heard(void)
+{
+	open_working();
+	hear(IFACE_OPENING);
+	serve("web", "10.0.0.120");
+	turn(now + 2000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_IDLE);
+	CHECK_INT(probes, 0);
+	hear(IFACE_HEARD);
+	turn(now + 2000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	hear(IFACE_OPENING);
+	turn(now + 2000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	hear(IFACE_DEAF);
+	CHECK_INT(view("10.0.0.120").state, ELECT_IDLE);
+	CHECK_INT(view("10.0.0.120").elig->reason, REASON_NO_INTERFACE);
+	hear(IFACE_HEARD);
+	turn(now + 3000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	close_cluster();
+}
+
+/* After a pause what goes by unheard is no silence. */
+static void test_fenced_not_heard(void)
+{
+	open_working();
+	own("10.0.0.120");
+	elect_fence(e, now);
+	hear(IFACE_OPENING);
+	CHECK_INT(view("10.0.0.120").state, ELECT_IDLE);
+	hear(IFACE_HEARD);
+	turn(now + 3000);
+	CHECK_INT(view("10.0.0.120").state, ELECT_OWNER);
+	close_cluster();
+}
+
 /* R29: a second process of our name. The one whose identity sorts first goes on. */
 static void test_impersonated(void)
 {
@@ -2473,6 +2518,7 @@ CHECK_MAIN("test_elect", CHECK_TEST(test_own_lease), CHECK_TEST(test_health),
 	CHECK_TEST(test_silent_owner_veto_ends), CHECK_TEST(test_silent_owner_no_witness),
 	CHECK_TEST(test_not_silent), CHECK_TEST(test_orphan), CHECK_TEST(test_silent_owner_rank),
 	CHECK_TEST(test_reclaim), CHECK_TEST(test_hold_down), CHECK_TEST(test_hold_down_link),
+	CHECK_TEST(test_not_heard), CHECK_TEST(test_fenced_not_heard),
 	CHECK_TEST(test_wire_foreign), CHECK_TEST(test_wire_probe),
 	CHECK_TEST(test_wire_dead_and_living), CHECK_TEST(test_dispute), CHECK_TEST(test_ceded), CHECK_TEST(test_fence),
 	CHECK_TEST(test_inherit), CHECK_TEST(test_drain), CHECK_TEST(test_release),

@@ -296,6 +296,59 @@ static void test_reach(void)
 	world_close(&w);
 }
 
+/* An interface that is not heard yet is for who has the address already; one that cannot be is as one
+ * that is down, but it is tried again. */
+static void test_heard(void)
+{
+	unsigned listen[8];
+	struct elig e;
+
+	open_lan();
+	iface_set_capture(w.ifaces, 2, ADDR_V6, IFACE_DEAF); /* no matter of an IPv4 address */
+	CHECK_INT(self("10.0.0.100").reason, REASON_OWNER);
+	for (enum iface_capture c = IFACE_NOT_HEARD; c <= IFACE_OPENING; c++) {
+		iface_set_capture(w.ifaces, 2, ADDR_V4, c);
+		e = self("10.0.0.100");
+		CHECK_INT(e.reason, REASON_NOT_LISTENING);
+		CHECK_INT(e.n_paths, 1);
+		CHECK_INT(other("10.0.0.100", "n2", "10.0.0.0/24").reason, REASON_OWNER);
+	}
+	iface_set_capture(w.ifaces, 2, ADDR_V4, IFACE_DEAF);
+	e = self("10.0.0.100");
+	CHECK_INT(e.reason, REASON_NO_INTERFACE);
+	CHECK_INT(e.n_paths, 0);
+	CHECK_INT(elig_interfaces_of(&w.in, ADDR_V4, listen, 8), 1);
+	world_close(&w);
+}
+
+/* A second one that is being opened takes nothing away; where the first is deaf the second one in its
+ * subnet serves. */
+static void test_one_of_two_heard(void)
+{
+	static const char *const names[] = {"eth0", "eth1"};
+	struct elig e;
+
+	open_lan();
+	world_link(&w, 3, "eth1", 1, true);
+	world_addr(&w, 3, "10.0.0.9/24");
+	iface_set_capture(w.ifaces, 3, ADDR_V4, IFACE_OPENING);
+	e = self("10.0.0.100");
+	CHECK_INT(e.reason, REASON_OWNER);
+	CHECK(e.n_paths == 1 && e.paths[0].ifindex == 2);
+	iface_set_capture(w.ifaces, 2, ADDR_V4, IFACE_DEAF);
+	e = self("10.0.0.100");
+	CHECK_INT(e.reason, REASON_NOT_LISTENING);
+	CHECK(e.n_paths == 1 && e.paths[0].ifindex == 3);
+	iface_set_capture(w.ifaces, 3, ADDR_V4, IFACE_HEARD);
+	CHECK_INT(self("10.0.0.100").reason, REASON_OWNER);
+	iface_set_capture(w.ifaces, 2, ADDR_V4, IFACE_OPENING);
+	w.ads[0].interfaces = (struct config_strings){names, 2};
+	e = self("10.0.0.100");
+	CHECK_INT(e.reason, REASON_OWNER);
+	CHECK_INT(e.n_paths, 2);
+	world_close(&w);
+}
+
 static void put_lease(const char *node, const char *holder, const char *subnets)
 {
 	world_apply(&w, CLUSTER_LEASE, CLUSTER_PUT,
@@ -478,6 +531,7 @@ static void test_next_advertisement(void)
 CHECK_MAIN("test_elig", CHECK_TEST(test_eligible), CHECK_TEST(test_node_reasons),
 	CHECK_TEST(test_endpoints), CHECK_TEST(test_advertisements), CHECK_TEST(test_weights),
 	CHECK_TEST(test_interfaces), CHECK_TEST(test_bind), CHECK_TEST(test_ipvs),
-	CHECK_TEST(test_reach), CHECK_TEST(test_off_subnet), CHECK_TEST(test_groups),
+	CHECK_TEST(test_reach), CHECK_TEST(test_heard), CHECK_TEST(test_one_of_two_heard),
+		CHECK_TEST(test_off_subnet), CHECK_TEST(test_groups),
 	CHECK_TEST(test_ipv6), CHECK_TEST(test_kept_verdicts), CHECK_TEST(test_texts),
 	CHECK_TEST(test_next_advertisement))

@@ -37,6 +37,7 @@ struct rig {
 	struct net *net;
 	bool closed;
 	unsigned ifaces; /* calls of on_ifaces() */
+	bool heard_when_told;
 	unsigned v0;     /* ifindex */
 	int wire;        /* packet socket on v1 */
 	uint8_t frame[MAX_FRAMES][96];
@@ -137,8 +138,10 @@ static void on_frame(
 static void on_ifaces(void *ctx)
 {
 	struct rig *r = ctx;
+	const struct iface *i = iface_get(net_ifaces(r->net), r->v0);
 
 	r->ifaces++;
+	r->heard_when_told = i != NULL && i->capture[ADDR_V4] == IFACE_HEARD;
 }
 
 static void on_closed(void *ctx)
@@ -222,11 +225,25 @@ static struct addr_range range(const char *s)
 	return v;
 }
 
-static void listen_on(struct rig *r, unsigned ifindex, const char *s)
+static enum iface_capture capture(const struct rig *r, enum addr_family f)
+{
+	const struct iface *i = iface_get(net_ifaces(r->net), r->v0);
+
+	return i != NULL ? i->capture[f] : IFACE_NOT_HEARD;
+}
+
+/* Does not wait until it is heard. */
+static void want_on(struct rig *r, unsigned ifindex, const char *s)
 {
 	struct addr_range v = range(s);
 
 	CHECK_INT(net_listen(r->net, ADDR_V4, &ifindex, 1, &v, 1), 0);
+}
+
+static void listen_on(struct rig *r, unsigned ifindex, const char *s)
+{
+	want_on(r, ifindex, s);
+	UNTIL(r, capture(r, ADDR_V4) == IFACE_HEARD);
 }
 
 /* The last octet of the target of captured frame i; -1. */
@@ -422,6 +439,7 @@ static void test_filter_many_ranges(void)
 		v[i].first = v[i].last = addr_from_v4(b);
 	}
 	CHECK_INT(net_listen(r.net, ADDR_V4, &r.v0, 1, v, ARRAY_LEN(v)), 0);
+	UNTIL(&r, capture(&r, ADDR_V4) == IFACE_HEARD);
 	wire_ask(&r, "192.168.1.1", "9.255.255.255");
 	wire_ask(&r, "192.168.1.1", "10.200.0.1");
 	for (unsigned i = 0; i < ARRAY_LEN(v); i += 50) {
@@ -477,6 +495,7 @@ static void test_ndp_filter(void)
 		addr_format(v.last, last);
 		set_up(&r);
 		CHECK_INT(net_listen(r.net, ADDR_V6, &r.v0, 1, &v, 1), 0);
+		UNTIL(&r, capture(&r, ADDR_V6) == IFACE_HEARD);
 		wire_icmp6(&r, 135, 255, addr_format(addr_prev(v.first), s));
 		wire_icmp6(&r, 135, 255, addr_format(addr_next(v.last), s));
 		wire_icmp6(&r, 135, 254, first);
@@ -505,6 +524,7 @@ static void test_ndp_filter_many_ranges(void)
 			.hi = v[i].first.hi + 0x123456789u, .lo = 0x0fedcba987654321u};
 	}
 	CHECK_INT(net_listen(r.net, ADDR_V6, &r.v0, 1, v, ARRAY_LEN(v)), 0);
+	UNTIL(&r, capture(&r, ADDR_V6) == IFACE_HEARD);
 	wire_icmp6(&r, 135, 255, "fc00::1");
 	for (unsigned i = 0; i < ARRAY_LEN(v); i++) {
 		char s[ADDR_STRLEN];
@@ -527,6 +547,7 @@ static void test_two_families(void)
 	set_up(&r);
 	for (enum addr_family f = 0; f < ADDR_FAMILIES; f++)
 		CHECK_INT(net_listen(r.net, f, &r.v0, 1, v, 2), 0);
+	UNTIL(&r, capture(&r, ADDR_V4) == IFACE_HEARD && capture(&r, ADDR_V6) == IFACE_HEARD);
 	wire_ask(&r, "192.168.1.1", "192.168.1.200");
 	UNTIL(&r, r.n >= 1);
 	wire_icmp6(&r, 135, 255, "fd00::100");
@@ -601,7 +622,7 @@ static void test_listen_to_less(void)
 	CHECK_INT(net_listen(r.net, ADDR_V4, NULL, 0, &v, 1), 0);
 	CHECK(!can_send(&r));
 	CHECK_INT(net_listen(r.net, ADDR_V4, (unsigned[]){r.v0, r.v0, 4000}, 3, &v, 1), 0);
-	CHECK(can_send(&r));
+	UNTIL(&r, can_send(&r));
 	CHECK_INT(net_listen(r.net, ADDR_V4, &r.v0, 1, &v6, 1), 0); /* no IPv4 range */
 	CHECK(!can_send(&r));
 	CHECK_INT(net_listen(r.net, ADDR_V4, &r.v0, 1, NULL, 0), 0);
@@ -641,6 +662,93 @@ static void test_full_ring_is_counted(void)
 	wire_ask(&r, "192.168.1.1", "192.168.1.201");
 	UNTIL(&r, r.n > MAX_FRAMES || target(&r, r.n - 1) == 201);
 	CHECK_INT(r.c.v[COUNTER_NET_CAPTURE_DROPS] + r.n, 1001);
+	tear_down(&r);
+}
+
+/* -- opening, off the loop -- */
+
+static void test_opened_off_the_loop(void)
+{
+	static const uint8_t f[60] = {2, 0, 0, 0, 7, 1, 2, 0, 0, 0, 7, 0, 0x08, 0x06};
+	struct rig r;
+
+	set_up(&r);
+	CHECK_INT(capture(&r, ADDR_V4), IFACE_NOT_HEARD);
+	want_on(&r, r.v0, "192.168.1.200");
+	CHECK_INT(capture(&r, ADDR_V4), IFACE_OPENING);
+	CHECK_INT(net_send(r.net, r.v0, f, sizeof(f)), -EAGAIN);
+	CHECK_INT(net_drop_queued(r.net), 0);
+	net_count_drops(r.net);
+	r.heard_when_told = false;
+	UNTIL(&r, r.heard_when_told);
+	CHECK_INT(capture(&r, ADDR_V6), IFACE_NOT_HEARD);
+	CHECK_INT(net_send(r.net, r.v0, f, sizeof(f)), 0);
+	tear_down(&r);
+}
+
+/* What is asked for while it is being opened holds when it is. */
+static void test_changed_while_opening(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	want_on(&r, r.v0, "192.168.1.200");
+	want_on(&r, r.v0, "192.168.1.201");
+	UNTIL(&r, capture(&r, ADDR_V4) == IFACE_HEARD);
+	wire_ask(&r, "192.168.1.1", "192.168.1.200");
+	wire_ask(&r, "192.168.1.1", "192.168.1.201");
+	UNTIL(&r, r.n >= 1);
+	CHECK_INT(r.n, 1);
+	CHECK_INT(target(&r, 0), 201);
+	CHECK_INT(net_listen(r.net, ADDR_V4, NULL, 0, NULL, 0), 0);
+	want_on(&r, r.v0, "192.168.1.202"); /* the old one is being closed */
+	CHECK_INT(net_listen(r.net, ADDR_V4, NULL, 0, NULL, 0), 0);
+	CHECK_INT(capture(&r, ADDR_V4), IFACE_NOT_HEARD);
+	listen_on(&r, r.v0, "192.168.1.203");
+	wire_ask(&r, "192.168.1.1", "192.168.1.203");
+	UNTIL(&r, r.n >= 2);
+	CHECK_INT(target(&r, 1), 203);
+	tear_down(&r);
+}
+
+static void test_closed_while_opening(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	want_on(&r, r.v0, "192.168.1.200");
+	net_close(r.net);
+	UNTIL(&r, r.closed);
+	tear_down(&r);
+}
+
+/* It goes away, or down, in the meantime: nothing is left, and it is heard when it is back. */
+static void test_gone_while_opening(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	for (int i = 0; i < 5; i++) {
+		want_on(&r, r.v0, "192.168.1.200");
+		CHECK(command("ip link set v0 down"));
+		UNTIL(&r, !is_up(&r, "v0"));
+		CHECK(command("ip link set v0 up"));
+		UNTIL(&r, is_up(&r, "v0") && capture(&r, ADDR_V4) == IFACE_HEARD && can_send(&r));
+		CHECK_INT(net_listen(r.net, ADDR_V4, NULL, 0, NULL, 0), 0);
+	}
+	tear_down(&r);
+}
+
+/* A dry run shows what would be. */
+static void test_passive(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	net_set_passive(r.net);
+	want_on(&r, r.v0, "192.168.1.200");
+	CHECK_INT(capture(&r, ADDR_V4), IFACE_HEARD);
+	UNTIL(&r, can_send(&r));
 	tear_down(&r);
 }
 
@@ -729,7 +837,7 @@ static void test_listen_before_up(void)
 	set_up(&r);
 	CHECK(command("ip link set v0 down"));
 	UNTIL(&r, !is_up(&r, "v0"));
-	listen_on(&r, r.v0, "192.168.1.200");
+	want_on(&r, r.v0, "192.168.1.200");
 	CHECK(!can_send(&r));
 	CHECK(command("ip link set v0 up"));
 	UNTIL(&r, can_send(&r));
@@ -740,15 +848,31 @@ static void test_listen_before_up(void)
 
 /* -- what is missing -- */
 
-static void set_cap_net_raw(bool on)
+static void set_cap_net_raw(uv_work_t *work)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2] = {{0}};
 	const uint32_t bit = 1U << CAP_NET_RAW;
 
 	CHECK(syscall(SYS_capget, &h, d) == 0);
-	d[0].effective = on ? d[0].effective | bit : d[0].effective & ~bit;
+	d[0].effective = *(const bool *)work->data ? d[0].effective | bit
+						   : d[0].effective & ~bit;
 	CHECK(syscall(SYS_capset, &h, d) == 0);
+}
+
+static void on_set(uv_work_t *work, int status)
+{
+	CHECK_INT(status, 0);
+	work->data = NULL;
+}
+
+/* Of the pool's only thread. */
+static void let_capture(struct rig *r, bool on)
+{
+	uv_work_t work = {.data = &on};
+
+	CHECK_INT(uv_queue_work(&r->loop, &work, set_cap_net_raw, on_set), 0);
+	UNTIL(r, work.data == NULL);
 }
 
 static void test_no_permission(void)
@@ -756,11 +880,13 @@ static void test_no_permission(void)
 	struct rig r;
 
 	set_up(&r);
-	set_cap_net_raw(false);
-	listen_on(&r, r.v0, "192.168.1.200");
+	let_capture(&r, false);
+	want_on(&r, r.v0, "192.168.1.200");
+	UNTIL(&r, capture(&r, ADDR_V4) == IFACE_DEAF);
 	CHECK(!can_send(&r));
-	set_cap_net_raw(true);
+	let_capture(&r, true);
 	UNTIL(&r, can_send(&r)); /* within the second */
+	UNTIL(&r, capture(&r, ADDR_V4) == IFACE_HEARD);
 	tear_down(&r);
 }
 
@@ -771,16 +897,38 @@ static void test_no_descriptors(void)
 	int fd;
 
 	set_up(&r);
-	CHECK(getrlimit(RLIMIT_NOFILE, &was) == 0);
+	let_capture(&r, true); /* the pool has what it needs */
 	fd = dup(r.wire);
 	(void)close(fd);
+	CHECK(getrlimit(RLIMIT_NOFILE, &was) == 0);
 	none = was;
 	none.rlim_cur = (rlim_t)fd;
 	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
-	listen_on(&r, r.v0, "192.168.1.200");
+	want_on(&r, r.v0, "192.168.1.200");
+	UNTIL(&r, capture(&r, ADDR_V4) == IFACE_DEAF);
 	CHECK(!can_send(&r));
+	want_on(&r, r.v0, "192.168.1.201"); /* tried again at once, and as vain */
+	CHECK_INT(capture(&r, ADDR_V4), IFACE_DEAF);
 	CHECK(setrlimit(RLIMIT_NOFILE, &was) == 0);
 	UNTIL(&r, can_send(&r));
+	UNTIL(&r, capture(&r, ADDR_V4) == IFACE_HEARD);
+	tear_down(&r);
+}
+
+/* Not wanted any more: it is not deaf, either. */
+static void test_deaf_no_longer_wanted(void)
+{
+	struct rig r;
+
+	set_up(&r);
+	let_capture(&r, false);
+	want_on(&r, r.v0, "192.168.1.200");
+	UNTIL(&r, capture(&r, ADDR_V4) == IFACE_DEAF);
+	CHECK_INT(net_listen(r.net, ADDR_V4, NULL, 0, NULL, 0), 0);
+	CHECK_INT(capture(&r, ADDR_V4), IFACE_NOT_HEARD);
+	let_capture(&r, true);
+	listen_on(&r, r.v0, "192.168.1.200");
+	CHECK(can_send(&r));
 	tear_down(&r);
 }
 
@@ -833,7 +981,7 @@ static void do_listen_to_nothing(struct rig *r)
 static void do_listen_anew(struct rig *r)
 {
 	do_listen_to_nothing(r);
-	listen_on(r, r->v0, "192.168.1.201");
+	want_on(r, r->v0, "192.168.1.201");
 }
 
 static void test_listen_in_frame(void)
@@ -845,7 +993,7 @@ static void test_listen_in_frame(void)
 	r.in_frame = do_listen_anew;
 	for (int i = 0; i < 5; i++)
 		wire_ask(&r, "192.168.1.1", "192.168.1.200");
-	UNTIL(&r, r.n == 1);
+	UNTIL(&r, r.n == 1 && capture(&r, ADDR_V4) == IFACE_HEARD);
 	r.in_frame = do_listen_to_nothing;
 	wire_ask(&r, "192.168.1.1", "192.168.1.201");
 	UNTIL(&r, r.n == 2);
@@ -899,7 +1047,10 @@ int main(void)
 		CHECK_TEST(test_listen_before_up), CHECK_TEST(test_no_permission),
 		CHECK_TEST(test_no_descriptors), CHECK_TEST(test_open_fails_clean),
 		CHECK_TEST(test_close_in_frame), CHECK_TEST(test_listen_in_frame),
-		CHECK_TEST(test_drop_in_frame)};
+		CHECK_TEST(test_drop_in_frame), CHECK_TEST(test_opened_off_the_loop),
+		CHECK_TEST(test_changed_while_opening), CHECK_TEST(test_closed_while_opening),
+		CHECK_TEST(test_gone_while_opening), CHECK_TEST(test_passive),
+		CHECK_TEST(test_deaf_no_longer_wanted)};
 
 	if (!enter_namespace()) {
 		printf("test_net: 0 passed, 0 failed, %zu skipped (needs root: no network "
@@ -907,6 +1058,7 @@ int main(void)
 			ARRAY_LEN(tests), strerror(errno));
 		return 0;
 	}
+	CHECK(setenv("UV_THREADPOOL_SIZE", "1", 1) == 0); /* let_capture() */
 	log_set_level(LOG_ERROR);
 	return check_main("test_net", tests, ARRAY_LEN(tests));
 }

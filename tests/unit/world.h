@@ -246,7 +246,7 @@ static inline void world_send(struct world *w, struct world_msg *m)
 		abort();
 }
 
-/* An Ethernet interface; its MAC is 02:00:00:00:<host>:<ifindex>. */
+/* An Ethernet interface that is listened on; its MAC is 02:00:00:00:<host>:<ifindex>. */
 static inline void world_link(
 	struct world *w, unsigned ifindex, const char *name, unsigned host, bool up)
 {
@@ -265,6 +265,8 @@ static inline void world_link(
 	world_attr(&m, IFLA_MTU, &mtu, sizeof mtu);
 	world_attr(&m, IFLA_ADDRESS, mac, 6);
 	world_send(w, &m);
+	for (enum addr_family f = 0; f < ADDR_FAMILIES; f++)
+		iface_set_capture(w->ifaces, ifindex, f, IFACE_HEARD);
 }
 
 static inline void world_unlink(struct world *w, unsigned ifindex, const char *name)
