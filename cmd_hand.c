@@ -49,15 +49,18 @@ static int by_hand(const struct cmd *c, const struct hand_options *o)
 	cJSON *answer;
 
 	for (;;) {
+		const char *message;
 		bool done;
 
 		answer = cmd_ask(o->control, hand_request(c, o, waited_ms > 0), &code);
 		if (answer == NULL)
 			return code;
 		done = json_bool(answer, "done", true);
+		message = json_string(answer, "message");
+		if (message == NULL) /* of a daemon of another version */
+			message = done ? "done" : "under way";
 		if (done || waited_ms >= o->timeout_ms)
-			(void)fprintf(
-				done ? stdout : stderr, "%s\n", json_string(answer, "message"));
+			(void)fprintf(done ? stdout : stderr, "%s\n", message);
 		cJSON_Delete(answer);
 		if (done || waited_ms >= o->timeout_ms)
 			return done ? EXIT_FINE : EXIT_FINDING;

@@ -211,6 +211,10 @@ struct daemon {
 	size_t looked;          /* groups that it is through with */
 	struct daemon_contests contests;
 	unsigned leases_in_flight, status_in_flight, events_in_flight;
+	struct {
+		uint64_t since_ms; /* the API takes no Lease of this node's; 0 = it does */
+		char why[128];
+	} mute;
 	char not_written[160]; /* why the API did not take a Service's status lately; "" = it did */
 	uint64_t shadow_again_ms; /* lbd explain may cost time again from then on */
 	struct daemon_recent recent[DAEMON_RECENT_EVENTS];

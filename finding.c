@@ -16,6 +16,7 @@ enum {
 	MAX_SENTENCE = 8192,
 	MAX_NAMED = 3,      /* Services or addresses in one sentence; the rest is counted */
 	MAX_HEAPS = 8,      /* reasons that are told apart */
+	MUTE_MS = 15000,    /* of an API server: before, it may be a renewal that was late */
 	RECENT_MS = 300000, /* a foreign host that was heard before is no news */
 };
 
@@ -234,6 +235,21 @@ static void say_heap(struct teller *t, const struct heap *h, const char *things)
 
 /* -- the API, the leader, this node -- */
 
+/* It shows what there is, and takes nothing from this node. */
+static void tell_mute(struct teller *t, const cJSON *api)
+{
+	int64_t age = finding_age(t->dump, api, "refusesSince");
+
+	if (age < MUTE_MS || !json_bool(api, "synced", true))
+		return;
+	say(t, "the API server is in reach, but has not taken this node's Lease");
+	say_age(t, " for ", age, "");
+	say(t, " (");
+	say_theirs(t, json_string(api, "refusesWhy"));
+	say(t, "): when that is over, others take its addresses");
+	end(t, true);
+}
+
 static void tell_api(struct teller *t)
 {
 	const cJSON *api = json_object(t->dump, "api"), *w, *refused;
@@ -253,6 +269,7 @@ static void tell_api(struct teller *t)
 		}
 		end(t, true);
 	}
+	tell_mute(t, api);
 	cJSON_ArrayForEach (refused, json_array(api, "refused")) {
 		say(t, "the API server refuses lbd a right: ");
 		say_theirs(t, cJSON_GetStringValue(refused));

@@ -107,10 +107,12 @@ void mesh_sync(struct daemon *d)
 
 void mesh_on_lease(struct daemon *d, const struct cluster_lease *l)
 {
+	bool has_holder = l->holder != NULL && l->holder[0] != '\0';
+
 	if (d->peers == NULL || l->role != CLUSTER_LEASE_NODE || l->node == NULL ||
 		strcmp(l->node, d->node) == 0)
 		return;
-	if (peers_put(d->peers, l->node, l->addresses) != 0)
+	if (peers_put(d->peers, l->node, l->addresses, has_holder ? bfdio_now_us() : 0) != 0)
 		log_limited(LOG_WARN, "bfd", "no session with a node", "node", l->node, "err",
 			"out of memory", NULL);
 }

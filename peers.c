@@ -45,6 +45,7 @@ struct node {
 	struct place *place; /* owned */
 	size_t n_places;
 	uint64_t score; /* on the ring */
+	uint64_t renewed_us; /* its Lease; 0 = given back */
 };
 
 /* One of this node's interfaces. */
@@ -80,6 +81,7 @@ struct peers {
 	uint64_t judges_us; /* since when it judges again after it left; 0 = it never left */
 	uint64_t sync_us; /* sessions are to be brought in line then; TIME_NEVER = they are */
 	bool changed;     /* a session is to be looked at */
+	bool doubled;     /* two nodes publish one address */
 };
 
 /* -- small things -- */
@@ -163,7 +165,7 @@ static void node_free(struct node *n)
 	free(n->place);
 }
 
-int peers_put(struct peers *p, const char *node, const char *addresses)
+int peers_put(struct peers *p, const char *node, const char *addresses, uint64_t renewed_us)
 {
 	struct node *n = find_node(p, node);
 
@@ -176,9 +178,12 @@ int peers_put(struct peers *p, const char *node, const char *addresses)
 			return -ENOMEM;
 		p->n_nodes++;
 		p->sync_us = 0;
-	} else if (text_eq(n->text, addresses)) {
-		return 0;
 	}
+	n->renewed_us = renewed_us;
+	if (p->doubled)
+		p->sync_us = 0;
+	if (text_eq(n->text, addresses))
+		return 0;
 	p->sync_us = 0;
 	if (!text_set(&n->text, addresses))
 		return -ENOMEM;
@@ -452,6 +457,53 @@ static bool want_session(
 	return true;
 }
 
+/* -- one address, two nodes -- */
+
+static bool has_session(const struct peers *p, const struct segment *s, const struct node *n)
+{
+	const struct peer *x = find_peer(p, n->name, s->ifindex);
+
+	return x != NULL && x->session != NULL;
+}
+
+static bool is_over(const struct peers *p, const struct node *n, uint64_t now_us)
+{
+	return n->renewed_us == 0 ||
+	       now_us >= n->renewed_us + p->in->conf->elections.node_duration_ms * 1000;
+}
+
+/* Is the address that both publish a's rather than b's? */
+static bool is_rather(const struct peers *p, const struct segment *s, const struct node *a,
+	const struct node *b, uint64_t now_us)
+{
+	bool has = has_session(p, s, a);
+
+	if (has != has_session(p, s, b)) {
+		const struct node *holder = has ? a : b, *other = has ? b : a;
+		bool gives_way = is_over(p, holder, now_us) && !is_over(p, other, now_us);
+
+		return has != gives_way;
+	}
+	return a->renewed_us != b->renewed_us ? a->renewed_us > b->renewed_us : a < b;
+}
+
+/* Does another node have the address of that path? */
+static bool is_anothers(struct peers *p, const struct segment *s, const struct node *n,
+	const struct bfd_path *path, uint64_t now_us)
+{
+	struct bfd_path other;
+	bool yes = false;
+
+	for (size_t i = 0; i < p->n_nodes; i++) {
+		if (&p->nodes[i] == n || !path_to(s, &p->nodes[i], &other) ||
+			!addr_eq(other.remote, path->remote))
+			continue;
+		p->doubled = true;
+		yes |= is_rather(p, s, &p->nodes[i], n, now_us);
+	}
+	return yes;
+}
+
 static void drop_unwanted(struct peers *p)
 {
 	size_t n = 0;
@@ -479,12 +531,14 @@ static void sync_sessions(struct peers *p, uint64_t now_us)
 	}
 	for (size_t i = 0; i < p->n; i++)
 		p->v[i]->wanted = false;
+	p->doubled = false;
 	for (size_t i = 0; i < p->n_segments; i++) {
 		const struct segment *s = &p->segments[i];
 
 		for (size_t k = 0; k < p->n_nodes; k++)
 			if (path_to(s, &p->nodes[k], &path) &&
-				are_neighbours(p, s, p->self_score, p->nodes[k].score))
+				are_neighbours(p, s, p->self_score, p->nodes[k].score) &&
+				!is_anothers(p, s, &p->nodes[k], &path, now_us))
 				done &= want_session(p, p->nodes[k].name, &path, now_us);
 	}
 	drop_unwanted(p);

@@ -38,8 +38,12 @@ void peers_free(struct peers *p);
 /* in is borrowed until the next call. */
 void peers_set_input(struct peers *p, const struct elig_input *in);
 /* A node and the addresses that its Lease publishes ("10.0.0.5/24,fd00::5/64"; what cannot be read
- * is left out; NULL = none).  0 or -ENOMEM (as it was). */
-int peers_put(struct peers *p, const char *node, const char *addresses) MUST_CHECK;
+ * is left out; NULL = none); when the Lease was renewed, 0 = it was given back.  Of two nodes that
+ * publish one address the one that has the session keeps it, unless its Lease is over and the
+ * other's is not: a host that got another name leaves a Lease of the old one behind.  0 or -ENOMEM
+ * (as it was). */
+int peers_put(struct peers *p, const char *node, const char *addresses, uint64_t renewed_us)
+	MUST_CHECK;
 void peers_remove(struct peers *p, const char *node);
 /* All sessions AdminDown: this node goes (R27). */
 void peers_set_leaving(struct peers *p, bool leaving, uint64_t now_us);

@@ -503,6 +503,10 @@ static void dump_api(cJSON *o, const struct daemon *d, uint64_t now_ms)
 	(void)cJSON_AddBoolToObject(o, "synced", d->synced);
 	status_add_time(o, "since", d->synced_ms, now_ms);
 	add_string(o, "server", d->kube != NULL ? kube_where_text(d->kube) : NULL);
+	if (d->mute.since_ms != 0) {
+		status_add_time(o, "refusesSince", d->mute.since_ms, now_ms);
+		add_string(o, "refusesWhy", d->mute.why);
+	}
 	list = cJSON_AddArrayToObject(o, "watches");
 	for (size_t i = 0; i < DAEMON_WATCHES; i++) {
 		cJSON *w;

@@ -78,6 +78,20 @@ static void lease_told(
 		elect_done(c->d->elect, c->id, outcome, lease, now_ms);
 }
 
+/* Whether the API takes this node's own Leases: its watches may stand open while it does not. */
+static void note_own(const struct writer_call *c, bool taken, const char *why)
+{
+	struct daemon *d = c->d;
+
+	if (c->other || c->kind == WRITE_RETIRED)
+		return;
+	if (taken)
+		d->mute.since_ms = 0;
+	else if (d->mute.since_ms == 0)
+		d->mute.since_ms = daemon_now_ms();
+	(void)snprintf(d->mute.why, sizeof d->mute.why, "%s", taken ? "" : why);
+}
+
 /* What the API says of a Lease of ours must not be older than what it had said. */
 static void doubt_lease(
 	struct daemon *d, const struct writer_call *c, const struct cluster_lease *l)
@@ -99,11 +113,13 @@ static void on_lease(void *ctx, const struct kube_answer *a)
 			outcome = LEASE_FAILED;
 		else
 			doubt_lease(c->d, c, lease);
+		note_own(c, lease != NULL, "its answer is no Lease");
 	} else if (outcome == LEASE_NOT_FOUND && !c->create && !c->other) {
 		feed_doubt(c->d, "a Lease of this node's is gone", daemon_now_ms());
-	} else if (outcome != LEASE_CONFLICT && outcome != LEASE_NOT_FOUND &&
-		   outcome != LEASE_NOT_SENT) {
-		log_failure(c, "lease not written", a);
+	} else if (outcome != LEASE_CONFLICT && outcome != LEASE_NOT_FOUND) {
+		note_own(c, false, a->err);
+		if (outcome != LEASE_NOT_SENT)
+			log_failure(c, "lease not written", a);
 	}
 	lease_told(c, outcome, lease);
 	cluster_lease_free(lease);

@@ -178,6 +178,22 @@ def test_api_killed(bare):
         answers.never_silent(begin, 0.3)
 
 
+@pytest.mark.parametrize("given_back", [True, False], ids=["stopped", "killed"])
+def test_renamed(bare, given_back):
+    """A host that has another name now: the Lease of its old name, which stays, keeps nobody from having BFD with it."""
+    lab = bare(pods=False, proxy=False, config=SHORT_LEASES).start()
+    serve(lab)
+    node = lab.nodes[0]
+    node.kill(signal.SIGTERM if given_back else signal.SIGKILL)
+    node.name = "a-new-name"
+    lab.create_node(node)
+    node.start()
+    for other in lab.nodes[1:]:
+        wait_for(f"{other.name}'s session", lambda o=other: {n["name"]: n["peer"] for n in o.dump()["nodes"]}["a-new-name"] == "up",
+                 5 if given_back else LEASE_S + 5)
+        assert {n["name"]: n["peer"] for n in other.dump()["nodes"]}["n1"] == "never"
+
+
 DEAF = ("setpriv", "--bounding-set", "-net_raw")
 
 

@@ -214,6 +214,19 @@ def test_api_down(lab):
         assert status(node)[0] == 1
 
 
+def test_api_takes_nothing(lab):
+    """The watches stand, but no Lease is taken: said after a while, and no longer when it is over."""
+    node = lab.nodes[0]
+    settle(lab)
+    for verb in ("update", "create"):
+        lab.server.fault("500", match={"user": "lbd", "verb": verb, "path": "/apis/coordination.k8s.io/*"})
+    wait_for("it said", lambda: any(s.startswith("the API server is in reach, but has not taken this node's Lease for ")
+                                    and "(HTTP 500" in s for s in degraded(node)), 30)
+    assert "API server in reach" in status(node)[1]
+    lab.server.clear()
+    wait_for("it no longer said", lambda: not any("has not taken" in s for s in degraded(node)), 15)
+
+
 def test_exit_codes(lab):
     """0 when it could be printed, 1 when the summary has something degraded, 2 usage, 3 no daemon."""
     node = lab.nodes[0]

@@ -297,7 +297,8 @@ static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 	else
 		elect_on_lease(n->elect, l, deleted, n->now_ms);
 	if (!deleted && l->role == CLUSTER_LEASE_NODE && l->node != NULL &&
-		strcmp(l->node, n->name) != 0 && peers_put(n->peers, l->node, l->addresses) != 0)
+		strcmp(l->node, n->name) != 0 &&
+		peers_put(n->peers, l->node, l->addresses, n->now_us) != 0)
 		abort();
 	if (l->role == CLUSTER_LEASE_CLAIMS)
 		alloc_claims_changed(n->alloc);

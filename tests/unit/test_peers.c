@@ -139,7 +139,7 @@ static void boot(unsigned i)
 
 		(void)snprintf(addresses, sizeof addresses, "10.0.0.%u/24", k + 1);
 		if (k != i)
-			CHECK_INT(peers_put(s->peers, lan.v[k].name, addresses), 0);
+			CHECK_INT(peers_put(s->peers, lan.v[k].name, addresses, lan.now_us), 0);
 	}
 }
 
@@ -368,13 +368,65 @@ static void test_addresses(void)
 		char text[ADDR_STRLEN] = "";
 
 		check_row = rows[i].name;
-		CHECK_INT(peers_put(lan.v[0].peers, "n2", rows[i].published), 0);
+		CHECK_INT(peers_put(lan.v[0].peers, "n2", rows[i].published, lan.now_us), 0);
 		peers_update(lan.v[0].peers, lan.now_us);
 		CHECK((path(1) != NULL) == (rows[i].remote != NULL));
 		if (path(1) != NULL)
 			CHECK_STR(addr_format(path(1)->remote, text), rows[i].remote);
 	}
 	close_lan();
+}
+
+static void put_again(const char *node, bool given_back)
+{
+	CHECK_INT(peers_put(lan.v[0].peers, node, "10.0.0.2/24", given_back ? 0 : lan.now_us), 0);
+	run(2000000);
+}
+
+static const char *watched(void)
+{
+	struct peers_info i;
+
+	if (peers_count(lan.v[0].peers) != 1)
+		return "";
+	peers_at(lan.v[0].peers, 0, lan.now_us, &i);
+	return i.bfd.state == BFD_UP ? i.node : "not up";
+}
+
+/* A host that has another name now: the Lease of the old one is not renewed, or was given back. */
+static void test_renamed(void)
+{
+	for (int given_back = 0; given_back < 2; given_back++) {
+		open_lan(2);
+		peers_remove(lan.v[0].peers, "n2");
+		put_again("n3", false);
+		CHECK_STR(watched(), "n3");
+		put_again("n2", false);
+		CHECK_STR(watched(), "n3"); /* it may live */
+		if (given_back) {
+			put_again("n3", true);
+		} else {
+			for (unsigned i = 0; i < 4; i++) {
+				CHECK_STR(watched(), "n3");
+				put_again("n2", false);
+				run(9000000);
+			}
+			put_again("n2", false);
+		}
+		CHECK_STR(watched(), "n2");
+		put_again("n3", false); /* a list names it again */
+		CHECK_STR(watched(), "n2");
+		run(100000000); /* no API: nobody's is renewed */
+		peers_set_input(lan.v[0].peers, &lan.v[0].w.in);
+		run(2000000);
+		peers_set_input(lan.v[0].peers, &lan.v[0].w.in);
+		run(2000000);
+		CHECK_STR(watched(), "n2");
+		peers_remove(lan.v[0].peers, "n2");
+		run(2000000);
+		CHECK_STR(watched(), "n3");
+		close_lan();
+	}
 }
 
 static void test_gone(void)
@@ -432,5 +484,5 @@ static void test_ring(void)
 
 CHECK_MAIN("test_peers", CHECK_TEST(test_silent), CHECK_TEST(test_never), CHECK_TEST(test_deaf), CHECK_TEST(test_stalled),
 	CHECK_TEST(test_leaving), CHECK_TEST(test_stays), CHECK_TEST(test_loss), CHECK_TEST(test_loss_begins),
-	CHECK_TEST(test_addresses), CHECK_TEST(test_gone), CHECK_TEST(test_interface),
+	CHECK_TEST(test_addresses), CHECK_TEST(test_renamed), CHECK_TEST(test_gone), CHECK_TEST(test_interface),
 	CHECK_TEST(test_ring))
