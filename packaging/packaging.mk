@@ -22,7 +22,7 @@ NOTICE  := build/static/third-party
 # share/lbd is packaging/ without what builds: k3s/install.sh finds there what it wants beside it.
 SHARE   := $(DESTDIR)$(PREFIX)/share
 SHARED  := kubeconfig.tmpl lbd.yaml $(patsubst packaging/%,%,$(wildcard $(addprefix packaging/,grafana/* k3s/* kubernetes/* prometheus/* systemd/*)))
-DOCS    := README.md CHANGELOG.md SECURITY.md $(wildcard docs/*.md)
+DOCS    := README.md CHANGELOG.md SECURITY.md docs/every-key.yaml $(wildcard docs/*.md)
 
 .PHONY: install deb image checksums release
 install: $(BINARY)

@@ -71,7 +71,7 @@ def failover(lab, ip, owner):
 
 
 def demo(lab):
-    step("three nodes, each with its own lbd (Leases of 3 s here, 40 s by default; fast detection by BFD is still to come)")
+    step("three nodes, each with its own lbd (Leases of 3 s here, 40 s by default)")
     shown(f"{binary().name} version", subprocess.run([binary(), "version"], capture_output=True, text=True).stdout)
     begin = time.monotonic()
     lab.start(config=CONFIG)
@@ -105,7 +105,7 @@ def demo(lab):
     took = failover(lab, ip, owner)
     heir = lab.node_of_mac(lab.client.neighbour(ip))
     print(f"  curl works again after {paint('1', f'{took:.2f} s')}, through {heir.name} ({heir.mac})")
-    print("  (found by Lease alone, 3 s here)")
+    print("  (found by BFD; by the Lease alone it takes 3 s here)")
     assert heir is not owner
 
     step("a second Service asks for an address of its own choice")
