@@ -105,6 +105,8 @@ struct bfdio {
 	uv_prepare_t prepare;
 	uv_timer_t open_timer;
 	uint64_t armed_us; /* when timer_fd will fire; TIME_NEVER = not */
+	uint64_t due_us;   /* the same, or when it was armed for a time that was over: a session that
+			      had no key is overdue when it gets one, and nobody is late */
 
 	uint64_t now_us;   /* of this turn */
 	int64_t offset_us; /* CLOCK_BOOTTIME less CLOCK_REALTIME */
@@ -431,6 +433,7 @@ static void arm(struct bfdio *io)
 		return;
 	memset(&t, 0, sizeof t);
 	io->armed_us = due;
+	io->due_us = time_max(due, bfdio_now_us());
 	if (due != TIME_NEVER) {
 		t.it_value.tv_sec = (time_t)(due / 1000000);
 		t.it_value.tv_nsec = (long)(due % 1000000) * 1000 + 1; /* 0 would disarm it */
@@ -442,7 +445,7 @@ static void arm(struct bfdio *io)
 /* How long before this turn there was something to do. */
 static uint64_t late_us(const struct bfdio *io, const struct reading *r)
 {
-	uint64_t since = time_min(io->armed_us, r->oldest_us);
+	uint64_t since = time_min(io->due_us, r->oldest_us);
 
 	return since < io->now_us ? io->now_us - since : 0;
 }
@@ -474,7 +477,7 @@ uint64_t bfdio_late_us(const struct bfdio *io)
 {
 	uint64_t now_us = bfdio_now_us();
 
-	return io->armed_us < now_us ? now_us - io->armed_us : 0;
+	return io->due_us < now_us ? now_us - io->due_us : 0;
 }
 
 static void on_timer(uv_poll_t *poll, int status, int events)
@@ -782,7 +785,7 @@ int bfdio_open(uv_loop_t *loop, const struct bfdio_conf *conf, const struct bfdi
 	io->rng = rng;
 	io->counters = counters;
 	io->conf = *conf;
-	io->armed_us = TIME_NEVER;
+	io->armed_us = io->due_us = TIME_NEVER;
 	io->engine = bfd_new(&engine_ops, io, hkey, rng, counters);
 	io->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (io->timer_fd < 0)

@@ -338,6 +338,7 @@ def test_key_in_a_secret(bare):
     for node in lab.nodes:
         wait_for("the session", lambda n=node: peer(n) == "up")
         assert (node.state_dir / "bfd.key").stat().st_mode & 0o777 == 0o600
+        assert "stopped or starved" not in node.log.read_text()  # what could not be sent before is not late
     before = fell()
     for text in ("the old one\nthe new one", "the new one\nthe old one\n", "the new one\n"):
         put(text)
