@@ -466,6 +466,12 @@ const char *leader_holder(const struct leader *l)
 	return l->seen.exists && l->seen.holder != NULL ? l->seen.holder : "";
 }
 
+bool leader_is_over(const struct leader *l, uint64_t now_ms)
+{
+	return l->synced && !leader_is_leader(l, now_ms) &&
+	       now_ms >= l->seen.since_ms + l->seen.duration_ms + l->retry_period_ms;
+}
+
 void leader_release(struct leader *l, uint64_t now_ms)
 {
 	if (l->releasing)

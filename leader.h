@@ -93,6 +93,8 @@ uint64_t leader_write_ms(const struct leader *l);
 uint64_t leader_term(const struct leader *l);
 /* Identity of the holder as last observed, "" = none.  Valid until the next call. */
 const char *leader_holder(const struct leader *l);
+/* Has that holder's time run out, as far as this node can tell? Not while it is not in step. */
+bool leader_is_over(const struct leader *l, uint64_t now_ms);
 /* Gives the Lease back (clean exit): no more writes of the leader may be in flight.
  * leader_released() turns true when done or not needed. */
 void leader_release(struct leader *l, uint64_t now_ms);

@@ -174,7 +174,8 @@ static bool check_api(const struct daemon *d, struct buf *out)
 	bool may = daemon_may_act(d);
 
 	return check(out, "api", may,
-		d->synced ? ""
+		d->synced && d->mute.since_ms == 0 ? ""
+		: d->synced ? "it takes no Lease of this node's"
 		: may     ? "not in step: the last picture is served"
 			  : "Services and nodes are not known yet");
 }

@@ -16,7 +16,8 @@
 
 void why_leader(const struct daemon *d, char ret_node[CONFIG_MAX_NAME + 1])
 {
-	const char *holder = leader_holder(d->leader), *sep = strrchr(holder, '_');
+	bool over = leader_is_over(d->leader, daemon_now_ms());
+	const char *holder = over ? "" : leader_holder(d->leader), *sep = strrchr(holder, '_');
 
 	(void)snprintf(ret_node, CONFIG_MAX_NAME + 1, "%.*s", sep != NULL ? (int)(sep - holder) : 0,
 		holder);

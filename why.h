@@ -23,7 +23,7 @@ void explain_why(const struct daemon *d, const struct cluster_service *s,
 /* An allocator that decides everything anew from the picture.  alloc_free(); NULL: out of memory,
  * too many Services, too early, or another mode. */
 struct alloc *explain_shadow(struct daemon *d, uint64_t now_ms) MUST_CHECK;
-/* The node that holds the Lease lbd-leader, as far as known; "" = nobody. */
+/* The node that holds the Lease lbd-leader, as far as known; "" = nobody, or its time is over. */
 void why_leader(const struct daemon *d, char ret_node[CONFIG_MAX_NAME + 1]);
 
 #endif

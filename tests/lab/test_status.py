@@ -223,6 +223,7 @@ def test_api_takes_nothing(lab):
     wait_for("it said", lambda: any(s.startswith("the API server is in reach, but has not taken this node's Lease for ")
                                     and "(HTTP 500" in s for s in degraded(node)), 30)
     assert "API server in reach" in status(node)[1]
+    wait_for("no leader", lambda: "no node leads: no Service gets an address until one does" in degraded(node))
     lab.server.clear()
     wait_for("it no longer said", lambda: not any("has not taken" in s for s in degraded(node)), 15)
 

@@ -90,6 +90,7 @@ static void test_create(void)
 	CHECK_INT(leader_deadline(l), t + 10000); /* counted from when it was sent */
 	CHECK_INT(leader_term(l), 1);
 	CHECK_STR(leader_holder(l), "n1_a");
+	CHECK(!leader_is_over(l, t + 100));
 	leader_free(l);
 }
 
@@ -271,7 +272,11 @@ static void test_taken_away(void)
 	leader_on_lease(l, &other, 12000);
 	CHECK(!leader_is_leader(l, 12000));
 	CHECK_STR(leader_holder(l), "n2_b");
+	CHECK(!leader_is_over(l, 12000 + 15000));
+	CHECK(leader_is_over(l, 12000 + 15000 + 5000));
 	CHECK(first_action(12000, 26999) == TIME_NEVER);
+	leader_on_synced(l, false, 27000);
+	CHECK(!leader_is_over(l, 90000)); /* who knows */
 	leader_free(l);
 
 	lead(10000); /* the same, told by the API */
