@@ -58,7 +58,7 @@ enum {
 struct daemon_options {
 	const char *config_path, *control_path;
 	struct kube_where where;
-	const char *node_name; /* NULL = $NODE_NAME, the configuration, the host name */
+	const char *node_name; /* NULL = not given (nodename.h) */
 	const char *log_level; /* NULL = the configuration's */
 	bool dry_run;
 };
