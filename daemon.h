@@ -140,6 +140,7 @@ struct daemon {
 	struct hash_key hkey;
 	struct counters counters;
 	char node[CONFIG_MAX_NAME + 1];
+	char next_node[CONFIG_MAX_NAME + 1]; /* what it is to be after a restart; "" = the same */
 	char version[32];
 	uint64_t started_ms;
 

@@ -328,6 +328,14 @@ static void tell_self(struct teller *t)
 		       "the configuration");
 		end(t, true);
 	}
+	if (json_string(self, "nextName") != NULL) {
+		say(t, "lbd goes by the node's name ");
+		say_theirs(t, json_string(self, "name"));
+		say(t, ", but nodeName in the configuration, or the host's name, is ");
+		say_theirs(t, json_string(self, "nextName"));
+		say(t, " now: restart lbd");
+		end(t, true);
+	}
 	cJSON_ArrayForEach (deaf, json_array(self, "deaf")) {
 		say(t, "lbd cannot listen on ");
 		say_theirs(t, cJSON_GetStringValue(deaf));

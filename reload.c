@@ -7,6 +7,7 @@
  */
 #include "daemon.h"
 #include "log.h"
+#include "nodename.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -250,6 +251,20 @@ static int use_file(struct daemon *d, struct config *conf)
 	return err;
 }
 
+/* Leases, claims and Events are in the name that lbd was started with. */
+static void note_name(struct daemon *d, const struct config *conf)
+{
+	char name[CONFIG_MAX_NAME + 1];
+
+	(void)nodename_choose(d->opt->node_name, conf->node_name, name);
+	if (strcmp(name, d->node) == 0)
+		name[0] = '\0';
+	if (name[0] != '\0' && strcmp(name, d->next_node) != 0)
+		log_warn("config", "this node has another name from a restart of lbd on", "now",
+			d->node, "then", name, NULL);
+	(void)snprintf(d->next_node, sizeof d->next_node, "%s", name);
+}
+
 static void note_loaded(struct daemon *d, bool from_cluster)
 {
 	if (from_cluster)
@@ -271,6 +286,7 @@ void reload_again(struct daemon *d)
 		return;
 	if (err == 0) {
 		from_cluster = conf->from_cluster;
+		note_name(d, conf);
 		err = use_file(d, conf);
 	}
 	if (err != 0) {

@@ -179,6 +179,7 @@ static void dump_self(cJSON *o, const struct daemon *d, const char *draining, ui
 	(void)cJSON_AddBoolToObject(o, "healthy", elect_is_healthy(d->elect, now_ms));
 	(void)cJSON_AddBoolToObject(o, "impersonated", elect_is_impersonated(d->elect));
 	(void)cJSON_AddBoolToObject(o, "nodeMissing", d->node_missing_said);
+	add_string(o, "nextName", d->next_node[0] != '\0' ? d->next_node : NULL);
 	dump_deaf(cJSON_AddArrayToObject(o, "deaf"), net_ifaces(d->net));
 }
 
