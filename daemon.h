@@ -412,6 +412,8 @@ enum log_level reload_level(const struct daemon *d);
 void reload_log_level(const struct daemon *d);
 /* Says whether servicelb mode is on, and why it is although pools say otherwise. */
 void reload_say_servicelb(const struct daemon *d);
+/* Are there pools that wait for servicelb mode to be left? */
+bool reload_pools_wait(const struct daemon *d);
 /* Whether this node may lead, by the configuration. */
 void reload_candidacy(struct daemon *d, uint64_t now_ms);
 struct leader_conf reload_leader_conf(const struct daemon *d, const char *identity);

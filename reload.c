@@ -145,20 +145,25 @@ struct leader_conf reload_leader_conf(const struct daemon *d, const char *identi
 	};
 }
 
+bool reload_pools_wait(const struct daemon *d)
+{
+	return d->conf->servicelb_active && d->conf->servicelb == CONFIG_SERVICELB_AUTO &&
+	       d->conf->n_pools > 0;
+}
+
 void reload_say_servicelb(const struct daemon *d)
 {
 	const struct config *conf = d->conf;
 
 	if (conf->servicelb_active)
 		log_info("config", "servicelb mode: Services get the nodes' own addresses", NULL);
-	if (conf->servicelb != CONFIG_SERVICELB_AUTO || conf->from_cluster)
-		return;
-	if (conf->servicelb_active && conf->n_pools > 0)
+	if (reload_pools_wait(d))
 		log_warn("config",
 			"the pools are not used: lbd started without any, and servicelb mode is "
 			"left at a restart, or by servicelb.mode: never",
 			NULL);
-	else if (!conf->servicelb_active && conf->n_pools == 0)
+	else if (conf->servicelb == CONFIG_SERVICELB_AUTO && !conf->from_cluster &&
+		 !conf->servicelb_active && conf->n_pools == 0)
 		log_warn("config",
 			"there is no pool: servicelb mode is entered at a restart, or by "
 			"servicelb.mode: always",

@@ -119,6 +119,7 @@ static void dump_config(cJSON *o, const struct daemon *d, uint64_t now_ms)
 	add_string(o, "hash", d->conf->hash);
 	add_number(o, "nodeLeaseMs", d->conf->elections.node_duration_ms);
 	(void)cJSON_AddBoolToObject(o, "servicelb", d->conf->servicelb_active);
+	(void)cJSON_AddBoolToObject(o, "poolsWait", reload_pools_wait(d));
 	status_add_time(o, "loaded", d->conf_loaded_ms, now_ms);
 	add_number(o, "reloads", d->counters.v[COUNTER_CONFIG_RELOADS]);
 	add_number(o, "rejected", d->counters.v[COUNTER_CONFIG_REJECTED]);
