@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from lab import FAST, POOL, binary, wait_for
-from test_status import degraded
+from test_status import degraded, table
 
 NODES = "/api/v1/nodes/"
 ENABLE, GROUP = "svccontroller.k3s.cattle.io/enablelb", "svccontroller.k3s.cattle.io/lbpool"
@@ -113,6 +113,8 @@ def test_three_nodes(slb):
     wait_ips(slb, "web", ALL)
     for ip in ALL:
         assert "pod3 sees" in slb.wait_http(ip)
+    rows = {r["ADDRESS"]: r["STATUS"] for r in table(slb.nodes[0], "services")}
+    assert rows == dict.fromkeys(ALL, "the address is a node's own, which answers for it itself")
     assert set(slb.client.arping(ALL[0], count=3, timeout=3)) == {slb.nodes[0].mac}
 
 
