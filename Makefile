@@ -24,7 +24,7 @@ PURE := $(CONFIG) addr alloc announcer apiexplain apiview arena arp bfd bgp bgp_
         finding foreign ground group health history hold homing http1 iface json judge kubeconf kubemake label leader level member metrics ndp nodelb \
         nodeset object outbox page peers plan pool publish retired rights rival routes service show snapshot suspect vip watch radv
 SHELL_UNITS := apart bfdio bgpio bgplisten bound cmd cmd_doctor cmd_hand cmd_run cmd_state confine contest control crdwatch creds daemon doctor_host doctor_kube \
-        doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr notify pass reload remote \
+        doctor_run doctor_wire dry explain feed file gateway gauge hand http httpd ipvs keep kube lbd log mcast mesh net nic nladdr nodename notify pass reload remote \
         rt scrape secret snapfile speaker status tls why wire witness writer radvio announced
 
 USES_addr     :=
@@ -118,6 +118,7 @@ USES_ipvs     := buf file
 USES_bound    := addr bind config iface log net nladdr
 USES_snapfile := buf cluster elect file log rt snapshot
 USES_nic      :=
+USES_nodename := config
 USES_notify   :=
 USES_confine  :=
 USES_gateway  := addr
@@ -135,7 +136,7 @@ USES_bgpio    := addr bgp bgp_msg bgp_rib
 USES_radvio   := addr log radv
 USES_announced := $(PURE) kube log speaker why
 USES_contest  := $(PURE) kube log
-USES_daemon   := $(PURE) announced bfdio bgpio bound confine contest control crdwatch dry explain feed file hand keep kube log mesh net notify pass reload rt scrape secret snapfile wire witness speaker
+USES_daemon   := $(PURE) announced bfdio bgpio bound confine contest control crdwatch dry explain feed file hand keep kube log mesh net nodename notify pass reload rt scrape secret snapfile wire witness speaker
 USES_feed     := alloc cluster crdwatch json keep kube log mesh secret snapfile
 USES_crdwatch := $(PURE) feed kube log reload
 USES_rt       := log
@@ -144,7 +145,7 @@ USES_hand     := addr config elect json level log mesh reload speaker status vip
 USES_mesh     := addr bfdio config elect elig log net peers witness speaker
 USES_witness  := addr log
 USES_wire     := arp bound elect elig foreign gateway ipvs log mcast mesh ndp net speaker status
-USES_reload   := $(PURE) crdwatch feed file keep log mesh wire speaker
+USES_reload   := $(PURE) crdwatch feed file keep log mesh nodename wire speaker
 USES_pass     := $(PURE) announced bound contest crdwatch dry feed hand keep kube log mesh net reload scrape secret snapfile status wire writer speaker
 USES_writer   := $(PURE) announced contest crdwatch dry feed keep kube log
 USES_keep     := $(PURE) log
@@ -156,8 +157,8 @@ USES_explain  := $(PURE) crdwatch dry keep kube net status why
 USES_doctor_host := buf config doctor doctor_proc doctor_rules json
 USES_doctor_kube := addr buf config creds doctor doctor_proc json kube
 USES_doctor_wire := addr announcer arp bpf config control doctor json ndp
-USES_doctor_run := buf config doctor doctor_host doctor_kube doctor_wire file log
-USES_cmd      := buf cli control json
+USES_doctor_run := buf config doctor doctor_host doctor_kube doctor_wire file log nodename
+USES_cmd      := buf cli config control json
 USES_cmd_doctor := buf cmd doctor_run file kubemake
 USES_cmd_hand := cmd config json level
 USES_cmd_run  := buf cmd config daemon file level log

@@ -4,6 +4,7 @@
  */
 #include "cmd.h"
 
+#include "config_field.h"
 #include "control.h"
 #include "json.h"
 
@@ -71,7 +72,15 @@ static bool take_json(void *at, const char *value)
 	return strcmp(value, "json") == 0;
 }
 
+static bool take_node_name(void *at, const char *value)
+{
+	*(const char **)at = value;
+	return *value == '\0' || config_field_text_ok(CONFIG_TEXT_OBJECT_NAME, value);
+}
+
 const struct cli_type cmd_control = {cmd_take_control, CMD_CONTROL_EXPECTED};
+const struct cli_type cmd_node_name = {
+	take_node_name, "a Node's name: small letters, digits, - and ."};
 const struct cli_type cmd_json = {take_json, "json"};
 
 /* -- the daemon's answers -- */

@@ -58,10 +58,11 @@ int cmd_usage_error(const struct cmd *c);
 /* Says of a value that will not do what was expected.  EXIT_USAGE. */
 int cmd_refuse(const struct cmd *c, const char *what, const char *expected, const char *got);
 
-/* --control's, into a const char *; -o's that is json or nothing, into a bool. */
+/* --control's and --node-name's, which may be empty, into a const char *; -o's that is json or
+ * nothing, into a bool. */
 #define CMD_CONTROL_EXPECTED "a path of at most 107 characters"
 bool cmd_take_control(void *at, const char *value);
-extern const struct cli_type cmd_control, cmd_json;
+extern const struct cli_type cmd_control, cmd_node_name, cmd_json;
 
 /* -- the daemon's answers -- */
 /* A request with only its command in it. */

@@ -33,6 +33,7 @@ static const struct cli_option doctor_options[] = {
 	{"root", '\0', CLI_VALUE, AT(root), &folder},
 	{"kubeconfig", '\0', CLI_VALUE, AT(kubeconfig), NULL},
 	{"context", '\0', CLI_VALUE, AT(context), NULL},
+	{"node-name", '\0', CLI_VALUE, AT(node_name), &cmd_node_name},
 	{"control", '\0', CLI_VALUE, AT(control), &cmd_control},
 	{"output", 'o', CLI_VALUE, AT(json), &cmd_json},
 	CLI_END,

@@ -5,7 +5,6 @@
 #include "cmd.h"
 
 #include "config.h"
-#include "config_field.h"
 #include "daemon.h"
 #include "file.h"
 #include "level.h"
@@ -24,12 +23,6 @@ static bool take_config(void *at, const char *value)
 	return *value != '\0' && strcmp(value, "-") != 0;
 }
 
-static bool take_node_name(void *at, const char *value)
-{
-	*(const char **)at = value;
-	return *value == '\0' || config_field_text_ok(CONFIG_TEXT_OBJECT_NAME, value);
-}
-
 static bool take_log_level(void *at, const char *value)
 {
 	enum log_level level;
@@ -40,8 +33,6 @@ static bool take_log_level(void *at, const char *value)
 
 static const struct cli_type config_file = {
 	take_config, "a file: it is read again when it changes"};
-static const struct cli_type node_name = {
-	take_node_name, "a Node's name: small letters, digits, - and ."};
 static const struct cli_type level_type = {take_log_level, LEVEL_EXPECTED};
 
 #define AT(field) offsetof(struct daemon_options, field)
@@ -49,7 +40,7 @@ static const struct cli_option run_options[] = {
 	{"config", 'c', CLI_VALUE, AT(config_path), &config_file},
 	{"kubeconfig", '\0', CLI_VALUE, AT(where.kubeconfig), NULL},
 	{"context", '\0', CLI_VALUE, AT(where.context), NULL},
-	{"node-name", '\0', CLI_VALUE, AT(node_name), &node_name},
+	{"node-name", '\0', CLI_VALUE, AT(node_name), &cmd_node_name},
 	{"control", '\0', CLI_VALUE, AT(control_path), &cmd_control},
 	{"log-level", '\0', CLI_VALUE, AT(log_level), &level_type},
 	{"dry-run", '\0', CLI_FLAG, AT(dry_run), NULL},

@@ -14,8 +14,8 @@
 #include "dry.h"
 #include "json.h"
 #include "log.h"
+#include "nodename.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -345,25 +345,6 @@ static const struct control_ops control_ops = {takes_long, on_request};
 
 /* -- start -- */
 
-/* --node-name, $NODE_NAME, the configuration, the host's name in lower case. */
-static void choose_node_name(struct daemon *d)
-{
-	const char *name = d->opt->node_name;
-
-	if (name == NULL || name[0] == '\0')
-		name = getenv("NODE_NAME");
-	if (name == NULL || name[0] == '\0')
-		name = d->conf->node_name;
-	if (name != NULL && name[0] != '\0') {
-		(void)snprintf(d->node, sizeof d->node, "%s", name);
-		return;
-	}
-	if (gethostname(d->node, sizeof d->node - 1) != 0)
-		d->node[0] = '\0';
-	for (char *p = d->node; *p != '\0'; p++)
-		*p = (char)tolower((unsigned char)*p);
-}
-
 /* "<node>/<boot id>/<process start>" (INTERFACES): tells two processes of one node apart. */
 static void make_identity(const struct daemon *d, char *s, size_t n)
 {
@@ -578,7 +559,7 @@ static int start(struct daemon *d)
 		return 1;
 	reload_log_level(d);
 	drop_capabilities(d);
-	choose_node_name(d);
+	(void)nodename_choose(d->opt->node_name, d->conf->node_name, d->node);
 	if (make_units(d) != 0) {
 		log_error("lbd", "out of memory", NULL);
 		return 1;

@@ -58,7 +58,7 @@ enum {
 struct daemon_options {
 	const char *config_path, *control_path;
 	struct kube_where where;
-	const char *node_name; /* NULL = $NODE_NAME, the configuration, the host name */
+	const char *node_name; /* NULL = not given (nodename.h) */
 	const char *log_level; /* NULL = the configuration's */
 	bool dry_run;
 };
@@ -140,6 +140,7 @@ struct daemon {
 	struct hash_key hkey;
 	struct counters counters;
 	char node[CONFIG_MAX_NAME + 1];
+	char next_node[CONFIG_MAX_NAME + 1]; /* what it is to be after a restart; "" = the same */
 	char version[32];
 	uint64_t started_ms;
 
@@ -411,6 +412,8 @@ enum log_level reload_level(const struct daemon *d);
 void reload_log_level(const struct daemon *d);
 /* Says whether servicelb mode is on, and why it is although pools say otherwise. */
 void reload_say_servicelb(const struct daemon *d);
+/* Are there pools that wait for servicelb mode to be left? */
+bool reload_pools_wait(const struct daemon *d);
 /* Whether this node may lead, by the configuration. */
 void reload_candidacy(struct daemon *d, uint64_t now_ms);
 struct leader_conf reload_leader_conf(const struct daemon *d, const char *identity);

@@ -24,6 +24,7 @@ enum {
 	DOCTOR_MAX_RIVALS = 32,
 	DOCTOR_MAX_RIGHTS = 64,
 	DOCTOR_MAX_NETS = 1024,
+	DOCTOR_NAMED_NODES = 3,
 	DOCTOR_MAX_VIPS = 64, /* that are asked for on the wire */
 	DOCTOR_MAX_FINDINGS = 256,
 	DOCTOR_NAME = 16, /* an interface's, a process's */
@@ -110,6 +111,9 @@ struct doctor_api {
 	enum doctor_known ipvs, strict_arp;       /* as kube-proxy's ConfigMap has it */
 	struct addr_prefix nets[DOCTOR_MAX_NETS]; /* of pods */
 	size_t n_nets;
+	enum doctor_known node_there; /* that of facts.node */
+	char nodes[DOCTOR_NAMED_NODES][CONFIG_MAX_NAME + 1];
+	size_t n_nodes; /* those that are not in nodes, too; 0 = not known, or none */
 	bool has_kubernetes_ip;
 	struct addr kubernetes_ip; /* of the Service kubernetes: one of the Services' network */
 };
@@ -135,6 +139,7 @@ struct doctor_wire {
 	size_t n_foreign;
 	struct addr vips[DOCTOR_MAX_VIPS];
 	size_t n_vips;
+	char node[CONFIG_MAX_NAME + 1]; /* by which the daemon goes; "" = not known */
 };
 
 struct doctor_facts {
@@ -145,6 +150,7 @@ struct doctor_facts {
 	struct doctor_api api;
 	struct doctor_certs certs;
 	struct doctor_wire wire;
+	char node[CONFIG_MAX_NAME + 1]; /* by which lbd goes here; "" = not known */
 	const char *config_path; /* NULL = there is none */
 	char config_error[DOCTOR_TEXT];
 	const struct config *conf; /* borrowed; NULL = none, or a bad one */

@@ -85,6 +85,43 @@ static void check_rights(const struct doctor_facts *f, struct doctor_report *r)
 			"these credentials have all %zu rights that lbd needs", a->n_rights);
 }
 
+/* "; its Nodes are a, b, c (and 2 more)", or nothing. */
+static void list_nodes(const struct doctor_api *a, char *s, size_t size)
+{
+	const char *before = a->n_nodes == 1 ? "; its only Node is " : "; its Nodes are ";
+	size_t named = 0, len = 0;
+
+	s[0] = '\0';
+	for (; named < a->n_nodes && named < DOCTOR_NAMED_NODES && len < size; named++) {
+		len += (size_t)snprintf(s + len, size - len, "%s%s", before, a->nodes[named]);
+		before = ", ";
+	}
+	if (a->n_nodes > named && len < size)
+		(void)snprintf(s + len, size - len, " (and %zu more)", a->n_nodes - named);
+}
+
+static void check_node(const struct doctor_facts *f, struct doctor_report *r)
+{
+	char list[DOCTOR_TEXT];
+
+	if (!answered(f, r))
+		return;
+	list_nodes(&f->api, list, sizeof list);
+	if (f->node[0] == '\0')
+		(void)doctor_add(r, DOCTOR_SKIP,
+			"another tree does not say which Node it is of: --node-name does");
+	else if (f->api.node_there == DOCTOR_YES)
+		(void)doctor_add(r, DOCTOR_OK, "this host is Node %s", f->node);
+	else if (f->api.node_there == DOCTOR_UNKNOWN)
+		(void)doctor_add(r, DOCTOR_SKIP,
+			"the API server does not say whether there is a Node %s", f->node);
+	else
+		doctor_fix(doctor_add(r, DOCTOR_FAIL, "there is no Node %s in the API%s", f->node,
+				   list),
+			"Set nodeName in the configuration to the name of this host's Node%s",
+			f->host.daemon == DOCTOR_YES ? ", and restart lbd" : "");
+}
+
 static void check_skew(const struct doctor_facts *f, struct doctor_report *r)
 {
 	const uint64_t lease_ms =
@@ -140,6 +177,7 @@ static void check_certificates(const struct doctor_facts *f, struct doctor_repor
 const struct doctor_check doctor_api_checks[] = {
 	{"api", check_api},
 	{"rights", check_rights},
+	{"node-name", check_node},
 	{"clock-skew", check_skew},
 	{"certificate", check_certificates},
 	{NULL, NULL},

@@ -10,6 +10,7 @@
 #include "doctor_kube.h"
 
 #include "clock.h"
+#include "config_field.h"
 #include "creds.h"
 #include "doctor_proc.h"
 #include "json.h"
@@ -270,14 +271,74 @@ static void add_net(struct doctor_api *api, const cJSON *net)
 		api->nets[api->n_nets++] = p;
 }
 
+static const char *name_of(const cJSON *item)
+{
+	return json_string(json_object(item, "metadata"), "name");
+}
+
+/* Is the host's Node one of a list? */
+static bool has_node(const struct doctor_facts *f, const cJSON *items)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach (item, items)
+		if (name_of(item) != NULL && strcmp(name_of(item), f->node) == 0)
+			return true;
+	return false;
+}
+
+static void on_node(void *ctx, const struct kube_answer *answer)
+{
+	const struct ask *slot = ctx;
+	const cJSON *items = items_of(answer);
+
+	if (items != NULL)
+		slot->a->f->api.node_there = has_node(slot->a->f, items) ? DOCTOR_YES : DOCTOR_NO;
+	answer_taken(slot->a);
+}
+
+/* It is on no page that was listed: asked for alone, by the right to list. */
+static void ask_for_node(struct asker *a)
+{
+	char path[CONFIG_MAX_NAME + 64];
+
+	(void)snprintf(
+		path, sizeof path, "/api/v1/nodes?fieldSelector=metadata.name%%3D%s", a->f->node);
+	ask(a, KUBE_GET, path, NULL, on_node, NULL);
+}
+
+static void take_node_names(struct doctor_api *api, const cJSON *list, const cJSON *items)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach (item, items) {
+		if (name_of(item) == NULL)
+			continue;
+		if (api->n_nodes < DOCTOR_NAMED_NODES)
+			(void)snprintf(api->nodes[api->n_nodes], sizeof api->nodes[0], "%s",
+				name_of(item));
+		api->n_nodes++;
+	}
+	api->n_nodes += (size_t)json_int(
+		json_object(list, "metadata"), "remainingItemCount", 0, INT32_MAX, 0);
+}
+
 static void on_nodes(void *ctx, const struct kube_answer *answer)
 {
 	const struct ask *slot = ctx;
-	const cJSON *item, *net;
+	const cJSON *item, *net, *items = items_of(answer);
+	struct doctor_facts *f = slot->a->f;
 
-	cJSON_ArrayForEach (item, items_of(answer))
+	cJSON_ArrayForEach (item, items)
 		cJSON_ArrayForEach (net, json_array(json_object(item, "spec"), "podCIDRs"))
-			add_net(&slot->a->f->api, net);
+			add_net(&f->api, net);
+	take_node_names(&f->api, answer->body, items);
+	if (has_node(f, items))
+		f->api.node_there = DOCTOR_YES;
+	else if (config_field_text_ok(CONFIG_TEXT_OBJECT_NAME, f->node))
+		ask_for_node(slot->a);
+	else if (items != NULL)
+		f->api.node_there = DOCTOR_NO;
 	answer_taken(slot->a);
 }
 

@@ -15,6 +15,7 @@
 #include "doctor_wire.h"
 #include "file.h"
 #include "log.h"
+#include "nodename.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -59,6 +60,18 @@ static void read_config(const struct doctor_options *o, struct work *w)
 	buf_free(&text);
 }
 
+/* As the daemon does it, or did it: its unit may name an option or a variable. */
+static void choose_node(const struct doctor_options *o, struct work *w)
+{
+	struct doctor_facts *f = &w->facts;
+	const char *configured = w->conf != NULL ? w->conf->node_name : NULL;
+
+	if (!nodename_choose(o->node_name, configured, f->node) && o->root != NULL)
+		f->node[0] = '\0';
+	if (o->node_name == NULL && f->wire.node[0] != '\0')
+		(void)snprintf(f->node, sizeof f->node, "%s", f->wire.node);
+}
+
 static int print(const struct doctor_options *o, const struct work *w)
 {
 	struct buf out;
@@ -94,6 +107,7 @@ int doctor_run(const struct doctor_options *o)
 		doctor_wire_read(o->control, &w->facts);
 	else
 		w->facts.wire.why = "--root is for another tree's files";
+	choose_node(o, w);
 	doctor_kube_read(o->kubeconfig, o->context, &w->facts);
 	doctor_examine(&w->facts, &w->report);
 	code = print(o, w);

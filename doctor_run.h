@@ -14,6 +14,7 @@ struct doctor_options {
 	bool config_given;                /* else it may be absent */
 	const char *root;                 /* --root; NULL = this host */
 	const char *kubeconfig, *context; /* NULL = not given */
+	const char *node_name;            /* --node-name; NULL = not given */
 	const char *control;
 	bool json;
 };

@@ -79,6 +79,7 @@ static bool ask_daemon(struct asker *a, const char *control)
 {
 	cJSON *request = cJSON_CreateObject(), *answer = NULL;
 	const cJSON *item;
+	const char *node;
 	int err;
 
 	(void)cJSON_AddStringToObject(request, "command", "dump");
@@ -86,6 +87,8 @@ static bool ask_daemon(struct asker *a, const char *control)
 	cJSON_Delete(request);
 	if (err != 0)
 		return false;
+	node = json_string(json_object(answer, "version"), "node");
+	(void)snprintf(a->f->wire.node, sizeof a->f->wire.node, "%s", node != NULL ? node : "");
 	cJSON_ArrayForEach (item, json_array(answer, "nodes"))
 		take_macs(a, json_string(item, "macs"));
 	cJSON_ArrayForEach (item, json_array(answer, "vips"))

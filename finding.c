@@ -328,6 +328,14 @@ static void tell_self(struct teller *t)
 		       "the configuration");
 		end(t, true);
 	}
+	if (json_string(self, "nextName") != NULL) {
+		say(t, "lbd goes by the node's name ");
+		say_theirs(t, json_string(self, "name"));
+		say(t, ", but nodeName in the configuration, or the host's name, is ");
+		say_theirs(t, json_string(self, "nextName"));
+		say(t, " now: restart lbd");
+		end(t, true);
+	}
 	cJSON_ArrayForEach (deaf, json_array(self, "deaf")) {
 		say(t, "lbd cannot listen on ");
 		say_theirs(t, cJSON_GetStringValue(deaf));
@@ -605,10 +613,31 @@ static void tell_full(struct teller *t, const cJSON *pool, const char *family, c
 	end(t, true);
 }
 
+/* Pools that came when servicelb mode was on. */
+static void tell_waiting(struct teller *t)
+{
+	struct heaps pools = {.n = 0};
+	const cJSON *p;
+
+	if (!json_bool(json_object(t->dump, "config"), "poolsWait", false))
+		return;
+	cJSON_ArrayForEach (p, json_array(t->dump, "pools"))
+		heap_add(&pools, "", json_string(p, "name"));
+	if (pools.n == 0)
+		return;
+	say(t, pools.v[0].n > 1 ? "pools " : "pool ");
+	say_names(t, &pools.v[0]);
+	say(t, pools.v[0].n > 1 ? " are not used" : " is not used");
+	say(t, ": lbd started without any, in servicelb mode; restart lbd on every node to leave "
+	       "that mode, or say servicelb.mode: always to stay in it");
+	end(t, true);
+}
+
 static void tell_pools(struct teller *t)
 {
 	const cJSON *p;
 
+	tell_waiting(t);
 	cJSON_ArrayForEach (p, json_array(t->dump, "pools")) {
 		tell_full(t, p, "IPv4", "ipv4Used", "ipv4Total");
 		tell_full(t, p, "IPv6", "ipv6Used", "ipv6Total");

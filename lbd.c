@@ -64,7 +64,8 @@ static const struct cmd commands[] = {
 		cmd_log_level},
 	{"doctor",
 		"  lbd doctor        [-c FILE] [--root DIR] [-o json] [--kubeconfig F] [--context C]\n"
-		"                    [--control PATH]       what of this host or cluster is in the way, "
+		"                    [--node-name N] [--control PATH]\n"
+		"                                           what of this host or cluster is in the way, "
 		"and\n"
 		"                                           what to do; before and after an "
 		"installation\n",

@@ -7,6 +7,7 @@
  */
 #include "daemon.h"
 #include "log.h"
+#include "nodename.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -144,20 +145,25 @@ struct leader_conf reload_leader_conf(const struct daemon *d, const char *identi
 	};
 }
 
+bool reload_pools_wait(const struct daemon *d)
+{
+	return d->conf->servicelb_active && d->conf->servicelb == CONFIG_SERVICELB_AUTO &&
+	       d->conf->n_pools > 0;
+}
+
 void reload_say_servicelb(const struct daemon *d)
 {
 	const struct config *conf = d->conf;
 
 	if (conf->servicelb_active)
 		log_info("config", "servicelb mode: Services get the nodes' own addresses", NULL);
-	if (conf->servicelb != CONFIG_SERVICELB_AUTO || conf->from_cluster)
-		return;
-	if (conf->servicelb_active && conf->n_pools > 0)
+	if (reload_pools_wait(d))
 		log_warn("config",
 			"the pools are not used: lbd started without any, and servicelb mode is "
 			"left at a restart, or by servicelb.mode: never",
 			NULL);
-	else if (!conf->servicelb_active && conf->n_pools == 0)
+	else if (conf->servicelb == CONFIG_SERVICELB_AUTO && !conf->from_cluster &&
+		 !conf->servicelb_active && conf->n_pools == 0)
 		log_warn("config",
 			"there is no pool: servicelb mode is entered at a restart, or by "
 			"servicelb.mode: always",
@@ -250,6 +256,20 @@ static int use_file(struct daemon *d, struct config *conf)
 	return err;
 }
 
+/* Leases, claims and Events are in the name that lbd was started with. */
+static void note_name(struct daemon *d, const struct config *conf)
+{
+	char name[CONFIG_MAX_NAME + 1];
+
+	(void)nodename_choose(d->opt->node_name, conf->node_name, name);
+	if (strcmp(name, d->node) == 0)
+		name[0] = '\0';
+	if (name[0] != '\0' && strcmp(name, d->next_node) != 0)
+		log_warn("config", "this node has another name from a restart of lbd on", "now",
+			d->node, "then", name, NULL);
+	(void)snprintf(d->next_node, sizeof d->next_node, "%s", name);
+}
+
 static void note_loaded(struct daemon *d, bool from_cluster)
 {
 	if (from_cluster)
@@ -271,6 +291,7 @@ void reload_again(struct daemon *d)
 		return;
 	if (err == 0) {
 		from_cluster = conf->from_cluster;
+		note_name(d, conf);
 		err = use_file(d, conf);
 	}
 	if (err != 0) {

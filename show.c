@@ -371,11 +371,38 @@ static const cJSON *vip_of(const struct view *v, const char *ip)
 	return r != NULL ? r->o : NULL;
 }
 
-static const char *service_status(const struct view *v, const cJSON *s, const cJSON *vip)
+/* What is said of one of its addresses; NULL: nothing. */
+static const char *text_of_address(const cJSON *s, const char *ip)
 {
-	const char *text = json_string(s, "text");
+	const cJSON *a;
 
-	if (!is(s, "reason", "allocated") || (vip == NULL && json_array(v->dump, "vips") == NULL))
+	cJSON_ArrayForEach (a, json_array(s, "addresses"))
+		if (ip != NULL && is(a, "ip", ip))
+			return json_string(a, "text");
+	return NULL;
+}
+
+/* Is its reason that of one of its addresses? */
+static bool is_of_address(const cJSON *s)
+{
+	const char *reason = json_string(s, "reason");
+	const cJSON *a;
+
+	cJSON_ArrayForEach (a, json_array(s, "addresses"))
+		if (reason != NULL && is(a, "reason", reason))
+			return true;
+	return false;
+}
+
+static const char *service_status(
+	const struct view *v, const cJSON *s, const char *ip, const cJSON *vip)
+{
+	const char *text = json_string(s, "text"), *own = text_of_address(s, ip);
+
+	if (own != NULL)
+		return own;
+	if ((!is(s, "reason", "allocated") && !is_of_address(s)) ||
+		(vip == NULL && json_array(v->dump, "vips") == NULL))
 		return text != NULL ? text : json_string(s, "reason");
 	return vip != NULL ? vip_status(v, vip) : "not announced yet";
 }
@@ -399,7 +426,7 @@ static void put_service_row(struct view *v, struct columns *t, const struct row 
 	cell_end(v, t);
 	cell_count(v, t, r->o, "readyEndpoints");
 	cell_status(t, vip != NULL ? finding_service(r->o) || is_vip_bad(v, vip) : r->trouble,
-		service_status(v, r->o, vip));
+		service_status(v, r->o, ip, vip));
 	columns_add(t, json_string(r->o, "pool"));
 	columns_add(t, json_bool(r->o, "local", false) ? "Local" : "Cluster");
 	cell_count(v, t, r->o, "readyEndpointsHere");

@@ -119,6 +119,7 @@ static void dump_config(cJSON *o, const struct daemon *d, uint64_t now_ms)
 	add_string(o, "hash", d->conf->hash);
 	add_number(o, "nodeLeaseMs", d->conf->elections.node_duration_ms);
 	(void)cJSON_AddBoolToObject(o, "servicelb", d->conf->servicelb_active);
+	(void)cJSON_AddBoolToObject(o, "poolsWait", reload_pools_wait(d));
 	status_add_time(o, "loaded", d->conf_loaded_ms, now_ms);
 	add_number(o, "reloads", d->counters.v[COUNTER_CONFIG_RELOADS]);
 	add_number(o, "rejected", d->counters.v[COUNTER_CONFIG_REJECTED]);
@@ -179,6 +180,7 @@ static void dump_self(cJSON *o, const struct daemon *d, const char *draining, ui
 	(void)cJSON_AddBoolToObject(o, "healthy", elect_is_healthy(d->elect, now_ms));
 	(void)cJSON_AddBoolToObject(o, "impersonated", elect_is_impersonated(d->elect));
 	(void)cJSON_AddBoolToObject(o, "nodeMissing", d->node_missing_said);
+	add_string(o, "nextName", d->next_node[0] != '\0' ? d->next_node : NULL);
 	dump_deaf(cJSON_AddArrayToObject(o, "deaf"), net_ifaces(d->net));
 }
 
@@ -270,6 +272,28 @@ static void add_reason(cJSON *o, const struct daemon *d, const struct cluster_se
 	add_string(o, "text", why.text);
 }
 
+/* The addresses of which there is something to say, each for itself. */
+static void add_each(cJSON *service, const struct daemon *d, const struct cluster_service *s)
+{
+	cJSON *list = NULL, *o;
+
+	if (service_served(d->conf, s) != REASON_ALLOCATED)
+		return;
+	for (size_t i = 0; i < s->n_ingress; i++) {
+		enum reason r = why_address(d, s, s->ingress[i]);
+
+		if (r == REASON_OWNER)
+			continue;
+		if (list == NULL)
+			list = cJSON_AddArrayToObject(service, "addresses");
+		o = cJSON_CreateObject();
+		add_addr(o, "ip", s->ingress[i]);
+		add_string(o, "reason", reason_code(r));
+		add_string(o, "text", reason_text(r));
+		cJSON_AddItemToArray(list, o);
+	}
+}
+
 static void add_addrs(cJSON *o, const char *key, const struct addr *v, size_t n)
 {
 	cJSON *array = cJSON_AddArrayToObject(o, key);
@@ -311,6 +335,7 @@ static void dump_services(cJSON *array, struct daemon *d, uint64_t now_ms)
 		add_string(o, "uid", s.uid);
 		add_ips(o, d, &s);
 		add_reason(o, d, &s, shadow);
+		add_each(o, d, &s);
 		add_string(o, "pool", s.pool_written);
 		(void)cJSON_AddBoolToObject(o, "local", s.local);
 		add_number(o, "readyEndpoints", ready.ready);

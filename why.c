@@ -59,21 +59,33 @@ static void say_undecided(const struct daemon *d, struct why *w)
 	}
 }
 
-/* Is each address that the status shows one that may be announced? */
+enum reason why_address(const struct daemon *d, const struct cluster_service *s, struct addr a)
+{
+	enum reason r = vip_why(d->vips, d->conf, d->cluster, s, a);
+
+	return r == REASON_NO_IP ? REASON_OWNER : r; /* it is just not looked at yet */
+}
+
+/* Is each address that the status shows one that may be announced?  A node's own is said of where
+ * there is nothing worse. */
 static bool is_lawful(const struct daemon *d, const struct cluster_service *s, struct why *w)
 {
+	bool lawful = true;
+
 	for (size_t i = 0; i < s->n_ingress; i++) {
-		enum reason r = vip_why(d->vips, d->conf, d->cluster, s, s->ingress[i]);
+		enum reason r = why_address(d, s, s->ingress[i]);
 		char ip[ADDR_STRLEN];
 
-		if (r == REASON_OWNER || r == REASON_NO_IP) /* or just not looked at yet */
+		if (r == REASON_OWNER || (r == REASON_NODE_ADDRESS && !lawful))
 			continue;
+		lawful = false;
 		w->reason = r;
 		(void)snprintf(w->text, sizeof w->text, "%s: %s", addr_format(s->ingress[i], ip),
 			reason_text(r));
-		return false;
+		if (r != REASON_NODE_ADDRESS)
+			break;
 	}
-	return true;
+	return lawful;
 }
 
 /* In servicelb mode. */

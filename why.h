@@ -16,8 +16,10 @@ struct why {
 /* a: the allocator that knows it, of this node or a shadow; NULL: none does. */
 void why_service(const struct daemon *d, const struct cluster_service *s, const struct alloc *a,
 	struct why *ret_why);
-/* The same where no allocator of this node knows, by a shadow's verdict (NULL: none): its refusal is
- * the leader's, too; what it gives is not given yet. */
+/* What there is to say of one address of its status; REASON_OWNER: nothing. */
+enum reason why_address(const struct daemon *d, const struct cluster_service *s, struct addr a);
+/* The same as why_service() where no allocator of this node knows, by a shadow's verdict (NULL:
+ * none): its refusal is the leader's, too; what it gives is not given yet. */
 void explain_why(const struct daemon *d, const struct cluster_service *s,
 	const struct alloc *shadow, struct why *ret_why);
 /* An allocator that decides everything anew from the picture.  alloc_free(); NULL: out of memory,

@@ -22,7 +22,8 @@ NOTICE  := build/static/third-party
 # share/lbd is packaging/ without what builds: k3s/install.sh finds there what it wants beside it.
 SHARE   := $(DESTDIR)$(PREFIX)/share
 SHARED  := kubeconfig.tmpl lbd.yaml $(patsubst packaging/%,%,$(wildcard $(addprefix packaging/,grafana/* k3s/* kubernetes/* prometheus/* systemd/*)))
-DOCS    := README.md CHANGELOG.md SECURITY.md docs/every-key.yaml $(wildcard docs/*.md)
+# share/doc/lbd is laid out as the tree is, so that the documents' links lead somewhere.
+DOCS    := README.md ARCHITECTURE.md CHANGELOG.md LICENSE SECURITY.md docs/every-key.yaml $(wildcard docs/*.md docs/*.[58])
 
 .PHONY: install deb image checksums release
 install: $(BINARY)
@@ -36,7 +37,8 @@ install: $(BINARY)
 	$(Q)for f in $(SHARED); do install -D -m $$([ -x packaging/$$f ] && echo 755 || echo 644) packaging/$$f $(SHARE)/lbd/$$f || exit 1; done
 	$(Q)ln -sf kubernetes/rbac.yaml $(SHARE)/lbd/rbac.yaml
 	$(Q)ln -sf systemd/listen.conf $(SHARE)/lbd/listen.conf
-	$(Q)install -d $(SHARE)/doc/lbd && install -m 644 $(DOCS) $(SHARE)/doc/lbd/
+	$(Q)for f in $(DOCS); do install -D -m 644 $$f $(SHARE)/doc/lbd/$$f || exit 1; done
+	$(Q)ln -sfn ../../lbd $(SHARE)/doc/lbd/packaging
 	$(Q)install -D -m 644 packaging/systemd/lbd.sysusers $(DESTDIR)$(SYSUSERSDIR)/lbd.conf
 	$(Q)[ -e $(DESTDIR)/etc/lbd/lbd.yaml ] || install -D -m 644 packaging/lbd.yaml $(DESTDIR)/etc/lbd/lbd.yaml
 
@@ -49,7 +51,8 @@ $(DEB): $(STATIC) $(NOTICE) $(wildcard packaging/deb/* docs/*.[58]) $(SHARED:%=p
 	$(Q)rm -rf $(@D)/root && mkdir -p $(@D)/root/DEBIAN
 	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(@D)/root PREFIX=/usr UNITDIR=/lib/systemd/system SYSUSERSDIR=/usr/lib/sysusers.d BINARY=$(STATIC)
 	$(Q)gzip -9n $(@D)/root/usr/share/man/man?/*
-	$(Q)install -D -m 644 LICENSE $(@D)/root/usr/share/doc/lbd/copyright
+	$(Q)mv $(@D)/root/usr/share/doc/lbd/LICENSE $(@D)/root/usr/share/doc/lbd/copyright
+	$(Q)ln -s copyright $(@D)/root/usr/share/doc/lbd/LICENSE
 	$(Q)install -m 644 $(NOTICE) $(@D)/root/usr/share/doc/lbd/
 	$(Q)sed 's/@VERSION@/$(VERSION)/; s/@ARCH@/$(ARCH)/' packaging/deb/control >$(@D)/root/DEBIAN/control
 	$(Q)install -m 644 packaging/deb/conffiles $(@D)/root/DEBIAN/

@@ -7,9 +7,9 @@
 #   install.sh uninstall [--purge]
 #
 # Run it on a server first: that gives lbd its rights (an auto-deploy manifest) and leaves a token in /etc/lbd/token. Then on each
-# agent, with a copy of that file as --token-file. A second run changes what is another by then, and nothing else. uninstall takes
-# away what install has put there, but for the configuration; --purge that and lbd's user, too. The rights go with the first server
-# that uninstalls: do the agents first.
+# agent, with a copy of that file as --token-file. A second run changes what is another by then, and nothing else; without --server
+# it keeps the API server that an earlier run was given. uninstall takes away what install has put there, but for the
+# configuration; --purge that and lbd's user, too. The rights go with the first server that uninstalls: do the agents first.
 #
 # Where Debian's package of lbd is installed (this file is in /usr/share/lbd/k3s then), its binary, unit and user are taken, and stay.
 #
@@ -130,6 +130,24 @@ token_of_secret() {
 	printf '%s\n' "$text"
 }
 
+# choose_server URL: which one goes into the kubeconfig. One that an earlier run was given stays; URL is k3s's own on this node,
+# whose port may have changed.
+choose_server() {
+	had=$(sed -n "s/^ *server: *[\"']\{0,1\}\(https:[^\"' ]*\).*/\1/p" "$etc/kubeconfig" 2>/dev/null | head -n 1)
+	if [ -n "$server" ]; then
+		say "API server: $server"
+		return
+	fi
+	server=$1
+	case $had in
+	'' | https://127.0.0.1:*) say "API server: $server" ;;
+	*)
+		server=$had
+		say "API server: $server, as $etc/kubeconfig has it (--server $1 for k3s's own on this node)"
+		;;
+	esac
+}
+
 # make_kubeconfig URL: of /etc/lbd/token.
 make_kubeconfig() {
 	(umask 077 && "$lbd" kubeconfig --server "$1" --ca-file "$rancher/agent/server-ca.crt" --token-file "$etc/token" -o "$etc/.kubeconfig")
@@ -172,7 +190,8 @@ install_node() {
 		at=$(port lb-server-port 6444)
 	fi
 	give_token "$role"
-	make_kubeconfig "${server:-https://127.0.0.1:$at}"
+	choose_server "https://127.0.0.1:$at"
+	make_kubeconfig "$server"
 	start
 	say "done${changed:+; what changed is above}"
 }

@@ -23,12 +23,12 @@ bgpAdvertisements: [{name: all}]
 """
 
 
-def doctor(node, *argv, config=None, kubeconfig=None, prefix=()):
+def doctor(node, *argv, config=None, kubeconfig=None, prefix=(), name=None):
     """(exit code, {id: the findings of it}); standard error is empty."""
     path = node.lab.dir / "doctor.yaml"
     path.write_text("apiVersion: lbd.io/v1\nkind: Config\n" + config if config else node.lab.config)
     r = node.run(*prefix, binary(), "doctor", "-c", path, "--kubeconfig", kubeconfig or node.lab.server.kubeconfig("lbd"),
-                 "--control", node.control, "-o", "json", *argv, check=False, timeout=30)
+                 "--control", node.control, "--node-name", name or node.name, "-o", "json", *argv, check=False, timeout=30)
     assert r.stderr == ""
     tree = json.loads(r.stdout)
     assert tree["finding"] == (r.returncode == 1) and r.returncode in (0, 1)
@@ -59,10 +59,50 @@ def test_clean(served):
     assert (code, wrong(found)) == (0, {})
     assert {id for id, all in found.items() if all[0]["severity"] == "skip"} == set()
     assert found["vip-answered"][0]["what"] == "no foreign host answers for 1 address in use"
+    assert found["node-name"][0]["what"] == "this host is Node n1"
     out = served.nodes[0].run(binary(), "doctor", "-c", served.nodes[0].config_path, "--kubeconfig",
                               served.server.kubeconfig("lbd"), "--control", served.nodes[0].control).stdout
-    assert max(map(len, out.splitlines())) <= 80 and out.endswith("\nNothing is wrong that can be seen: 21 ok, 0 could not be "
+    assert max(map(len, out.splitlines())) <= 80 and out.endswith("\nNothing is wrong that can be seen: 22 ok, 0 could not be "
                                                                   "checked.\n")
+
+
+def test_node_name(bare):
+    """There must be a Node of the host's name; the daemon's, where it runs, is the one it goes by."""
+    lab = bare(pods=False, proxy=False)
+    node = lab.nodes[0]
+    code, found = doctor(node, name="n9")
+    assert (code, wrong(found)) == (1, {"node-name": "fail"})
+    assert found["node-name"][0]["what"] == "there is no Node n9 in the API; its Nodes are n1, n2, n3"
+    assert found["node-name"][0]["fix"] == "Set nodeName in the configuration to the name of this host's Node"
+    assert wrong(doctor(node, config="nodeName: n8\n", name="n2")[1]) == {}
+
+    def plain(*prefix, config=""):
+        """Without the option: the only finding."""
+        path = lab.dir / "plain.yaml"
+        path.write_text(f"apiVersion: lbd.io/v1\nkind: Config\n{config}")
+        r = node.run(*prefix, binary(), "doctor", "-c", path, "--kubeconfig", lab.server.kubeconfig("lbd"), "--control", node.control,
+                     "-o", "json", check=False)
+        (one,) = (f["what"] for f in json.loads(r.stdout)["findings"] if f["id"] == "node-name")
+        return one
+    assert plain(config="nodeName: n8\n").startswith("there is no Node n8 in the API; ")
+    assert plain("env", "NODE_NAME=n3", config="nodeName: n8\n") == "this host is Node n3"
+    assert plain("unshare", "--uts", "sh", "-c", 'hostname N2; exec "$@"', "sh") == "this host is Node n2"
+    assert plain("unshare", "--uts", "sh", "-c", 'echo "N 2/" >/proc/sys/kernel/hostname; exec "$@"', "sh").startswith("there is no Node n 2/ in the API; ")
+    node.start()
+    assert plain(config="nodeName: n8\n") == "this host is Node n1"
+    lab.server.fault("403", match={"user": "lbd", "path": "/api/v1/nodes"})
+    assert doctor(node)[1]["node-name"][0]["what"] == "the API server does not say whether there is a Node n1"
+
+
+def test_many_nodes(bare):
+    """A Node behind the first page of them is found, too."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    for i in range(230):
+        lab.must("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"a{i:03}"}})
+    code, found = doctor(lab.nodes[0])
+    assert (code, wrong(found)) == (0, {}) and found["node-name"][0]["what"] == "this host is Node n1"
+    assert doctor(lab.nodes[0], name="n9")[1]["node-name"][0]["what"] == (
+        "there is no Node n9 in the API; its Nodes are a000, a001, a002 (and 228 more)")
 
 
 def test_without_capabilities(served):

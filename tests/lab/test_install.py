@@ -88,7 +88,24 @@ def the_deb():
     return made("deb/lbd_*_amd64.deb")
 
 
-def shared(share):
+def dead_links(folder):
+    """The relative links of the Markdown below a folder that lead nowhere, or out of it."""
+    dead, seen = [], 0
+    for page in folder.rglob("*.md"):
+        text = page.read_text()
+        for link in re.findall(r"\]\(([^)\s]+)[^)]*\)|^\[[^\]]+\]: (\S+)", text, re.M):
+            path = "".join(link).partition("#")[0]
+            if not path or re.match(r"[a-z]+:", path):
+                continue
+            seen += 1
+            at = page.parent / path
+            if not at.exists() or not Path(os.path.normpath(at)).is_relative_to(folder):
+                dead.append((page.name, path))
+    assert seen > 20
+    return dead
+
+
+def shared(share, *more):
     """share/lbd is packaging/, but for what builds; share/doc/lbd has the documents."""
     for folder in ("grafana", "k3s", "kubernetes", "prometheus", "systemd"):
         for file in (ROOT / "packaging" / folder).iterdir():
@@ -97,7 +114,11 @@ def shared(share):
     for name in ("rbac.yaml", "kubeconfig.tmpl", "lbd.yaml"):
         assert (share / "lbd" / name).read_bytes() == (ROOT / "packaging" / name).read_bytes()
     assert (share / "lbd/listen.conf").read_bytes() == (ROOT / "packaging/systemd/listen.conf").read_bytes()
-    assert {f.name for f in (share / "doc/lbd").iterdir()} >= {"README.md", "CHANGELOG.md", "SECURITY.md", "ownership.md"}
+    docs = share / "doc/lbd"
+    assert {f.name for f in docs.iterdir()} == {"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "SECURITY.md", "docs", "packaging",
+                                                *more}
+    assert (docs / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    assert dead_links(docs) == []
 
 
 def test_install(tmp_path):
@@ -124,7 +145,7 @@ def test_deb(packages, tmp_path):
     """make deb: a package whose parts work where they lie, and that asks for no other."""
     deb = the_deb()
     sh("dpkg-deb", "-x", deb, tmp_path)
-    shared(tmp_path / "usr/share")
+    shared(tmp_path / "usr/share", "copyright", "third-party")
     lbd = tmp_path / "usr/bin/lbd"
     assert f" {sh('dpkg-deb', '-f', deb, 'Version').stdout.strip()}" in sh(lbd, "version").stdout
     assert sh("dpkg-deb", "-f", deb, "Depends").stdout.strip() == ""

@@ -125,6 +125,25 @@ def test_agent(agent, tmp_path):
     assert "https://k3s.lan:6443\n" in agent.read("etc/lbd/kubeconfig")
 
 
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_server_stays(agent, tmp_path, quote):
+    """The API server that an earlier run was given stays, whatever else is another by then, until --server names another; which one
+    it is is said."""
+    token = tmp_path / "token"
+    token.write_text("abc\n")
+    assert "lbd: API server: https://10.0.0.9:6443\n" in agent.install("--token-file", token, "--server", "https://10.0.0.9:6443").stdout
+    agent.write("etc/lbd/kubeconfig", agent.read("etc/lbd/kubeconfig").replace(
+        "server: https://10.0.0.9:6443", f"server: {quote}https://10.0.0.9:6443{quote}"))
+    token.write_text("def\n")
+    out = agent.install("--token-file", token).stdout
+    assert "API server: https://10.0.0.9:6443, as " in out and "(--server https://127.0.0.1:6444 for k3s's own" in out
+    kubeconfig = yaml.safe_load(agent.read("etc/lbd/kubeconfig"))
+    assert kubeconfig["clusters"][0]["cluster"]["server"] == "https://10.0.0.9:6443"
+    assert kubeconfig["users"][0]["user"]["token"] == "def"
+    assert "lbd: API server: https://127.0.0.1:6444\n" in agent.install("--server", "https://127.0.0.1:6444").stdout
+    assert "https://127.0.0.1:6444\n" in agent.read("etc/lbd/kubeconfig")
+
+
 @pytest.mark.parametrize("file, text, off", [
     ("etc/rancher/k3s/config.yaml", "", False),
     ("etc/rancher/k3s/config.yaml", "disable: servicelb\n", True),

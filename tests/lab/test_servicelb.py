@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from lab import FAST, POOL, binary, wait_for
+from test_status import degraded, table
 
 NODES = "/api/v1/nodes/"
 ENABLE, GROUP = "svccontroller.k3s.cattle.io/enablelb", "svccontroller.k3s.cattle.io/lbpool"
@@ -112,6 +113,8 @@ def test_three_nodes(slb):
     wait_ips(slb, "web", ALL)
     for ip in ALL:
         assert "pod3 sees" in slb.wait_http(ip)
+    rows = {r["ADDRESS"]: r["STATUS"] for r in table(slb.nodes[0], "services")}
+    assert rows == dict.fromkeys(ALL, "the address is a node's own, which answers for it itself")
     assert set(slb.client.arping(ALL[0], count=3, timeout=3)) == {slb.nodes[0].mac}
 
 
@@ -268,6 +271,14 @@ def test_reload_does_not_leave(slb):
     wait_ips(slb, "later", ALL)
     assert slb.ips("web") == ALL and all(n.dump()["config"]["servicelb"] for n in slb.nodes)
     assert all("the pools are not used: lbd started without any" in n.log.read_text() for n in slb.nodes)
+    said = "pool lan is not used: lbd started without any, in servicelb mode; restart lbd on every node to leave that mode, " \
+           "or say servicelb.mode: always to stay in it"
+    assert all(said in degraded(n) for n in slb.nodes)
+    slb.nodes[0].stop()
+    slb.nodes[0].start(config=slb.nodes[0].config_path.read_text())
+    assert not slb.nodes[0].dump()["config"]["servicelb"] and said not in degraded(slb.nodes[0])
+    reload(slb, LAN + "servicelb: {mode: always}\n")
+    assert not any(said in degraded(n) for n in slb.nodes)
 
 
 def test_mode_by_the_field(lab):

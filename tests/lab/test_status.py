@@ -165,6 +165,30 @@ def test_no_node(bare):
     wait_for("it not said", lambda: said not in degraded(lab.nodes[1]))
 
 
+def test_another_name(bare):
+    """Another nodeName is for the next start: that is logged once, and said until it is taken back, or lbd is started anew."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    node = lab.nodes[0].start(extra=["--node-name="], config=f"nodeName: n1\n{lab.config}")
+    said = "lbd goes by the node's name n1, but nodeName in the configuration, or the host's name, is n2 now: restart lbd"
+
+    def name(text, reloads):
+        node.config_path.write_text(f"{text}\n{lab.config}")
+        wait_for("the reload", lambda: node.dump()["config"]["reloads"] == reloads)
+    assert said not in degraded(node)
+    name("nodeName: n2", 1)
+    assert said in degraded(node) and node.dump()["version"]["node"] == "n1"
+    name("nodeName: n2 # still", 2)
+    log = node.log.read_text()
+    assert log.count("this node has another name from a restart of lbd on") == 1 and "now=n1 then=n2" in log
+    name("nodeName: n1 # again", 3)
+    assert said not in degraded(node)
+    name("nodeName: n2", 4)
+    assert said in degraded(node)
+    node.stop()
+    node.start(extra=["--node-name="], config=node.config_path.read_text())
+    assert node.dump()["version"]["node"] == "n2" and not any("goes by" in s for s in degraded(node))
+
+
 def test_bfd_not_up(lab):
     """Two nodes whose BFD packets are lost: it is said that failover goes by Lease, and how long that takes."""
     settle(lab)

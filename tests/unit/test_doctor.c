@@ -96,6 +96,8 @@ static void make_good(struct doctor_facts *f, const struct config *c)
 	for (size_t i = 0; i < DOCTOR_PACKETS; i++)
 		f->firewall.verdict[i] = DOCTOR_OPEN;
 	f->wire.n_asked = 2;
+	(void)snprintf(f->node, sizeof f->node, "n1");
+	f->api.node_there = DOCTOR_YES;
 	f->api.state = DOCTOR_API_ANSWERED;
 	(void)snprintf(f->api.where, sizeof f->api.where, "https://10.0.0.9:6443 (context a)");
 	(void)snprintf(f->api.version, sizeof f->api.version, "v1.32.4");
@@ -391,6 +393,35 @@ static void right_unknown(struct doctor_facts *f)
 	right(f, "patch services/status", DOCTOR_UNKNOWN);
 }
 
+static void nodes(struct doctor_facts *f, size_t n)
+{
+	f->api.n_nodes = n;
+	for (size_t i = 0; i < n && i < DOCTOR_NAMED_NODES; i++)
+		(void)snprintf(
+			f->api.nodes[i], sizeof f->api.nodes[i], "node%c", (char)('a' + (int)i));
+}
+
+static void no_node(struct doctor_facts *f)
+{
+	f->api.node_there = DOCTOR_NO;
+}
+
+static void another_node(struct doctor_facts *f)
+{
+	no_node(f);
+	nodes(f, 5);
+}
+
+static void node_not_told(struct doctor_facts *f)
+{
+	f->api.node_there = DOCTOR_UNKNOWN;
+}
+
+static void node_not_named(struct doctor_facts *f)
+{
+	f->node[0] = '\0';
+}
+
 static void behind(struct doctor_facts *f)
 {
 	f->api.skew_ms = -5000;
@@ -529,6 +560,12 @@ static const struct row rows[] = {
 	ROW(right_missing, base, "rights", DOCTOR_FAIL),
 	ROW(right_unknown, base, "rights", DOCTOR_SKIP),
 	ROW(unreachable, base, "rights", DOCTOR_SKIP),
+	ROW(same, base, "node-name", DOCTOR_OK),
+	ROW(no_node, base, "node-name", DOCTOR_FAIL),
+	ROW(another_node, base, "node-name", DOCTOR_FAIL),
+	ROW(node_not_told, base, "node-name", DOCTOR_SKIP),
+	ROW(node_not_named, base, "node-name", DOCTOR_SKIP),
+	ROW(unreachable, base, "node-name", DOCTOR_SKIP),
 	ROW(same, base, "clock-skew", DOCTOR_OK),
 	ROW(behind, base, "clock-skew", DOCTOR_WARN),
 	ROW(far_ahead, base, "clock-skew", DOCTOR_FAIL),
@@ -598,6 +635,7 @@ static void make_broken(struct doctor_facts *f, const struct config *c)
 	hijacked(f);
 	ordinary(f);
 	right_missing(f);
+	another_node(f);
 	far_ahead(f);
 	expired(f);
 }
@@ -667,6 +705,44 @@ static void test_text(void)
 	print_host("clean.json", base, make_good, true);
 }
 
+/* The Nodes that there are: one, those that are named, more. */
+static void test_nodes(void)
+{
+	static const struct {
+		const char *name, *want;
+		size_t n;
+	} list[] = {
+		{"none", "there is no Node n1 in the API", 0},
+		{"one", "there is no Node n1 in the API; its only Node is nodea", 1},
+		{"two", "there is no Node n1 in the API; its Nodes are nodea, nodeb", 2},
+		{"three", "there is no Node n1 in the API; its Nodes are nodea, nodeb, nodec", 3},
+		{"many",
+			"there is no Node n1 in the API; its Nodes are nodea, nodeb, nodec (and 7 "
+			"more)",
+			10},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		struct doctor_facts *f = calloc(1, sizeof *f);
+		struct doctor_report *r = calloc(1, sizeof *r);
+
+		if (f == NULL || r == NULL)
+			abort();
+		check_row = list[i].name;
+		make_good(f, NULL);
+		no_node(f);
+		nodes(f, list[i].n);
+		doctor_examine(f, r);
+		for (size_t k = 0; k < r->n; k++)
+			if (strcmp(r->v[k].id, "node-name") == 0)
+				CHECK_STR(r->v[k].what, list[i].want);
+		CHECK_INT(worst(r, "node-name"), DOCTOR_FAIL);
+		free(r);
+		free(f);
+	}
+	check_row = "";
+}
+
 /* What others wrote moves no terminal, and a name that fills everything stays within it. */
 static void test_hostile(void)
 {
@@ -694,7 +770,8 @@ static void test_hostile(void)
 int main(void)
 {
 	static const struct check_test tests[] = {
-		CHECK_TEST(test_each), CHECK_TEST(test_text), CHECK_TEST(test_hostile)};
+		CHECK_TEST(test_each), CHECK_TEST(test_text), CHECK_TEST(test_nodes),
+		CHECK_TEST(test_hostile)};
 
 	return check_main("test_doctor", tests, ARRAY_LEN(tests));
 }

@@ -43,7 +43,8 @@ static bool is_harmless(const struct buf *b)
 static void test_golden(void)
 {
 	static const char *const name[] = {
-		"small", "bgp", "bgpdown", "bfddown", "bad", "empty", "degraded", "many", "long", "hostile", "api"};
+		"small", "bgp", "bgpdown", "bfddown", "bad", "empty", "degraded", "many", "long", "hostile", "api",
+		"servicelb"};
 
 	for (size_t i = 0; i < ARRAY_LEN(name); i++) {
 		cJSON *dump = golden_tree(name[i]);
