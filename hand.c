@@ -11,14 +11,13 @@
 #include "daemon.h"
 #include "json.h"
 #include "log.h"
+#include "reason.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { HAND_MESSAGE = 512, HAND_MAX_REASON = 200 };
-
-#define CORDONED "the node is cordoned"
 
 static cJSON *answer(bool done, const char *message)
 {
@@ -92,8 +91,8 @@ void hand_heed_cordon(struct daemon *d, uint64_t now_ms)
 		return;
 	cordoned = is_cordoned(d, now_ms);
 	if (cordoned && d->drained == DAEMON_NOT_DRAINED) {
-		log_info("lbd", "drained: " CORDONED, NULL);
-		begin_drain(d, DAEMON_DRAINED_BY_CORDON, CORDONED, now_ms);
+		log_info("lbd", "drained: " REASON_TEXT_CORDONED, NULL);
+		begin_drain(d, DAEMON_DRAINED_BY_CORDON, REASON_TEXT_CORDONED, now_ms);
 	} else if (!cordoned && d->drained == DAEMON_DRAINED_BY_CORDON) {
 		end_drain(d, now_ms);
 	}
@@ -101,7 +100,7 @@ void hand_heed_cordon(struct daemon *d, uint64_t now_ms)
 
 const char *hand_reason(const struct daemon *d)
 {
-	return d->drained == DAEMON_DRAINED_BY_CORDON ? CORDONED : "by hand";
+	return d->drained == DAEMON_DRAINED_BY_CORDON ? REASON_TEXT_CORDONED : "by hand";
 }
 
 static cJSON *drain(struct daemon *d, const cJSON *request, uint64_t now_ms)
@@ -141,8 +140,8 @@ static cJSON *undrain(struct daemon *d, uint64_t now_ms)
 		return answer(true, "was not drained");
 	if (is_cordoned(d, now_ms)) {
 		if (d->drained == DAEMON_DRAINED_BY_HAND)
-			begin_drain(d, DAEMON_DRAINED_BY_CORDON, CORDONED, now_ms);
-		return refuse("still drained, for " CORDONED
+			begin_drain(d, DAEMON_DRAINED_BY_CORDON, REASON_TEXT_CORDONED, now_ms);
+		return refuse("still drained, for " REASON_TEXT_CORDONED
 			      " and elections.drainOnCordon is set: kubectl uncordon ends that");
 	}
 	end_drain(d, now_ms);

@@ -123,6 +123,8 @@ def test_cordon(bare):
     assert draining(first) == "the node is cordoned"
     code, says = by_hand(first, "undrain")
     assert code == 1 and "kubectl uncordon" in says and draining(first) == "the node is cordoned"
+    status = subprocess.run([binary(), "status", "--control", first.control], capture_output=True, text=True, timeout=10).stdout
+    assert f"until `kubectl uncordon {first.name}`" in " ".join(status.split())
 
     cordon(lab, *others(lab, first, second))
     third = others(lab, first, second)[0]
