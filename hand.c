@@ -17,7 +17,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HAND_MESSAGE = 512, HAND_MAX_REASON = 200 };
+enum { HAND_MESSAGE = 512 };
+
+#define BY_HAND "by hand"
 
 static cJSON *answer(bool done, const char *message)
 {
@@ -42,6 +44,7 @@ static void begin_drain(
 	struct daemon *d, enum daemon_drain by, const char *reason, uint64_t now_ms)
 {
 	d->drained = by;
+	(void)snprintf(d->drain_reason, sizeof d->drain_reason, "%s", reason);
 	elect_drain(d->elect, reason, TIME_NEVER, now_ms);
 	mesh_set_leaving(d, true);
 	speaker_set_leaving(d, true, true, now_ms);
@@ -52,6 +55,7 @@ static void end_drain(struct daemon *d, uint64_t now_ms)
 {
 	log_info("lbd", "no longer drained", NULL);
 	d->drained = DAEMON_NOT_DRAINED;
+	d->drain_reason[0] = '\0';
 	elect_drain(d->elect, NULL, 0, now_ms);
 	speaker_set_leaving(d, false, true, now_ms);
 	mesh_set_leaving(d, false);
@@ -100,7 +104,20 @@ void hand_heed_cordon(struct daemon *d, uint64_t now_ms)
 
 const char *hand_reason(const struct daemon *d)
 {
-	return d->drained == DAEMON_DRAINED_BY_CORDON ? REASON_TEXT_CORDONED : "by hand";
+	return d->drain_reason[0] != '\0' ? d->drain_reason : BY_HAND;
+}
+
+/* The same request is asked again, which is no news; one without a reason leaves that of the one
+ * before. */
+static void drain_by_hand(struct daemon *d, const char *reason, uint64_t now_ms)
+{
+	bool given = reason != NULL && reason[0] != '\0';
+
+	if (d->drained == DAEMON_DRAINED_BY_HAND &&
+		(!given || strcmp(reason, d->drain_reason) == 0))
+		return;
+	log_info("lbd", "drained by hand", "reason", given ? reason : "", NULL);
+	begin_drain(d, DAEMON_DRAINED_BY_HAND, given ? reason : BY_HAND, now_ms);
 }
 
 static cJSON *drain(struct daemon *d, const cJSON *request, uint64_t now_ms)
@@ -111,13 +128,9 @@ static cJSON *drain(struct daemon *d, const cJSON *request, uint64_t now_ms)
 
 	if (d->phase != DAEMON_RUNNING)
 		return refuse("the daemon is stopping, which drains it");
-	if (reason != NULL && strlen(reason) > HAND_MAX_REASON)
+	if (reason != NULL && strlen(reason) > DAEMON_MAX_REASON)
 		return refuse("the reason is longer than 200 bytes");
-	if (d->drained != DAEMON_DRAINED_BY_HAND) {
-		log_info("lbd", "drained by hand", "reason", reason != NULL ? reason : "", NULL);
-		begin_drain(d, DAEMON_DRAINED_BY_HAND,
-			reason != NULL && reason[0] != '\0' ? reason : "by hand", now_ms);
-	}
+	drain_by_hand(d, reason, now_ms);
 	left = elect_owned_count(d->elect);
 	if (left > 0)
 		(void)snprintf(message, sizeof message,

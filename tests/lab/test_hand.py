@@ -63,6 +63,22 @@ def test_drain(lab):
     assert lab.wait_owner(ip) is not first
 
 
+def test_drain_again(bare):
+    """A reason that is given later holds, here and in the Lease; a drain that gives none leaves it."""
+    node = bare(nodes=2, pods=False, proxy=False).start().nodes[0]
+
+    def reasons():
+        return {next(n["draining"] for n in m.dump()["nodes"] if n["name"] == node.name) for m in node.lab.nodes}
+
+    for argv, reason in (((), "by hand"), (("--reason", "new disk"), "new disk"), ((), "new disk"), (("--reason", ""), "new disk"),
+                         (("--reason", "new fan"), "new fan")):
+        assert by_hand(node, "drain", *argv)[0] == 0
+        wait_for(f"all to say {reason}", lambda reason=reason: reasons() == {reason}, timeout=5)
+    size = len(lines(node, "info"))
+    assert by_hand(node, "drain", "--reason", "new fan")[0] == 0
+    assert len(lines(node, "info")) == size  # no news
+
+
 def test_drain_the_last(bare):
     """Nobody else could take them: they are answered for all the same, and the operator is told."""
     lab = bare(nodes=1).start()
