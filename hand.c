@@ -134,9 +134,8 @@ static cJSON *drain(struct daemon *d, const cJSON *request, uint64_t now_ms)
 	left = elect_owned_count(d->elect);
 	if (left > 0)
 		(void)snprintf(message, sizeof message,
-			"%zu addresses have found no other node yet: this node still answers for "
-			"them",
-			left);
+			"%zu %s found no other node yet: this node still answers for %s", left,
+			left == 1 ? "address has" : "addresses have", left == 1 ? "it" : "them");
 	else
 		(void)snprintf(message, sizeof message, "%s",
 			speaker_has_left(d)

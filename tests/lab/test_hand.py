@@ -86,10 +86,15 @@ def test_drain_the_last(bare):
     ip = lab.wait_ip("web")
     node = lab.wait_owner(ip)
     code, says = by_hand(node, "drain", "--timeout", "1s")
-    assert (code, says) == (1, "1 addresses have found no other node yet: this node still answers for them")
+    assert (code, says) == (1, "1 address has found no other node yet: this node still answers for it")
     assert lab.client.arping(ip) == [node.mac]
+    lab.service("more")
+    lab.wait_ip("more")
     assert by_hand(node, "undrain")[0] == 0
     assert lab.wait_owner(ip) is node
+    wait_for("both", lambda: sum(v["state"] == "owner" for v in node.dump()["vips"]) == 2)
+    code, says = by_hand(node, "drain", "--timeout", "1s")
+    assert (code, says) == (1, "2 addresses have found no other node yet: this node still answers for them")
 
 
 def test_move(lab):
