@@ -60,7 +60,8 @@ struct svc {
 	struct link telling; /* alloc->report */
 	struct more *more;   /* owned; NULL = nothing of it */
 	uint32_t ok_ms;      /* of the last write that the API took, its low bits; 0 = none */
-	unsigned reason : 8, fails : 7, turn : 2, first : 1;
+	unsigned reason : 7, fails : 7, turn : 2, first : 1;
+	unsigned loss : 3; /* enum judge_loss, of what was cleared */
 	bool sent_v4 : 1, sent_v6 : 1; /* the API may show what is held */
 	bool reporting : 1;            /* is in alloc->report */
 	bool cleared : 1;              /* for the next result */
@@ -269,16 +270,25 @@ static void wake_mates(struct alloc *a, struct svc *svc)
 /* Takes away what d does not leave. */
 static void apply_losses(struct alloc *a, struct svc *svc, const struct judgement *d)
 {
+	enum judge_loss loss = JUDGE_LOSS_NONE;
+	bool cleared = false;
+
 	for (enum addr_family f = ADDR_V4; f < ADDR_FAMILIES; f++) {
 		const struct pool_use *u = pool_held(&svc->party.holder, f);
 
 		if (u == NULL || (d->pick[f].has && addr_eq(d->pick[f].addr, u->addr)))
 			continue;
-		svc->cleared = svc->cleared || is_sent(svc, f);
+		cleared = cleared || is_sent(svc, f);
+		if (is_sent(svc, f) && loss == JUDGE_LOSS_NONE)
+			loss = d->loss[f];
 		svc->fresh = true;
 		pool_release(a->pools, &svc->party.holder, f, is_sent(svc, f), a->now_ms);
 		set_sent(svc, f, false);
 	}
+	if (!cleared)
+		return;
+	svc->cleared = true;
+	svc->loss = loss & 7U;
 }
 
 /* x of pool p becomes the Service's; whether it may is decided.  0 or -ENOMEM. */
@@ -315,7 +325,7 @@ static void apply(struct alloc *a, struct svc *svc, struct judgement *d)
 	set_kept(a, svc, d->pick[ADDR_V4].has && d->pick[ADDR_V4].kept,
 		d->pick[ADDR_V6].has && d->pick[ADDR_V6].kept);
 	svc->first = d->first & 1U;
-	svc->reason = d->reason & 0xffU;
+	svc->reason = d->reason & 0x7fU;
 	if (d->waits)
 		make_waiting(a, svc);
 }
@@ -406,6 +416,7 @@ static void fill_result(const struct alloc *a, const struct svc *svc, struct all
 	r->uid = n.uid;
 	r->reason = (enum reason)svc->reason;
 	r->cleared = svc->cleared;
+	r->loss = (enum judge_loss)svc->loss;
 	r->contested = is_contested(a, svc);
 	r->n_ips = held(svc, r->ips);
 	r->pool = held_pool(svc);
@@ -1054,6 +1065,7 @@ bool alloc_next_result(struct alloc *a, struct alloc_result *ret_r)
 	unreport(svc);
 	svc->told = result_hash(a, svc);
 	svc->cleared = false;
+	svc->loss = JUDGE_LOSS_NONE;
 	if (svc->more != NULL) {
 		free(svc->more->note);
 		svc->more->note = NULL;

@@ -80,6 +80,7 @@ struct alloc_result {
 	const char *key, *namespace_, *name, *uid; /* valid until the next call of the allocator */
 	enum reason reason;                        /* REASON_ALLOCATED, or why not */
 	bool cleared; /* an address was taken away (MetalLB: ClearAssignment) */
+	enum judge_loss loss; /* why, where it hung on that address; else reason and detail say it */
 	/* Another program changed the Service's status, that was right, twice in a minute: it is
 	 * corrected every OUTBOX_CONTESTED_MS only.  Of alloc_next_result(): this is all that is
 	 * new; once a Service until alloc_begin(). */

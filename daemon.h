@@ -119,6 +119,7 @@ enum daemon_phase {
 };
 
 enum daemon_drain { DAEMON_NOT_DRAINED, DAEMON_DRAINED_BY_HAND, DAEMON_DRAINED_BY_CORDON };
+enum { DAEMON_MAX_REASON = 200 };
 
 struct daemon {
 	const struct daemon_options *opt;
@@ -135,6 +136,7 @@ struct daemon {
 	enum daemon_phase phase;
 	uint64_t phase_until_ms;
 	enum daemon_drain drained; /* while it runs */
+	char drain_reason[DAEMON_MAX_REASON + 1]; /* "": not drained */
 
 	struct rng rng;
 	struct hash_key hkey;

@@ -9,6 +9,7 @@
 #include "buf.h"
 #include "columns.h"
 #include "json.h"
+#include "reason.h"
 
 #include <string.h>
 
@@ -381,7 +382,13 @@ static void tell_drain(struct teller *t, const cJSON *n)
 	say_theirs(t, json_string(n, "name"));
 	say(t, " is drained (");
 	say_theirs(t, why);
-	say(t, "): it takes no address until `lbd undrain` there");
+	if (strcmp(why, REASON_TEXT_CORDONED) == 0) {
+		say(t, "): it takes no address until `kubectl uncordon ");
+		say_theirs(t, json_string(n, "name"));
+		say(t, "`");
+	} else {
+		say(t, "): it takes no address until `lbd undrain` there");
+	}
 	end(t, true);
 }
 

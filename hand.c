@@ -11,14 +11,15 @@
 #include "daemon.h"
 #include "json.h"
 #include "log.h"
+#include "reason.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { HAND_MESSAGE = 512, HAND_MAX_REASON = 200 };
+enum { HAND_MESSAGE = 512 };
 
-#define CORDONED "the node is cordoned"
+#define BY_HAND "by hand"
 
 static cJSON *answer(bool done, const char *message)
 {
@@ -43,6 +44,7 @@ static void begin_drain(
 	struct daemon *d, enum daemon_drain by, const char *reason, uint64_t now_ms)
 {
 	d->drained = by;
+	(void)snprintf(d->drain_reason, sizeof d->drain_reason, "%s", reason);
 	elect_drain(d->elect, reason, TIME_NEVER, now_ms);
 	mesh_set_leaving(d, true);
 	speaker_set_leaving(d, true, true, now_ms);
@@ -53,6 +55,7 @@ static void end_drain(struct daemon *d, uint64_t now_ms)
 {
 	log_info("lbd", "no longer drained", NULL);
 	d->drained = DAEMON_NOT_DRAINED;
+	d->drain_reason[0] = '\0';
 	elect_drain(d->elect, NULL, 0, now_ms);
 	speaker_set_leaving(d, false, true, now_ms);
 	mesh_set_leaving(d, false);
@@ -92,8 +95,8 @@ void hand_heed_cordon(struct daemon *d, uint64_t now_ms)
 		return;
 	cordoned = is_cordoned(d, now_ms);
 	if (cordoned && d->drained == DAEMON_NOT_DRAINED) {
-		log_info("lbd", "drained: " CORDONED, NULL);
-		begin_drain(d, DAEMON_DRAINED_BY_CORDON, CORDONED, now_ms);
+		log_info("lbd", "drained: " REASON_TEXT_CORDONED, NULL);
+		begin_drain(d, DAEMON_DRAINED_BY_CORDON, REASON_TEXT_CORDONED, now_ms);
 	} else if (!cordoned && d->drained == DAEMON_DRAINED_BY_CORDON) {
 		end_drain(d, now_ms);
 	}
@@ -101,7 +104,20 @@ void hand_heed_cordon(struct daemon *d, uint64_t now_ms)
 
 const char *hand_reason(const struct daemon *d)
 {
-	return d->drained == DAEMON_DRAINED_BY_CORDON ? CORDONED : "by hand";
+	return d->drain_reason[0] != '\0' ? d->drain_reason : BY_HAND;
+}
+
+/* The same request is asked again, which is no news; one without a reason leaves that of the one
+ * before. */
+static void drain_by_hand(struct daemon *d, const char *reason, uint64_t now_ms)
+{
+	bool given = reason != NULL && reason[0] != '\0';
+
+	if (d->drained == DAEMON_DRAINED_BY_HAND &&
+		(!given || strcmp(reason, d->drain_reason) == 0))
+		return;
+	log_info("lbd", "drained by hand", "reason", given ? reason : "", NULL);
+	begin_drain(d, DAEMON_DRAINED_BY_HAND, given ? reason : BY_HAND, now_ms);
 }
 
 static cJSON *drain(struct daemon *d, const cJSON *request, uint64_t now_ms)
@@ -112,19 +128,14 @@ static cJSON *drain(struct daemon *d, const cJSON *request, uint64_t now_ms)
 
 	if (d->phase != DAEMON_RUNNING)
 		return refuse("the daemon is stopping, which drains it");
-	if (reason != NULL && strlen(reason) > HAND_MAX_REASON)
+	if (reason != NULL && strlen(reason) > DAEMON_MAX_REASON)
 		return refuse("the reason is longer than 200 bytes");
-	if (d->drained != DAEMON_DRAINED_BY_HAND) {
-		log_info("lbd", "drained by hand", "reason", reason != NULL ? reason : "", NULL);
-		begin_drain(d, DAEMON_DRAINED_BY_HAND,
-			reason != NULL && reason[0] != '\0' ? reason : "by hand", now_ms);
-	}
+	drain_by_hand(d, reason, now_ms);
 	left = elect_owned_count(d->elect);
 	if (left > 0)
 		(void)snprintf(message, sizeof message,
-			"%zu addresses have found no other node yet: this node still answers for "
-			"them",
-			left);
+			"%zu %s found no other node yet: this node still answers for %s", left,
+			left == 1 ? "address has" : "addresses have", left == 1 ? "it" : "them");
 	else
 		(void)snprintf(message, sizeof message, "%s",
 			speaker_has_left(d)
@@ -141,8 +152,8 @@ static cJSON *undrain(struct daemon *d, uint64_t now_ms)
 		return answer(true, "was not drained");
 	if (is_cordoned(d, now_ms)) {
 		if (d->drained == DAEMON_DRAINED_BY_HAND)
-			begin_drain(d, DAEMON_DRAINED_BY_CORDON, CORDONED, now_ms);
-		return refuse("still drained, for " CORDONED
+			begin_drain(d, DAEMON_DRAINED_BY_CORDON, REASON_TEXT_CORDONED, now_ms);
+		return refuse("still drained, for " REASON_TEXT_CORDONED
 			      " and elections.drainOnCordon is set: kubectl uncordon ends that");
 	}
 	end_drain(d, now_ms);

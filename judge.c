@@ -22,6 +22,9 @@
 
 enum { MAX_WORDS = 511 };
 
+#define RULED                                                                                      \
+	"its pool no longer has it, or no longer admits the Service, and lets Services move"
+
 struct judge_sharing {
 	uint32_t hash;       /* of key */
 	struct link members; /* judge_seat.link, in order of coming */
@@ -687,37 +690,69 @@ static bool is_better_announced(
 	       pool_any_fits(j->pools, &q->pool, f);
 }
 
-/* May the Service keep u, which is pool p's (or was)?  Says why not. */
-static enum reason may_keep(struct judge *j, const struct ask *q, const struct pool_use *u,
+/* May the Service keep u, which is pool p's (or was)?  JUDGE_LOSS_NONE, or the first thing that is
+ * against it; not yet whether it may share it. */
+static enum judge_loss loss_of(struct judge *j, const struct ask *q, const struct pool_use *u,
 	const struct pool *p, bool lawful)
 {
 	const struct addr *want = asked_address(q->req, addr_family(u->addr));
-	struct buf *words = aside(j);
-	enum reason r = REASON_POOL_NOT_ADMITTED;
-	const char *why;
 
-	if (want != NULL && !addr_eq(*want, u->addr)) {
-		r = REASON_REQUEST_CONFLICT;
-		why = "another address is asked for";
-	} else if (q->pool.only != NULL && q->pool.only != p) {
-		why = "another pool is asked for";
-	} else if (is_better_announced(j, q, p, addr_family(u->addr))) {
-		why = "another protocol is asked for, and there is a pool for it";
-	} else if (!lawful && pool_moves(p)) {
-		r = REASON_IP_NOT_ALLOWED;
-		why = "its pool no longer has it, or no longer admits the Service, and lets "
-		      "Services move";
-	} else {
-		return may_share(j, q->p, q->s, u->addr, words);
-	}
-	if (words != NULL)
-		buf_adds(words, why);
-	return r;
+	if (want != NULL && !addr_eq(*want, u->addr))
+		return JUDGE_LOSS_ADDRESS;
+	if (q->pool.only != NULL && q->pool.only != p)
+		return JUDGE_LOSS_POOL;
+	if (is_better_announced(j, q, p, addr_family(u->addr)))
+		return JUDGE_LOSS_PROTOCOL;
+	return !lawful && pool_moves(p) ? JUDGE_LOSS_RULED : JUDGE_LOSS_NONE;
 }
 
-/* May the Service keep the address that it holds?  Then *pick says so. */
+/* May the Service keep u, which is pool p's (or was)?  Says why not. */
+static enum reason may_keep(struct judge *j, const struct ask *q, const struct pool_use *u,
+	const struct pool *p, bool lawful, enum judge_loss *ret_loss)
+{
+	static const struct {
+		enum reason reason;
+		const char *words;
+	} because[] = {
+		[JUDGE_LOSS_ADDRESS] = {REASON_REQUEST_CONFLICT, "another address is asked for"},
+		[JUDGE_LOSS_POOL] = {REASON_POOL_NOT_ADMITTED, "another pool is asked for"},
+		[JUDGE_LOSS_PROTOCOL] = {REASON_POOL_NOT_ADMITTED,
+			"another protocol is asked for, and there is a pool for it"},
+		[JUDGE_LOSS_RULED] = {REASON_IP_NOT_ALLOWED, RULED},
+	};
+	struct buf *words = aside(j);
+	enum reason r;
+
+	*ret_loss = loss_of(j, q, u, p, lawful);
+	if (*ret_loss == JUDGE_LOSS_NONE) {
+		r = may_share(j, q->p, q->s, u->addr, words);
+		if (r != REASON_ALLOCATED)
+			*ret_loss = JUDGE_LOSS_SHARING;
+		return r;
+	}
+	if (words != NULL)
+		buf_adds(words, because[*ret_loss].words);
+	return because[*ret_loss].reason;
+}
+
+const char *judge_loss_text(enum judge_loss loss)
+{
+	static const char *const text[] = {
+		[JUDGE_LOSS_ADDRESS] = "the Service asks for another address",
+		[JUDGE_LOSS_POOL] = "the Service asks for another pool",
+		[JUDGE_LOSS_PROTOCOL] =
+			"the Service asks for another protocol, and there is a pool for it",
+		[JUDGE_LOSS_RULED] = RULED,
+		[JUDGE_LOSS_SHARING] =
+			"another Service has it, and the two may not share it (any more)",
+	};
+
+	return text[loss];
+}
+
+/* May the Service keep the address that it holds?  d says so, or why not. */
 static bool pick_held(
-	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
+	struct judge *j, const struct ask *q, enum addr_family f, struct judgement *d)
 {
 	const struct pool_use *u = pool_held(&q->p->holder, f);
 	struct pool *p;
@@ -732,14 +767,14 @@ static bool pick_held(
 	lawful = is_lawful(q, p, u);
 	if (p == NULL)
 		p = u->pool;
-	r = may_keep(j, q, u, p, lawful);
+	r = may_keep(j, q, u, p, lawful, &d->loss[f]);
 	tell_addr(j, JUDGE_HELD, r, u->addr, p,
 		lawful ? "it has this one, and keeps it"
 		       : "it has this one, and keeps it although its pool no longer gives it");
 	if (r != REASON_ALLOCATED)
 		return false;
-	pick_set(pick, u->addr, p);
-	pick->kept = !lawful;
+	pick_set(&d->pick[f], u->addr, p);
+	d->pick[f].kept = !lawful;
 	return true;
 }
 
@@ -760,13 +795,14 @@ static void say_kept(struct judge *j, const struct ask *q, const struct judge_pi
 }
 
 static enum reason pick_family(
-	struct judge *j, const struct ask *q, enum addr_family f, struct judge_pick *pick)
+	struct judge *j, const struct ask *q, enum addr_family f, struct judgement *d)
 {
 	const struct addr *want = asked_address(q->req, f);
+	struct judge_pick *pick = &d->pick[f];
 	size_t said = j->words.len;
 	enum reason r;
 
-	if (pick_held(j, q, f, pick)) {
+	if (pick_held(j, q, f, d)) {
 		if (pick->kept)
 			say_kept(j, q, pick);
 		return REASON_ALLOCATED;
@@ -798,7 +834,7 @@ static bool keep_held(struct judge *j, const struct ask *q, size_t n, struct jud
 	for (size_t i = 0; i < n; i++) {
 		enum addr_family f = q->s->families[i];
 
-		any = pick_held(j, q, f, &d->pick[f]) || any;
+		any = pick_held(j, q, f, d) || any;
 	}
 	return any;
 }
@@ -813,7 +849,7 @@ static void judge_families(struct judge *j, const struct ask *q, size_t n, struc
 
 	for (size_t i = 0; i < n; i++) {
 		enum addr_family f = q->s->families[i];
-		enum reason r = pick_family(j, q, f, &d->pick[f]);
+		enum reason r = pick_family(j, q, f, d);
 
 		if (r == REASON_ALLOCATED) {
 			got++;

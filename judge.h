@@ -69,9 +69,22 @@ struct judge_pick {
 	struct addr addr;
 	struct pool *pool;
 };
+/* Why a Service may not keep the address that it has. */
+enum judge_loss {
+	JUDGE_LOSS_NONE,
+	JUDGE_LOSS_ADDRESS,  /* it asks for another address */
+	JUDGE_LOSS_POOL,     /* for another pool */
+	JUDGE_LOSS_PROTOCOL, /* for another protocol */
+	JUDGE_LOSS_RULED,    /* its pool says so */
+	JUDGE_LOSS_SHARING,  /* another Service has the address */
+};
+/* A sentence without a final stop; NULL: JUDGE_LOSS_NONE. */
+const char *judge_loss_text(enum judge_loss loss);
+
 struct judgement {
 	enum reason reason; /* REASON_ALLOCATED, or why not all is as asked */
 	struct judge_pick pick[ADDR_FAMILIES];
+	enum judge_loss loss[ADDR_FAMILIES]; /* NONE also when it might be kept, by itself */
 	enum addr_family first; /* the Service's first family; only where it has one */
 	bool waits;             /* a release by another Service could change the answer */
 };

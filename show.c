@@ -577,6 +577,16 @@ static void cell_routes(struct view *v, struct columns *t, const cJSON *counts)
 	cell_end(v, t);
 }
 
+/* In seconds, as BGP has it; none: the session does not end by silence, or there is none. */
+static void cell_hold_time(struct view *v, struct columns *t, const cJSON *peer)
+{
+	long long s = json_int(peer, "holdTime", 1, UINT16_MAX, 0);
+
+	if (s > 0)
+		buf_addf(&v->cell, "%llds", s);
+	cell_end(v, t);
+}
+
 static bool is_peer_bad(const struct view *v, const cJSON *p)
 {
 	(void)v;
@@ -585,7 +595,7 @@ static bool is_peer_bad(const struct view *v, const cJSON *p)
 
 static const struct columns_head peer_head[] = {{"NAME", true, false}, {"ADDRESS", false, false},
 	{"AS", false, false}, {"STATE", false, false}, {"SINCE", false, false},
-	{"ROUTES", false, false}, {"LAST ERROR", true, false}, {"HEARD", false, true},
+	{"ROUTES", false, false}, {"LAST ERROR", true, false}, {"ROUTES HEARD", false, true},
 	{"HOLD TIME", false, true}, {"BFD", false, true}, {"INTERFACE", false, true}};
 
 static void put_peer(struct view *v, struct columns *t, const struct row *r)
@@ -598,7 +608,7 @@ static void put_peer(struct view *v, struct columns *t, const struct row *r)
 	cell_routes(v, t, json_object(r->o, "announced"));
 	columns_add(t, json_string(r->o, "lastError"));
 	cell_routes(v, t, json_object(r->o, "received"));
-	cell_count(v, t, r->o, "holdTime");
+	cell_hold_time(v, t, r->o);
 	columns_add(t, json_string(r->o, "bfd"));
 	columns_add(t, json_string(r->o, "interface"));
 }

@@ -409,6 +409,25 @@ static bool is_served(enum reason reason)
 	       reason != REASON_IGNORED;
 }
 
+/* What it had was taken away.  MetalLB's words where the configuration is why. */
+static void cleared_text(const struct alloc_result *r, const char *why, struct buf *msg)
+{
+	bool ruled = r->loss == JUDGE_LOSS_NONE ? is_served(r->reason)
+						: r->loss == JUDGE_LOSS_RULED;
+
+	if (r->loss != JUDGE_LOSS_NONE)
+		why = judge_loss_text(r->loss);
+	else if (r->reason == REASON_ALLOCATED && r->detail[0] == '\0')
+		why = NULL;
+	buf_addf(msg,
+		ruled ? "current IP for \"%s\" not allowed by config, will attempt for new IP "
+			"assignment"
+		      : "released the IP of \"%s\"",
+		r->key);
+	if (why != NULL)
+		buf_addf(msg, ": %s", why);
+}
+
 /* MetalLB's reasons and wording where the meaning is the same, so that people's searches and alerts
  * still work. */
 static void result_event(struct daemon *d, const struct alloc_result *r, uint64_t now_ms)
@@ -424,11 +443,7 @@ static void result_event(struct daemon *d, const struct alloc_result *r, uint64_
 
 	buf_init(&msg, EVENT_MAX_MESSAGE);
 	if (r->cleared) {
-		buf_addf(&msg,
-			is_served(r->reason) ? "current IP for \"%s\" not allowed by config, will "
-					       "attempt for new IP assignment: %s"
-					     : "released the IP of \"%s\": %s",
-			r->key, why);
+		cleared_text(r, why, &msg);
 		daemon_event(d, &o, EVENT_NORMAL, "ClearAssignment", msg.p, now_ms);
 		buf_reset(&msg);
 	}

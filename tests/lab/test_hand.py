@@ -63,6 +63,22 @@ def test_drain(lab):
     assert lab.wait_owner(ip) is not first
 
 
+def test_drain_again(bare):
+    """A reason that is given later holds, here and in the Lease; a drain that gives none leaves it."""
+    node = bare(nodes=2, pods=False, proxy=False).start().nodes[0]
+
+    def reasons():
+        return {next(n["draining"] for n in m.dump()["nodes"] if n["name"] == node.name) for m in node.lab.nodes}
+
+    for argv, reason in (((), "by hand"), (("--reason", "new disk"), "new disk"), ((), "new disk"), (("--reason", ""), "new disk"),
+                         (("--reason", "new fan"), "new fan")):
+        assert by_hand(node, "drain", *argv)[0] == 0
+        wait_for(f"all to say {reason}", lambda reason=reason: reasons() == {reason}, timeout=5)
+    size = len(lines(node, "info"))
+    assert by_hand(node, "drain", "--reason", "new fan")[0] == 0
+    assert len(lines(node, "info")) == size  # no news
+
+
 def test_drain_the_last(bare):
     """Nobody else could take them: they are answered for all the same, and the operator is told."""
     lab = bare(nodes=1).start()
@@ -70,10 +86,15 @@ def test_drain_the_last(bare):
     ip = lab.wait_ip("web")
     node = lab.wait_owner(ip)
     code, says = by_hand(node, "drain", "--timeout", "1s")
-    assert (code, says) == (1, "1 addresses have found no other node yet: this node still answers for them")
+    assert (code, says) == (1, "1 address has found no other node yet: this node still answers for it")
     assert lab.client.arping(ip) == [node.mac]
+    lab.service("more")
+    lab.wait_ip("more")
     assert by_hand(node, "undrain")[0] == 0
     assert lab.wait_owner(ip) is node
+    wait_for("both", lambda: sum(v["state"] == "owner" for v in node.dump()["vips"]) == 2)
+    code, says = by_hand(node, "drain", "--timeout", "1s")
+    assert (code, says) == (1, "2 addresses have found no other node yet: this node still answers for them")
 
 
 def test_move(lab):
@@ -123,6 +144,8 @@ def test_cordon(bare):
     assert draining(first) == "the node is cordoned"
     code, says = by_hand(first, "undrain")
     assert code == 1 and "kubectl uncordon" in says and draining(first) == "the node is cordoned"
+    status = subprocess.run([binary(), "status", "--control", first.control], capture_output=True, text=True, timeout=10).stdout
+    assert f"until `kubectl uncordon {first.name}`" in " ".join(status.split())
 
     cordon(lab, *others(lab, first, second))
     third = others(lab, first, second)[0]

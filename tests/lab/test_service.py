@@ -65,6 +65,16 @@ def test_release(lab):
     assert lab.wait_ip("three") == one
 
 
+def test_another_address(lab):
+    """Who asks for another address than the one that it has gets it, and the Event says that this is why."""
+    lab.service("fickle")
+    had = lab.wait_ip("fickle")
+    lab.patch("/api/v1/namespaces/default/services/fickle", {"spec": {"loadBalancerIP": "10.89.0.117"}})
+    wait_for("the other address", lambda: lab.ips("fickle") == ["10.89.0.117"] != [had])
+    event = wait_for("an Event", lambda: reasons(lab, "fickle", "ClearAssignment"))[0]
+    assert event["message"] == 'released the IP of "default/fickle": the Service asks for another address'
+
+
 def test_full_pool(bare):
     """A full pool refuses with an Event; a freed address goes to the one that waits."""
     lab = bare(pods=False, proxy=False, config=f"pools:\n- name: tiny\n  addresses: [10.89.0.100/31]\n{FAST}").start()

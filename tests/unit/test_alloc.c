@@ -1333,6 +1333,56 @@ static void test_results_cleared(void)
 	world_free(&w);
 }
 
+/* Why the address that it had was taken away is told, whatever it has now. */
+static void test_results_loss(void)
+{
+	static const struct {
+		const char *name, *pools, *service, *then;
+		enum judge_loss want;
+		enum reason reason;
+	} row[] = {
+		{"another address", "pools p=10.0.0.1-10.0.0.9", "+ d/a", "+ d/a ip=10.0.0.4",
+			JUDGE_LOSS_ADDRESS, REASON_ALLOCATED},
+		{"another one, in use", "pools p=10.0.0.1-10.0.0.9", "+ d/a", "+ d/a ip=10.0.0.1",
+			JUDGE_LOSS_ADDRESS, REASON_IN_USE},
+		{"another one, in no pool", "pools p=10.0.0.1-10.0.0.9", "+ d/a",
+			"+ d/a ip=192.0.2.1", JUDGE_LOSS_ADDRESS, REASON_NOT_IN_POOL},
+		{"another pool", "pools p=10.0.0.1-10.0.0.9 q=10.0.1.1", "+ d/a", "+ d/a pool=q",
+			JUDGE_LOSS_POOL, REASON_ALLOCATED},
+		{"its pool moves Services", "pools p=10.0.0.1-10.0.0.9;metallb", "+ d/a",
+			"pools p=10.0.0.5;metallb", JUDGE_LOSS_RULED, REASON_ALLOCATED},
+		{"shared no more", "pools p=10.0.0.1-10.0.0.9", "+ d/a key=k ip=10.0.0.1",
+			"+ d/a key=l", JUDGE_LOSS_SHARING, REASON_ALLOCATED},
+		{"no LoadBalancer", "pools p=10.0.0.1-10.0.0.9", "+ d/a", "+ d/a clusterip",
+			JUDGE_LOSS_NONE, REASON_NOT_LOAD_BALANCER},
+		{"no such pool", "pools p=10.0.0.1-10.0.0.9", "+ d/a", "+ d/a pool=q",
+			JUDGE_LOSS_NONE, REASON_POOL_UNKNOWN},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct alloc_result r = {.n_ips = 0};
+		struct world w;
+
+		check_row = row[i].name;
+		world_init(&w);
+		step(&w, row[i].pools);
+		step(&w, "+ d/first key=k ports=TCP/81");
+		step(&w, row[i].service);
+		CHECK_INT(drain(&w, &r), 2);
+		CHECK(!r.cleared && r.loss == JUDGE_LOSS_NONE && r.reason == REASON_ALLOCATED);
+		step(&w, row[i].then);
+		while (alloc_next_result(w.a, &r) && strcmp(r.key, "d/a") != 0)
+			;
+		CHECK_STR(r.key, "d/a");
+		CHECK(r.cleared);
+		CHECK_INT(r.loss, row[i].want);
+		CHECK_INT(r.reason, row[i].reason);
+		CHECK((judge_loss_text(r.loss) != NULL) == (r.loss != JUDGE_LOSS_NONE));
+		CHECK(alloc_why(w.a, "d/a", &r) && r.loss == JUDGE_LOSS_NONE);
+		world_free(&w);
+	}
+}
+
 /* A new leader does not repeat an Event for each Service that is in order. */
 static void test_results_new_leader(void)
 {
@@ -2192,7 +2242,8 @@ CHECK_MAIN("test_alloc", CHECK_TEST(test_choice), CHECK_TEST(test_reuse_delay),
 	CHECK_TEST(test_asking), CHECK_TEST(test_nonsense_keeps), CHECK_TEST(test_sharing),
 	CHECK_TEST(test_dual_stack), CHECK_TEST(test_not_served), CHECK_TEST(test_configuration),
 	CHECK_TEST(test_adoption), CHECK_TEST(test_results_once), CHECK_TEST(test_results_cleared),
-	CHECK_TEST(test_results_new_leader), CHECK_TEST(test_results_doubled),
+	CHECK_TEST(test_results_loss), CHECK_TEST(test_results_new_leader),
+	CHECK_TEST(test_results_doubled),
 	CHECK_TEST(test_write_one_in_flight), CHECK_TEST(test_write_stale_object),
 	CHECK_TEST(test_write_object_in_flight), CHECK_TEST(test_write_back_off),
 	CHECK_TEST(test_write_conflict), CHECK_TEST(test_write_not_sent),

@@ -126,6 +126,32 @@ static void test_timeless(void)
 	cJSON_Delete(dump);
 }
 
+/* What ends a drain: a cordon's not what ends one by hand. */
+static void test_drained(void)
+{
+	static const char *const row[][2] = {
+		{"new disk", "n8 is drained (new disk): it takes no address until `lbd undrain` there\n"},
+		{"the node is cordoned", "n8 is drained (the node is cordoned): it takes no address "
+					 "until `kubectl uncordon n8`\n"}};
+	cJSON *dump = golden_tree("degraded"), *n;
+
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct show_options o = {.width = 0};
+		struct buf out;
+
+		check_row = row[i][0];
+		cJSON_ArrayForEach (n, cJSON_GetObjectItemCaseSensitive(dump, "nodes"))
+			if (cJSON_IsString(cJSON_GetObjectItemCaseSensitive(n, "draining")))
+				(void)cJSON_ReplaceItemInObjectCaseSensitive(
+					n, "draining", cJSON_CreateString(row[i][0]));
+		buf_init(&out, GOLDEN_ROOM);
+		(void)show_text(dump, &o, &out);
+		CHECK(strstr(out.p, row[i][1]) != NULL);
+		buf_free(&out);
+	}
+	cJSON_Delete(dump);
+}
+
 static void test_namespace(void)
 {
 	struct show_options o = {.what = SHOW_SERVICES, .namespace_ = "web", .width = 80};
@@ -201,5 +227,5 @@ static void test_no_room(void)
 }
 
 CHECK_MAIN("test_show", CHECK_TEST(test_golden), CHECK_TEST(test_width), CHECK_TEST(test_timeless),
-	CHECK_TEST(test_namespace), CHECK_TEST(test_json), CHECK_TEST(test_words),
-	CHECK_TEST(test_no_room))
+	CHECK_TEST(test_drained), CHECK_TEST(test_namespace), CHECK_TEST(test_json),
+	CHECK_TEST(test_words), CHECK_TEST(test_no_room))
