@@ -10,11 +10,12 @@
 #include "buf.h"
 #include "finding.h"
 #include "json.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_TEXT = 1024, MAX_CANDIDATES = 8 };
+enum { MAX_TEXT = 1024, MAX_CANDIDATES = 8, MAX_KEY = 512 };
 
 struct verdict {
 	char text[MAX_TEXT];
@@ -158,18 +159,38 @@ static cJSON *explain_address(const cJSON *dump, struct addr a)
 	return answer;
 }
 
+static const cJSON *service_of(const cJSON *dump, const char *key)
+{
+	const cJSON *s;
+
+	cJSON_ArrayForEach (s, json_array(dump, "services"))
+		if (is(json_string(s, "name"), key))
+			return s;
+	return NULL;
+}
+
+static void say_none(const cJSON *dump, const char *what, struct buf *why)
+{
+	char swapped[MAX_KEY];
+
+	buf_addf(why, "there is no Service %.300s%s of type LoadBalancer", what,
+		strchr(what, '/') != NULL ? " (NAMESPACE/NAME)" : "");
+	if (text_swap(what, swapped, sizeof swapped) && service_of(dump, swapped) != NULL)
+		buf_addf(why, ": did you mean %s?", swapped);
+}
+
 /* NAMESPACE/NAME, or a NAME that one namespace alone has; NULL: why says why not. */
 static const cJSON *find_service(const cJSON *dump, const char *what, struct buf *why)
 {
-	const cJSON *s, *found = NULL;
+	const cJSON *s, *found = service_of(dump, what);
 	unsigned n = 0;
 
+	if (found != NULL)
+		return found;
 	cJSON_ArrayForEach (s, json_array(dump, "services")) {
 		const char *key = json_string(s, "name"),
 			   *slash = key != NULL ? strchr(key, '/') : NULL;
 
-		if (is(key, what))
-			return s;
 		if (slash == NULL || !is(slash + 1, what))
 			continue;
 		found = s;
@@ -177,7 +198,7 @@ static const cJSON *find_service(const cJSON *dump, const char *what, struct buf
 			buf_addf(why, "%s%s", n > 1 ? ", " : "Services of that name: ", key);
 	}
 	if (n == 0)
-		buf_addf(why, "there is no Service %.300s of type LoadBalancer", what);
+		say_none(dump, what, why);
 	return n == 1 ? found : NULL;
 }
 

@@ -62,7 +62,7 @@ enum {
 	LOOK_US = 50,    /* both clocks are looked at within so long, or again */
 	LOOKS = 4,
 	KEY_FILE_MAX = 64 * 1024,
-	KEY_FILE_FOR_OTHERS = 077, /* mode bits */
+	KEY_FILE_FOR_OTHERS = 027, /* mode bits; the group may be lbd's own, and reads */
 };
 
 enum { LISTENERS = 2 * ADDR_FAMILIES }; /* one link, several hops */
@@ -680,7 +680,8 @@ static void read_keys(struct bfdio *io)
 	else
 		bfd_set_keys(io->engine, v, n);
 	if (rc == 0 && stat(io->key_path, &st) == 0 && (st.st_mode & KEY_FILE_FOR_OTHERS) != 0)
-		log_warn("bfd", "the key file can be read by others: its mode should be 0600",
+		log_warn("bfd",
+			"the key file is open to others: its mode should be 0640, its group lbd",
 			"file", io->key_path, NULL);
 	mbedtls_platform_zeroize(v, sizeof v);
 	if (text.p != NULL)

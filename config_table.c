@@ -764,9 +764,10 @@ static const struct config_field mesh_fields[] = {
 		.in = CONFIG_IN_NATIVE,
 		AT(config_elections, bfd_key_file),
 		.max = MAX_STRING,
-		.doc = DOC("the file that holds the nodes' common key, the same on each, mode 0600: a line "
-		       "of 8 characters or more; a second line is accepted as well, to change the key "
-		       "node by node (old; old, new; new, old; new). Read again when it changes. "
+		.doc = DOC("the file that holds the nodes' common key, the same on each, mode 0640, "
+		       "group lbd: a line of 8 characters or more; a second line is accepted as "
+		       "well, to change the key node by node (old; old, new; new, old; new). Read "
+		       "again when it changes. "
 		       "Without it packets are not signed, but must come from the link")},
 	{.name = "keySecret",
 		.type = CONFIG_STRING,

@@ -16,6 +16,10 @@ enum {
 	DAY_S = 24 * 3600,
 };
 
+/* Where a package has it; in a clone it lies elsewhere. */
+#define MANIFEST                                                                                   \
+	"/usr/share/lbd/kubernetes/rbac.yaml (in the sources: packaging/kubernetes/rbac.yaml)"
+
 static void check_api(const struct doctor_facts *f, struct doctor_report *r)
 {
 	const struct doctor_api *a = &f->api;
@@ -26,9 +30,8 @@ static void check_api(const struct doctor_facts *f, struct doctor_report *r)
 		break;
 	case DOCTOR_API_NO_CREDENTIALS:
 		doctor_fix(doctor_add(r, DOCTOR_FAIL, "the API server cannot be asked: %s", a->err),
-			"Make a kubeconfig for the ServiceAccount of packaging/rbac.yaml and put "
-			"it to "
-			"/etc/lbd/kubeconfig, or name one with --kubeconfig");
+			"Make a kubeconfig for the ServiceAccount of " MANIFEST
+			" and put it to /etc/lbd/kubeconfig, or name one with --kubeconfig");
 		break;
 	case DOCTOR_API_UNREACHABLE:
 		doctor_fix(doctor_add(r, DOCTOR_FAIL, "the API server does not answer at %s: %s",
@@ -73,9 +76,8 @@ static void check_rights(const struct doctor_facts *f, struct doctor_report *r)
 		doctor_fix(
 			doctor_add(r, DOCTOR_FAIL, "these credentials may not %s, which lbd must",
 				a->rights[i].text),
-			"kubectl apply -f packaging/rbac.yaml, and use the token of the "
-			"ServiceAccount lbd "
-			"(kube-system)");
+			"kubectl apply -f " MANIFEST
+			", and use the token of the ServiceAccount lbd (kube-system)");
 	}
 	if (unknown > 0)
 		(void)doctor_add(r, DOCTOR_SKIP, "%zu of %zu rights could not be asked for (%s)",

@@ -704,6 +704,19 @@ static bool find_by_name(const struct question *q, const char *name,
 	return n == 1;
 }
 
+static void say_none(const struct question *q, const char *what, struct buf *why)
+{
+	char swapped[CLUSTER_MAX_KEY + 1];
+
+	buf_addf(why, "no Service %.300s%s is known here", what,
+		strchr(what, '/') != NULL ? " (NAMESPACE/NAME)" : "");
+	if (text_swap(what, swapped, sizeof swapped) &&
+		cluster_service(q->d->cluster, swapped, NULL))
+		buf_addf(why, ": did you mean %s?", swapped);
+	else if (!q->d->synced)
+		buf_adds(why, "; but this node is out of step with the API server");
+}
+
 static bool find_service(const struct question *q, const char *what,
 	char ret_key[CLUSTER_MAX_KEY + 1], struct buf *why)
 {
@@ -714,8 +727,7 @@ static bool find_service(const struct question *q, const char *what,
 		return true;
 	}
 	if (why->len == 0)
-		buf_addf(why, "no Service %.300s is known here%s", what,
-			q->d->synced ? "" : "; but this node is out of step with the API server");
+		say_none(q, what, why);
 	return false;
 }
 

@@ -8,6 +8,7 @@
 #include "base.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 static inline bool text_eq(const char *a, const char *b)
@@ -31,6 +32,18 @@ static inline bool text_set(char **slot, const char *s)
 	free(*slot);
 	*slot = copy;
 	return true;
+}
+
+/* "b/a" of "a/b"; false: s has no slash, or there is no room. */
+static inline bool text_swap(const char *s, char *ret, size_t size)
+{
+	const char *slash = strchr(s, '/');
+	int n;
+
+	if (slash == NULL)
+		return false;
+	n = snprintf(ret, size, "%s/%.*s", slash + 1, (int)(slash - s), s);
+	return n >= 0 && (size_t)n < size;
 }
 
 #endif

@@ -157,6 +157,9 @@ def test_names(full):
     for what in ("nobody", "default/nobody", "a/b/c", "x" * 3000):
         code, out, err = explain(node, what)
         assert (code, out) == (1, "") and "no Service" in err and len(err) < 400
+    assert explain(node, "a/web")[2] == "lbd: no Service a/web (NAMESPACE/NAME) is known here: did you mean web/a?\n"
+    assert explain(node, "b/web")[2] == "lbd: no Service b/web (NAMESPACE/NAME) is known here\n"
+    assert explain(node, "nobody")[2] == "lbd: no Service nobody is known here\n"
     code, out, err = explain(node, "web/a", "--without", "n9")
     assert (code, out) == (1, "") and "no such node" in err
 

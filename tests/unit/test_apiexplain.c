@@ -92,6 +92,16 @@ static void test_rows(void)
 			true},
 		{"none", "error: Services of that name: a/none, b/none", true},
 		{"nix", "error: there is no Service nix of type LoadBalancer", true},
+		{"none/a",
+			"error: there is no Service none/a (NAMESPACE/NAME) of type LoadBalancer: "
+			"did you mean a/none?",
+			true},
+		{"a/nix",
+			"error: there is no Service a/nix (NAMESPACE/NAME) of type LoadBalancer",
+			true},
+		{"none/a/", "error: there is no Service none/a/ (NAMESPACE/NAME) of type LoadBalancer",
+			true},
+		{"/", "error: there is no Service / (NAMESPACE/NAME) of type LoadBalancer", true},
 		{"", "error: there is no Service  of type LoadBalancer", true},
 		{"10.9.9.9", "error: no Service that lbd serves shows this address", true},
 	};

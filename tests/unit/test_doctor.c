@@ -614,6 +614,34 @@ static void test_each(void)
 	check_row = "";
 }
 
+/* Where the manifest is, of a package and of the sources, which is where this test runs. */
+static void test_manifest(void)
+{
+	static void (*const change[])(struct doctor_facts *f) = {no_credentials, right_missing};
+	static const char source[] = "packaging/kubernetes/rbac.yaml";
+
+	CHECK_INT(access(source, R_OK), 0);
+	for (size_t i = 0; i < ARRAY_LEN(change); i++) {
+		struct doctor_report *r = calloc(1, sizeof *r);
+		struct doctor_facts *f = calloc(1, sizeof *f);
+		struct config *c = config(base);
+		unsigned n = 0;
+
+		if (f == NULL || r == NULL)
+			abort();
+		make_good(f, c);
+		change[i](f);
+		doctor_examine(f, r);
+		for (size_t k = 0; k < r->n; k++)
+			n += strstr(r->v[k].fix, " /usr/share/lbd/kubernetes/rbac.yaml") != NULL &&
+			     strstr(r->v[k].fix, source) != NULL;
+		CHECK_INT(n, 1);
+		config_free(c);
+		free(r);
+		free(f);
+	}
+}
+
 /* -- the text -- */
 
 static void make_broken(struct doctor_facts *f, const struct config *c)
@@ -770,8 +798,8 @@ static void test_hostile(void)
 int main(void)
 {
 	static const struct check_test tests[] = {
-		CHECK_TEST(test_each), CHECK_TEST(test_text), CHECK_TEST(test_nodes),
-		CHECK_TEST(test_hostile)};
+		CHECK_TEST(test_each), CHECK_TEST(test_manifest), CHECK_TEST(test_text),
+		CHECK_TEST(test_nodes), CHECK_TEST(test_hostile)};
 
 	return check_main("test_doctor", tests, ARRAY_LEN(tests));
 }
