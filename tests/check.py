@@ -20,7 +20,7 @@ LAB = [*PYTEST, "-n", "4", "tests/lab", "--ignore=tests/lab/test_tls.py", "--ign
 # Judged by fractions of a second: not beside four others on two cores.
 L2 = [*PYTEST, "-n", "2", "tests/lab/test_l2.py", "tests/lab/test_versions.py"]
 ALL_OF_LAB = [*LAB, "tests/k8s/test_contract.py", "-m", "not k8s"]
-NOT_OF_LBD = [f"--ignore=tests/lab/test_{name}.py" for name in ("kubesim", "install", "docs", "k3s", "routers")]
+NOT_OF_LBD = [f"--ignore=tests/lab/test_{name}.py" for name in ("kubesim", "install", "systemd", "docs", "k3s", "routers")]
 MAKE = ["make", "--no-print-directory", "-j2"]
 BUILD = "build, gcc", [*MAKE, "lbd", "kubesim", "build/bench/bfdpeer", "next"], {}
 
