@@ -90,6 +90,7 @@ struct ring {
 	unsigned ifindex;
 	struct capture *capture; /* owned; NULL = neither open nor opening */
 	bool failed;             /* and logged */
+	uint64_t again_ms;       /* not to be tried before */
 	bool wanted;             /* mark of net_listen() */
 	bool promisc;            /* and said */
 };
@@ -606,6 +607,7 @@ static void on_made(uv_work_t *work, int status)
 	} else {
 		r->capture = NULL;
 		note_failed(n, r, c->why);
+		r->again_ms = r->failed ? uv_now(n->loop) + OPEN_AGAIN_MS : 0;
 		unmake(c);
 	}
 }
@@ -761,12 +763,16 @@ static bool update_listener(struct net *n, struct listener *l)
 		struct ring *r = l->rings[k];
 		const struct iface *i = iface_get(n->ifaces, r->ifindex);
 
-		if (i == NULL || l->n_ranges == 0)
+		if (i == NULL || l->n_ranges == 0) {
 			ring_end(n, r);
-		else if (r->capture == NULL && i->up)
+			continue;
+		}
+		if (!i->up)
+			r->again_ms = 0;
+		else if (r->capture == NULL && uv_now(n->loop) >= r->again_ms)
 			ring_open(n, r, i);
 		iface_set_capture(n->ifaces, r->ifindex, l->family, capture_state(n, r));
-		again = again || (i != NULL && i->up && r->failed);
+		again = again || (i->up && r->failed);
 	}
 	return again;
 }

@@ -195,8 +195,10 @@ static bool check_interfaces(const struct daemon *d, struct buf *out)
 	bool any = false;
 
 	while ((i = iface_next(net_ifaces(d->net), i)) != NULL)
-		any |= iface_is_usable(i);
-	return check(out, "interfaces", any, any ? "" : "none is up that could be used");
+		any |= iface_is_usable(i) && i->capture[ADDR_V4] != IFACE_DEAF &&
+		       i->capture[ADDR_V6] != IFACE_DEAF;
+	return check(out, "interfaces", any,
+		any ? "" : "none is up that could be used, and can be listened on");
 }
 
 static bool answer_ready(void *ctx, const struct httpd_request *request, struct httpd_answer *a)
