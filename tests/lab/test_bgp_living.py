@@ -64,7 +64,8 @@ def spread(rack, kind, conf=None, **neighbor):
     router.wait_paths(vip, 3)
     everyone = {n.addr for n in lab.nodes}
     wait_for("the kernel's route", lambda: router.kernel_next_hops(vip) == everyone)
-    wait_for("an answer", lambda: far.curl(vip))
+    seen = set()  # the pods, each of which only its own node's proxy has
+    wait_for("an answer by way of each", lambda: (seen.update(pods_of([far.curl(vip)])), len(seen) == 3)[1])
     return lab, router, far, vip
 
 
