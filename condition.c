@@ -82,11 +82,36 @@ static struct record *find(const struct conditions *c, const char *key)
 	return table_find(&c->records, hash_bytes(&c->hkey, key, n), record_is, key, n);
 }
 
+static void drop(struct conditions *c, struct record *r)
+{
+	outbox_remove(&c->outbox, &r->item);
+	table_remove(&c->records, r);
+	free(r);
+}
+
+static bool is_right(const struct record *r)
+{
+	return condition_equal(r->has, r->want);
+}
+
+/* One that was written once lately, and is right, is forgotten for another: its limit begins anew, and
+ * all together are held to the pace. */
+static bool has_room(struct conditions *c)
+{
+	struct outbox_item *item = outbox_oldest(&c->outbox, (enum outbox_delay)DELAY_LIMIT);
+	struct record *r = item != NULL ? CONTAINER_OF(item, struct record, item) : NULL;
+
+	if (c->records.live >= CONDITION_MAX && r != NULL && is_right(r) &&
+		r->tokens + 1 >= CONDITION_BURST)
+		drop(c, r);
+	return c->records.live < CONDITION_MAX;
+}
+
 /* NULL when there is no room. */
 static struct record *add(struct conditions *c, const char *key, uint64_t now_ms)
 {
 	size_t n = strlen(key);
-	struct record *r = c->records.live < CONDITION_MAX ? calloc(1, sizeof *r + n + 1) : NULL;
+	struct record *r = has_room(c) ? calloc(1, sizeof *r + n + 1) : NULL;
 
 	if (r == NULL)
 		return NULL;
@@ -101,13 +126,6 @@ static struct record *add(struct conditions *c, const char *key, uint64_t now_ms
 	return r;
 }
 
-static void drop(struct conditions *c, struct record *r)
-{
-	outbox_remove(&c->outbox, &r->item);
-	table_remove(&c->records, r);
-	free(r);
-}
-
 static void refill(struct record *r, uint64_t now_ms)
 {
 	while (r->tokens < CONDITION_BURST && now_ms - r->refilled_ms >= CONDITION_REFILL_MS) {
@@ -116,11 +134,6 @@ static void refill(struct record *r, uint64_t now_ms)
 	}
 	if (r->tokens == CONDITION_BURST)
 		r->refilled_ms = now_ms;
-}
-
-static bool is_right(const struct record *r)
-{
-	return condition_equal(r->has, r->want);
 }
 
 static enum outbox_delay delay_of(const struct record *r)

@@ -103,6 +103,11 @@ struct outbox_item *outbox_due(struct outbox *o, uint64_t now_ms)
 	return first_of(o, OUTBOX_NOW);
 }
 
+struct outbox_item *outbox_oldest(const struct outbox *o, enum outbox_delay delay)
+{
+	return first_of(o, delay);
+}
+
 uint64_t outbox_next_deadline(const struct outbox *o)
 {
 	uint64_t next_ms = TIME_NEVER;

@@ -71,6 +71,8 @@ enum outbox_delay outbox_not_sent(unsigned n);
 
 /* The first that is due, in the order in which they became so; NULL when there is none. */
 struct outbox_item *outbox_due(struct outbox *o, uint64_t now_ms);
+/* The one that has waited longest by that delay; NULL when none does. */
+struct outbox_item *outbox_oldest(const struct outbox *o, enum outbox_delay delay);
 /* It is under way from now on.  Its id, never used before nor again; 0 when out of memory. */
 uint64_t outbox_send(struct outbox *o, struct outbox_item *item) MUST_CHECK;
 /* What was sent came to an end.  NULL when the item is gone, or the id is not known. */

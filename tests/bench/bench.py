@@ -379,6 +379,7 @@ class Idle:
 
     def __init__(self, stack, n):
         minute = ("--bookmark-ms", 60000)  # as the real API server
+        self.n = n
         self.lab = stack.enter_context(Lab(nodes=2, pods=False, proxy=False, config=WIDE, kubesim_args=minute))
         first, self.node = self.lab.nodes
         if n:
@@ -395,6 +396,8 @@ class Idle:
     def settle(self):
         """Until the Events and conditions of the start are written and the second node has its place."""
         counts = [-1]
+        # Each Service's address, then its condition, which waits for seconds before it begins.
+        wait_for("every condition to be written", lambda: status_writes(self.lab) >= 2 * self.n, 600, 1)
 
         def calm():
             counts.append(self.lab.kubesim.count("lbd", resource="events") + status_writes(self.lab))

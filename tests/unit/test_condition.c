@@ -218,6 +218,7 @@ static void test_many(void)
 	struct conditions *c = conditions_new(&hkey, NULL);
 	unsigned written = 0;
 	char key[32];
+	uint64_t id;
 
 	for (unsigned i = 0; i < CONDITION_MAX; i++) {
 		(void)snprintf(key, sizeof key, "a/s%u", i);
@@ -226,7 +227,7 @@ static void test_many(void)
 	CHECK(!conditions_observe(c, "a/more", absent, yes(), 0));
 	CHECK(conditions_observe(c, "a/right", yes(), yes(), 0));
 	for (uint64_t ms = 1000; ms < 1000 + CONDITION_MAX * CONDITION_PACE_MS; ms += 10) {
-		uint64_t id = next_id(c, ms);
+		id = next_id(c, ms);
 
 		written += id != 0;
 		CHECK_INT(next_id(c, ms), 0);
@@ -234,6 +235,17 @@ static void test_many(void)
 			conditions_done(c, id, CONDITION_OK, ms);
 	}
 	CHECK_INT(written, CONDITION_MAX);
+	/* What is written makes room, but for one that was so twice. */
+	CHECK(conditions_observe(c, "a/s0", yes(), no(), 12000));
+	id = next_id(c, 12000 + CONDITION_FALSE_MS);
+	CHECK(id != 0);
+	conditions_done(c, id, CONDITION_OK, 12000 + CONDITION_FALSE_MS);
+	for (unsigned i = 1; i < CONDITION_MAX; i++) {
+		(void)snprintf(key, sizeof key, "b/s%u", i);
+		CHECK(conditions_observe(c, key, absent, yes(), 20000));
+	}
+	CHECK(!conditions_observe(c, "b/more", absent, yes(), 20000));
+	CHECK_INT(conditions_count(c), CONDITION_MAX);
 	conditions_reset(c);
 	CHECK_INT(conditions_count(c), 0);
 	CHECK(conditions_observe(c, "a/more", absent, yes(), 0));
