@@ -288,6 +288,14 @@ static enum pool_claim claim(void *ctx, struct addr x)
 
 static const struct alloc_ops alloc_ops = {.claim = claim};
 
+/* As mesh_on_lease(). */
+static bool mesh_put(struct node *n, const struct cluster_lease *l)
+{
+	bool has_holder = l->holder != NULL && l->holder[0] != '\0';
+
+	return peers_put(n->peers, l->node, l->addresses, has_holder ? n->now_us : 0) == 0;
+}
+
 static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 {
 	struct node *n = ctx;
@@ -297,8 +305,7 @@ static void on_lease(void *ctx, const struct cluster_lease *l, bool deleted)
 	else
 		elect_on_lease(n->elect, l, deleted, n->now_ms);
 	if (!deleted && l->role == CLUSTER_LEASE_NODE && l->node != NULL &&
-		strcmp(l->node, n->name) != 0 &&
-		peers_put(n->peers, l->node, l->addresses, n->now_us) != 0)
+		strcmp(l->node, n->name) != 0 && !mesh_put(n, l))
 		abort();
 	if (l->role == CLUSTER_LEASE_CLAIMS)
 		alloc_claims_changed(n->alloc);
@@ -1123,6 +1130,7 @@ void node_start(struct node *n)
 	alloc_begin(n->alloc);
 	for (unsigned k = 0; k < n->sim->setup.n_segments; k++) {
 		n->ports[k].capture = IFACE_NOT_HEARD;
+		n->ports[k].opening++; /* what the process before was opening is nobody's */
 		if (n->ports[k].there)
 			tell_port(n, k);
 	}
