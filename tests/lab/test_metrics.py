@@ -330,7 +330,8 @@ for mode in sys.argv[2:]:
 @needs_rr  # as the unit file lets it: what else this machine does is not what is judged here
 def test_nobody_else_is_disturbed(bare):
     """Clients that connect without end and say nothing, send garbage, one byte at a time, do not read, reset, ask without end: an ARP
-    answer for a VIP comes within 10 ms, and Prometheus its own."""
+    answer for a VIP comes within 10 ms, and Prometheus has its own; of twenty scrapes at most one is lost, as its connection goes for
+    another's."""
     lab = bare(nodes=1, pods=False, proxy=False)
     node = lab.nodes[0].start(prefix=RR)
     lab.service("web")
@@ -340,25 +341,30 @@ def test_nobody_else_is_disturbed(bare):
                          log=lab.dir / "hostile")
     lab.stack.callback(hostile.wait)
     lab.stack.callback(hostile.kill)
-    wait_for("the crowd", lambda: value(node, "lbd_http_refused_total", "crowded"))
+
+    def scraped():
+        return parse(wait_for("a scrape among them", lambda: next((body for status, body in [get(node)] if status == 200), None)))
+
+    wait_for("the crowd", lambda: scraped()["lbd_http_refused_total"]['reason="crowded"'])
     out = lab.dir / "asked"
     asker = lab.client.popen(sys.executable, "-c", ASK, lab.client.mac, lab.client.addr, vip, node.addr, log=out)
     lab.stack.callback(asker.wait)
     lab.stack.callback(asker.kill)
-    until, answered = time.monotonic() + 6, 0
+    until, codes = time.monotonic() + 6, []
     while time.monotonic() < until:
-        answered += get(node)[0] == 200
+        codes.append(get(node)[0])
+    answered = codes.count(200)
     asker.kill()
     delays = {ip: [] for ip in (vip, node.addr)}
     for line in out.read_text().splitlines()[1:-1]:
         ip, ms = line.split()
         delays[ip].append(float(ms))
-    m = scrape(node)
+    m = scraped()
     print(f"{len(delays[vip])} answers, worst {max(delays[vip]):.2f} ms, the kernel's {max(delays[node.addr]):.2f} ms; "
-          f"{answered} scrapes; {m['lbd_http_requests_total']} {m['lbd_http_refused_total']}")
+          f"{answered} of {len(codes)} scrapes; {m['lbd_http_requests_total']} {m['lbd_http_refused_total']}")
     assert m["lbd_http_requests_total"][""] > 1000 and m["lbd_http_refused_total"]['reason="malformed"'] > 10
     assert len(delays[vip]) > 200 and max(delays[vip]) < 10
-    assert answered > 10 and m["lbd_loop_stalls_total"][""] == 0
+    assert answered > 10 and answered >= 0.95 * len(codes) and m["lbd_loop_stalls_total"][""] == 0
     hostile.kill()
     hostile.wait()
     assert get(node, "/readyz")[0] == 200 and node.stop() == 0
