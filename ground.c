@@ -269,7 +269,8 @@ enum ground ground_find(const struct elect *e, const struct group *g, const stru
 		return GROUND_NONE;
 	if (s->holder != NULL && !was_taken_from(g, s, old))
 		return ground_on(g, s->holder);
-	if (s->leaving != NULL && s->leaving->peer == ELECT_PEER_LEAVING && e->joined)
+	if (s->leaving != NULL && s->leaving->peer == ELECT_PEER_LEAVING &&
+		(e->joined || e->health.synced))
 		return GROUND_OFFERED;
 	if (!e->health.synced && !e->restored)
 		return GROUND_NONE;

@@ -237,6 +237,23 @@ def test_drained_without_the_api(lan):
         answers.never_silent(begin, 0.1)
 
 
+def test_restarted_in_turn(bare):
+    """A rolling upgrade of two nodes in a hurry: each goes as soon as the other is in step with the API, which takes all that it has at
+    once, though it does not know that one's BFD yet."""
+    lab = bare(nodes=2, pods=False, proxy=False, config=SHORT_LEASES).start()
+    w = lab.host("w", 51)
+    ips = serve(lab, 8)
+    know_each_other(lab)
+    with Answers(w, ips) as answers:
+        begin = answers.now()
+        for node in lab.nodes * 3:
+            assert node.stop() == 0
+            node.start()
+        for ip in ips:
+            answers.wait_one(ip, answers.now(), 0.0)
+        answers.never_silent(begin, 0.1)
+
+
 @pytest.mark.parametrize("api", ["one side", "neither"])
 def test_parted(bare, api):
     """The LAN is parted in two, with the API on one side or on neither: each side has one owner; after the heal there is one

@@ -408,6 +408,26 @@ static void f13_outage(struct sim *s)
 		(double)check_figures(s).dark_us / SIM_S);
 }
 
+/* A rolling upgrade in a hurry: each node is restarted as soon as the one before is in step with the
+ * API, which may be the only one that can take what it has. */
+static void f13_rolling(struct sim *s)
+{
+	settle(s);
+	for (unsigned i = 0; i < 3 * s->setup.n_nodes; i++) {
+		struct node *n = &s->nodes[i % s->setup.n_nodes];
+
+		node_exit(n);
+		for (unsigned waited = 0; n->alive && waited < 100; waited++)
+			run_ms(s, 100);
+		node_start(n);
+		run_ms(s, 500 + i * 37 % 500);
+	}
+	run_s(s, 5);
+	EXPECT(s, all_owned(s), "5 s after the last restart");
+	EXPECT(s, check_figures(s).dark_us == 0, "dark for %.3f s",
+		(double)check_figures(s).dark_us / SIM_S);
+}
+
 /* Owners die at any moment of BFD's and ARP's timers: how long is a VIP dark?  I3's bound, and the
  * sampling of who is able. */
 static void i3(struct sim *s)
@@ -1190,6 +1210,7 @@ static const struct scenario scenarios[] = {
 		false},
 	{"F13", "an exit loses no frame", f13, NULL, 4, 8, 1, false},
 	{"F13outage", "... without the API either", f13_outage, NULL, 4, 8, 1, false},
+	{"F13roll", "... nor do restarts of one node after another", f13_rolling, NULL, 2, 8, 1, false},
 	{"F14", "configurations that differ do not play ping-pong", f14, NULL, 4, 8, 1, false},
 	{"F14lag", "... nor do watches that lag", f14_lag, NULL, 4, 8, 1, false},
 	{"F15", "a burst of Services leaves no orphan", f15, NULL, 5, 200, 1, false},
