@@ -15,6 +15,7 @@
 #include "json.h"
 #include "log.h"
 #include "nodename.h"
+#include "reason.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -240,7 +241,7 @@ static void begin_drain(struct daemon *d)
 	log_info("lbd", "stopping: offering the addresses to the other nodes", NULL);
 	d->phase = DAEMON_DRAINING;
 	d->phase_until_ms = now_ms + DAEMON_DRAIN_MS;
-	elect_drain(d->elect, "shutdown", d->phase_until_ms, now_ms);
+	elect_drain(d->elect, REASON_TEXT_STOPPING, d->phase_until_ms, now_ms);
 	mesh_set_leaving(d, true);
 	speaker_set_leaving(d, true, false, now_ms);
 	daemon_mark(d);

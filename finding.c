@@ -378,6 +378,13 @@ static void tell_drain(struct teller *t, const cJSON *n)
 
 	if (why == NULL || is(n, "lease", "released"))
 		return;
+	if (strcmp(why, REASON_TEXT_STOPPING) == 0) {
+		say(t, "lbd is stopping on node ");
+		say_theirs(t, json_string(n, "name"));
+		say(t, ": it hands its addresses over");
+		end(t, true);
+		return;
+	}
 	say(t, "node ");
 	say_theirs(t, json_string(n, "name"));
 	say(t, " is drained (");

@@ -104,7 +104,9 @@ void hand_heed_cordon(struct daemon *d, uint64_t now_ms)
 
 const char *hand_reason(const struct daemon *d)
 {
-	return d->drain_reason[0] != '\0' ? d->drain_reason : BY_HAND;
+	return d->phase != DAEMON_RUNNING    ? REASON_TEXT_STOPPING
+	       : d->drain_reason[0] != '\0' ? d->drain_reason
+					    : BY_HAND;
 }
 
 /* The same request is asked again, which is no news; one without a reason leaves that of the one

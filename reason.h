@@ -10,8 +10,9 @@
 
 #include "base.h"
 
-/* Why a cordoned node is drained, as its Lease says it; who reads that tells the remedy by it. */
+/* Why a node is drained, as its Lease says it; who reads that tells the remedy by it. */
 #define REASON_TEXT_CORDONED "the node is cordoned"
+#define REASON_TEXT_STOPPING "lbd is stopping"
 
 /* clang-format off */
 #define REASONS(X)                                                                                                   \

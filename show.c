@@ -10,6 +10,7 @@
 #include "columns.h"
 #include "finding.h"
 #include "json.h"
+#include "reason.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -504,6 +505,8 @@ static const char *node_status(const struct view *v, const cJSON *n)
 		return "stopped";
 	if (!finding_node_lives(n))
 		return "dead";
+	if (is(n, "draining", REASON_TEXT_STOPPING))
+		return "stopping";
 	if (json_string(n, "draining") != NULL)
 		return "drained";
 	if (json_bool(n, "frozen", false))
@@ -698,8 +701,13 @@ static void print_table(const struct view *v, const struct columns *t)
 
 static void print_none(const struct view *v, const struct part *p)
 {
+	bool servicelb = p == &parts[SHOW_VIPS] &&
+			 json_bool(json_object(v->dump, "config"), "servicelb", false);
 	const char *none =
-		p->unknown != NULL && json_array(v->dump, p->word) == NULL ? p->unknown : p->none;
+		p->unknown != NULL && json_array(v->dump, p->word) == NULL ? p->unknown
+		: servicelb ? "servicelb mode: Services have the nodes' own addresses, for which "
+			      "each node's kernel answers"
+			    : p->none;
 
 	buf_adds(v->out, v->opt->html ? "<p>" : "");
 	columns_wrap(v->out, "", none, v->opt->wide ? COLUMNS_ALL : v->opt->width);

@@ -239,7 +239,7 @@ def test_drained_without_the_api(lan):
 
 def test_restarted_in_turn(bare):
     """A rolling upgrade of two nodes in a hurry: each goes as soon as the other is in step with the API, which takes all that it has at
-    once, though it does not know that one's BFD yet."""
+    once, though it does not know that one's BFD yet. F13."""
     lab = bare(nodes=2, pods=False, proxy=False, config=SHORT_LEASES).start()
     w = lab.host("w", 51)
     ips = serve(lab, 8)

@@ -1271,7 +1271,7 @@ void node_exit(struct node *n)
 	n->exiting = true;
 	n->undrain_ms = 0;
 	n->exit_by_ms = n->now_ms + DRAIN_MS;
-	elect_drain(n->elect, "shutdown", n->exit_by_ms, n->now_ms);
+	elect_drain(n->elect, REASON_TEXT_STOPPING, n->exit_by_ms, n->now_ms);
 	peers_set_leaving(n->peers, true, n->now_us);
 	n->dirty = true;
 	node_turn(n);

@@ -132,7 +132,8 @@ static void test_drained(void)
 	static const char *const row[][2] = {
 		{"new disk", "n8 is drained (new disk): it takes no address until `lbd undrain` there\n"},
 		{"the node is cordoned", "n8 is drained (the node is cordoned): it takes no address "
-					 "until `kubectl uncordon n8`\n"}};
+					 "until `kubectl uncordon n8`\n"},
+		{"lbd is stopping", "lbd is stopping on node n8: it hands its addresses over\n"}};
 	cJSON *dump = golden_tree("degraded"), *n;
 
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
