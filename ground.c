@@ -276,10 +276,12 @@ enum ground ground_find(const struct elect *e, const struct group *g, const stru
 		return GROUND_NONE;
 	if (old != NULL && old->term >= s->leaving_term && old->term >= s->expired_term)
 		return GROUND_OWN;
-	if (!e->health.ok || !e->joined)
+	if (!e->health.ok)
 		return GROUND_NONE;
 	if (s->leaving != NULL)
 		return GROUND_OFFERED;
+	if (!e->joined)
+		return GROUND_NONE;
 	if (s->expired != NULL)
 		return s->expired->lapse.fate == FATE_UNKNOWN || is_expiry_void(e)
 			       ? GROUND_NONE

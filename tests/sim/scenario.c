@@ -428,6 +428,13 @@ static void f13_rolling(struct sim *s)
 		(double)check_figures(s).dark_us / SIM_S);
 }
 
+/* Only Leases say who goes. */
+static void f13_rolling_without_bfd(struct sim *s)
+{
+	s->setup.elections.bfd_interval_ms = 0;
+	f13_rolling(s);
+}
+
 /* Owners die at any moment of BFD's and ARP's timers: how long is a VIP dark?  I3's bound, and the
  * sampling of who is able. */
 static void i3(struct sim *s)
@@ -1211,6 +1218,7 @@ static const struct scenario scenarios[] = {
 	{"F13", "an exit loses no frame", f13, NULL, 4, 8, 1, false},
 	{"F13outage", "... without the API either", f13_outage, NULL, 4, 8, 1, false},
 	{"F13roll", "... nor do restarts of one node after another", f13_rolling, NULL, 2, 8, 1, false},
+	{"F13nobfd", "... without BFD either", f13_rolling_without_bfd, NULL, 2, 8, 1, false},
 	{"F14", "configurations that differ do not play ping-pong", f14, NULL, 4, 8, 1, false},
 	{"F14lag", "... nor do watches that lag", f14_lag, NULL, 4, 8, 1, false},
 	{"F15", "a burst of Services leaves no orphan", f15, NULL, 5, 200, 1, false},
