@@ -4,6 +4,7 @@ Each step's "N passed, N failed[, N skipped]" is added up on the last line."""
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -63,14 +64,18 @@ def run(title, argv, env):
     begin, counts, causes = time.monotonic(), dict.fromkeys(("passed", "failed", "skipped"), 0), []
     p = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, errors="replace")
-    for line in p.stdout:
-        print("   " + line, end="", flush=True)
-        if CAUSES.search(line):
-            causes.append(line.strip()[:CAUSE_WIDTH])
-        found = COUNTS.findall(line)
-        if found and ("passed" in line or "failed" in line) and re.match(r"(=+ )?(\S+: )?\d+ \w+", line.strip()):
-            for n, what in found:
-                counts["failed" if what.startswith("error") else what] += int(n)
+    try:
+        for line in p.stdout:
+            print("   " + line, end="", flush=True)
+            if CAUSES.search(line):
+                causes.append(line.strip()[:CAUSE_WIDTH])
+            found = COUNTS.findall(line)
+            if found and ("passed" in line or "failed" in line) and re.match(r"(=+ )?(\S+: )?\d+ \w+", line.strip()):
+                for n, what in found:
+                    counts["failed" if what.startswith("error") else what] += int(n)
+    except BaseException:
+        p.terminate()
+        raise
     if p.wait() != 0 and counts["failed"] == 0:
         counts["failed"] = 1
     elif p.returncode == 0 and sum(counts.values()) == 0:
@@ -87,6 +92,7 @@ def chosen(argv):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     begin, total, failed = time.monotonic(), dict.fromkeys(("passed", "failed", "skipped"), 0), {}
     for title, argv, env in chosen(sys.argv):
         counts, causes = run(title, argv, env)

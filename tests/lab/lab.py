@@ -7,13 +7,14 @@
      |- c       10.89.0.50       MAC 02:00:0a:59:00:32, the client on the same LAN
 
 Every namespace's name begins with a tag of this process, so laboratories side by side do not meet, and the same
-addresses can be used in each.  Everything is removed on any exit; what a killed run left is removed by its
-tag's process being gone (sweep()).
+addresses can be used in each.  Everything is removed on any exit: what a killed process leaves is removed by another
+(guard()), or, were that killed as well, by the next one (sweep()).
 """
 
 import concurrent.futures
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import re
@@ -71,15 +72,29 @@ def binary():
     return Path(os.environ.get("LBD", ROOT / "lbd")).resolve()
 
 
-def sweep():
-    """Removes namespaces whose laboratory's process is gone (killed hard), and what still runs in them."""
-    for line in sh("ip", "netns", "list").stdout.splitlines():
-        m = re.match(r"lbd(\d+)-\S+", line.split()[0])
-        if m and not Path(f"/proc/{m.group(1)}").exists():
-            for pid in sh("ip", "netns", "pids", line.split()[0], check=False).stdout.split():
+def sweep(gone=None):
+    """Removes namespaces and folders of laboratories whose process is gone (killed hard; gone: which one is, though it may not have
+    been waited for yet), and what still runs in them."""
+    def is_left(name):
+        m = re.match(r"lbd(?:-lab-)?(\d+)-\S+", name)
+        return m and (m.group(1) == gone or not Path(f"/proc/{m.group(1)}").exists())
+
+    for ns in [line.split()[0] for line in sh("ip", "netns", "list").stdout.splitlines()]:
+        if is_left(ns):
+            for pid in sh("ip", "netns", "pids", ns, check=False).stdout.split():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
-            sh("ip", "netns", "del", line.split()[0], check=False)
+            sh("ip", "netns", "del", ns, check=False)
+    for folder in Path(tempfile.gettempdir()).iterdir():
+        if is_left(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def guard():
+    """A process that waits for this one's end, however that comes, and sweeps."""
+    return subprocess.Popen([sys.executable, __file__, str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 class Inside:
@@ -243,8 +258,9 @@ class Lab:
 
     def __init__(self, nodes=3, pods=True, proxy=True, config=None, kubesim_args=(), directory=None):
         sweep()
+        guard()
         self.tag = f"lbd{os.getpid()}-{Lab._next()}"
-        self.dir = Path(directory or tempfile.mkdtemp(prefix="lbd-lab-"))
+        self.dir = Path(directory or tempfile.mkdtemp(prefix=f"lbd-lab-{os.getpid()}-"))
         self.stack = contextlib.ExitStack()
         self.stack.callback(shutil.rmtree, self.dir, ignore_errors=True)
         self.config = config or f"pools:\n- name: lan\n  addresses: [{POOL}]\n{FAST}"
@@ -549,3 +565,8 @@ class Lab:
     def events(self, name=None, namespace="default"):
         items = self.must("GET", f"/api/v1/namespaces/{namespace}/events")["items"]
         return [e for e in items if name is None or e["involvedObject"]["name"] == name]
+
+
+if __name__ == "__main__":
+    sys.stdin.read()  # its end is guard()'s process's
+    sweep(sys.argv[1])
