@@ -50,14 +50,20 @@ class Timeout(AssertionError):
 
 
 def wait_for(what, check, timeout=10.0, interval=0.02):
-    """Polls check() until it is truthy and returns that; raises with the last value after the deadline."""
+    """Polls check() until it is truthy and returns that; raises with the last value after the deadline.
+
+    What check() looks at may not be there yet (an entry, a daemon that answers): no reason to end before the deadline."""
     end = time.monotonic() + timeout
     while True:
-        value = check()
+        value, missing = None, None
+        try:
+            value = check()
+        except (LookupError, StopIteration, TypeError, AssertionError) as e:
+            missing = e
         if value:
             return value
         if time.monotonic() > end:
-            raise Timeout(f"{what}: not within {timeout} s (last: {value!r})")
+            raise Timeout(f"{what}: not within {timeout} s (last: {missing or value!r})") from missing
         time.sleep(interval)
 
 
