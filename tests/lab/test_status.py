@@ -397,7 +397,11 @@ def test_kubectl_plugin(lab):
     plugin = lab.dir / "kubectl-lbd"
     plugin.symlink_to(binary())
     kubeconfig = lab.server.kubeconfig("admin")
-    wait_for("all nodes", lambda: api_status(lab, "nodes", program=plugin, env={"KUBECONFIG": str(kubeconfig)})[1].count("0.1.0") == 3)
+
+    def is_fine():
+        code, text = api_status(lab, "nodes", program=plugin, env={"KUBECONFIG": str(kubeconfig)})
+        return code == 0 and text.count("0.1.0") == 3
+    wait_for("all nodes, and a leader of them", is_fine)
     home = lab.dir / "home"
     (home / ".kube").mkdir(parents=True)
     (home / ".kube/config").write_text(kubeconfig.read_text())
