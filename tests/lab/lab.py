@@ -52,13 +52,13 @@ class Timeout(AssertionError):
 def wait_for(what, check, timeout=10.0, interval=0.02):
     """Polls check() until it is truthy and returns that; raises with the last value after the deadline.
 
-    What check() looks at may not be there yet (an entry, a daemon that answers): no reason to end before the deadline."""
+    An entry that check() looks at may not be there yet: no reason to end before the deadline.  What it asserts must hold each time."""
     end = time.monotonic() + timeout
     while True:
         value, missing = None, None
         try:
             value = check()
-        except (LookupError, StopIteration, TypeError, AssertionError) as e:
+        except (LookupError, StopIteration, TypeError) as e:
             missing = e
         if value:
             return value

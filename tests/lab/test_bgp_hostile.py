@@ -351,5 +351,5 @@ def test_nobody_else_is_disturbed(start):
     assert flooded["messagesReceived"] > 10000 and peer_of(node, "p1793")["received"]["ipv4"] > 1000
     assert peer_of(node, "waits")["messagesReceived"] > 100
     assert len(delays[vip]) > 200 and max(delays[vip]) < 10
-    assert len(gaps) >= 5 and max(gaps) < 1.1  # who takes their time is a thread of Python, in nobody's real time
+    assert len(gaps) >= 5 and max(gaps) < 1.01
     assert not s.over.is_set() and peer_of(node, "p1790")["sessions"] == 1

@@ -26,24 +26,26 @@ class Client:
 
     def __init__(self, host, vip):
         self.host, self.vip = host, vip
-        self.answers, self.failed, self.cut, self.ended = [], [], 0, threading.Event()
+        self.answers, self.failed, self.cut, self.ended = [], [], [], threading.Event()
         self.before = self._again()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self):
         while not self.ended.is_set():
+            began = time.monotonic()
             r = self.host.run("curl", "-s", "-m", "5", "-w", "\n%{time_connect}", f"http://{self.vip}/", check=False)
             answer, _, connected = r.stdout.rpartition("\n")
             (self.answers if r.returncode == 0 else self.failed).append(answer)
-            self.cut += r.returncode != 0 and float(connected) > 0
+            if r.returncode != 0 and float(connected) > 0:
+                self.cut.append(began)
 
     def _again(self):
         """How many SYNs its kernel sent again."""
         return int(self.host.run("nstat", "-asz", "TcpExtTCPSynRetrans").stdout.split()[-2])
 
     def lost(self):
-        """Requests without an answer, and those whose first packet was lost. cut: how many of them had a connection."""
+        """Requests without an answer, and those whose first packet was lost. cut: when those of them began that had a connection."""
         return len(self.failed) + self._again() - self.before
 
     def wait_more(self, n):
@@ -259,9 +261,10 @@ def test_drain_with_traffic(rack):
     client.wait_more(10)
     sh(binary(), "drain", "--control", lab.nodes[0].control)
     wait_for("two next hops", lambda: len(router.kernel_next_hops(vip)) == 2)
+    changed = time.monotonic()
     client.wait_more(20)
     client.stop()
-    assert client.lost() == client.cut <= 1, (client.lost(), client.cut, client.failed)
+    assert client.lost() == len(client.cut) <= 1 and all(began < changed for began in client.cut), (client.lost(), client.cut, changed)
     assert pods_of(client.answers[-10:]) <= {"pod2", "pod3"}
 
 

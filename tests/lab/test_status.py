@@ -397,17 +397,18 @@ def test_kubectl_plugin(lab):
     plugin = lab.dir / "kubectl-lbd"
     plugin.symlink_to(binary())
     kubeconfig = lab.server.kubeconfig("admin")
-
-    def is_fine():
-        code, text = api_status(lab, "nodes", program=plugin, env={"KUBECONFIG": str(kubeconfig)})
-        return code == 0 and text.count("0.1.0") == 3
-    wait_for("all nodes, and a leader of them", is_fine)
+    settle(lab)
+    wait_for("all nodes", lambda: api_status(lab, "nodes", program=plugin, env={"KUBECONFIG": str(kubeconfig)})[1].count("0.1.0") == 3)
     home = lab.dir / "home"
     (home / ".kube").mkdir(parents=True)
     (home / ".kube/config").write_text(kubeconfig.read_text())
     env = {k: v for k, v in os.environ.items() if k != "KUBECONFIG"}
-    r = lab.client.run(plugin, "status", check=False, env={**env, "HOME": str(home)})
-    assert r.returncode == 0 and "as the API has it" in r.stdout and r.stderr == ""
+
+    def said():
+        r = lab.client.run(plugin, "status", check=False, env={**env, "HOME": str(home)})
+        return r if r.returncode == 0 else None
+    r = wait_for("nothing to be degraded, as the Leases have it", said)
+    assert "as the API has it" in r.stdout and r.stderr == ""
     for command in ("drain", "doctor", "dump"):
         r = lab.client.run(plugin, command, check=False)
         assert r.returncode == 2 and f"run `lbd {command}` on a node" in r.stderr
