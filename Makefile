@@ -286,7 +286,7 @@ fuzz: $(FUZZ:%=$(FUZZ_O)/fuzz_%)
 	$(Q)$(PYTHON) tests/fuzz/run.py $(FUZZ_SECONDS) $(FUZZ_O) $(FUZZ)
 
 # -- what a person runs; each does its own set-up ---------------------------------------------------------------------------------
-.PHONY: deps check check-k8s check-page asan demo
+.PHONY: deps check check-k8s check-page asan shake demo
 deps:
 	$(Q)packaging/deps.sh build test static
 
@@ -304,6 +304,9 @@ check-page:
 
 asan: deps
 	$(Q)$(PYTHON) tests/check.py --asan-lab
+
+shake: deps
+	$(Q)$(PYTHON) tests/check.py --shake
 
 demo:
 	$(Q)packaging/deps.sh build test

@@ -28,7 +28,8 @@ enum {
 	RUNTIME_MS = 1000,     /* between two files there, */
 	STATE_MS = 60 * 1000,  /* and there */
 	FAILED_MS = 60 * 1000, /* before the next try */
-	MAX_SHARE = 20,        /* of the time, one part at most is spent on files */
+	MAX_SHARE = 20,        /* of the time, one part at most is spent on files, */
+	MAX_WAITS = 5,         /* but one that took long delays the next by so many of its own */
 	FILE_MODE = 0600,
 };
 
@@ -197,7 +198,8 @@ static void job_done(struct daemon *d, uint64_t now_ms)
 {
 	struct snapfile *s = d->snapfile;
 	struct target *t = s->job;
-	uint64_t pause_ms = MAX_SHARE * (now_ms - s->begun_ms);
+	uint64_t pause_ms =
+		time_min(MAX_SHARE * (now_ms - s->begun_ms), (uint64_t)MAX_WAITS * t->every_ms);
 
 	if (t->failed)
 		log_info("snapshot", "the picture of the cluster is kept again", "file", t->folder,

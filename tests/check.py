@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """make check: every test there is but those of the real Kubernetes, which are make check-k8s (--k8s); .ci/run runs both (--ci).
+make shake (--shake) hunts races of tests: tests/lab/shake.py.
 Each step's "N passed, N failed[, N skipped]" is added up on the last line."""
 
 import os
@@ -88,6 +89,8 @@ def run(title, argv, env):
 def chosen(argv):
     if "--k8s" in argv:
         return [BUILD, *k8s_steps()]
+    if "--shake" in argv:
+        return [BUILD, ("laboratory, shaken", [*LAB, *NOT_OF_LBD], {"LBD_SHAKE": "0.12"})]
     return [*steps("--asan-lab" in argv), *(k8s_steps() if "--ci" in argv else ())]
 
 

@@ -31,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
+import shake  # noqa: E402
 from apiserver import MERGE  # noqa: E402
 from kubesim import Kubesim  # noqa: E402
 
@@ -211,8 +212,9 @@ class Node(Host):
         return self
 
     def wait_synced(self, timeout=10):
-        return wait_for(f"{self.name} in step with the API", lambda: (self.dump() or {}).get("api", {}).get("synced"),
-                        timeout)
+        synced = wait_for(f"{self.name} in step with the API", lambda: (self.dump() or {}).get("api", {}).get("synced"), timeout)
+        shake.stop_all([self])
+        return synced
 
     def dump(self):
         """lbd dump, or None while no daemon answers."""
@@ -278,6 +280,7 @@ class Lab:
         try:
             self._wire()
             self._start_api(kubesim_args)
+            self.stack.enter_context(shake.shaken(self))
             if pods:
                 self._start_pods()
             if proxy:
@@ -473,6 +476,8 @@ class Lab:
         """An API request as the administrator (of kubesim by the control socket, which no fault reaches); its answer."""
         status, answer = self.server.api(method, path, body, type)
         assert status < 300, f"{method} {path}: {status} {answer}"
+        if method != "GET":
+            shake.stop_all(self.nodes)
         return answer
 
     def kubectl(self, *argv, **kw):

@@ -4,8 +4,12 @@ need not be, and nobody else is disturbed."""
 
 import concurrent.futures
 import contextlib
+import fcntl
 import queue
+import signal
+import struct
 import sys
+import termios
 import time
 
 import pytest
@@ -256,6 +260,7 @@ def test_connects_anew(start):
     node.start()
 
     def again(name):
+        wait_state(node, name, "Active")
         old = bgppeer.connect(hosts[name], node.addr).handshake(PEER, caps=caps)
         wait_state(node, name, "Established")
         return old, bgppeer.connect(hosts[name], node.addr)
@@ -273,6 +278,7 @@ def test_connects_from_afar(start):
     node, _ = start(passive("waits", 61, False).replace("passive:", "ttlSecurity: 1, passive:"))
     host = node.lab.host("waits", 61)
     node.start()
+    wait_state(node, "waits", "Active")
     with contextlib.closing(bgppeer.connect(host, node.addr)) as far:
         assert far.read() is None
     assert peer_of(node, "waits")["lastError"] == "connection refused: its TTL is 64, not 255 or more"
@@ -280,14 +286,23 @@ def test_connects_from_afar(start):
     wait_state(node, "waits", "Established")
 
 
+def unsent(sock):
+    """Bytes that the other side's kernel has not acknowledged (SIOCOUTQ, tcp(7))."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
+
+
 def test_notification_before_the_rest(start):
     """What a peer sent behind its error is read and dropped: closed with bytes unread, a connection ends with RST, which may be
-    there before the NOTIFICATION."""
+    there before the NOTIFICATION.  Stopped meanwhile, lbd has all of it at once, and more than it reads in one turn."""
     node, router = start(peer(1790))
     listener = Listener(router, 1790)
     node.start()
     s = listener.accept().handshake(PEER)
-    s.sock.sendall(message(UPDATE, marker=b"\0" * 16) + message(KEEPALIVE) * 5000)
+    wait_state(node, "p1790", "Established")
+    node.kill(signal.SIGSTOP, wait=False)
+    s.sock.sendall(message(UPDATE, marker=b"\0" * 16) + message(KEEPALIVE) * 2000)
+    wait_for("all of it to be there", lambda: unsent(s.sock) == 0)
+    node.kill(signal.SIGCONT, wait=False)
     s.wait_over()
     assert s.notification is not None and s.notification[:2] == (1, 1) and not s.was_reset, (s.notification, s.was_reset)
 

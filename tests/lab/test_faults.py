@@ -613,8 +613,7 @@ def test_ten_thousand_services(bare):
     bulk_slices(lab, n)
     start_nodes(lab)
     wait_for("ten thousand addresses", lambda: len(addresses(lab)) == n, 40, interval=0.5)
-    wait_for("all announced", lambda: sum(len(announced(node)) for node in lab.nodes) == n, 30, interval=0.5)
-    each = [announced(node) for node in lab.nodes]
+    each = wait_for("all announced", lambda: sum(map(len, e := [announced(node) for node in lab.nodes])) == n and e, 30, interval=0.5)
     assert set.union(*each) == addresses(lab), "announced twice, or what no Service holds"
     lab.kubesim.bulk_delete()
     wait_for("silence", lambda: not any(announced(node) for node in lab.nodes), 15, interval=0.2)

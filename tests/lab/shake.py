@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""To hunt races of tests (make shake): with LBD_SHAKE=SECONDS in the environment, daemons and kubesim are stopped again and again
+for up to so long, and each daemon for just so long when it has come into step with the API and when a test has written there.
+
+Who takes a step for done that was not waited for finds out.  What judges fractions of a second fails, and rightly, and so may what
+stops a daemon itself; after a pause of more than 0.15 s ownership is looked for anew."""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+from pathlib import Path
+
+SECONDS = float(os.environ.get("LBD_SHAKE", "0"))
+BETWEEN_S = 0.01, 0.3
+API_TIMES = 3  # as slow as that: nobody is fenced for it
+
+
+def stop(pid, seconds):
+    with contextlib.suppress(OSError):  # it has ended
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+            return  # by a test, or already by us
+        os.kill(pid, signal.SIGSTOP)
+        again = threading.Timer(seconds, go_on, (pid,))
+        again.daemon = True
+        again.start()
+
+
+def go_on(pid):
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGCONT)
+
+
+def stop_all(nodes):
+    for node in nodes:
+        if SECONDS and node.alive():
+            stop(node.pid, SECONDS)
+
+
+def at_random(lab, over):
+    while not over.wait(random.uniform(*BETWEEN_S)):
+        nodes = [n.pid for n in lab.nodes if n.alive()]
+        with contextlib.suppress(AttributeError):  # a real API server, or one that a test has killed
+            if random.random() < 0.5:
+                stop(lab.server.pid, random.uniform(0, API_TIMES * SECONDS))
+                continue
+        if nodes:
+            stop(random.choice(nodes), random.uniform(0, SECONDS))
+
+
+@contextlib.contextmanager
+def shaken(lab):
+    over = threading.Event()
+    thread = threading.Thread(target=at_random, args=(lab, over), daemon=True)
+    if SECONDS:
+        thread.start()
+    yield
+    over.set()
+    if SECONDS:
+        thread.join()
