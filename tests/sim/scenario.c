@@ -408,6 +408,13 @@ static void f13_outage(struct sim *s)
 		(double)check_figures(s).dark_us / SIM_S);
 }
 
+static void exit_and_wait(struct sim *s, struct node *n)
+{
+	node_exit(n);
+	for (unsigned waited = 0; n->alive && waited < 100; waited++)
+		run_ms(s, 100);
+}
+
 /* A rolling upgrade in a hurry: each node is restarted as soon as the one before is in step with the
  * API, which may be the only one that can take what it has. */
 static void f13_rolling(struct sim *s)
@@ -416,9 +423,7 @@ static void f13_rolling(struct sim *s)
 	for (unsigned i = 0; i < 3 * s->setup.n_nodes; i++) {
 		struct node *n = &s->nodes[i % s->setup.n_nodes];
 
-		node_exit(n);
-		for (unsigned waited = 0; n->alive && waited < 100; waited++)
-			run_ms(s, 100);
+		exit_and_wait(s, n);
 		node_start(n);
 		run_ms(s, 500 + i * 37 % 500);
 	}
@@ -433,6 +438,22 @@ static void f13_rolling_without_bfd(struct sim *s)
 {
 	s->setup.elections.bfd_interval_ms = 0;
 	f13_rolling(s);
+}
+
+/* ... which reads from the API, but nothing that it writes comes through: the one that goes knows of
+ * nobody who could take over, and does not wait. */
+static void f13_rolling_unwritten(struct sim *s)
+{
+	settle(s);
+	exit_and_wait(s, &s->nodes[0]);
+	server_set_loss(s, 100);
+	node_start(&s->nodes[0]);
+	run_ms(s, 500);
+	node_exit(&s->nodes[1]);
+	run_ms(s, 500);
+	EXPECT(s, all_owned(s), "0.5 s after the second exit");
+	EXPECT(s, check_figures(s).dark_us <= 20 * SIM_MS, "dark for %.3f s",
+		(double)check_figures(s).dark_us / SIM_S);
 }
 
 /* Owners die at any moment of BFD's and ARP's timers: how long is a VIP dark?  I3's bound, and the
@@ -1219,6 +1240,8 @@ static const struct scenario scenarios[] = {
 	{"F13outage", "... without the API either", f13_outage, NULL, 4, 8, 1, false},
 	{"F13roll", "... nor do restarts of one node after another", f13_rolling, NULL, 2, 8, 1, false},
 	{"F13nobfd", "... without BFD either", f13_rolling_without_bfd, NULL, 2, 8, 1, false},
+	{"F13write", "... nor when the one that stays cannot write", f13_rolling_unwritten, NULL, 2, 8, 1,
+		false},
 	{"F14", "configurations that differ do not play ping-pong", f14, NULL, 4, 8, 1, false},
 	{"F14lag", "... nor do watches that lag", f14_lag, NULL, 4, 8, 1, false},
 	{"F15", "a burst of Services leaves no orphan", f15, NULL, 5, 200, 1, false},
