@@ -1059,7 +1059,6 @@ static const struct config_field eip_fields[] = {
 	{.name = "namespaceSelector",
 		.type = CONFIG_LABELS,
 		.in = CONFIG_IN_EIP,
-		.flags = CONFIG_NOT_YET,
 		AT_N(config_eip, namespace_selector.match_labels,
 			namespace_selector.n_match_labels),
 		.max = MAX_SELECTORS,

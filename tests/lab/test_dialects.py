@@ -154,3 +154,20 @@ def test_eip_disable(bare):
     wait_for("the other leader's refusal", lambda: any(
         "is disabled" in e["message"] for e in lab.events("newer")), timeout=15)
     assert lab.ips("old") == [ip] and lab.client.arping(ip) == [owner.mac]
+
+
+def test_eip_namespaces(bare):
+    """An Eip's namespaceSelector: Services of a namespace with these labels that name no Eip get one of it, the others one of the
+    default Eip."""
+    lab = bare(nodes=1, pods=False, proxy=False)
+    default = eip("plain", "10.89.0.100-10.89.0.109", {"eip.openelb.kubesphere.io/is-default-eip": "true"}, interface="eth0")
+    bound = eip("bound", "10.89.0.110-10.89.0.119", interface="eth0", namespaceSelector={"team": "a"})
+    for name, labels in (("blue", {"team": "a"}), ("red", {})):
+        lab.must("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    lab.start(config=f"{default}\n---\n{bound}\n---\napiVersion: lbd.io/v1\nkind: Config\n{FAST}")
+    for name, want in (("blue", "10.89.0.110"), ("red", "10.89.0.100")):
+        lab.service("web", namespace=name, annotations=OPENELB)
+        assert lab.wait_ip("web", name) == want
+    lab.service("asks", namespace="red", annotations={**OPENELB, "eip.openelb.kubesphere.io/v1alpha2": "bound"})
+    assert lab.wait_ip("asks", "red") == "10.89.0.111"  # who names an Eip gets it, whatever the namespace
+    assert "not served" not in lab.nodes[0].log.read_text()
