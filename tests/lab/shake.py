@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""To hunt races of tests (make shake): with LBD_SHAKE=SECONDS in the environment, daemons and kubesim are stopped again and again
-for up to so long, and each daemon for just so long when it has come into step with the API and when a test has written there.
+"""To hunt races of tests (make shake): with LBD_SHAKE=SECONDS in the environment, daemons, kubesim and what else runs in a
+laboratory (routers, pods, other load balancers) are stopped again and again for up to so long, and each daemon for just so long when
+it has come into step with the API and when a test has written there.
 
 Who takes a step for done that was not waited for finds out.  What judges fractions of a second fails, and rightly, and so may what
 stops a daemon itself; after a pause of more than 0.15 s ownership is looked for anew."""
@@ -9,6 +10,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
@@ -38,15 +40,30 @@ def stop_all(nodes):
             stop(node.pid, SECONDS)
 
 
+def api_server(lab):
+    with contextlib.suppress(AttributeError):  # a real one, or one that a test has killed
+        return [lab.server.pid]
+    return []
+
+
+def somebody(lab):
+    namespaces = [f for f in Path("/run/netns").iterdir() if f.name.startswith(f"{lab.tag}-")]
+    if not namespaces:
+        return []
+    found = subprocess.run(["ip", "netns", "pids", random.choice(namespaces).name], capture_output=True, text=True)
+    return [pid for pid in map(int, found.stdout.split()) if pid != os.getpid()]  # threads of ours are in there
+
+
+def daemons(lab):
+    return [n.pid for n in lab.nodes if n.alive()]
+
+
 def at_random(lab, over):
     while not over.wait(random.uniform(*BETWEEN_S)):
-        nodes = [n.pid for n in lab.nodes if n.alive()]
-        with contextlib.suppress(AttributeError):  # a real API server, or one that a test has killed
-            if random.random() < 0.5:
-                stop(lab.server.pid, random.uniform(0, API_TIMES * SECONDS))
-                continue
-        if nodes:
-            stop(random.choice(nodes), random.uniform(0, SECONDS))
+        find, times = random.choice([(api_server, API_TIMES), (somebody, 1), (daemons, 1)])
+        pids = find(lab)
+        if pids:
+            stop(random.choice(pids), random.uniform(0, times * SECONDS))
 
 
 @contextlib.contextmanager
