@@ -4,7 +4,7 @@
 # make deps     Debian packages  make static   build/static/<triplet>/lbd (musl, mbedTLS 3.6)
 # make install, deb, image, release: packaging/packaging.mk
 # make demo     the 60-second tour               make V=1 ... shows the commands
-# make check-page the status page in headless Chromium
+# make check-page the status page in headless Chromium     make shake    hunts races of tests (tests/lab/shake.py)
 # make check-k8s  on the real Kubernetes 1.20.2, built once from Debian's source package (tests/k8s/build.sh says where it is kept)
 
 VERSION := 0.1.0
