@@ -3,8 +3,8 @@
 laboratory (routers, pods, other load balancers) are stopped again and again for up to so long, and each daemon for just so long when
 it has come into step with the API and when a test has written there.
 
-Who takes a step for done that was not waited for finds out.  What judges fractions of a second fails, and rightly, and so may what
-stops a daemon itself; after a pause of more than 0.15 s ownership is looked for anew."""
+Who takes a step for done that was not waited for finds out.  What judges fractions of a second fails, and rightly; after a
+pause of more than 0.15 s ownership is looked for anew."""
 
 import contextlib
 import os
@@ -17,6 +17,7 @@ from pathlib import Path
 SECONDS = float(os.environ.get("LBD_SHAKE", "0"))
 BETWEEN_S = 0.01, 0.3
 API_TIMES = 3  # as slow as that: nobody is fenced for it
+held = set()  # pids that a test has stopped
 
 
 def stop(pid, seconds):
@@ -31,7 +32,22 @@ def stop(pid, seconds):
 
 def go_on(pid):
     with contextlib.suppress(OSError):
-        os.kill(pid, signal.SIGCONT)
+        if pid not in held:
+            os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def stopped(*pids):
+    """A test's own SIGSTOP: they stay so until the end of it, whatever shakes."""
+    held.update(pids)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        held.difference_update(pids)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def stop_all(nodes):

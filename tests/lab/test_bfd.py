@@ -2,7 +2,6 @@
 """BFD on the wire: lbd's engine and sockets (bfdpeer) beside FRR's bfdd and BIRD, and against each other."""
 
 import base64
-import os
 import signal
 import socket
 import struct
@@ -12,6 +11,7 @@ import pytest
 
 from apiserver import MERGE
 from lab import Lab, wait_for
+from shake import stopped
 from speakers import Bird, Frr, LbdBfd, Wire, now
 
 RIVALS = [Bird, Frr]
@@ -238,10 +238,9 @@ def test_stopped(wire):
     """A process that was stopped is missed by its peer, but does not itself declare the peer dead when it goes on."""
     n1, n2 = wire.nodes
     a, b = up(wire, LbdBfd)
-    os.kill(a.pid, signal.SIGSTOP)
-    b.wait(n1.addr, "Down")
-    time.sleep(0.5)
-    os.kill(a.pid, signal.SIGCONT)
+    with stopped(a.pid):
+        b.wait(n1.addr, "Down")
+        time.sleep(0.5)
     wait_for("word of it", lambda: a.downs() == 2)
     a.wait_all_up()
     b.wait_all_up()

@@ -6,7 +6,6 @@ import concurrent.futures
 import contextlib
 import fcntl
 import queue
-import signal
 import struct
 import sys
 import termios
@@ -17,6 +16,7 @@ import pytest
 import bgppeer
 from bgppeer import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Listener, message, peer_of, rows, wait_state
 from lab import FAST, wait_for
+from shake import stopped
 from test_rt import RR, needs_rr
 
 LOCAL, PEER, ROUTER = 65001, 65002, "10.89.0.60"
@@ -299,10 +299,9 @@ def test_notification_before_the_rest(start):
     node.start()
     s = listener.accept().handshake(PEER)
     wait_state(node, "p1790", "Established")
-    node.kill(signal.SIGSTOP, wait=False)
-    s.sock.sendall(message(UPDATE, marker=b"\0" * 16) + message(KEEPALIVE) * 2000)
-    wait_for("all of it to be there", lambda: unsent(s.sock) == 0)
-    node.kill(signal.SIGCONT, wait=False)
+    with stopped(node.pid):
+        s.sock.sendall(message(UPDATE, marker=b"\0" * 16) + message(KEEPALIVE) * 2000)
+        wait_for("all of it to be there", lambda: unsent(s.sock) == 0)
     s.wait_over()
     assert s.notification is not None and s.notification[:2] == (1, 1) and not s.was_reset, (s.notification, s.was_reset)
 

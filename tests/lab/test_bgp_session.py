@@ -2,7 +2,6 @@
 """BGP sessions of lbd with the routers of the laboratory: how they come up, and what is said when they do not."""
 
 import errno
-import os
 import signal
 import socket
 import struct
@@ -13,6 +12,7 @@ import pytest
 from lab import Inside, wait_for
 from peering import ASN, DUAL, ROUTER_ADDR, ROUTER_ADDR6, ROUTER_ASN, config, is_up, peer, said
 from routers import ROUTERS, Bird, ExaBgp, Frr, GoBgp, Neighbor, OpenBgpd, those_that
+from shake import stopped
 
 ALL = pytest.mark.parametrize("kind", ROUTERS, ids=lambda k: k.name)
 
@@ -154,13 +154,10 @@ def test_last_word(rack):
         lab.start()
         node, (conn, _) = lab.nodes[0], inside.run(listener.accept)
         conn.recv(4096)
-        os.kill(node.pid, signal.SIGSTOP)
-        try:
+        with stopped(node.pid):
             conn.sendall(b"\xff" * 16 + bytes([0, 21, 3, 6, 5]))  # Cease, Connection Rejected
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             conn.close()
-        finally:
-            os.kill(node.pid, signal.SIGCONT)
         wait_for("an error", lambda: said(node)["lastError"])
         assert said(node)["lastError"].startswith("received")
 
@@ -215,11 +212,8 @@ def test_silent_lbd(rack, kind):
     node = lab.nodes[0]
     vip, = lab.vips("web")
     router.wait_paths(vip)
-    os.kill(node.pid, signal.SIGSTOP)
-    try:
+    with stopped(node.pid):
         router.wait_paths(vip, 0)
-    finally:
-        os.kill(node.pid, signal.SIGCONT)
     wait_for("another session", lambda: is_up(node) and router.established(node.addr), 40)
     router.wait_paths(vip)
 

@@ -3,11 +3,11 @@
 
 import os
 import re
-import signal
 import time
 from pathlib import Path
 
 from lab import wait_for
+from shake import stopped
 
 
 def one_owner_for(lab, ip, seconds):
@@ -69,13 +69,10 @@ def test_paused_owner(lab):
     lab.service("web")
     ip = lab.wait_ip("web")
     first = lab.wait_owner(ip)
-    os.kill(first.pid, signal.SIGSTOP)
-    try:
+    with stopped(first.pid):
         wait_for("another owner", lambda: [n for n in lab.nodes if n is not first and n.announces(ip)], timeout=8)
         second = [n for n in lab.nodes if n is not first and n.announces(ip)][0]
         wait_for("the client to know", lambda: lab.client.neighbour(ip) in (None, second.mac) or lab.client.arping(ip))
-    finally:
-        os.kill(first.pid, signal.SIGCONT)
     wait_for("one owner", lambda: lab.owners(ip) == [second], timeout=5)
     assert one_owner_for(lab, ip, 3) == [second]
     assert set(lab.client.arping(ip, count=2, timeout=2)) == {second.mac}
@@ -87,14 +84,11 @@ def test_api_outage(lab):
     ip = lab.wait_ip("web")
     owner = lab.wait_owner(ip)
     lab.wait_http(ip)
-    os.kill(lab.kubesim.pid, signal.SIGSTOP)
-    try:
+    with stopped(lab.kubesim.pid):
         end = time.monotonic() + 8
         while time.monotonic() < end:
             assert lab.owners(ip) == [owner]
             assert lab.client.arping(ip) == [owner.mac]
-    finally:
-        os.kill(lab.kubesim.pid, signal.SIGCONT)
     assert one_owner_for(lab, ip, 6) == [owner]
     lab.service("later")
     lab.wait_ip("later", timeout=15)

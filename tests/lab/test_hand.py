@@ -3,14 +3,13 @@
 
 import datetime
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
 
 import pytest
 from lab import FAST, POOL, Lab, binary, wait_for
+from shake import stopped
 
 
 def by_hand(node, command, *argv):
@@ -50,13 +49,8 @@ def test_drain(lab):
     assert vip(second, ip)["why"] == "offered"
     wait_for("the others to read why", lambda: any(
         n["name"] == first.name and n["draining"] == "new disk" for n in second.dump()["nodes"]))
-    for n in others(lab, first):  # even when the last one could take it
-        os.kill(n.pid, signal.SIGSTOP)
-    try:
+    with stopped(*[n.pid for n in others(lab, first)]):  # even when the last one could take it
         assert lab.client.arping(ip, count=3, timeout=3) == []
-    finally:
-        for n in others(lab, first):
-            os.kill(n.pid, signal.SIGCONT)
     wait_for("the others' Leases", lambda: all(n["self"] or n["sinceRenewalMs"] < 1000 for n in first.dump()["nodes"]))
     assert by_hand(first, "undrain") == (0, "this node takes addresses again")
     assert by_hand(first, "undrain") == (0, "was not drained")

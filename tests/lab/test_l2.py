@@ -14,6 +14,7 @@ import pytest
 
 from answers import Answers
 from lab import FAST, POOL, binary, wait_for
+from shake import stopped
 
 CONFIG = f"pools:\n- name: lan\n  addresses: [{POOL}]\n"
 TAKEN_S = 1.0   # a dead owner's addresses are another's
@@ -79,13 +80,10 @@ def test_paused(lan):
     owner = lan.wait_owner(ip)
     with Answers(lan.w, [ip]) as answers:
         begin = answers.now()
-        os.kill(owner.pid, signal.SIGSTOP)
-        try:
+        with stopped(owner.pid):
             heir, took = answers.wait_other(ip, owner.mac, begin, TAKEN_S)
             answers.look_on(1, lambda: answers.macs(ip, max(begin + took, answers.now() - 0.5)) == {heir})
-        finally:
             go_on = answers.now()
-            os.kill(owner.pid, signal.SIGCONT)
         assert answers.wait_one(ip, go_on, 0.0) == heir
         answers.never_silent(go_on, 0.3)
     assert lan.owners(ip) == [lan.node_of_mac(heir)]

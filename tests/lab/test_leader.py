@@ -3,13 +3,13 @@
 
 import os
 import random
-import signal
 import threading
 import time
 
 import pytest
 from judge import USERS, History, node_of, start_node, start_nodes, waits
 from lab import FAST, wait_for
+from shake import stopped
 
 LEASE_S = 2.0  # FAST
 AUTO = 20      # addresses of the pool that is given from; ASKED are given only to who asks
@@ -141,8 +141,7 @@ def test_paused_leader_writes_nothing_stale(judged):
         for name in names:
             lab.service(name, endpoints=False)
         time.sleep(rng.uniform(0, 0.03))
-        os.kill(node.pid, signal.SIGSTOP)
-        try:
+        with stopped(node.pid):
             _, second = leader(lab, history, but=[holder])
             if not all(history.sync().addresses(n) for n in names):
                 wait_served(history, second)
@@ -152,8 +151,6 @@ def test_paused_leader_writes_nothing_stale(judged):
             names = names[1::2] + [f"{n}-again" for n in names[::2]]
             wait_for("all served", lambda: all(history.sync().addresses(n) for n in names), 2 * LEASE_S)
             before = status_writes(lab, node)
-        finally:
-            os.kill(node.pid, signal.SIGCONT)
         node.wait_synced()
         time.sleep(0.5)
         assert status_writes(lab, node) <= before + 6, "requests that were in the kernel's hands already: at most six"
