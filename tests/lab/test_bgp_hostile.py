@@ -251,6 +251,12 @@ def test_wrong_peers(start):
         assert peer_of(node, name)["sessions"] == 0, name
 
 
+def wait_listening(node, *names):
+    for name in names:
+        wait_state(node, name, "Active")
+    wait_for("port 179", lambda: node.run("ss", "-Hltn", "sport = :179").stdout)
+
+
 def test_connects_anew(start):
     """A router that waits for nobody comes back before lbd knows that it was gone (RFC 4724 5): its new connection takes the place
     of the old one.  Without graceful restart the old one stays."""
@@ -259,8 +265,9 @@ def test_connects_anew(start):
     caps = bgppeer.capabilities(PEER, families=(bgppeer.IPV4,), graceful=120)
     node.start()
 
+    wait_listening(node, *hosts)
+
     def again(name):
-        wait_state(node, name, "Active")
         old = bgppeer.connect(hosts[name], node.addr).handshake(PEER, caps=caps)
         wait_state(node, name, "Established")
         return old, bgppeer.connect(hosts[name], node.addr)
@@ -278,7 +285,7 @@ def test_connects_from_afar(start):
     node, _ = start(passive("waits", 61, False).replace("passive:", "ttlSecurity: 1, passive:"))
     host = node.lab.host("waits", 61)
     node.start()
-    wait_state(node, "waits", "Active")
+    wait_listening(node, "waits")
     with contextlib.closing(bgppeer.connect(host, node.addr)) as far:
         assert far.read() is None
     assert peer_of(node, "waits")["lastError"] == "connection refused: its TTL is 64, not 255 or more"
