@@ -82,11 +82,14 @@ def at_random(lab, over):
 
 @contextlib.contextmanager
 def shaken(lab):
+    if not SECONDS:
+        yield
+        return
     over = threading.Event()
     thread = threading.Thread(target=at_random, args=(lab, over), daemon=True)
-    if SECONDS:
-        thread.start()
-    yield
-    over.set()
-    if SECONDS:
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
         thread.join()

@@ -264,7 +264,6 @@ def test_connects_anew(start):
     hosts = {name: node.lab.host(name, last) for name, last in (("waits", 61), ("plain", 62))}
     caps = bgppeer.capabilities(PEER, families=(bgppeer.IPV4,), graceful=120)
     node.start()
-
     wait_listening(node, *hosts)
 
     def again(name):
